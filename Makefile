@@ -1,0 +1,45 @@
+# Everything a new user types: `make demo`, `make test`. Needs Python 3.10 to 3.13, a C++ compiler and the package registry.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# llama.cpp is compiled on this machine. Its server, tools and the helper library that only those use are left out, which
+# takes 3 minutes instead of 10 on two cores. Set CMAKE_ARGS yourself for a GPU; the README says how.
+SLIM := $(abspath $(VENV))/llama-cpp-slim.cmake
+export CMAKE_ARGS ?= -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(SLIM) -DLLAMA_OPENSSL=OFF -DMTMD_VIDEO=OFF
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+.PHONY: demo test test-export check clean
+
+demo: $(VENV)/installed-cpu
+	$(BIN)/vlm4rec-edge demo
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+# The export scripts need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
+test-export: $(VENV)/installed-export
+	$(BIN)/python -m pytest tests/export
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo-output
+
+$(VENV)/installed-cpu: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	echo 'set(LLAMA_BUILD_COMMON OFF)' > $(SLIM)
+	@echo "Installing; the first time llama.cpp is compiled, which takes 3 to 10 minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]"
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-cpu
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev]"
+	touch $@
+
+$(VENV)/installed-export: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,export]"
+	touch $@

@@ -1,0 +1,67 @@
+"""Recommend from product photos, offline, on one ordinary machine.
+
+The offline half, ``build_index``, lets a vision-language model describe every photo, encodes the words, and stores
+both. The online half, ``Recommender``, matches the mean vector of a history against the catalog and loads no model.
+
+    >>> from vlm4rec_edge import Recommender, build_index
+    >>> report = build_index("photos", "shop.index")  # doctest: +SKIP
+    >>> with Recommender.open("shop.index") as shop:  # doctest: +SKIP
+    ...     shop.recommend(["shirt-1", "shoe-7"], k=5)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.catalog.reader import open_catalog
+    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.errors import Vlm4RecError
+    from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.indexing import build_index
+    from vlm4rec_edge.items import Failure, Item
+    from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
+    from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
+
+__version__ = "0.1.0"
+
+# Where each public name lives; imported on first use, so that the online half never pays for the offline one.
+_HOMES = {
+    "Captioner": "grounding.captioner",
+    "Encoder": "encoding.encoder",
+    "Failure": "items",
+    "Item": "items",
+    "Recommendation": "recommend.recommender",
+    "Recommender": "recommend.recommender",
+    "Vlm4RecError": "errors",
+    "build_index": "indexing",
+    "open_catalog": "catalog.reader",
+    "resolve_encoder": "models.resolve",
+    "resolve_lvlm": "models.resolve",
+}
+
+__all__ = [
+    "Captioner",
+    "Encoder",
+    "Failure",
+    "Item",
+    "Recommendation",
+    "Recommender",
+    "Vlm4RecError",
+    "__version__",
+    "build_index",
+    "open_catalog",
+    "resolve_encoder",
+    "resolve_lvlm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Catalog: a folder of photos, or a table beside them, read as a stream of items."""

@@ -1,0 +1,156 @@
+"""The rows of a catalog table, one format a pair of functions: its columns, and its rows as text cells."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlm4rec_edge.errors import CatalogError, MissingDependencyError
+from vlm4rec_edge.items import Failure
+
+# Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
+_CSV_CELL_LIMIT = 16 * 1024 * 1024
+_PARQUET_BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: where it stands (for messages), and its cells as text; empty cells are empty strings."""
+
+    where: str
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """How one format is read: ``columns`` returns None where a row speaks for itself (JSONL)."""
+
+    columns: Callable[[Path], tuple[str, ...] | None]
+    rows: Callable[[Path], Iterator[Row | Failure]]
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
+    """Yield (where, cells) for each record. Bytes that are no UTF-8 spoil their own row only."""
+    csv.field_size_limit(_CSV_CELL_LIMIT)
+    try:
+        # utf-8-sig: Excel writes a byte-order mark. surrogateescape: find the bad row instead of losing the file.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            reader = csv.reader(stream)
+            while True:
+                where = f"{path.name}, line {reader.line_num + 1}"
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield where, Failure(where, "catalog", f"{where} is no CSV: {error}.")
+                    continue
+                if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
+                    yield where, Failure(where, "catalog", f"{where} is not UTF-8; save the table as UTF-8.")
+                elif any("\x00" in cell for cell in cells):
+                    yield where, Failure(where, "catalog", f"{where} holds NUL bytes; is it UTF-16? Save it as UTF-8.")
+                elif cells:
+                    yield where, cells
+    except OSError as error:
+        raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+
+
+def _csv_columns(path: Path) -> tuple[str, ...]:
+    for _, cells in _csv_lines(path):
+        if isinstance(cells, Failure):
+            raise CatalogError(f"The first line of {path} can not be read: {cells.reason}")
+        names = tuple(cell.strip() for cell in cells)
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise CatalogError(f"{path} has the column {doubled[0]!r} more than once; rename one of them.")
+        return names
+    raise CatalogError(f"{path} is empty; its first line must name the columns, among them id and image.")
+
+
+def _csv_rows(path: Path) -> Iterator[Row | Failure]:
+    names = _csv_columns(path)
+    lines = _csv_lines(path)
+    next(lines, None)  # the header
+    for where, cells in lines:
+        if isinstance(cells, Failure):
+            yield cells
+        elif len(cells) != len(names):
+            yield Failure(where, "catalog", f"{where} has {len(cells)} cells, the header has {len(names)}.")
+        else:
+            yield Row(where, dict(zip(names, cells, strict=True)))
+
+
+def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                where = f"{path.name}, line {number}"
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                except UnicodeDecodeError:
+                    yield Failure(where, "catalog", f"{where} is not UTF-8.")
+                except (ValueError, RecursionError) as error:
+                    yield Failure(where, "catalog", f"{where} is no JSON: {error}.")
+                else:
+                    if isinstance(record, dict):
+                        yield Row(where, _text_cells(record))
+                    else:
+                        yield Failure(where, "catalog", f"{where} is no JSON object.")
+    except OSError as error:
+        raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+
+
+def _parquet_file(path: Path) -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingDependencyError(
+            f'Reading {path.name} needs pyarrow: pip install "vlm4rec-edge[parquet]"'
+        ) from None
+    try:
+        return parquet.ParquetFile(path)
+    except Exception as error:  # pyarrow has its own hierarchy, and OSError beside it
+        raise CatalogError(f"{path} is no readable Parquet file: {error}") from error
+
+
+def _parquet_columns(path: Path) -> tuple[str, ...]:
+    with _parquet_file(path) as table:
+        return tuple(table.schema_arrow.names)
+
+
+def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
+    number = 0
+    with _parquet_file(path) as table:
+        for batch in table.iter_batches(batch_size=_PARQUET_BATCH_ROWS):
+            for record in batch.to_pylist():
+                number += 1
+                yield Row(f"{path.name}, row {number}", _text_cells(record))
+
+
+def _text_cells(record: Mapping[str, Any]) -> dict[str, str]:
+    """Turn JSON values into text: null is empty, numbers and booleans as JSON writes them, the rest as JSON."""
+    cells = {}
+    for name, value in record.items():
+        if value is None:
+            text = ""
+        elif isinstance(value, str):
+            text = value
+        else:
+            text = json.dumps(value, ensure_ascii=False, default=str)
+        # JSON may spell half a surrogate pair, which no UTF-8 file or database can hold.
+        cells[str(name)] = text.encode("utf-8", "replace").decode("utf-8")
+    return cells
+
+
+ROW_READERS: Mapping[str, RowReader] = {
+    ".csv": RowReader(_csv_columns, _csv_rows),
+    ".jsonl": RowReader(lambda _: None, _jsonl_rows),
+    ".ndjson": RowReader(lambda _: None, _jsonl_rows),
+    ".parquet": RowReader(_parquet_columns, _parquet_rows),
+}

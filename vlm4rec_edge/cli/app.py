@@ -1,0 +1,78 @@
+"""The ``vlm4rec-edge`` program: its commands, and how errors end it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import vlm4rec_edge
+from vlm4rec_edge.cli import offline, online
+from vlm4rec_edge.cli.demo import demo
+from vlm4rec_edge.cli.models import models_app
+from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.errors import Vlm4RecError
+
+EXIT_INTERRUPTED = 130
+
+
+class _Program(TyperGroup):
+    """The group of all commands; an error of ours ends any of them as a sentence, never as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Vlm4RecError as error:
+            if "--json" in sys.argv:
+                emit_json({"error": {"kind": type(error).__name__, "message": str(error)}})
+            note(f"Error: {error}")
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            note("Stopped.")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of our output has gone, `| head` for example
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
+app = typer.Typer(
+    name="vlm4rec-edge",
+    cls=_Program,
+    help="Recommend from product photos, offline, on one ordinary machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help starts in half the time
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done; 1 not possible (the reason is on stderr); 2 wrong usage; 3 done, but some items were left "
+    "out; 130 stopped with Ctrl-C, finished work kept.",
+)
+app.command("index")(offline.index)
+app.command("recommend")(online.recommend)
+app.command("similar")(online.similar)
+app.command("search")(online.search)
+app.command("caption")(offline.caption)
+app.command("info")(online.info)
+app.command("demo")(demo)
+app.add_typer(models_app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(vlm4rec_edge.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the program and exit with its code."""
+    app()

@@ -1,0 +1,60 @@
+"""``vlm4rec-edge demo``: the whole way, from pictures to recommendations, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.output import emit_json, note, table
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, the index and the report.")] = Path("demo-output"),
+    as_json: options.AsJson = False,
+) -> None:
+    """Draw a small shop, caption it, index it, recommend from it, and write report.html.
+
+    The JSON document: {"report", "index", "items", "captions_per_second", "shoppers": [{"name", "history": [id],
+    "recommendations": [{"item_id", "score"}]}]}.
+
+    \b
+    Example:
+      vlm4rec-edge demo --out my-demo
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.cli.progress import progress_bar
+    from vlm4rec_edge.demo.run import ITEM_COUNT, run_demo
+
+    with progress_bar("Captioning the demo shop", ITEM_COUNT, shown=not as_json) as advance:
+        result = run_demo(out, on_progress=lambda progress: advance(progress.done))
+    if as_json:
+        emit_json(
+            {
+                "report": str(result.report),
+                "index": str(result.index),
+                "items": result.items,
+                "captions_per_second": round(result.captions_per_second, 2),
+                "shoppers": [
+                    {
+                        "name": shopper.name,
+                        "history": [item.item_id for item in shopper.history],
+                        "recommendations": [
+                            {"item_id": item.item_id, "score": score} for item, score in shopper.recommendations
+                        ],
+                    }
+                    for shopper in result.shoppers
+                ],
+            }
+        )
+        return
+    for shopper in result.shoppers:
+        table(
+            f"{shopper.name} bought: {', '.join(item.title for item in shopper.history)}",
+            ["recommended", "score", "what the model saw"],
+            [[item.title, f"{score:.3f}", item.caption] for item, score in shopper.recommendations],
+        )
+        typer.echo()
+    typer.echo(f"{result.items} pictures captioned at {result.captions_per_second:.1f} a second.")
+    note(f"Open {result.report} in a browser to see it all.")

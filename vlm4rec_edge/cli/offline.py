@@ -1,0 +1,229 @@
+"""The commands that look at photos: ``index`` and ``caption``.
+
+Their ``--json`` documents (a field may be added, none is renamed or removed):
+
+- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "seconds", "interrupted",
+  "failures": [{"where", "stage", "reason"}]}``
+- ``caption``: ``{"captions": [{"image", "caption"}], "failures": [{"where", "stage", "reason"}]}``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.encoding.text import EncodedText
+from vlm4rec_edge.errors import PhotoError
+from vlm4rec_edge.items import Failure, Item
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.grounding.captioner import CaptionRequest
+
+EXIT_SOME_FAILED = 3
+EXIT_INTERRUPTED = 130
+_MAX_SIDE = 2048  # catalog.photo.MAX_SIDE, which --help must not import numpy for
+# Failures listed on a terminal; all of them are in --json and in the index.
+_FAILURES_SHOWN = 20
+
+
+def index(
+    catalog: Annotated[
+        Path, typer.Argument(help="Folder of photos, or CSV, JSONL or Parquet table.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Index folder to make or bring up to date.", show_default=False)],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the table's image column is relative to. Default: the table's own.", show_default=False
+        ),
+    ] = None,
+    encode: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove items that the catalog no longer has.")] = False,
+    model: options.Model = None,
+    projector: options.Projector = None,
+    encoder: options.EncoderModel = None,
+    prompt: options.PromptText = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = 0.0,
+    seed: options.Seed = 0,
+    batch: options.Batch = None,
+    threads: options.Threads = None,
+    image_size: options.ImageSize = _MAX_SIDE,
+    device: options.Device = options.DeviceName.auto,
+    as_json: options.AsJson = False,
+) -> None:
+    """Caption and encode every photo of a catalog into an index.
+
+    What is in the index already is not done again, so the same command brings it up to date, and goes on where an
+    interrupted run stopped. A table has one row an item: columns id and image, optional title, further columns are kept.
+
+    \b
+    Example:
+      vlm4rec-edge index photos/ --out shop.index
+      vlm4rec-edge index catalog.csv --out shop.index --model smolvlm-256m --prompt "Describe this {brand} product."
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.catalog.reader import open_catalog
+    from vlm4rec_edge.cli.progress import progress_bar
+    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.indexing import build_index, failures_of
+    from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, resolve_encoder
+
+    opened = open_catalog(catalog, images=images)
+    captioner = None
+    if encode != "title":
+        captioner = options.open_captioner(
+            model=model,
+            projector=projector,
+            prompt=prompt,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+            batch=batch,
+            threads=threads,
+            image_size=image_size,
+            device=device,
+        )
+    try:
+        with (
+            Encoder(resolve_encoder(encoder or DEFAULT_ENCODER), device=device.value, threads=threads) as text_encoder,
+            progress_bar("Indexing", opened.count(), shown=not as_json) as advance,
+        ):
+            report = build_index(
+                opened,
+                out,
+                captioner=captioner,
+                encoder=text_encoder,
+                encoded_text=encode,
+                prune=prune,
+                on_progress=lambda progress: advance(progress.done),
+            )
+    finally:
+        if captioner is not None:
+            captioner.close()
+
+    done = report.progress
+    if as_json:
+        emit_json(
+            {
+                "index": str(out),
+                "items": report.items,
+                "captioned": done.captioned,
+                "reused": done.reused,
+                "encoded": done.encoded,
+                "failed": done.failed,
+                "removed": report.removed,
+                "seconds": round(report.seconds, 3),
+                "interrupted": report.interrupted,
+                "failures": [asdict(failure) for failure in failures_of(out)],
+            }
+        )
+    else:
+        _show_failures(report.failures, done.failed)
+        _say_what_was_done(out, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        if report.interrupted:
+            note("Stopped; what was finished is kept. Run the same command again to go on.")
+    if report.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    if done.failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _say_what_was_done(out: Path, items: int, captioned: int, encoded: int, removed: int, seconds: float) -> None:
+    removed_text = f", {removed} removed" if removed else ""
+    if captioned == encoded == 0:
+        typer.echo(f"{out}: {items} items, nothing new to caption or encode{removed_text} ({seconds:.1f} s).")
+        return
+    rate = f", {captioned / seconds:.1f} photos/s" if captioned else ""
+    typer.echo(
+        f"{out}: {items} items; {captioned} captioned, {encoded} texts encoded{removed_text} in {seconds:.1f} s{rate}."
+    )
+
+
+def caption(
+    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photo files.", show_default=False)],
+    model: options.Model = None,
+    projector: options.Projector = None,
+    prompt: options.PromptText = None,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = 0.0,
+    seed: options.Seed = 0,
+    batch: options.Batch = None,
+    threads: options.Threads = None,
+    image_size: options.ImageSize = _MAX_SIDE,
+    device: options.Device = options.DeviceName.auto,
+    as_json: options.AsJson = False,
+) -> None:
+    """Describe photos in words, without an index.
+
+    \b
+    Example:
+      vlm4rec-edge caption shirt.jpg shoe.png
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.cli.progress import progress_bar
+
+    captions: dict[str, str] = {}
+    failures: list[Failure] = []
+    with (
+        options.open_captioner(
+            model=model,
+            projector=projector,
+            prompt=prompt,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+            batch=min(batch or len(photos), len(photos)),
+            threads=threads,
+            image_size=image_size,
+            device=device,
+        ) as captioner,
+        progress_bar("Captioning", len(photos), shown=not as_json) as advance,
+    ):
+        requests = _requests(photos, failures, captioner.question(Item("", Path())))
+        for result in captioner.caption(requests):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                captions[result[0]] = result[1]
+            advance(len(captions) + len(failures))
+    in_order = [(str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions]
+    if as_json:
+        emit_json(
+            {
+                "captions": [{"image": image, "caption": text} for image, text in in_order],
+                "failures": [asdict(failure) for failure in failures],
+            }
+        )
+    else:
+        for image, text in in_order:
+            typer.secho(image, bold=True)
+            typer.echo(f"  {text}")
+        _show_failures(failures, len(failures))
+    if failures:
+        raise typer.Exit(EXIT_SOME_FAILED if captions else 1)
+
+
+def _requests(photos: Sequence[Path], failures: list[Failure], question: str) -> Iterator[CaptionRequest]:
+    from vlm4rec_edge.catalog.photo import read_photo_file
+    from vlm4rec_edge.grounding.captioner import CaptionRequest
+
+    for photo in dict.fromkeys(photos):
+        try:
+            yield CaptionRequest(str(photo), read_photo_file(photo), question)
+        except PhotoError as error:
+            failures.append(Failure(str(photo), "photo", str(error)))
+
+
+def _show_failures(failures: Sequence[Failure], total: int) -> None:
+    if not total:
+        return
+    note(f"{total} could not be used:")
+    for failure in failures[:_FAILURES_SHOWN]:
+        note(f"  {failure.where}: {failure.reason}")
+    if total > _FAILURES_SHOWN:
+        note(f"  ... and {total - _FAILURES_SHOWN} more (all with --json)")

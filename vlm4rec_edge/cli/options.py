@@ -1,0 +1,101 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.grounding.captioner import Captioner
+
+
+class DeviceName(str, Enum):
+    """Where models compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
+Count = Annotated[int, typer.Option("-k", min=1, help="How many items to return.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Vision-language model: a name of `models list`, a folder, or a text .gguf file. Default: the embedded one.",
+        show_default=False,
+    ),
+]
+Projector = Annotated[
+    Path | None,
+    typer.Option(help="The mmproj .gguf file, when --model is a .gguf file without one beside it.", show_default=False),
+]
+EncoderModel = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="Text encoder: a name of `models list`, or a folder with ONNX and tokenizer.json. Default: the embedded one.",
+        show_default=False,
+    ),
+]
+PromptText = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        help="What to ask about each photo; {title} and {any_column} are filled in. Default: the model's own question.",
+        show_default=False,
+    ),
+]
+MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
+Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
+Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(min=1, help="Photos captioned together. Default: chosen from the model.", show_default=False),
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", show_default=False)]
+ImageSize = Annotated[int, typer.Option(min=16, help="Longer side of a photo in pixels before the model sees it.")]
+Device = Annotated[
+    DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
+]
+
+
+def open_captioner(
+    *,
+    model: str | None,
+    projector: Path | None,
+    prompt: str | None,
+    max_tokens: int | None,
+    temperature: float,
+    seed: int,
+    batch: int | None,
+    threads: int | None,
+    image_size: int,
+    device: DeviceName,
+) -> Captioner:
+    """Find and check the model, the installation and the device; nothing is loaded yet.
+
+    Raises:
+        ModelError, UsageError, DeviceError, MissingDependencyError: before any long work.
+    """
+    from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.native import use_gpu
+    from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
+
+    files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
+    use_gpu(device.value)
+    return Captioner(
+        files,
+        prompt=prompt,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        batch=batch,
+        threads=threads,
+        max_side=image_size,
+        device=device.value,
+    )

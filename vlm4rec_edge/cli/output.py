@@ -1,0 +1,49 @@
+"""What the commands print: tables for people, one JSON document for programs, notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+# Where output is piped there is no width to fit; this keeps a caption on one line.
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def emit_json(document: Any) -> None:
+    """Print one JSON document to stdout."""
+    typer.echo(json.dumps(document, ensure_ascii=not _takes_unicode(), indent=2))
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to stdout; the last column gives way where the terminal is too narrow."""
+    width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns if sys.stdout.isatty() else 0
+    width = width or _WIDTH_WITHOUT_TERMINAL
+    cells = [[_printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    rest = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    widths[-1] = max(min(widths[-1], rest), len(columns[-1]), 12)
+    if title:
+        typer.secho(title, bold=True)
+    typer.secho("  ".join(name.ljust(own) for name, own in zip(columns, widths, strict=True)).rstrip(), dim=True)
+    for row in cells:
+        row[-1] = row[-1] if len(row[-1]) <= widths[-1] else row[-1][: widths[-1] - 3] + "..."
+        typer.echo("  ".join(cell.ljust(own) for cell, own in zip(row, widths, strict=True)).rstrip())
+
+
+def note(message: str) -> None:
+    """Print a sentence for people to stderr."""
+    typer.echo(_printable(message), err=True)
+
+
+def _takes_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") in {"utf8", "utf16"}
+
+
+def _printable(text: str) -> str:
+    """Return a text that can not steer a terminal: ids and titles come from other people's files."""
+    return "".join(character if character.isprintable() else " " for character in text)

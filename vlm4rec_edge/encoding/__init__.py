@@ -1,0 +1,1 @@
+"""Encoding: the words about an item become one dense unit vector."""

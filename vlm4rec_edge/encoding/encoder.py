@@ -1,0 +1,181 @@
+"""The text encoder: a tokenizer and one ONNX graph, from sentences to unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
+from vlm4rec_edge.models.manifest import sha256_of
+from vlm4rec_edge.provenance import fingerprint
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.models.resolve import EncoderFiles
+
+# Raised when tokenising or pooling changes what a vector is, so that old vectors are made anew.
+VECTOR_VERSION = 1
+# Sentences of like length in one run of the graph. More gains nothing on a CPU and costs memory.
+_BATCH_SENTENCES = 32
+# Texts sorted by length together: enough to fill batches evenly, small enough for flat memory over any stream.
+_WINDOW_TEXTS = 1024
+
+
+class Encoder:
+    """A sentence encoder; a context manager.
+
+    Attributes:
+        fingerprint: sha256 (hex) of all that decides a vector besides the text; vectors of different fingerprints are
+            never compared.
+        dimensions: Length of a vector.
+
+    Args:
+        files: The checked model, from ``vlm4rec_edge.models.resolve.resolve_encoder``.
+        device: ``auto`` takes CUDA where this ONNX Runtime has it; ``cuda`` insists; ``cpu``.
+        threads: CPU threads; default: ONNX Runtime's own choice, the physical cores.
+
+    Raises:
+        MissingDependencyError: onnxruntime or tokenizers is not installed.
+        DeviceError: CUDA was asked for and is not there.
+        ModelError: the graph or the tokenizer can not be used.
+    """
+
+    def __init__(self, files: EncoderFiles, *, device: Device = "auto", threads: int | None = None) -> None:
+        self.files = files
+        self._session = _open_session(files, device, threads)
+        self._tokenizer = _open_tokenizer(files)
+        self._inputs = {entry.name for entry in self._session.get_inputs()}
+        output = self._session.get_outputs()[0]
+        self.dimensions = files.settings.dimensions or _static_size(output.shape[-1], files)
+        manifest = files.manifest
+        self.provenance: dict[str, Any] = {
+            "vector_version": VECTOR_VERSION,
+            "name": files.name,
+            "model_sha256": manifest.files["model"].sha256 if manifest else sha256_of(files.model),
+            "tokenizer_sha256": manifest.files["tokenizer"].sha256 if manifest else sha256_of(files.tokenizer),
+            "dimensions": self.dimensions,
+            "max_tokens": files.settings.max_tokens,
+            "prefix": files.settings.prefix,
+            "pooling": files.settings.pooling,
+        }
+        self.fingerprint = fingerprint(self.provenance)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the unit vectors of ``texts``, shape [len(texts), dimensions], float32, in order."""
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        encodings = self._tokenizer.encode_batch([self.files.settings.prefix + text for text in texts])
+        by_length = sorted(range(len(texts)), key=lambda index: len(encodings[index].ids))
+        for start in range(0, len(texts), _BATCH_SENTENCES):
+            batch = by_length[start : start + _BATCH_SENTENCES]
+            vectors[batch] = self._run([encodings[index].ids for index in batch])
+        return vectors
+
+    def encode_stream(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        """Yield the vector of each text, [dimensions], float32, in order, with flat memory over any iterable."""
+        window: list[str] = []
+        for text in texts:
+            window.append(text)
+            if len(window) == _WINDOW_TEXTS:
+                yield from self.encode(window)
+                window = []
+        if window:
+            yield from self.encode(window)
+
+    def _run(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        """Run the graph on one batch; padded to its own longest text, not to the model's limit."""
+        longest = max(map(len, ids))
+        tokens = np.zeros((len(ids), longest), dtype=np.int64)
+        mask = np.zeros_like(tokens)
+        for row, own in enumerate(ids):
+            tokens[row, : len(own)] = own
+            mask[row, : len(own)] = 1
+        feed = {"input_ids": tokens, "attention_mask": mask}
+        if "token_type_ids" in self._inputs:
+            feed["token_type_ids"] = np.zeros_like(tokens)
+        output = self._session.run(None, feed)[0].astype(np.float32, copy=False)
+        pooling = self.files.settings.pooling
+        if pooling == "cls":
+            output = output[:, 0]
+        elif pooling == "mean":
+            weights = mask[:, :, None].astype(np.float32)
+            output = (output * weights).sum(axis=1) / weights.sum(axis=1)
+        norms = np.linalg.norm(output, axis=1, keepdims=True)
+        if not np.isfinite(norms).all() or (norms == 0).any():
+            raise ModelError(f"{self.files.model} made vectors that are not finite or zero; export or pull it again.")
+        return np.asarray(output / norms, dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = self._tokenizer = None
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open_session(files: EncoderFiles, device: Device, threads: int | None) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingDependencyError(
+            'Encoding text needs ONNX Runtime: pip install "vlm4rec-edge[cpu]" (or "vlm4rec-edge[gpu]" for CUDA)'
+        ) from None
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise DeviceError(
+            "This ONNX Runtime has no CUDA: pip uninstall -y onnxruntime && pip install onnxruntime-gpu, or use --device cpu."
+        )
+    cuda = has_cuda and device != "cpu"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong comes back as an error; the rest is noise on a user's terminal
+    if threads:
+        options.intra_op_num_threads = threads
+    providers = (["CUDAExecutionProvider"] if cuda else []) + ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(str(files.model), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors share no public base class
+        raise ModelError(f"ONNX Runtime can not load {files.model}: {_first_line(error)}") from error
+    names = {entry.name for entry in session.get_inputs()}
+    if not {"input_ids", "attention_mask"} <= names:
+        raise ModelError(
+            f"{files.model} takes {', '.join(sorted(names))}; a text encoder takes input_ids and attention_mask."
+        )
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        raise DeviceError(
+            "ONNX Runtime fell back to the CPU: CUDA or cuDNN is missing or of another version than onnxruntime-gpu "
+            "needs; install it, or use --device cpu."
+        )
+    return session
+
+
+def _open_tokenizer(files: EncoderFiles) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise MissingDependencyError('Encoding text needs tokenizers: pip install "vlm4rec-edge[cpu]"') from None
+    try:
+        tokenizer = Tokenizer.from_file(str(files.tokenizer))
+    except Exception as error:  # the Rust side raises a bare Exception
+        raise ModelError(f"{files.tokenizer} is no usable tokenizer.json: {_first_line(error)}") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length=files.settings.max_tokens)
+    return tokenizer
+
+
+def _static_size(size: Any, files: EncoderFiles) -> int:
+    if not isinstance(size, int) or size < 1:
+        raise ModelError(
+            f"The graph {files.model} does not tell the length of its vectors; add a manifest.json with encoder.dimensions."
+        )
+    return size
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

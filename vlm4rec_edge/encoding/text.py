@@ -1,0 +1,30 @@
+"""Which words of an item are encoded."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from vlm4rec_edge.errors import UsageError
+
+# "title_caption" is "title. caption", what the paper's reference code feeds its encoder as "LLaVA text".
+EncodedText = Literal["caption", "title", "title_caption"]
+
+
+def check_encoded_text(name: str) -> EncodedText:
+    """Return ``name`` if it is one of the choices.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if name not in get_args(EncodedText):
+        raise UsageError(f"{name!r} can not be encoded; choose one of {', '.join(get_args(EncodedText))}.")
+    return name  # type: ignore[return-value]  # just checked
+
+
+def text_of_item(kind: EncodedText, *, title: str, caption: str) -> str:
+    """Return the text to encode for one item; empty where the item has nothing of the kind."""
+    if kind == "title":
+        return title
+    if kind == "title_caption" and title:
+        return f"{title}. {caption}"
+    return caption

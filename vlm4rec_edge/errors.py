@@ -1,0 +1,48 @@
+"""The errors a user can act on.
+
+Every message is a sentence that says what was wrong, where (file, row, item id), and what to do about it. The
+command line prints it without a traceback and ends with ``exit_code``; a Python caller catches
+``Vlm4RecError`` or one of its kinds.
+"""
+
+from __future__ import annotations
+
+
+class Vlm4RecError(Exception):
+    """What this package raises on purpose. Anything else that escapes is a bug of ours."""
+
+    exit_code = 1
+
+
+class UsageError(Vlm4RecError):
+    """A setting or an argument that can not be meant as given."""
+
+    exit_code = 2
+
+
+class CatalogError(Vlm4RecError):
+    """The catalog as a whole can not be read (a single bad row or photo is a ``Failure``, not an error)."""
+
+
+class PhotoError(Vlm4RecError):
+    """One photo can not be used. Inside a catalog run it becomes a ``Failure`` of that item."""
+
+
+class ModelError(Vlm4RecError):
+    """A model file is missing, damaged, of the wrong kind, or does not fit what it is used with."""
+
+
+class DeviceError(Vlm4RecError):
+    """A device was asked for that this machine or this installation does not have."""
+
+
+class MissingDependencyError(Vlm4RecError):
+    """An optional package is needed; the message holds the command that installs it."""
+
+
+class StoreError(Vlm4RecError):
+    """An index folder is missing, damaged, in use, or was made by something that does not fit."""
+
+
+class UnknownItemError(Vlm4RecError):
+    """An item id that the index does not hold."""

@@ -1,0 +1,383 @@
+"""Caption many photos at once: sequences of one model decoded together, a finished one's place refilled at once.
+
+llama.cpp decodes a batch of tokens of different sequences for little more than the price of one, because the weights
+are read once. The engine keeps ``slots`` sequences alive: each new photo is preprocessed, encoded and read into its own
+sequence (prefill, several newcomers in the same call), then every call adds one token to each active sequence.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vlm4rec_edge.errors import ModelError, PhotoError
+from vlm4rec_edge.grounding.native import BATCH_TOKENS, NativeModel, last_native_error
+
+_TEXT_CHUNK = 0  # MTMD_INPUT_CHUNK_TYPE_TEXT
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said of one photo. ``cut_off``: the token bound ended it, not the model."""
+
+    key: str
+    text: str
+    tokens: tuple[int, ...]
+    cut_off: bool
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A photo that could not be answered; its neighbours were."""
+
+    key: str
+    reason: str
+
+
+@dataclass
+class PreparedPhoto:
+    """A photo and its question, preprocessed and tokenised by llama.cpp; owns the native chunks until ``free``."""
+
+    key: str
+    seed: int
+    native: NativeModel
+    chunks: Any
+    tokens: int
+
+    def free(self) -> None:
+        """Release the native memory; harmless when done twice."""
+        if self.chunks:
+            self.native.mtmd.mtmd_input_chunks_free(self.chunks)
+            self.chunks = None
+
+
+def prepare(native: NativeModel, key: str, pixels: np.ndarray, text: str, *, seed: int = 0) -> PreparedPhoto:
+    """Preprocess one photo and tokenise its chat text; safe to call from several threads on one model.
+
+    Args:
+        native: The loaded model.
+        key: What the answer will be called.
+        pixels: Array [height, width, 3], uint8, RGB.
+        text: Chat text with llama.cpp's media marker in it, once.
+        seed: Of this photo's sampling, if there is any.
+
+    Raises:
+        PhotoError: llama.cpp can not preprocess the picture, or it needs more tokens than the context has.
+    """
+    mtmd = native.mtmd
+    height, width, _ = pixels.shape
+    pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
+    bitmap = mtmd.mtmd_bitmap_init(width, height, pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)))
+    chunks = mtmd.mtmd_input_chunks_init()
+    try:
+        encoded = text.encode("utf-8")
+        question = mtmd.mtmd_input_text(text=encoded, text_len=len(encoded), add_special=True, parse_special=True)
+        bitmaps = (mtmd.mtmd_bitmap_p_ctypes * 1)(bitmap)
+        status = mtmd.mtmd_tokenize(native.projector, chunks, ctypes.byref(question), bitmaps, 1)
+    finally:
+        mtmd.mtmd_bitmap_free(bitmap)
+    prepared = PreparedPhoto(key, seed, native, chunks, 0)
+    if status != 0:
+        prepared.free()
+        raise PhotoError(f"llama.cpp can not preprocess a picture of {width} x {height} pixels{last_native_error()}.")
+    prepared.tokens = int(mtmd.mtmd_helper_get_n_tokens(chunks))
+    if prepared.tokens >= native.shape.context:
+        prepared.free()
+        raise PhotoError(
+            f"The photo and its question take {prepared.tokens} tokens, the context holds {native.shape.context}; use a "
+            "shorter prompt or a smaller photo."
+        )
+    return prepared
+
+
+@dataclass
+class _Sequence:
+    """One slot at work: the photo, the next position, and what was said so far."""
+
+    slot: int
+    photo: PreparedPhoto
+    noise: np.random.Generator | None
+    position: int = 0
+    said: list[int] = field(default_factory=list)
+
+
+class _Batch:
+    """The arrays behind a ``llama_batch``, allocated once; rows are (token or embedding, position, sequence, output)."""
+
+    def __init__(self, llama: Any, rows: int) -> None:
+        self._llama = llama
+        self.token = np.zeros(rows, np.int32)
+        self.position = np.zeros(rows, np.int32)
+        self.sequence = np.zeros(rows, np.int32)
+        self.output = np.zeros(rows, np.int8)
+        self._one = np.ones(rows, np.int32)
+        # llama_batch.seq_id is an array of pointers, one a row; each points to that row's own sequence number.
+        self._pointers = (self.sequence.ctypes.data + 4 * np.arange(rows, dtype=np.uint64)).astype(np.uint64)
+
+    def native(self, rows: int, embedding: np.ndarray | None) -> Any:
+        """Return a ``llama_batch`` over the first ``rows`` rows; with ``embedding`` [rows, width] instead of tokens."""
+
+        def pointer(array: np.ndarray, kind: Any) -> Any:
+            return array.ctypes.data_as(ctypes.POINTER(kind))
+
+        llama = self._llama
+        return llama.llama_batch(
+            n_tokens=rows,
+            token=None if embedding is not None else pointer(self.token, llama.llama_token),
+            embd=None if embedding is None else pointer(embedding, ctypes.c_float),
+            pos=pointer(self.position, llama.llama_pos),
+            n_seq_id=pointer(self._one, ctypes.c_int32),
+            seq_id=pointer(self._pointers, ctypes.POINTER(llama.llama_seq_id)),
+            logits=pointer(self.output, ctypes.c_int8),
+        )
+
+
+class Engine:
+    """Continuous batching over one loaded model.
+
+    Args:
+        native: The loaded model; not owned.
+        max_tokens: Bound of one answer.
+        temperature: 0 takes the likeliest token; above, tokens are drawn, reproducibly for a photo and a seed whatever
+            else is in the batch.
+    """
+
+    def __init__(self, native: NativeModel, *, max_tokens: int, temperature: float = 0.0) -> None:
+        self._native = native
+        self._llama, self._mtmd = native.llama, native.mtmd
+        self._max_tokens = max_tokens
+        self._temperature = temperature
+        self._batch = _Batch(self._llama, BATCH_TOKENS)
+        self._mrope = bool(self._mtmd.mtmd_decode_use_mrope(native.projector))
+
+    def answer(self, photos: Iterable[PreparedPhoto | Refusal]) -> Iterator[Answer | Refusal]:
+        """Yield an answer for each photo, in the order they finish; ``photos`` is pulled as places become free.
+
+        Raises:
+            ModelError: llama.cpp fails on something that is no single photo's fault.
+        """
+        waiting = iter(photos)
+        free = list(range(self._native.shape.slots))
+        active: list[_Sequence] = []
+        try:
+            while True:
+                for sequence in [one for one in active if self._is_done(one)]:
+                    yield self._finish(sequence)
+                    self._release(sequence, active, free)
+                newcomers: list[_Sequence] = []
+                while free and (photo := next(waiting, None)) is not None:
+                    if isinstance(photo, Refusal):
+                        yield photo
+                        continue
+                    noise = np.random.default_rng(photo.seed) if self._temperature > 0 else None
+                    newcomers.append(_Sequence(free.pop(), photo, noise))
+                    active.append(newcomers[-1])
+                if newcomers:
+                    yield from self._prefill(newcomers)
+                    for lost in [sequence for sequence in newcomers if not sequence.said]:
+                        self._release(lost, active, free)
+                    continue  # a newcomer may be done with its first token, and its place free again
+                if not active:
+                    return
+                self._step(active)
+        finally:
+            for sequence in list(active):
+                self._release(sequence, active, free)
+
+    def _has_ended(self, sequence: _Sequence) -> bool:
+        return bool(self._llama.llama_vocab_is_eog(self._native.vocabulary, sequence.said[-1]))
+
+    def _is_done(self, sequence: _Sequence) -> bool:
+        out_of_room = len(sequence.said) >= self._max_tokens or sequence.position >= self._native.shape.context
+        return out_of_room or self._has_ended(sequence)
+
+    def _finish(self, sequence: _Sequence) -> Answer:
+        said = sequence.said
+        ended = self._has_ended(sequence)
+        tokens = said[:-1] if ended else said
+        return Answer(sequence.photo.key, self._native.text_of(tokens), tuple(tokens), cut_off=not ended)
+
+    def _release(self, sequence: _Sequence, active: list[_Sequence], free: list[int]) -> None:
+        self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
+        sequence.photo.free()
+        active.remove(sequence)
+        free.append(sequence.slot)
+
+    def _step(self, active: Sequence[_Sequence]) -> None:
+        """Add one token to every active sequence."""
+        count = len(active)
+        batch = self._batch
+        batch.token[:count] = [sequence.said[-1] for sequence in active]
+        batch.position[:count] = [sequence.position for sequence in active]
+        batch.sequence[:count] = [sequence.slot for sequence in active]
+        batch.output[:count] = 1
+        status = self._llama.llama_decode(self._native.context, batch.native(count, None))
+        if status != 0:
+            raise ModelError(f"llama.cpp stopped decoding (status {status}){last_native_error()}.")
+        for sequence in active:
+            sequence.position += 1
+        self._say(active)
+
+    def _say(self, speakers: Sequence[_Sequence]) -> None:
+        """Choose the next token of each speaker from the logits of the last call, whose rows are in their order."""
+        logits = np.ctypeslib.as_array(
+            ctypes.cast(self._llama.llama_get_logits(self._native.context), ctypes.POINTER(ctypes.c_float)),
+            shape=(len(speakers), self._native.shape.vocabulary),
+        )
+        if self._temperature > 0:
+            # Gumbel-max draws from the softmax; each photo has its own stream, so the batch around it does not matter.
+            noise = np.stack([one.noise.gumbel(size=logits.shape[1]) for one in speakers if one.noise is not None])
+            logits = logits / self._temperature + noise
+        for sequence, token in zip(speakers, logits.argmax(axis=1).tolist(), strict=True):
+            sequence.said.append(token)
+
+    def _prefill(self, newcomers: Sequence[_Sequence]) -> Iterator[Refusal]:
+        """Read photo and question into each newcomer's sequence and choose its first token.
+
+        All together first. Should that fail, each alone, so that only a photo which itself fails is refused.
+        """
+        if not newcomers:
+            return
+        try:
+            self._read(newcomers)
+        except PhotoError:
+            for sequence in newcomers:
+                self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
+                sequence.position, sequence.said = 0, []
+                try:
+                    self._read([sequence])
+                except PhotoError as error:
+                    sequence.said = []
+                    yield Refusal(sequence.photo.key, str(error))
+
+    def _read(self, newcomers: Sequence[_Sequence]) -> None:
+        """Decode the newcomers' chunks in step: the first of each, the second of each, and so on."""
+        chunks = [self._chunks(sequence.photo) for sequence in newcomers]
+        for turn in range(max(map(len, chunks))):
+            here = [
+                (one, own[turn], turn + 1 == len(own))
+                for one, own in zip(newcomers, chunks, strict=True)
+                if turn < len(own)
+            ]
+            texts = [entry for entry in here if self._mtmd.mtmd_input_chunk_get_type(entry[1]) == _TEXT_CHUNK]
+            images = [
+                (one, chunk) for one, chunk, _ in here if self._mtmd.mtmd_input_chunk_get_type(chunk) != _TEXT_CHUNK
+            ]
+            self._read_texts(texts)
+            self._read_images(images)
+
+    def _chunks(self, photo: PreparedPhoto) -> list[Any]:
+        count = self._mtmd.mtmd_input_chunks_size(photo.chunks)
+        return [self._mtmd.mtmd_input_chunks_get(photo.chunks, index) for index in range(count)]
+
+    def _read_texts(self, texts: Sequence[tuple[_Sequence, Any, bool]]) -> None:
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        outputs: list[int] = []
+        speakers: list[_Sequence] = []
+        for sequence, chunk, is_last in texts:
+            count = ctypes.c_size_t()
+            pointer = self._mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+            own = pointer[: count.value]
+            if not own:
+                continue
+            tokens += own
+            positions += range(sequence.position, sequence.position + len(own))
+            slots += [sequence.slot] * len(own)
+            outputs += [0] * (len(own) - 1) + [int(is_last)]
+            sequence.position += len(own)
+            if is_last:
+                speakers.append(sequence)
+        for start in range(0, len(tokens), BATCH_TOKENS):
+            part = slice(start, start + BATCH_TOKENS)
+            rows = len(tokens[part])
+            self._batch.token[:rows] = tokens[part]
+            self._decode_rows(positions[part], slots[part], outputs[part], None)
+            now, speakers = speakers[: sum(outputs[part])], speakers[sum(outputs[part]) :]
+            if now:
+                self._say(now)
+
+    def _decode_rows(
+        self, positions: Sequence[int], slots: Sequence[int], outputs: Sequence[int], embedding: np.ndarray | None
+    ) -> None:
+        rows = len(positions)
+        self._batch.position[:rows] = positions
+        self._batch.sequence[:rows] = slots
+        self._batch.output[:rows] = outputs
+        status = self._llama.llama_decode(self._native.context, self._batch.native(rows, embedding))
+        if status != 0:
+            raise PhotoError(
+                f"llama.cpp could not read the photo and its question (status {status}){last_native_error()}."
+            )
+
+    def _read_images(self, images: Sequence[tuple[_Sequence, Any]]) -> None:
+        embeddings = self._encode([chunk for _, chunk in images])
+        plain: list[tuple[_Sequence, np.ndarray]] = []
+        for (sequence, chunk), embedding in zip(images, embeddings, strict=True):
+            if self._mrope or self._mtmd.mtmd_decode_use_non_causal(self._native.projector, chunk):
+                self._read_image_alone(sequence, chunk, embedding)
+            else:
+                plain.append((sequence, embedding))
+        while plain:
+            # As many whole images as one call holds; a single larger one is split, which causal attention allows.
+            taken = 1
+            while taken < len(plain) and sum(len(rows) for _, rows in plain[: taken + 1]) <= BATCH_TOKENS:
+                taken += 1
+            now, plain = plain[:taken], plain[taken:]
+            rows = np.concatenate([embedding for _, embedding in now])
+            positions = np.concatenate([one.position + np.arange(len(own), dtype=np.int32) for one, own in now])
+            slots = np.repeat([one.slot for one, _ in now], [len(own) for _, own in now])
+            for start in range(0, len(rows), BATCH_TOKENS):
+                part = slice(start, start + BATCH_TOKENS)
+                count = len(rows[part])
+                self._decode_rows(positions[part].tolist(), slots[part].tolist(), [0] * count, rows[part])
+            for sequence, embedding in now:
+                sequence.position += len(embedding)
+
+    def _read_image_alone(self, sequence: _Sequence, chunk: Any, embedding: np.ndarray) -> None:
+        """Leave positions of several axes (M-RoPE) and attention in both directions (Gemma 3) to llama.cpp's helper."""
+        position = ctypes.c_int32()
+        no_callback = self._mtmd.mtmd_helper_decode_image_chunk.argtypes[8]()
+        status = self._mtmd.mtmd_helper_decode_image_chunk(
+            self._native.projector,
+            self._native.context,
+            chunk,
+            embedding.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            sequence.position,
+            sequence.slot,
+            BATCH_TOKENS,
+            ctypes.byref(position),
+            no_callback,
+            None,
+        )
+        if status != 0:
+            raise PhotoError(f"llama.cpp could not read the photo (status {status}){last_native_error()}.")
+        sequence.position = position.value
+
+    def _encode(self, chunks: Sequence[Any]) -> list[np.ndarray]:
+        """Return the embeddings [tokens, width] of image chunks, several a pass where the vision tower allows it."""
+        mtmd = self._mtmd
+        width = self._native.shape.embedding
+        embeddings: list[np.ndarray] = []
+        while len(embeddings) < len(chunks):
+            batch = mtmd.mtmd_batch_init(self._native.projector)
+            try:
+                taken = 0
+                for chunk in chunks[len(embeddings) :]:
+                    if mtmd.mtmd_batch_add_chunk(batch, chunk) != 0:
+                        break
+                    taken += 1
+                if taken == 0 or mtmd.mtmd_batch_encode(batch) != 0:
+                    raise PhotoError(f"llama.cpp could not encode the photo{last_native_error()}.")
+                for chunk in chunks[len(embeddings) : len(embeddings) + taken]:
+                    rows = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
+                    pointer = ctypes.cast(mtmd.mtmd_batch_get_output_embd(batch, chunk), ctypes.POINTER(ctypes.c_float))
+                    embeddings.append(np.ctypeslib.as_array(pointer, shape=(rows, width)).copy())
+            finally:
+                mtmd.mtmd_batch_free(batch)
+        return embeddings

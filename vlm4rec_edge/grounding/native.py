@@ -1,0 +1,266 @@
+"""llama.cpp, opened quietly: the text model, its context and KV memory, and the projector, as one thing to close."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
+from vlm4rec_edge.models.gguf import read_header
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.models.resolve import LvlmFiles
+
+Device = Literal["auto", "cpu", "cuda"]
+
+# Tokens in one llama_decode call, and in one pass of the compute graph inside it. 512 holds the 256 image tokens that
+# Gemma 3 must see in a single pass (its image attention is not causal).
+BATCH_TOKENS = 2048
+PASS_TOKENS = 512
+# A photo, its question and a caption of three sentences fit; more only reserves memory. A model's own limit stays below.
+CONTEXT_PER_PHOTO = 2048
+# llama.cpp rounds the context of a sequence up to this.
+_CONTEXT_STEP = 256
+_ALL_LAYERS = 999
+_LOG_LINES_KEPT = 30
+_LEVEL_ERROR = 3  # GGML_LOG_LEVEL_ERROR
+
+_log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
+_log_callbacks: list[Any] = []  # ctypes needs a callback to stay alive as long as the library may call it
+
+
+def load_bindings() -> Any:
+    """Import llama_cpp with its log turned into a short memory for error messages, and return the module.
+
+    Raises:
+        MissingDependencyError: llama-cpp-python is not installed.
+    """
+    try:
+        import llama_cpp
+        from llama_cpp import mtmd_cpp
+    except ImportError:
+        raise MissingDependencyError(
+            'Captioning photos needs llama-cpp-python: pip install "vlm4rec-edge[cpu]" (it is compiled on this machine, '
+            "which takes some minutes; the README tells how to get a ready wheel)"
+        ) from None
+    if not _log_callbacks:
+
+        def remember(level: int, text: bytes, _: Any) -> None:
+            if level == _LEVEL_ERROR:
+                _log.append(text.decode("utf-8", "replace").strip())
+
+        _log_callbacks.append(llama_cpp.llama_log_callback(remember))
+        llama_cpp.llama_log_set(_log_callbacks[0], ctypes.c_void_p(0))
+        mtmd_cpp.mtmd_helper_log_set(_log_callbacks[0], ctypes.c_void_p(0))
+    return llama_cpp
+
+
+def last_native_error() -> str:
+    """Return what llama.cpp last complained of, as the end of a sentence, or an empty text."""
+    return f" (llama.cpp says: {_log[-1]})" if _log else ""
+
+
+def default_threads() -> int:
+    """Return how many cores this process may use; ggml's spinning threads slow down badly beyond that."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def use_gpu(device: Device) -> bool:
+    """Decide whether llama.cpp computes on a GPU.
+
+    Raises:
+        DeviceError: ``cuda`` was asked for and this build of llama-cpp-python has no CUDA.
+    """
+    llama = load_bindings()
+    if device == "cpu":
+        return False
+    if device == "cuda":
+        if b"CUDA" not in llama.llama_print_system_info() or not llama.llama_supports_gpu_offload():
+            raise DeviceError(
+                "This llama-cpp-python was built without CUDA. Rebuild it: CMAKE_ARGS=-DGGML_CUDA=on pip install "
+                "--force-reinstall --no-cache-dir llama-cpp-python==0.3.36 (needs the CUDA toolkit), or use --device cpu."
+            )
+        return True
+    return bool(llama.llama_supports_gpu_offload())
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a loaded model that the engine works with. ``embedding`` is the width of one input row."""
+
+    vocabulary: int
+    embedding: int
+    context: int
+    slots: int
+    kv_bytes: int
+
+
+class NativeModel:
+    """A loaded vision-language model with room for ``slots`` photos at once; a context manager that frees it all.
+
+    Attributes:
+        llama: The ``llama_cpp`` module; ``mtmd``: its ``mtmd_cpp``.
+        model, vocabulary, context, memory, projector: Native handles, valid until ``close``.
+        shape: Sizes.
+    """
+
+    def __init__(self, files: LvlmFiles, *, device: Device, threads: int, slots: int, context: int = 0) -> None:
+        """Load the model.
+
+        Args:
+            files: Checked paths of the text model and the projector.
+            device: Where to compute.
+            threads: CPU threads.
+            slots: Sequences decoded together.
+            context: Tokens a sequence may hold; 0 chooses.
+
+        Raises:
+            ModelError: llama.cpp refuses a file, the two do not belong together, or memory is short.
+            DeviceError: see ``use_gpu``.
+        """
+        self.llama = load_bindings()
+        from llama_cpp import mtmd_cpp
+
+        self.mtmd = mtmd_cpp
+        gpu = use_gpu(device)
+        self._open = ExitStack()
+        _log.clear()
+        try:
+            self._load_text(files, gpu)
+            self._load_context(threads, slots, context or min(self._trained_context(), CONTEXT_PER_PHOTO))
+            self._load_projector(files, gpu, threads)
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _load_text(self, files: LvlmFiles, gpu: bool) -> None:
+        self._text_path = files.text
+        parameters = self.llama.llama_model_default_params()
+        parameters.n_gpu_layers = _ALL_LAYERS if gpu else 0
+        self.llama.llama_backend_init()
+        self.model = self.llama.llama_model_load_from_file(str(files.text).encode(), parameters)
+        if not self.model:
+            raise ModelError(f"llama.cpp can not load {files.text}{last_native_error()}.")
+        self._open.callback(self.llama.llama_model_free, self.model)
+        self.vocabulary = self.llama.llama_model_get_vocab(self.model)
+
+    def _trained_context(self) -> int:
+        return int(self.llama.llama_model_n_ctx_train(self.model)) or CONTEXT_PER_PHOTO
+
+    def _load_context(self, threads: int, slots: int, context: int) -> None:
+        context = -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
+        parameters = self.llama.llama_context_default_params()
+        parameters.n_ctx = context * slots
+        parameters.n_seq_max = slots
+        parameters.n_batch = BATCH_TOKENS
+        parameters.n_ubatch = PASS_TOKENS
+        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.kv_unified = False  # each photo attends to its own tokens only, so others' memory is never scanned
+        parameters.no_perf = True
+        self.context = self.llama.llama_init_from_model(self.model, parameters)
+        if not self.context:
+            raise ModelError(
+                f"llama.cpp has no room for {slots} photos at once{last_native_error()}; ask for fewer with --batch."
+            )
+        self._open.callback(self.llama.llama_free, self.context)
+        self.memory = self.llama.llama_get_memory(self.context)
+        self.shape = ModelShape(
+            vocabulary=int(self.llama.llama_vocab_n_tokens(self.vocabulary)),
+            embedding=int(self.llama.llama_model_n_embd_inp(self.model)),
+            context=context,
+            slots=slots,
+            kv_bytes=kv_bytes_per_token(self._text_path) * context * slots,
+        )
+
+    def _load_projector(self, files: LvlmFiles, gpu: bool, threads: int) -> None:
+        parameters = self.mtmd.mtmd_context_params_default()
+        parameters.use_gpu = gpu
+        parameters.print_timings = False
+        parameters.n_threads = threads
+        parameters.warmup = False
+        self.projector = self.mtmd.mtmd_init_from_file(str(files.projector).encode(), self.model, parameters)
+        if not self.projector:
+            raise ModelError(
+                f"llama.cpp can not use the projector {files.projector} with {files.text.name}{last_native_error()}; "
+                "do the two belong together?"
+            )
+        self._open.callback(self.mtmd.mtmd_free, self.projector)
+        if not self.mtmd.mtmd_support_vision(self.projector):
+            raise ModelError(f"{files.projector} has no vision tower; give the mmproj file of a vision-language model.")
+
+    def metadata(self, key: str) -> str:
+        """Return one text of the GGUF metadata, or an empty text."""
+        room = 1 << 16
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            length = self.llama.llama_model_meta_val_str(self.model, key.encode(), buffer, room)
+            if length < room:
+                return buffer.value.decode("utf-8", "replace") if length >= 0 else ""
+            room = length + 1
+
+    def piece(self, token: int) -> str:
+        """Return the text of one token, control tokens included."""
+        if token < 0:
+            return ""
+        buffer = ctypes.create_string_buffer(256)
+        length = self.llama.llama_token_to_piece(self.vocabulary, token, buffer, 256, 0, True)
+        return buffer.raw[: max(length, 0)].decode("utf-8", "replace")
+
+    def text_of(self, tokens: list[int]) -> str:
+        """Return the text of an answer without control tokens."""
+        if not tokens:
+            return ""
+        array = (self.llama.llama_token * len(tokens))(*tokens)
+        room = 64 * len(tokens)
+        buffer = ctypes.create_string_buffer(room)
+        length = self.llama.llama_detokenize(self.vocabulary, array, len(tokens), buffer, room, True, False)
+        return buffer.raw[: max(length, 0)].decode("utf-8", "ignore")
+
+    def close(self) -> None:
+        """Free everything; the object can not be used afterwards."""
+        self._open.close()
+
+    def __enter__(self) -> NativeModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def affordable_slots(files: LvlmFiles, *, wanted: int, kv_budget: int) -> int:
+    """Return how many photos may be decoded together: ``wanted``, or fewer if their KV memory exceeds ``kv_budget`` bytes.
+
+    Reads the file's header only.
+    """
+    each = kv_bytes_per_token(files.text) * files.settings.context_length
+    return max(1, min(wanted, kv_budget // max(each, 1)))
+
+
+def kv_bytes_per_token(text_model: Path) -> int:
+    """Return the bytes that one token takes in the KV memory: keys and values in 16 bit, every layer.
+
+    An upper bound for models with sliding windows or recurrent layers, which keep less. The names of the keys are those of
+    the GGUF specification.
+    """
+    header = read_header(text_model)
+
+    def number(key: str, default: int) -> int:
+        value = header.metadata.get(f"{header.architecture}.{key}", default)
+        return value if isinstance(value, int) else default
+
+    layers, width = number("block_count", 0), number("embedding_length", 0)
+    heads = max(number("attention.head_count", 1), 1)
+    key_value_heads = number("attention.head_count_kv", heads)
+    key_length = number("attention.key_length", width // heads)
+    value_length = number("attention.value_length", width // heads)
+    return 2 * layers * key_value_heads * (key_length + value_length)

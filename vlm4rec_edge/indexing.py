@@ -1,0 +1,293 @@
+"""The offline half in one run: catalog to captions to vectors to store to index, going on where it stopped."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlm4rec_edge.catalog.photo import read_photo_file
+from vlm4rec_edge.catalog.reader import Catalog, open_catalog
+from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
+from vlm4rec_edge.errors import PhotoError, StoreError
+from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+from vlm4rec_edge.index import EXACT_LIMIT
+from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.encoding.encoder import Encoder
+
+# Items stored in one transaction: what a crash can lose, and what a reader waits for.
+_BATCH_ITEMS = 64
+# A slow captioner must not keep finished work in memory for long.
+_BATCH_SECONDS = 5.0
+# Below this a run would only fail later, with work lost.
+_FREE_BYTES_NEEDED = 64 * 1024 * 1024
+
+_TWICE = "The id {!r} stands in the catalog more than once; the first is used."
+
+
+@dataclass
+class IndexProgress:
+    """How far a run is; given to the progress callback after every change, and part of the report.
+
+    ``done`` counts items stored and failures; ``captioned``, ``encoded``: new captions and vectors; ``reused``: items
+    whose caption was there already.
+    """
+
+    done: int = 0
+    captioned: int = 0
+    reused: int = 0
+    encoded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds."""
+
+    progress: IndexProgress
+    items: int
+    removed: int
+    seconds: float
+    interrupted: bool
+    failures: tuple[Failure, ...]
+
+
+def build_index(
+    catalog: Path | str | Catalog,
+    out: Path | str,
+    *,
+    captioner: Captioner | None = None,
+    encoder: Encoder | None = None,
+    encoded_text: EncodedText = "caption",
+    prune: bool = False,
+    on_progress: Callable[[IndexProgress], None] | None = None,
+) -> IndexReport:
+    """Caption, encode and store every item of a catalog; what is there already is not done again.
+
+    Ctrl-C stops the run cleanly: what is finished is stored, and the report says ``interrupted``.
+
+    Args:
+        catalog: A folder of photos, a table, or an opened catalog.
+        out: The index folder; made or brought up to date.
+        captioner: Default: the embedded vision-language model. Not used when only titles are encoded.
+        encoder: Default: the embedded encoder.
+        encoded_text: ``caption``, ``title`` or ``title_caption``.
+        prune: Remove items that the catalog no longer has.
+        on_progress: Called in this thread.
+
+    Raises:
+        CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
+            the first photo wherever it can be known. A single bad item is in the report instead.
+    """
+    check_encoded_text(encoded_text)
+    opened = catalog if isinstance(catalog, Catalog) else open_catalog(catalog)
+    own: list[Captioner | Encoder] = []
+    try:
+        if encoded_text == "title":
+            captioner = None
+        elif captioner is None:
+            from vlm4rec_edge.models.resolve import resolve_lvlm
+
+            captioner = Captioner(resolve_lvlm())
+            own.append(captioner)
+        if captioner is not None and opened.columns is not None:
+            captioner.prompt.check_columns(opened.columns)
+        if encoder is None:
+            from vlm4rec_edge.encoding.encoder import Encoder
+            from vlm4rec_edge.models.resolve import resolve_encoder
+
+            encoder = Encoder(resolve_encoder())
+            own.append(encoder)
+        folder = Path(out)
+        with StoreWriter(
+            folder,
+            grounding=(captioner.fingerprint, captioner.provenance) if captioner else None,
+            encoder=(encoder.fingerprint, encoder.provenance),
+            encoded_text=encoded_text,
+        ) as store:
+            _check_free_space(folder)
+            return _Run(opened, store, captioner, encoder, encoded_text, on_progress).run(prune=prune)
+    finally:
+        for model in own:
+            model.close()
+
+
+def _check_free_space(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _FREE_BYTES_NEEDED:
+        raise StoreError(f"Only {free / 1e6:.0f} MB are free at {folder}; make room or choose another place.")
+
+
+@dataclass
+class _Pending:
+    """An item between its photo and its caption."""
+
+    item: Item
+    image_sha256: str
+    caption_key: str
+    question: str
+
+
+@dataclass
+class _Run:
+    catalog: Catalog
+    store: StoreWriter
+    captioner: Captioner | None
+    encoder: Encoder
+    encoded_text: EncodedText
+    on_progress: Callable[[IndexProgress], None] | None
+    progress: IndexProgress = field(default_factory=IndexProgress)
+    ready: list[GroundedItem] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    first_failures: list[Failure] = field(default_factory=list)
+    pending: dict[str, _Pending] = field(default_factory=dict)
+    # Photos whose caption is being made right now, and the items that wait for the same one.
+    twins: dict[str, list[_Pending]] = field(default_factory=dict)
+    stored_at: float = 0.0
+
+    # How many failures a report carries by itself; all of them are in the store.
+    _FAILURES_REPORTED = 1000
+
+    def run(self, *, prune: bool) -> IndexReport:
+        started = self.stored_at = time.monotonic()
+        interrupted = False
+        removed = 0
+        try:
+            self._ground_everything()
+            self._flush()
+            if prune:
+                removed = self.store.prune()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._flush()
+        self._build_graph()
+        with StoreReader(self.store.folder) as reader:
+            items = reader.count()
+        return IndexReport(
+            self.progress, items, removed, time.monotonic() - started, interrupted, tuple(self.first_failures)
+        )
+
+    def _ground_everything(self) -> None:
+        if self.captioner is None:
+            for _ in self._requests():
+                pass
+            return
+        captions = self.captioner.caption(self._requests())
+        try:
+            for result in captions:
+                if isinstance(result, Failure):
+                    for pending in self._take(result.where):
+                        self._fail(Failure(pending.item.id, result.stage, result.reason))
+                else:
+                    for pending in self._take(result[0]):
+                        self._add(pending, result[1])
+        finally:
+            captions.close()  # type: ignore[attr-defined]  # it is a generator: stop its threads before the store closes
+
+    def _take(self, caption_key: str) -> list[_Pending]:
+        taken = self.twins.pop(caption_key)
+        for pending in taken:
+            del self.pending[pending.item.id]
+        return taken
+
+    def _requests(self) -> Iterator[CaptionRequest]:
+        """Walk the catalog; yield what needs a caption, and store on the way what does not."""
+        for entry in self.catalog.read():
+            if isinstance(entry, Failure):
+                self._fail(entry)
+            elif entry.id in self.pending or self._is_known_twice(entry.id):
+                self._fail(Failure(entry.id, "catalog", _TWICE.format(entry.id)))
+            elif self.captioner is None:
+                self._add_title(entry)
+            else:
+                request = self._request(entry)
+                if request is not None:
+                    yield request
+
+    def _is_known_twice(self, item_id: str) -> bool:
+        return any(ready.item.id == item_id for ready in self.ready) or self.store.seen_in_this_run(item_id)
+
+    def _request(self, item: Item) -> CaptionRequest | None:
+        assert self.captioner is not None
+        try:
+            photo = read_photo_file(item.image)
+        except PhotoError as error:
+            self._fail(Failure(item.id, "photo", str(error)))
+            return None
+        question = self.captioner.question(item)
+        key = self.captioner.caption_key(photo, question)
+        pending = _Pending(item, photo.sha256, key, question)
+        caption = self.store.caption(key)
+        if caption is not None:
+            self.progress.reused += 1
+            self._add(pending, caption)
+            return None
+        self.pending[item.id] = pending
+        if key in self.twins:  # another item shows the same photo: one caption serves both
+            self.twins[key].append(pending)
+            return None
+        self.twins[key] = [pending]
+        return CaptionRequest(key, photo, question)
+
+    def _add_title(self, item: Item) -> None:
+        if not item.title:
+            self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
+        else:
+            self._store_soon(GroundedItem(item, "", None, "", "", item.title))
+
+    def _add(self, pending: _Pending, caption: str) -> None:
+        text = text_of_item(self.encoded_text, title=pending.item.title, caption=caption)
+        self._store_soon(
+            GroundedItem(pending.item, pending.image_sha256, pending.caption_key, pending.question, caption, text)
+        )
+
+    def _fail(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        if len(self.first_failures) < self._FAILURES_REPORTED:
+            self.first_failures.append(failure)
+        self.progress.failed += 1
+        self._advance()
+        if len(self.failures) >= _BATCH_ITEMS:
+            self._flush()
+
+    def _store_soon(self, entry: GroundedItem) -> None:
+        self.ready.append(entry)
+        if len(self.ready) >= _BATCH_ITEMS or time.monotonic() - self.stored_at > _BATCH_SECONDS:
+            self._flush()
+        self._advance()
+
+    def _flush(self) -> None:
+        """Store what is finished. Taken out of the lists first, so that an interrupt never stores it twice."""
+        ready, self.ready = self.ready, []
+        failures, self.failures = self.failures, []
+        if ready:
+            counts = self.store.write(ready, self.encoder.encode)
+            self.progress.captioned += counts.captions
+            self.progress.encoded += counts.encoded
+        if failures:
+            self.store.write_failures(failures)
+        self.stored_at = time.monotonic()
+
+    def _advance(self) -> None:
+        self.progress.done += 1
+        if self.on_progress is not None:
+            self.on_progress(self.progress)
+
+    def _build_graph(self) -> None:
+        with StoreReader(self.store.folder) as reader:
+            if len(reader.vectors) > EXACT_LIMIT:
+                build_hnsw(self.store.folder, reader.vectors, reader.meta["encoder"])
+
+
+def failures_of(folder: Path | str) -> Sequence[Failure]:
+    """Return everything the last run on an index could not use."""
+    with StoreReader(folder) as reader:
+        return list(reader.failures())

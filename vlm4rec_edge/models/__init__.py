@@ -1,0 +1,1 @@
+"""Models: the registry, their manifests, and where their files lie on this machine."""

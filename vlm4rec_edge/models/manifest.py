@@ -1,0 +1,197 @@
+"""The manifest that lies beside every exported model: what it is, and how to check that a copy works.
+
+``manifest.json`` is written by the export scripts and by ``models pull``, and read by everything else. A
+file role is ``model`` and ``tokenizer`` for an encoder, ``text`` and ``projector`` for a vision-language
+model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vlm4rec_edge.errors import ModelError
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_FORMAT = 1
+
+Kind = Literal["encoder", "lvlm"]
+# How token vectors become one text vector: in the graph itself (our exports), or outside it (the hub's usual
+# ONNX).
+Pooling = Literal["in-graph", "mean", "cls"]
+
+# Large enough that hashing runs at disk speed, small enough to be no memory cost.
+_HASH_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model: its name inside the model's folder, size in bytes and sha256 (hex)."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model came from: Hugging Face repository or package, and the revision that was read."""
+
+    repository: str
+    revision: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What the runtime must know of a text encoder.
+
+    ``dimensions`` is 0 where it is not known: ask the graph. ``prefix`` is put before every text (the e5
+    family was trained with ``"query: "`` for symmetric matching). ``pooling`` is ``in-graph`` where the
+    graph gives finished unit vectors; ``mean`` (over the attention mask) or ``cls`` (first token) where it
+    gives ``last_hidden_state``, which the runtime then pools and normalises.
+    """
+
+    dimensions: int
+    max_tokens: int
+    prefix: str = ""
+    pooling: Pooling = "in-graph"
+
+
+@dataclass(frozen=True)
+class LvlmSettings:
+    """What the runtime must know of a vision-language model.
+
+    ``prompt`` is the question the model answers best (empty: the package's default prompt);
+    ``chat_template`` replaces the one in the GGUF file (empty: the file's own); ``max_tokens`` bounds an
+    answer.
+    """
+
+    context_length: int
+    prompt: str = ""
+    chat_template: str = ""
+    max_tokens: int = 150
+
+
+@dataclass(frozen=True)
+class GoldenVector:
+    """The first values of the unit vector of one text."""
+
+    text: str
+    first_values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class GoldenCaption:
+    """The caption of one reference photo that lies in the model's folder."""
+
+    image: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of one model in one folder. ``quantization`` maps a file role to its type."""
+
+    name: str
+    kind: Kind
+    license: str
+    source: Source
+    files: dict[str, ModelFile]
+    quantization: dict[str, str]
+    encoder: EncoderSettings | None = None
+    lvlm: LvlmSettings | None = None
+    golden_vectors: tuple[GoldenVector, ...] = ()
+    golden_captions: tuple[GoldenCaption, ...] = ()
+    verification: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """Write ``manifest.json`` into ``folder`` and return its path."""
+        path = folder / MANIFEST_NAME
+        content = {"format": MANIFEST_FORMAT, **asdict(self)}
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a model folder.
+
+    Raises:
+        ModelError: there is none, it is not readable, or a newer version of this package wrote it.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{folder} has no {MANIFEST_NAME}; is it a model folder?") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can not be read ({error}); pull or export the model again.") from error
+    try:
+        return _parse(content)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{path} lacks or misuses the field {error}; pull or export the model again."
+        ) from error
+
+
+def _parse(content: dict[str, Any]) -> Manifest:
+    if content["format"] != MANIFEST_FORMAT:
+        raise ModelError(
+            f"The manifest of {content.get('name', 'this model')} has format {content['format']}, "
+            f"this version reads {MANIFEST_FORMAT}; upgrade vlm4rec-edge."
+        )
+    encoder, lvlm = content.get("encoder"), content.get("lvlm")
+    return Manifest(
+        name=content["name"],
+        kind=content["kind"],
+        license=content["license"],
+        source=Source(**content["source"]),
+        files={role: ModelFile(**file) for role, file in content["files"].items()},
+        quantization=content["quantization"],
+        encoder=EncoderSettings(**encoder) if encoder else None,
+        lvlm=LvlmSettings(**lvlm) if lvlm else None,
+        golden_vectors=tuple(
+            GoldenVector(text=golden["text"], first_values=tuple(golden["first_values"]))
+            for golden in content.get("golden_vectors", ())
+        ),
+        golden_captions=tuple(GoldenCaption(**golden) for golden in content.get("golden_captions", ())),
+        verification=content.get("verification", {}),
+    )
+
+
+def describe_file(path: Path) -> ModelFile:
+    """Return name, size and sha256 of a file."""
+    return ModelFile(name=path.name, size=path.stat().st_size, sha256=sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, hex, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_HASH_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file of ``folder`` with its manifest.
+
+    Raises:
+        ModelError: a file is missing or its size or sha256 differs; native code never sees such a file.
+    """
+    for file in manifest.files.values():
+        path = folder / file.name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ModelError(
+                f"{folder / MANIFEST_NAME} names the file {file.name}, which lies outside its folder."
+            )
+        if not path.is_file():
+            raise ModelError(f"{path} is missing; pull or export the model {manifest.name} again.")
+        if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
+            raise ModelError(
+                f"{path} is damaged (size or sha256 differs from {MANIFEST_NAME}); "
+                f"pull or export {manifest.name} again."
+            )

@@ -1,0 +1,147 @@
+"""The models this package knows by name: ``registry.json`` as frozen dataclasses.
+
+The registry is data, so that a model is added without touching code; ``models/README.md`` says how.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.models.manifest import EncoderSettings, Kind, LvlmSettings
+
+REGISTRY_NAME = "registry.json"
+REGISTRY_FORMAT = 1
+
+_ROLES: dict[str, set[str]] = {"lvlm": {"text", "projector"}, "encoder": {"model", "tokenizer"}}
+
+
+@dataclass(frozen=True)
+class RegistryFile:
+    """One file of a model: its path inside the repository, its size and, where known, its sha256.
+
+    ``size_mb`` counts 10^6 bytes; ``approximate`` says that the size was not read from the file itself.
+    """
+
+    name: str
+    size_mb: float
+    approximate: bool = True
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of the registry.
+
+    ``repository`` and ``revision`` name a Hugging Face repository and a branch or commit; for an embedded
+    model they say what it was made from. ``memory_mb`` is an estimate of the memory the model needs while it
+    runs. Exactly one of ``encoder`` and ``lvlm`` is set, as ``kind`` says.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    license: str
+    repository: str
+    revision: str
+    embedded: bool
+    files: dict[str, RegistryFile]
+    quantization: dict[str, str]
+    memory_mb: int
+    encoder: EncoderSettings | None = None
+    lvlm: LvlmSettings | None = None
+
+    @property
+    def size_mb(self) -> float:
+        """Size of all files together, MB."""
+        return sum(file.size_mb for file in self.files.values())
+
+    @property
+    def approximate_size(self) -> bool:
+        """Whether the size of any file is an approximation."""
+        return any(file.approximate for file in self.files.values())
+
+
+@lru_cache(maxsize=1)
+def shipped_folder() -> Path:
+    """Return the folder with ``registry.json`` and the embedded models.
+
+    It is ``shipped/`` inside an installed package, and ``models/`` of the repository in a checkout.
+
+    Raises:
+        ModelError: neither is there; the installation is broken.
+    """
+    package = Path(__file__).resolve().parent
+    tried = (package / "shipped", package.parent.parent / "models")
+    for folder in tried:
+        if (folder / REGISTRY_NAME).is_file():
+            return folder
+    raise ModelError(
+        f"{REGISTRY_NAME} is missing (looked in {' and '.join(str(folder) for folder in tried)}); "
+        "install vlm4rec-edge again."
+    )
+
+
+@lru_cache(maxsize=1)
+def registry() -> dict[str, ModelEntry]:
+    """Return every known model by name, in the order of the file.
+
+    Raises:
+        ModelError: the registry is missing or damaged.
+    """
+    return read_registry(shipped_folder() / REGISTRY_NAME)
+
+
+def read_registry(path: Path) -> dict[str, ModelEntry]:
+    """Read one registry file.
+
+    Raises:
+        ModelError: the file can not be read, or an entry lacks or misuses a field (it is named).
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found, entries = content["format"], content["models"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} can not be read ({error}); install vlm4rec-edge again.") from error
+    if found != REGISTRY_FORMAT:
+        raise ModelError(
+            f"{path} has format {found}, this version reads {REGISTRY_FORMAT}; upgrade vlm4rec-edge."
+        )
+    known: dict[str, ModelEntry] = {}
+    for content in entries:
+        try:
+            entry = _parse(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            name = content.get("name", "?") if isinstance(content, dict) else "?"
+            raise ModelError(f"{path}: the entry {name} lacks or misuses {error}.") from error
+        if entry.name in known:
+            raise ModelError(f"{path}: the name {entry.name} is there twice.")
+        known[entry.name] = entry
+    return known
+
+
+def _parse(content: dict[str, Any]) -> ModelEntry:
+    kind = content["kind"]
+    if kind not in get_args(Kind):
+        raise ValueError(f"the kind {kind!r}")
+    files = {role: RegistryFile(**file) for role, file in content["files"].items()}
+    if set(files) != _ROLES[kind]:
+        raise ValueError(f"the file roles {sorted(files)}; a model of kind {kind} has {sorted(_ROLES[kind])}")
+    return ModelEntry(
+        name=content["name"],
+        kind=kind,
+        description=content["description"],
+        license=content["license"],
+        repository=content["repository"],
+        revision=content["revision"],
+        embedded=content["embedded"],
+        files=files,
+        quantization=content["quantization"],
+        memory_mb=content["memory_mb"],
+        encoder=EncoderSettings(**content["encoder"]) if kind == "encoder" else None,
+        lvlm=LvlmSettings(**content["lvlm"]) if kind == "lvlm" else None,
+    )

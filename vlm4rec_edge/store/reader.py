@@ -1,0 +1,153 @@
+"""Read a store: a consistent view of the items and a memory map of their vectors, whoever writes meanwhile."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.store.schema import DATABASE_NAME, open_database
+from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
+
+# SQLite takes at least this many parameters in one statement, in every build.
+_PARAMETERS = 500
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """An item as the store holds it; ``row`` is its place in the vector file."""
+
+    id: str
+    row: int
+    title: str
+    caption: str
+    image: str
+    attributes: Mapping[str, str]
+
+
+class StoreReader:
+    """A read-only view of one moment of a store; a context manager.
+
+    Attributes:
+        vectors: Memory map, shape [rows, dimensions], float32, unit length. Several items may share a row; rows that no
+            item has any more may be among them.
+        meta: What the writer noted: ``encoder``, ``grounding`` (fingerprints), ``encoded_text``, ``dimensions``, ``run``.
+
+    Raises:
+        StoreError: there is no index at ``folder``, it is damaged, or it was never finished enough to hold a vector.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        path = self.folder / DATABASE_NAME
+        if not path.is_file():
+            raise StoreError(
+                f"There is no index at {self.folder}; make one: vlm4rec-edge index CATALOG --out {self.folder}"
+            )
+        self._database = open_database(path, write=False)
+        try:
+            self._database.execute("BEGIN")  # from the first read on, later writes are not seen
+            self.meta: dict[str, str] = dict(self._database.execute("SELECT key, value FROM meta"))
+            rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
+            self.vectors = map_vectors(
+                self.folder / vector_file_name(self.meta.get("encoder", "")), rows, int(self.meta.get("dimensions", 0))
+            )
+        except sqlite3.Error as error:
+            self._database.close()
+            raise StoreError(f"{path} is damaged ({error}); index the catalog again into a new folder.") from error
+        except BaseException:
+            self._database.close()
+            raise
+
+    def count(self) -> int:
+        """Return how many items can be recommended."""
+        return int(self._one("SELECT count(*) FROM items WHERE vector_row IS NOT NULL"))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many items, captions, vectors and failures the store holds."""
+        return {
+            "items": int(self._one("SELECT count(*) FROM items")),
+            "captions": int(self._one("SELECT count(*) FROM captions")),
+            "vectors": int(self._one("SELECT count(*) FROM vectors")),
+            "failures": int(self._one("SELECT count(*) FROM failures")),
+        }
+
+    def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
+        """Return the vector row of each id that is known; unknown ids are left out."""
+        wanted = list(dict.fromkeys(item_ids))
+        found: dict[str, int] = {}
+        for part in _parts(wanted):
+            marks = ",".join("?" * len(part))
+            found.update(
+                self._database.execute(
+                    f"SELECT id, vector_row FROM items WHERE vector_row IS NOT NULL AND id IN ({marks})", part
+                )
+            )
+        return {item_id: found[item_id] for item_id in wanted if item_id in found}
+
+    def items_at(self, rows: Sequence[int]) -> dict[int, list[StoredItem]]:
+        """Return the items of each vector row, ordered by id; rows without an item are left out."""
+        items: dict[int, list[StoredItem]] = {}
+        for part in _parts(list(rows)):
+            marks = ",".join("?" * len(part))
+            for item in self._items(f"WHERE items.vector_row IN ({marks}) ORDER BY items.id", part):
+                items.setdefault(item.row, []).append(item)
+        return items
+
+    def item(self, item_id: str) -> StoredItem | None:
+        """Return one item, or None if it is unknown."""
+        return next(self._items("WHERE items.vector_row IS NOT NULL AND items.id = ?", [item_id]), None)
+
+    def items(self) -> Iterator[StoredItem]:
+        """Yield every item that can be recommended, in the order they were written."""
+        return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number", [])
+
+    def failures(self) -> Iterator[Failure]:
+        """Yield what the last run could not use."""
+        for place, stage, reason in self._database.execute("SELECT place, stage, reason FROM failures ORDER BY rowid"):
+            yield Failure(place, stage, reason)
+
+    def provenance(self, table: str) -> dict[str, Any]:
+        """Return what made the captions (``groundings``) or vectors (``encoders``) of the last run; empty if nothing."""
+        key = {"groundings": "grounding", "encoders": "encoder"}[table]
+        row = self._database.execute(
+            f"SELECT provenance FROM {table} WHERE fingerprint = ?", (self.meta.get(key, ""),)
+        ).fetchone()
+        return dict(json.loads(row[0])) if row else {}
+
+    def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
+        query = f"""
+            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes
+            FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
+        """
+        for item_id, row, title, caption, image, attributes in self._database.execute(query, parameters):
+            yield StoredItem(item_id, row, title, caption, image, json.loads(attributes))
+
+    def _one(self, query: str) -> Any:
+        return self._database.execute(query).fetchone()[0]
+
+    def close(self) -> None:
+        """Let go of the database and the memory map."""
+        self.vectors = np.zeros((0, 0), dtype=np.float32)
+        self._database.close()
+
+    def __enter__(self) -> StoreReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _parts(values: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), _PARAMETERS):
+        yield values[start : start + _PARAMETERS]

@@ -1,0 +1,107 @@
+"""The database inside a store: its tables, and how an older one is brought up to date.
+
+A store is a folder:
+
+- ``store.sqlite``: items, captions, provenance, failures, and which row of the vector file belongs to which text.
+- ``vectors-<encoder>.f32``: the vectors, float32 little-endian, row after row, no header. Rows beyond those the
+  database knows are leftovers of an interrupted run.
+- ``hnsw-*``: the derived index; may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from vlm4rec_edge.errors import StoreError
+
+DATABASE_NAME = "store.sqlite"
+# "v4re": tells our database from any other SQLite file (https://www.sqlite.org/pragma.html#pragma_application_id).
+APPLICATION_ID = 0x76347265
+
+# One entry a version; a store of version n gets the entries from n on. Never edit an entry that was released.
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE groundings (fingerprint TEXT PRIMARY KEY, provenance TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE encoders (fingerprint TEXT PRIMARY KEY, provenance TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE captions (
+        key TEXT PRIMARY KEY,
+        image_sha256 TEXT NOT NULL,
+        grounding TEXT NOT NULL REFERENCES groundings (fingerprint),
+        question TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE vectors (row INTEGER PRIMARY KEY, text_sha256 TEXT NOT NULL UNIQUE);
+    CREATE TABLE items (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        image TEXT NOT NULL,
+        image_sha256 TEXT NOT NULL,
+        title TEXT NOT NULL,
+        attributes TEXT NOT NULL,
+        caption_key TEXT REFERENCES captions (key),
+        vector_row INTEGER REFERENCES vectors (row),
+        seen_run INTEGER NOT NULL
+    );
+    CREATE INDEX items_by_vector_row ON items (vector_row);
+    CREATE TABLE failures (
+        run INTEGER NOT NULL, place TEXT NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL
+    );
+    """,
+)
+
+
+def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
+    """Open ``store.sqlite``; for writing, create it or bring it up to date first.
+
+    Raises:
+        StoreError: it is damaged, not ours, or of a newer version of this package.
+    """
+    try:
+        if write:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        else:
+            connection = _open_to_read(path)
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
+    if application != APPLICATION_ID and not (write and is_empty):
+        raise StoreError(f"{path} is a database of something else; choose another folder.")
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"{path} has format {version}, this version of vlm4rec-edge reads up to {len(MIGRATIONS)}; upgrade it."
+        )
+    if version < len(MIGRATIONS):
+        if not write:
+            raise StoreError(
+                f"{path} has the older format {version}; run `vlm4rec-edge index` on it once to convert it."
+            )
+        _migrate(connection, version)
+    return connection
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Open read-only; from a read-only file system as an immutable file, where SQLite can not make its lock files."""
+    address = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        connection = sqlite3.connect(
+            f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        )
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; "
+            f"PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
+        )
