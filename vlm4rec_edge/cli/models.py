@@ -99,13 +99,16 @@ def verify(
         list[str] | None,
         typer.Argument(help="Names or model folders; without any, all models of this machine."),
     ] = None,
+    golden: Annotated[
+        bool, typer.Option("--golden", help="Also run each model, and compare with the outputs it was exported with.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare every file with the sha256 in its manifest; exit code 1 if one differs.
 
     \b
     Example:
-      vlm4rec-edge models verify
+      vlm4rec-edge models verify --golden
       vlm4rec-edge models verify starter-lvlm ./my-exported-encoder
     """  # noqa: D301 (click reads the control character)
     from rich.console import Console
@@ -117,8 +120,8 @@ def verify(
     results: list[dict[str, Any]] = []
     with Console(stderr=True).status("") as status:
         for name, folder in chosen.items():
-            status.update(f"Checking {name} (sha256 of every file)")
-            problem = _problem(folder)
+            status.update(f"Checking {name}")
+            problem = _problem(folder, golden=golden)
             results.append({"name": name, "folder": str(folder), "ok": problem is None, "problem": problem})
     if as_json:
         emit_json({"models": results})
@@ -173,18 +176,41 @@ def _folder(name: str) -> Path:
     raise ModelError(f"There is no model {name!r}; {unknown_name(name, [*registry(), *present])}")
 
 
-def _problem(folder: Path) -> str | None:
+def _problem(folder: Path, *, golden: bool) -> str | None:
     """Run all checks of one model folder and return what is wrong, or None."""
     from vlm4rec_edge.errors import ModelError
     from vlm4rec_edge.models.manifest import read_manifest
-    from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 
     try:
-        resolve = resolve_lvlm if read_manifest(folder).kind == "lvlm" else resolve_encoder
-        resolve(str(folder.absolute()))
+        check = _check_lvlm if read_manifest(folder).kind == "lvlm" else _check_encoder
+        check(folder, golden=golden)
     except ModelError as error:
         return str(error)
     return None
+
+
+def _check_lvlm(folder: Path, *, golden: bool) -> None:
+    from vlm4rec_edge.models.golden import check_captions
+    from vlm4rec_edge.models.resolve import resolve_lvlm
+
+    files = resolve_lvlm(str(folder.absolute()))
+    if golden and files.manifest and files.manifest.golden_captions:
+        from vlm4rec_edge.grounding.captioner import Captioner
+
+        with Captioner(files, device="cpu", batch=1) as captioner:
+            check_captions(files.manifest, folder, captioner.caption_file)
+
+
+def _check_encoder(folder: Path, *, golden: bool) -> None:
+    from vlm4rec_edge.models.golden import check_vectors
+    from vlm4rec_edge.models.resolve import resolve_encoder
+
+    files = resolve_encoder(str(folder.absolute()))
+    if golden and files.manifest and files.manifest.golden_vectors:
+        from vlm4rec_edge.encoding.encoder import Encoder
+
+        with Encoder(files, device="cpu") as encoder:
+            check_vectors(files.manifest, encoder.encode)
 
 
 def _rows() -> list[dict[str, Any]]:

@@ -66,7 +66,7 @@ def index(
     \b
     Example:
       vlm4rec-edge index photos/ --out shop.index
-      vlm4rec-edge index catalog.csv --out shop.index --model smolvlm-256m --prompt "Describe this {brand} product."
+      vlm4rec-edge index catalog.csv --out shop.index --model smolvlm-256m-instruct --prompt "Describe this {brand} product."
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.cli.progress import progress_bar

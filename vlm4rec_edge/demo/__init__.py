@@ -1,0 +1,1 @@
+"""Demo: pictures of our own, a small shop of them, and a report of what the models made of it."""
