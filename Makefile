@@ -9,7 +9,7 @@ SLIM := $(abspath $(VENV))/llama-cpp-slim.cmake
 export CMAKE_ARGS ?= -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(SLIM) -DLLAMA_OPENSSL=OFF -DMTMD_VIDEO=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: demo test test-export check clean
+.PHONY: demo test test-export test-wheel check clean
 
 demo: $(VENV)/installed-cpu
 	$(BIN)/vlm4rec-edge demo
@@ -20,6 +20,15 @@ test: $(VENV)/installed-dev
 # The export scripts need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
 test-export: $(VENV)/installed-export
 	$(BIN)/python -m pytest tests/export
+
+# The wheel must carry the models: installed into an empty environment, it runs from any folder.
+test-wheel: $(VENV)/installed-cpu
+	rm -rf $(VENV)/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheel .
+	$(PYTHON) -m venv $(VENV)/wheel/empty
+	$(VENV)/wheel/empty/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo $(VENV)/wheel/*.whl)[cpu]"
+	cd $(VENV)/wheel && empty/bin/vlm4rec-edge demo --out demo
+	cd $(VENV)/wheel && empty/bin/vlm4rec-edge models verify --golden
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

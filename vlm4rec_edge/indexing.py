@@ -110,11 +110,11 @@ def build_index(
         with StoreWriter(
             folder,
             grounding=(captioner.fingerprint, captioner.provenance) if captioner else None,
-            encoder=(encoder.fingerprint, encoder.provenance),
+            encoder=encoder,
             encoded_text=encoded_text,
         ) as store:
             _check_free_space(folder)
-            return _Run(opened, store, captioner, encoder, encoded_text, on_progress).run(prune=prune)
+            return _Run(opened, store, captioner, encoded_text, on_progress).run(prune=prune)
     finally:
         for model in own:
             model.close()
@@ -141,7 +141,6 @@ class _Run:
     catalog: Catalog
     store: StoreWriter
     captioner: Captioner | None
-    encoder: Encoder
     encoded_text: EncodedText
     on_progress: Callable[[IndexProgress], None] | None
     progress: IndexProgress = field(default_factory=IndexProgress)
@@ -165,6 +164,7 @@ class _Run:
             self._flush()
             if prune:
                 removed = self.store.prune()
+            self.store.compact()
         except KeyboardInterrupt:
             interrupted = True
             self._flush()
@@ -269,7 +269,7 @@ class _Run:
         ready, self.ready = self.ready, []
         failures, self.failures = self.failures, []
         if ready:
-            counts = self.store.write(ready, self.encoder.encode)
+            counts = self.store.write(ready)
             self.progress.captioned += counts.captions
             self.progress.encoded += counts.encoded
         if failures:
@@ -284,7 +284,7 @@ class _Run:
     def _build_graph(self) -> None:
         with StoreReader(self.store.folder) as reader:
             if len(reader.vectors) > EXACT_LIMIT:
-                build_hnsw(self.store.folder, reader.vectors, reader.meta["encoder"])
+                build_hnsw(reader)
 
 
 def failures_of(folder: Path | str) -> Sequence[Failure]:

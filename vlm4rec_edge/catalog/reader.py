@@ -38,7 +38,8 @@ class Catalog:
 def open_catalog(path: Path | str, *, images: Path | str | None = None) -> Catalog:
     """Open the catalog at ``path``.
 
-    A folder: every photo below it is an item, its id the relative path without suffix, with ``/`` between folders.
+    A folder: every photo below it is an item, its id the relative path without suffix, with ``/`` between folders;
+    names that begin with a dot are left out.
     A table (``.csv``, ``.jsonl``/``.ndjson``, ``.parquet``): columns ``id`` and ``image`` (a path relative to the table's
     folder, or to ``images``), ``title`` if there is one, further columns kept as attributes.
 
@@ -51,9 +52,13 @@ def open_catalog(path: Path | str, *, images: Path | str | None = None) -> Catal
             are yielded as ``Failure`` by ``Catalog.read`` instead.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a folder above it that may not be entered
+        raise CatalogError(f"{path} can not be read: {getattr(error, 'strerror', None) or error}.") from error
+    if is_folder:
         return _open_folder(path)
-    if not path.exists():
+    if not is_there:
         raise CatalogError(f"There is no catalog at {path}; give a folder of photos or a CSV, JSONL or Parquet file.")
     reader = ROW_READERS.get(path.suffix.lower())
     if reader is None:
@@ -85,9 +90,13 @@ def _open_folder(folder: Path) -> Catalog:
     root = folder.resolve()
 
     def read() -> Iterator[Item | Failure]:
+        closed: list[OSError] = []
         # os.walk with sorted names keeps the order stable from run to run and holds one folder's names at a time.
-        for place, subfolders, names in os.walk(folder):
-            subfolders.sort()
+        for place, subfolders, names in os.walk(folder, onerror=closed.append):
+            # A folder that can not be listed is told, or its items would seem to have left the catalog.
+            yield from (_closed_folder(error, folder) for error in closed)
+            closed.clear()
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
                 if Path(name).suffix.lower() not in SUFFIXES or name.startswith("."):
                     continue
@@ -95,9 +104,16 @@ def _open_folder(folder: Path) -> Catalog:
                 item_id = image.relative_to(folder).with_suffix("").as_posix()
                 reason = _id_trouble(item_id) or _path_trouble(image, root)
                 yield Failure(ascii(item_id)[1:-1], "catalog", reason) if reason else Item(item_id, image)
+        yield from (_closed_folder(error, folder) for error in closed)
 
     _require_content(read(), f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))}); there is nothing to index.")
     return Catalog(folder, (), read)
+
+
+def _closed_folder(error: OSError, folder: Path) -> Failure:
+    place = Path(os.fsdecode(error.filename))
+    where = ascii(place.relative_to(folder).as_posix())[1:-1]
+    return Failure(where, "catalog", f"The folder {where} can not be listed: {error.strerror}.")
 
 
 def _require_content(rows: Iterator[Item | Failure], message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,15 @@ def _csv_columns(path: Path) -> tuple[str, ...]:
     for _, cells in _csv_lines(path):
         if isinstance(cells, Failure):
             raise CatalogError(f"The first line of {path} can not be read: {cells.reason}")
-        names = tuple(cell.strip() for cell in cells)
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise CatalogError(f"{path} has the column {doubled[0]!r} more than once; rename one of them.")
-        return names
+        return _distinct(path, [cell.strip() for cell in cells])
     raise CatalogError(f"{path} is empty; its first line must name the columns, among them id and image.")
+
+
+def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise CatalogError(f"{path} has the column {doubled[0]!r} more than once; rename one of them.")
+    return tuple(names)
 
 
 def _csv_rows(path: Path) -> Iterator[Row | Failure]:
@@ -121,28 +124,36 @@ def _parquet_file(path: Path) -> Any:
 
 def _parquet_columns(path: Path) -> tuple[str, ...]:
     with _parquet_file(path) as table:
-        return tuple(table.schema_arrow.names)
+        return _distinct(path, table.schema_arrow.names)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
     number = 0
     with _parquet_file(path) as table:
-        for batch in table.iter_batches(batch_size=_PARQUET_BATCH_ROWS):
-            for record in batch.to_pylist():
+        batches = table.iter_batches(batch_size=_PARQUET_BATCH_ROWS)
+        while True:
+            try:
+                batch = next(batches, None)
+                records = [] if batch is None else batch.to_pylist()
+            except Exception as error:  # as above: a damaged page shows only when it is unpacked
+                raise CatalogError(f"{path} is no readable Parquet file: {error}") from error
+            if batch is None:
+                return
+            for record in records:
                 number += 1
                 yield Row(f"{path.name}, row {number}", _text_cells(record))
 
 
 def _text_cells(record: Mapping[str, Any]) -> dict[str, str]:
-    """Turn JSON values into text: null is empty, numbers and booleans as JSON writes them, the rest as JSON."""
+    """Turn values into text: null and not-a-number are empty, dates as they are read, the rest as JSON writes it."""
     cells = {}
     for name, value in record.items():
-        if value is None:
+        if value is None or value != value:  # noqa: PLR0124 (only NaN differs from itself)
             text = ""
-        elif isinstance(value, str):
-            text = value
-        else:
+        elif isinstance(value, (bool, int, float, list, dict)):
             text = json.dumps(value, ensure_ascii=False, default=str)
+        else:
+            text = str(value)
         # JSON may spell half a surrogate pair, which no UTF-8 file or database can hold.
         cells[str(name)] = text.encode("utf-8", "replace").decode("utf-8")
     return cells

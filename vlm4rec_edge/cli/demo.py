@@ -56,5 +56,6 @@ def demo(
             [[item.title, f"{score:.3f}", item.caption] for item, score in shopper.recommendations],
         )
         typer.echo()
-    typer.echo(f"{result.items} pictures captioned at {result.captions_per_second:.1f} a second.")
+    speed = f" at {result.captions_per_second:.1f} a second" if result.captions_per_second else " in an earlier run"
+    typer.echo(f"{result.items} pictures captioned{speed}.")
     note(f"Open {result.report} in a browser to see it all.")

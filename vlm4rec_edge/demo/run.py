@@ -19,12 +19,12 @@ ITEMS_PER_KIND = 5
 ITEM_COUNT = len(catalog_of_drawings(ITEMS_PER_KIND))
 _RECOMMENDED = 6
 
-# Who shops in the demo: a name, what the report tells of them, and the kinds they have bought; of each kind the first
-# items of the catalog are taken, so that anybody can see whether what comes back makes sense.
+# Who shops in the demo: a name, what the report tells of them, and what they have bought. Colour is what the embedded
+# model sees best, so tastes in colour are where anybody can judge at a glance whether what comes back makes sense.
 _SHOPPERS = (
-    ("Ada", "packs for the beach", ("swimsuit", "shorts", "t-shirt")),
-    ("Bela", "gets ready for the cold", ("coat", "scarf", "boots")),
-    ("Cleo", "dresses up", ("dress", "skirt", "bag")),
+    ("Ada", "Wears black.", (("black", "blazer"), ("black", "dress"), ("black", "jeans"))),
+    ("Bela", "Likes it bright.", (("yellow", "shirt"), ("yellow", "sweater"), ("orange", "skirt"))),
+    ("Cleo", "Denim and light blue.", (("blue", "jacket"), ("blue", "jeans"), ("light blue", "sweater"))),
 )
 
 
@@ -70,9 +70,10 @@ def _shop(
     drawings: Sequence[Drawing],
     name: str,
     story: str,
-    kinds: Sequence[str],
+    bought: Sequence[tuple[str, str]],
 ) -> Shopper:
-    history = [next(drawing.item_id for drawing in drawings if drawing.kind == kind) for kind in kinds]
+    by_look = {(drawing.colour, drawing.kind): drawing.item_id for drawing in drawings}
+    history = [by_look[look] for look in bought]
     found = shop.recommend(history, _RECOMMENDED)
     return Shopper(
         name, story, [catalog[item_id] for item_id in history], [(catalog[hit.item_id], hit.score) for hit in found]

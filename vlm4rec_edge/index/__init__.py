@@ -33,4 +33,4 @@ def open_index(store: StoreReader, *, exact_limit: int = EXACT_LIMIT) -> VectorI
     """Return the index of a store: exact up to ``exact_limit`` vectors, else HNSW, loaded or rebuilt from the store."""
     if len(store.vectors) <= exact_limit:
         return ExactIndex(store.vectors)
-    return open_hnsw(store.folder, store.vectors, store.meta["encoder"])
+    return open_hnsw(store)

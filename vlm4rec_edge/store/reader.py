@@ -39,6 +39,7 @@ class StoreReader:
     Attributes:
         vectors: Memory map, shape [rows, dimensions], float32, unit length. Several items may share a row; rows that no
             item has any more may be among them.
+        vector_file: Name of the file behind ``vectors``; it changes with the encoder and with every compaction.
         meta: What the writer noted: ``encoder``, ``grounding`` (fingerprints), ``encoded_text``, ``dimensions``, ``run``.
 
     Raises:
@@ -56,10 +57,9 @@ class StoreReader:
         try:
             self._database.execute("BEGIN")  # from the first read on, later writes are not seen
             self.meta: dict[str, str] = dict(self._database.execute("SELECT key, value FROM meta"))
+            self.vector_file = vector_file_name(self.meta.get("encoder", ""), int(self.meta.get("generation", 0)))
             rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
-            self.vectors = map_vectors(
-                self.folder / vector_file_name(self.meta.get("encoder", "")), rows, int(self.meta.get("dimensions", 0))
-            )
+            self.vectors = map_vectors(self.folder / self.vector_file, rows, int(self.meta.get("dimensions", 0)))
         except sqlite3.Error as error:
             self._database.close()
             raise StoreError(f"{path} is damaged ({error}); index the catalog again into a new folder.") from error

@@ -3,14 +3,15 @@
 A store is a folder:
 
 - ``store.sqlite``: items, captions, provenance, failures, and which row of the vector file belongs to which text.
-- ``vectors-<encoder>.f32``: the vectors, float32 little-endian, row after row, no header. Rows beyond those the
-  database knows are leftovers of an interrupted run.
+- ``vectors-<encoder>-<generation>.f32``: the vectors, float32 little-endian, row after row, no header. Rows beyond
+  those the database knows are leftovers of an interrupted run.
 - ``hnsw-*``: the derived index; may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from pathlib import Path
 
 from vlm4rec_edge.errors import StoreError
@@ -30,9 +31,10 @@ MIGRATIONS = (
         image_sha256 TEXT NOT NULL,
         grounding TEXT NOT NULL REFERENCES groundings (fingerprint),
         question TEXT NOT NULL,
-        text TEXT NOT NULL
+        text TEXT NOT NULL,
+        crc32 INTEGER NOT NULL
     ) WITHOUT ROWID;
-    CREATE TABLE vectors (row INTEGER PRIMARY KEY, text_sha256 TEXT NOT NULL UNIQUE);
+    CREATE TABLE vectors (row INTEGER PRIMARY KEY, text_sha256 TEXT NOT NULL UNIQUE, crc32 INTEGER NOT NULL);
     CREATE TABLE items (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
@@ -42,14 +44,21 @@ MIGRATIONS = (
         attributes TEXT NOT NULL,
         caption_key TEXT REFERENCES captions (key),
         vector_row INTEGER REFERENCES vectors (row),
-        seen_run INTEGER NOT NULL
+        seen_run INTEGER NOT NULL,
+        crc32 INTEGER NOT NULL
     );
+    CREATE INDEX items_by_caption_key ON items (caption_key);
     CREATE INDEX items_by_vector_row ON items (vector_row);
     CREATE TABLE failures (
         run INTEGER NOT NULL, place TEXT NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL
     );
     """,
 )
+
+
+def text_crc32(*texts: str | None) -> int:
+    """Return the CRC-32 of some texts, as it stands beside captions and items to find damage (not to find forgery)."""
+    return zlib.crc32("\x1f".join(text or "" for text in texts).encode("utf-8"))
 
 
 def open_database(path: Path, *, write: bool) -> sqlite3.Connection:

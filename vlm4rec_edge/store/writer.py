@@ -5,23 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.store.schema import DATABASE_NAME, open_database
-from vlm4rec_edge.store.vectors import append_vectors, vector_file_name
+from vlm4rec_edge.store.golden import check_golden, golden_of
+from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
+from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
+from vlm4rec_edge.store.vectors import append_vectors, map_vectors, vector_file_name
 
-LOCK_NAME = "writer.lock"
+# Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
+_ORPHAN_SHARE = 0.2
+# Below this many rows the file is too small for its size to matter.
+_COMPACT_FROM = 1000
+_COMPACT_BLOCK = 4096
+
+
+class TextEncoder(Protocol):
+    """What the store needs of an encoder; ``vlm4rec_edge.Encoder`` is one."""
+
+    fingerprint: str
+    dimensions: int
+    provenance: dict[str, Any]
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return unit vectors, [len(texts), dimensions], float32."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,12 +70,13 @@ class StoreWriter:
     Args:
         folder: The index folder; made if it is not there.
         grounding: Fingerprint and provenance of the captioner, or None when nothing is captioned.
-        encoder: Fingerprint and provenance (with ``dimensions``) of the encoder. If the store holds vectors of another
-            encoder they are dropped: vectors of two encoders are never mixed, and captions are kept.
+        encoder: Makes the vectors. If the store holds vectors of another encoder they are dropped: vectors of two
+            encoders are never mixed, and captions are kept.
         encoded_text: Which text is encoded, for readers to show.
 
     Raises:
-        StoreError: the folder holds something else, can not be written, or another process is writing it.
+        StoreError: the folder holds something else, can not be written, another process is writing it, or this machine
+            computes other vectors from the same words than the machine that made it.
     """
 
     def __init__(
@@ -66,35 +84,41 @@ class StoreWriter:
         folder: Path,
         *,
         grounding: tuple[str, Mapping[str, Any]] | None,
-        encoder: tuple[str, Mapping[str, Any]],
+        encoder: TextEncoder,
         encoded_text: str,
     ) -> None:
         self.folder = folder
+        self._encoder = encoder
+        self._grounding = grounding[0] if grounding else None
         _check_folder(folder)
-        self._lock = _take_lock(folder)
+        self._lock = WriterLock(folder)
         try:
             self._database = open_database(folder / DATABASE_NAME, write=True)
-            self._grounding = grounding[0] if grounding else None
-            self._dimensions = int(encoder[1]["dimensions"])
-            self._vector_path = folder / vector_file_name(encoder[0])
+            self._check_or_make_golden()
             with self._transaction():
-                self._begin_run(grounding, encoder, encoded_text)
+                self._begin_run(grounding, encoded_text)
             self._drop_other_vector_files()
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
 
-    def _begin_run(
-        self,
-        grounding: tuple[str, Mapping[str, Any]] | None,
-        encoder: tuple[str, Mapping[str, Any]],
-        encoded_text: str,
-    ) -> None:
+    def _check_or_make_golden(self) -> None:
+        golden = self._meta("golden") if self._meta("encoder") == self._encoder.fingerprint else None
+        if golden is None:
+            self._golden = golden_of(self._encoder)
+        else:
+            check_golden(golden, self._encoder, self.folder)
+            self._golden = golden
+
+    def _begin_run(self, grounding: tuple[str, Mapping[str, Any]] | None, encoded_text: str) -> None:
         self.run = int(self._meta("run") or 0) + 1
-        if self._meta("encoder") != encoder[0]:
+        self._generation = int(self._meta("generation") or 0)
+        if self._meta("encoder") != self._encoder.fingerprint:
             self._database.execute("UPDATE items SET vector_row = NULL")
             self._database.execute("DELETE FROM vectors")
+            self._generation += 1
         self._database.execute("DELETE FROM failures")
+        encoder = (self._encoder.fingerprint, self._encoder.provenance)
         for table, entry in (("groundings", grounding), ("encoders", encoder)):
             if entry:
                 self._database.execute(
@@ -102,17 +126,24 @@ class StoreWriter:
                 )
         self._set_meta(
             run=str(self.run),
-            encoder=encoder[0],
+            encoder=self._encoder.fingerprint,
+            generation=str(self._generation),
             encoded_text=encoded_text,
-            dimensions=str(self._dimensions),
-            grounding=grounding[0] if grounding else "",
-            writer=f"process {os.getpid()} on {platform.node()}",
+            dimensions=str(self._encoder.dimensions),
+            golden=self._golden,
         )
+        if grounding:  # removing items, or encoding titles, does not change what made the captions
+            self._set_meta(grounding=grounding[0])
+
+    @property
+    def _vector_path(self) -> Path:
+        return self.folder / vector_file_name(self._encoder.fingerprint, self._generation)
 
     def _drop_other_vector_files(self) -> None:
         for path in self.folder.glob("vectors-*.f32"):
             if path != self._vector_path:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # some systems keep a file that a reader has mapped; the next run removes it
+                    path.unlink()
 
     def caption(self, key: str) -> str | None:
         """Return a caption made before, by its key."""
@@ -124,55 +155,55 @@ class StoreWriter:
         row = self._database.execute("SELECT seen_run FROM items WHERE id = ?", (item_id,)).fetchone()
         return row is not None and row[0] == self.run
 
-    def write(self, batch: Sequence[GroundedItem], encode: Callable[[Sequence[str]], np.ndarray]) -> BatchCounts:
-        """Store a batch of items with their captions and vectors, in one transaction.
+    def write(self, batch: Sequence[GroundedItem]) -> BatchCounts:
+        """Store a batch of items with their captions and vectors, in one transaction; texts that have a vector keep it.
 
-        ``encode`` turns texts into unit vectors [n, dimensions] and is called once with the texts that have none yet.
+        Raises:
+            StoreError: the disk is full or the store can not be written; what was written before is kept.
         """
         texts = {_sha256(entry.text): entry.text for entry in batch}
         rows = {sha256: row for sha256 in texts if (row := self._row_of(sha256)) is not None}
         missing = [sha256 for sha256 in texts if sha256 not in rows]
         first = int(self._database.execute("SELECT coalesce(max(row) + 1, 0) FROM vectors").fetchone()[0])
+        checksums: list[int] = []
         if missing:
-            append_vectors(self._vector_path, first, encode([texts[sha256] for sha256 in missing]))
+            vectors = self._encoder.encode([texts[sha256] for sha256 in missing])
+            checksums = append_vectors(self._vector_path, first, vectors)
         captions = 0
         with self._transaction():
-            for row, sha256 in enumerate(missing, start=first):
-                self._database.execute("INSERT INTO vectors VALUES (?, ?)", (row, sha256))
+            for row, (sha256, checksum) in enumerate(zip(missing, checksums, strict=True), start=first):
+                self._database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, sha256, checksum))
                 rows[sha256] = row
             for entry in batch:
-                captions += self._write_item(entry, rows[_sha256(entry.text)])
+                captions += self._write_caption(entry)
+                self._write_item(entry, rows[_sha256(entry.text)])
         return BatchCounts(captions=captions, encoded=len(missing))
 
-    def _write_item(self, entry: GroundedItem, row: int) -> int:
-        added = 0
-        if entry.caption_key is not None:
-            added = self._database.execute(
-                "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?)",
-                (entry.caption_key, entry.image_sha256, self._grounding, entry.question, entry.caption),
-            ).rowcount
+    def _write_caption(self, entry: GroundedItem) -> int:
+        if entry.caption_key is None:
+            return 0
+        checksum = text_crc32(entry.caption_key, entry.image_sha256, entry.question, entry.caption)
+        added = self._database.execute(
+            "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?)",
+            (entry.caption_key, entry.image_sha256, self._grounding, entry.question, entry.caption, checksum),
+        ).rowcount
+        return max(added, 0)
+
+    def _write_item(self, entry: GroundedItem, row: int) -> None:
         item = entry.item
+        image = os.fsencode(item.image.absolute()).decode("utf-8", "replace")
         attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
+        checksum = text_crc32(item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key)
         self._database.execute(
             """
-            INSERT INTO items (id, image, image_sha256, title, attributes, caption_key, vector_row, seen_run)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO items (id, image, image_sha256, title, attributes, caption_key, vector_row, seen_run, crc32)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET image = excluded.image, image_sha256 = excluded.image_sha256,
                 title = excluded.title, attributes = excluded.attributes, caption_key = excluded.caption_key,
-                vector_row = excluded.vector_row, seen_run = excluded.seen_run
+                vector_row = excluded.vector_row, seen_run = excluded.seen_run, crc32 = excluded.crc32
             """,
-            (
-                item.id,
-                os.fsencode(item.image.absolute()).decode("utf-8", "replace"),
-                entry.image_sha256,
-                item.title,
-                attributes,
-                entry.caption_key,
-                row,
-                self.run,
-            ),
+            (item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key, row, self.run, checksum),
         )
-        return max(added, 0)
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Record what failed in this run. An item of the same id from an earlier run is kept as it was."""
@@ -187,6 +218,45 @@ class StoreWriter:
         """Remove the items that this run did not see, and return how many; call it only after a whole pass."""
         with self._transaction():
             return self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,)).rowcount
+
+    def compact(self) -> int:
+        """Rewrite the vector file without the rows that no item has, if they are many; return how many were dropped.
+
+        The new file is whole on disk before one transaction makes it the one in use, so a crash leaves the old one.
+        Readers that have the old file open keep their view.
+        """
+        rows = int(self._database.execute("SELECT count(*) FROM vectors").fetchone()[0])
+        live = int(self._database.execute("SELECT count(DISTINCT vector_row) FROM items").fetchone()[0])
+        if rows < _COMPACT_FROM or rows - live <= _ORPHAN_SHARE * rows:
+            return 0
+        old = map_vectors(self._vector_path, rows, self._encoder.dimensions)
+        target = self.folder / vector_file_name(self._encoder.fingerprint, self._generation + 1)
+        kept = self._database.execute(
+            "SELECT DISTINCT vector_row FROM items WHERE vector_row IS NOT NULL ORDER BY vector_row"
+        )
+        written = 0
+        with self._transaction():
+            self._database.execute("PRAGMA defer_foreign_keys = ON")
+            self._database.execute("CREATE TEMP TABLE moves (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+            while block := [row for (row,) in kept.fetchmany(_COMPACT_BLOCK)]:
+                append_vectors(target, written, old[block])
+                self._database.executemany(
+                    "INSERT INTO moves VALUES (?, ?)", zip(block, range(written, written + len(block)), strict=True)
+                )
+                written += len(block)
+            # A row always moves down, and in this order its new place is free.
+            self._database.execute("DELETE FROM vectors WHERE row NOT IN (SELECT old FROM moves)")
+            for moved in self._database.execute("SELECT new, old FROM moves ORDER BY old").fetchall():
+                self._database.execute("UPDATE vectors SET row = ? WHERE row = ?", moved)
+            self._database.execute(
+                "UPDATE items SET vector_row = (SELECT new FROM moves WHERE old = vector_row) WHERE vector_row IS NOT NULL"
+            )
+            self._database.execute("DROP TABLE moves")
+            self._set_meta(generation=str(self._generation + 1))
+        self._generation += 1
+        del old
+        self._drop_other_vector_files()
+        return rows - live
 
     def _row_of(self, text_sha256: str) -> int | None:
         found = self._database.execute("SELECT row FROM vectors WHERE text_sha256 = ?", (text_sha256,)).fetchone()
@@ -221,7 +291,7 @@ class StoreWriter:
         with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -230,6 +300,35 @@ class StoreWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def remove_items(folder: Path, item_ids: Sequence[str]) -> list[str]:
+    """Remove items from a store and return the ids that it did not hold; their captions are kept, should they return.
+
+    Raises:
+        StoreError: there is no store, or another process is writing it.
+    """
+    path = folder / DATABASE_NAME
+    if not path.is_file():
+        raise StoreError(f"There is no index at {folder}.")
+    lock = WriterLock(folder)
+    try:
+        database = open_database(path, write=True)
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            unknown = [
+                item_id
+                for item_id in dict.fromkeys(item_ids)
+                if database.execute("DELETE FROM items WHERE id = ?", (item_id,)).rowcount == 0
+            ]
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"{folder} can not be written: {error}.") from error
+        finally:
+            database.close()
+    finally:
+        lock.release()
+    return unknown
 
 
 def _sha256(text: str) -> str:
@@ -245,29 +344,3 @@ def _check_folder(folder: Path) -> None:
             raise StoreError(f"{folder} holds other files and is no index; give an empty or new folder.")
     except OSError as error:
         raise StoreError(f"{folder} can not be made or read ({error.strerror}); choose another place.") from error
-
-
-def _take_lock(folder: Path) -> sqlite3.Connection:
-    """Lock the store for this process. SQLite's own file lock works on every system and ends with its holder."""
-    try:
-        lock = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise StoreError(
-                f"{folder} can not be written ({error}); check its permissions and the free space."
-            ) from error
-        raise StoreError(
-            f"{folder} is being written by another process{_holder(folder)}; wait for it to end."
-        ) from None
-    return lock
-
-
-def _holder(folder: Path) -> str:
-    try:
-        database = open_database(folder / DATABASE_NAME, write=False)
-        row = database.execute("SELECT value FROM meta WHERE key = 'writer'").fetchone()
-        database.close()
-    except (StoreError, sqlite3.Error):
-        return ""
-    return f" ({row[0]})" if row else ""

@@ -1,0 +1,51 @@
+"""One writer at a time: a lock that names its holder and ends with its holder's process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from vlm4rec_edge.errors import StoreError
+
+LOCK_NAME = "writer.lock"
+_HOLDER_NAME = "writer.txt"
+
+
+class WriterLock:
+    """The right to write a store, held from construction to ``release``.
+
+    An exclusive SQLite transaction on a file of its own: the operating system's file lock behind it works on every
+    system and is gone when the process is, however it ends.
+
+    Raises:
+        StoreError: another process holds it (the message says which), or the folder can not be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._holder = folder / _HOLDER_NAME
+        try:
+            self._lock = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
+            self._lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StoreError(f"{folder} is being written by {self._who()}; wait for it to end.") from None
+            raise StoreError(
+                f"{folder} can not be written ({error}); check its permissions and the free space."
+            ) from error
+        with suppress(OSError):  # only a help for people
+            self._holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+
+    def _who(self) -> str:
+        try:
+            return self._holder.read_text(encoding="utf-8")
+        except OSError:
+            return "another process"
+
+    def release(self) -> None:
+        """Let another writer in."""
+        with suppress(OSError):
+            self._holder.unlink(missing_ok=True)
+        self._lock.close()
