@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import offline, online
+from vlm4rec_edge.cli import offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
 from vlm4rec_edge.cli.models import models_app
 from vlm4rec_edge.cli.output import emit_json, note
@@ -54,6 +54,10 @@ app.command("similar")(online.similar)
 app.command("search")(online.search)
 app.command("caption")(offline.caption)
 app.command("info")(online.info)
+app.command("add")(upkeep.add)
+app.command("remove")(upkeep.remove)
+app.command("verify")(upkeep.verify)
+app.command("repair")(upkeep.repair)
 app.command("demo")(demo)
 app.add_typer(models_app, name="models")
 

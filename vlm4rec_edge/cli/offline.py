@@ -23,7 +23,8 @@ from vlm4rec_edge.errors import PhotoError
 from vlm4rec_edge.items import Failure, Item
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.captioner import CaptionRequest
+    from vlm4rec_edge.catalog.reader import Catalog
+    from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -69,10 +70,6 @@ def index(
       vlm4rec-edge index catalog.csv --out shop.index --model smolvlm-256m-instruct --prompt "Describe this {brand} product."
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
-    from vlm4rec_edge.cli.progress import progress_bar
-    from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.indexing import build_index, failures_of
-    from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, resolve_encoder
 
     opened = open_catalog(catalog, images=images)
     captioner = None
@@ -89,17 +86,48 @@ def index(
             image_size=image_size,
             device=device,
         )
+    run_index(
+        opened,
+        out,
+        captioner=captioner,
+        encoder=encoder,
+        encoded_text=encode,
+        prune=prune,
+        threads=threads,
+        device=device,
+        as_json=as_json,
+    )
+
+
+def run_index(
+    catalog: Catalog,
+    out: Path,
+    *,
+    captioner: Captioner | None,
+    encoder: str | None,
+    encoded_text: EncodedText,
+    prune: bool,
+    threads: int | None,
+    device: options.DeviceName,
+    as_json: bool,
+) -> None:
+    """Index with a progress bar, say what was done, and exit with the code that fits; closes ``captioner``."""
+    from vlm4rec_edge.cli.progress import progress_bar
+    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.indexing import build_index, failures_of
+    from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, resolve_encoder
+
     try:
         with (
             Encoder(resolve_encoder(encoder or DEFAULT_ENCODER), device=device.value, threads=threads) as text_encoder,
-            progress_bar("Indexing", opened.count(), shown=not as_json) as advance,
+            progress_bar("Indexing", catalog.count(), shown=not as_json) as advance,
         ):
             report = build_index(
-                opened,
+                catalog,
                 out,
                 captioner=captioner,
                 encoder=text_encoder,
-                encoded_text=encode,
+                encoded_text=encoded_text,
                 prune=prune,
                 on_progress=lambda progress: advance(progress.done),
             )

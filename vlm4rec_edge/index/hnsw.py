@@ -59,14 +59,18 @@ def _stem(store: StoreReader) -> str:
     return Path(store.vector_file).stem.removeprefix("vectors-")
 
 
+def load_graph(store: StoreReader) -> Any:
+    """Return the saved graph of a store as hnswlib's own index, or None if it is missing, damaged or stale."""
+    return _load(graph_path(store), store.vectors, len(store.vectors))
+
+
 def open_hnsw(store: StoreReader) -> HnswIndex:
     """Load the graph that belongs to a store, or make it, and save it if that is possible."""
-    path = graph_path(store)
-    graph = _load(path, store.vectors, len(store.vectors))
+    graph = load_graph(store)
     if graph is None:
         graph = _make(store)
         with suppress(OSError, RuntimeError):  # a read-only or full disk: the next process makes it again
-            _save(graph, path)
+            _save(graph, graph_path(store))
     return HnswIndex(graph)
 
 
@@ -77,7 +81,7 @@ def build_hnsw(store: StoreReader) -> None:
         StoreError: the graph can not be written.
     """
     path = graph_path(store)
-    if _load(path, store.vectors, len(store.vectors)) is None:
+    if load_graph(store) is None:
         try:
             _save(_make(store), path)
         except (OSError, RuntimeError) as error:

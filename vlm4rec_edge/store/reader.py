@@ -14,7 +14,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.store.schema import DATABASE_NAME, open_database
+from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
@@ -56,16 +56,28 @@ class StoreReader:
         self._database = open_database(path, write=False)
         try:
             self._database.execute("BEGIN")  # from the first read on, later writes are not seen
-            self.meta: dict[str, str] = dict(self._database.execute("SELECT key, value FROM meta"))
+            self.meta = self._read_meta()
             self.vector_file = vector_file_name(self.meta.get("encoder", ""), int(self.meta.get("generation", 0)))
             rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
             self.vectors = map_vectors(self.folder / self.vector_file, rows, int(self.meta.get("dimensions", 0)))
-        except sqlite3.Error as error:
+        except BaseException as error:
             self._database.close()
-            raise StoreError(f"{path} is damaged ({error}); index the catalog again into a new folder.") from error
-        except BaseException:
-            self._database.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._damaged(error) from error
             raise
+
+    def _read_meta(self) -> dict[str, str]:
+        meta = {}
+        for key, value, checksum in self.query("SELECT key, value, crc32 FROM meta"):
+            if text_crc32(key, value) != checksum:
+                raise self._damaged(f"its note {key!r} is not what was written")
+            meta[str(key)] = str(value)
+        return meta
+
+    def _damaged(self, reason: object) -> StoreError:
+        return StoreError(
+            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
+        )
 
     def count(self) -> int:
         """Return how many items can be recommended."""
@@ -87,9 +99,7 @@ class StoreReader:
         for part in _parts(wanted):
             marks = ",".join("?" * len(part))
             found.update(
-                self._database.execute(
-                    f"SELECT id, vector_row FROM items WHERE vector_row IS NOT NULL AND id IN ({marks})", part
-                )
+                self.query(f"SELECT id, vector_row FROM items WHERE vector_row IS NOT NULL AND id IN ({marks})", part)
             )
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
@@ -112,27 +122,44 @@ class StoreReader:
 
     def failures(self) -> Iterator[Failure]:
         """Yield what the last run could not use."""
-        for place, stage, reason in self._database.execute("SELECT place, stage, reason FROM failures ORDER BY rowid"):
+        for place, stage, reason in self.query("SELECT place, stage, reason FROM failures ORDER BY rowid"):
             yield Failure(place, stage, reason)
 
     def provenance(self, table: str) -> dict[str, Any]:
         """Return what made the captions (``groundings``) or vectors (``encoders``) of the last run; empty if nothing."""
         key = {"groundings": "grounding", "encoders": "encoder"}[table]
-        row = self._database.execute(
-            f"SELECT provenance FROM {table} WHERE fingerprint = ?", (self.meta.get(key, ""),)
-        ).fetchone()
-        return dict(json.loads(row[0])) if row else {}
+        rows = self.query(f"SELECT provenance FROM {table} WHERE fingerprint = ?", [self.meta.get(key, "")])
+        for (text,) in rows:
+            return dict(self._json(text))
+        return {}
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
         query = f"""
             SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes
             FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
         """
-        for item_id, row, title, caption, image, attributes in self._database.execute(query, parameters):
-            yield StoredItem(item_id, row, title, caption, image, json.loads(attributes))
+        for item_id, row, title, caption, image, attributes in self.query(query, parameters):
+            yield StoredItem(item_id, row, title, caption, image, self._json(attributes))
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the rows of a reading query.
+
+        Raises:
+            StoreError: the database is damaged where the query reads it.
+        """
+        try:
+            yield from self._database.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _json(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise self._damaged(error) from error
 
     def _one(self, query: str) -> Any:
-        return self._database.execute(query).fetchone()[0]
+        return next(self.query(query))[0]
 
     def close(self) -> None:
         """Let go of the database and the memory map."""

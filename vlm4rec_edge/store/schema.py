@@ -23,7 +23,7 @@ APPLICATION_ID = 0x76347265
 # One entry a version; a store of version n gets the entries from n on. Never edit an entry that was released.
 MIGRATIONS = (
     """
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc32 INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE groundings (fingerprint TEXT PRIMARY KEY, provenance TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE encoders (fingerprint TEXT PRIMARY KEY, provenance TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE captions (

@@ -122,7 +122,9 @@ class StoreWriter:
         for table, entry in (("groundings", grounding), ("encoders", encoder)):
             if entry:
                 self._database.execute(
-                    f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", (entry[0], json.dumps(entry[1], ensure_ascii=False))
+                    f"INSERT INTO {table} VALUES (?, ?) "
+                    "ON CONFLICT (fingerprint) DO UPDATE SET provenance = excluded.provenance",
+                    (entry[0], json.dumps(entry[1], ensure_ascii=False)),
                 )
         self._set_meta(
             run=str(self.run),
@@ -162,22 +164,34 @@ class StoreWriter:
             StoreError: the disk is full or the store can not be written; what was written before is kept.
         """
         texts = {_sha256(entry.text): entry.text for entry in batch}
-        rows = {sha256: row for sha256 in texts if (row := self._row_of(sha256)) is not None}
-        missing = [sha256 for sha256 in texts if sha256 not in rows]
-        first = int(self._database.execute("SELECT coalesce(max(row) + 1, 0) FROM vectors").fetchone()[0])
-        checksums: list[int] = []
-        if missing:
-            vectors = self._encoder.encode([texts[sha256] for sha256 in missing])
-            checksums = append_vectors(self._vector_path, first, vectors)
         captions = 0
         with self._transaction():
-            for row, (sha256, checksum) in enumerate(zip(missing, checksums, strict=True), start=first):
-                self._database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, sha256, checksum))
-                rows[sha256] = row
+            rows, encoded = self._encode_missing(texts)
             for entry in batch:
                 captions += self._write_caption(entry)
                 self._write_item(entry, rows[_sha256(entry.text)])
-        return BatchCounts(captions=captions, encoded=len(missing))
+        return BatchCounts(captions=captions, encoded=encoded)
+
+    def write_vectors(self, texts: Mapping[str, str]) -> None:
+        """Encode ``texts`` (item id to text) for items that lost their vectors."""
+        batch = {_sha256(text): text for text in texts.values()}
+        with self._transaction():
+            rows, _ = self._encode_missing(batch)
+            for item_id, text in texts.items():
+                self._database.execute("UPDATE items SET vector_row = ? WHERE id = ?", (rows[_sha256(text)], item_id))
+
+    def _encode_missing(self, texts: Mapping[str, str]) -> tuple[dict[str, int], int]:
+        """Return the row of each text (sha256 to text), and how many had none and were encoded; inside a transaction."""
+        rows = {sha256: row for sha256 in texts if (row := self._row_of(sha256)) is not None}
+        missing = [sha256 for sha256 in texts if sha256 not in rows]
+        if missing:
+            first = int(self._database.execute("SELECT coalesce(max(row) + 1, 0) FROM vectors").fetchone()[0])
+            vectors = self._encoder.encode([texts[sha256] for sha256 in missing])
+            checksums = append_vectors(self._vector_path, first, vectors)
+            for row, (sha256, checksum) in enumerate(zip(missing, checksums, strict=True), start=first):
+                self._database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, sha256, checksum))
+                rows[sha256] = row
+        return rows, len(missing)
 
     def _write_caption(self, entry: GroundedItem) -> int:
         if entry.caption_key is None:
@@ -219,15 +233,15 @@ class StoreWriter:
         with self._transaction():
             return self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,)).rowcount
 
-    def compact(self) -> int:
-        """Rewrite the vector file without the rows that no item has, if they are many; return how many were dropped.
+    def compact(self, *, force: bool = False) -> int:
+        """Rewrite the vector file without the rows that no item has; return how many were dropped.
 
-        The new file is whole on disk before one transaction makes it the one in use, so a crash leaves the old one.
-        Readers that have the old file open keep their view.
+        Only if they are many, or with ``force``. The new file is whole on disk before one transaction makes it the one
+        in use, so a crash leaves the old one. Readers that have the old file open keep their view.
         """
-        rows = int(self._database.execute("SELECT count(*) FROM vectors").fetchone()[0])
+        rows = int(self._database.execute("SELECT coalesce(max(row) + 1, 0) FROM vectors").fetchone()[0])
         live = int(self._database.execute("SELECT count(DISTINCT vector_row) FROM items").fetchone()[0])
-        if rows < _COMPACT_FROM or rows - live <= _ORPHAN_SHARE * rows:
+        if not force and (rows < _COMPACT_FROM or rows - live <= _ORPHAN_SHARE * rows):
             return 0
         old = map_vectors(self._vector_path, rows, self._encoder.dimensions)
         target = self.folder / vector_file_name(self._encoder.fingerprint, self._generation + 1)
@@ -267,7 +281,8 @@ class StoreWriter:
         return row[0] if row else None
 
     def _set_meta(self, **values: str) -> None:
-        self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        rows = [(key, value, text_crc32(key, value)) for key, value in values.items()]
+        self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,0 +1,238 @@
+"""Make an index whole again: what is derived is made anew, what is damaged is dropped so that `index` makes it again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlm4rec_edge.encoding.text import check_encoded_text, text_of_item
+from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.index import EXACT_LIMIT
+from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.provenance import is_provenance
+from vlm4rec_edge.store.lock import WriterLock
+from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
+from vlm4rec_edge.store.vectors import DTYPE, vector_file_name
+from vlm4rec_edge.store.writer import StoreWriter
+from vlm4rec_edge.verify import bad_vector_rows
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.encoding.encoder import Encoder
+
+_DAMAGED_SUFFIX = ".damaged"
+# Every table with the column its rows are found by; parents before children.
+_TABLES = (
+    ("meta", "key"),
+    ("groundings", "fingerprint"),
+    ("encoders", "fingerprint"),
+    ("captions", "key"),
+    ("vectors", "row"),
+    ("items", "number"),
+    ("failures", "rowid"),
+)
+_ENCODE_TEXTS = 256
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What was done. ``dropped_*`` must be made again: run `index` when ``dropped_items`` or ``dropped_captions`` is not 0."""
+
+    salvaged_database: bool
+    dropped_items: int
+    dropped_captions: int
+    dropped_vectors: int
+    encoded: int
+
+
+def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> RepairReport:
+    """Repair an index in place.
+
+    A database that SQLite can not read is salvaged row by row, and the damaged file kept beside it. Captions and items
+    that are not what was written are dropped. Vectors are encoded again from the captions, the HNSW graph is rebuilt.
+
+    Args:
+        folder: The index.
+        encoder: The one that made it; default: found by the name noted in the index.
+
+    Raises:
+        StoreError: there is no index, nothing of it can be read, or another process is writing it.
+        ModelError: the encoder is not on this machine.
+    """
+    folder = Path(folder)
+    if not (folder / DATABASE_NAME).is_file():
+        raise StoreError(f"There is no index at {folder}.")
+    lock = WriterLock(folder)
+    try:
+        salvaged = _salvage_if_needed(folder)
+        vectors_are_known = _drop_damaged_notes(folder)
+        captions, items = _drop_damaged_texts(folder)
+        vectors = _drop_damaged_vectors(folder) if vectors_are_known else 0
+    finally:
+        lock.release()
+    if not vectors_are_known:
+        return RepairReport(salvaged, items, captions, 0, 0)
+    encoded = _encode_again(folder, encoder)
+    for path in folder.glob("hnsw-*"):
+        with suppress(OSError):
+            path.unlink()
+    with StoreReader(folder) as store:
+        if len(store.vectors) > EXACT_LIMIT:
+            build_hnsw(store)
+    return RepairReport(salvaged, items, captions, vectors, encoded)
+
+
+def _salvage_if_needed(folder: Path) -> bool:
+    path = folder / DATABASE_NAME
+    try:
+        with closing(open_database(path, write=True)) as database:
+            if [row[0] for row in database.execute("PRAGMA integrity_check")] == ["ok"]:
+                return False
+    except (StoreError, sqlite3.Error):
+        pass  # then it is damaged
+    fresh = path.with_suffix(".salvaged")
+    fresh.unlink(missing_ok=True)
+    saved = 0
+    with closing(sqlite3.connect(path)) as damaged, closing(open_database(fresh, write=True)) as database:
+        database.execute("PRAGMA foreign_keys = OFF")
+        database.execute("BEGIN")
+        for table, key in _TABLES:
+            saved += _copy_readable(damaged, database, table, key)
+        for child, column, parent, target in (
+            ("captions", "grounding", "groundings", "fingerprint"),
+            ("items", "caption_key", "captions", "key"),
+            ("items", "vector_row", "vectors", "row"),
+        ):
+            database.execute(
+                f"DELETE FROM {child} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT {target} FROM {parent})"
+            )
+        database.execute("COMMIT")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.replace(path.with_name(path.name + _DAMAGED_SUFFIX))
+    for rest in ("-wal", "-shm"):
+        for owner in (path, fresh):
+            owner.with_name(owner.name + rest).unlink(missing_ok=True)
+    fresh.replace(path)
+    return saved > 0
+
+
+def _copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> int:
+    """Copy the rows of a table that SQLite still reads: from the front up to the damage, and from the back up to it."""
+    copied = 0
+    for order in ("ASC", "DESC"):
+        try:
+            for row in damaged.execute(f"SELECT * FROM {table} ORDER BY {key} {order}"):
+                marks = ",".join("?" * len(row))
+                with suppress(sqlite3.Error):  # a row that does not fit its own table is damage too
+                    copied += fresh.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row).rowcount
+            break
+        except sqlite3.Error:
+            continue
+    return copied
+
+
+def _drop_damaged_notes(folder: Path) -> bool:
+    """Drop notes and provenance that are not what was written; return whether it is still known what the vectors are.
+
+    If not, the items lose their vectors, and the next `index` encodes them from the captions it finds.
+    """
+    with closing(open_database(folder / DATABASE_NAME, write=True)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        for key in _mismatches(database, "SELECT key, value, crc32 FROM meta"):
+            database.execute("DELETE FROM meta WHERE key = ?", (key,))
+        for table in ("groundings", "encoders"):
+            for key, text in database.execute(f"SELECT fingerprint, provenance FROM {table}").fetchall():
+                if not is_provenance(key, text):  # kept for the captions that point to it; `index` writes it again
+                    database.execute(f"UPDATE {table} SET provenance = '{{}}' WHERE fingerprint = ?", (key,))
+        notes = {key for (key,) in database.execute("SELECT key FROM meta")}
+        known = {"encoder", "dimensions", "generation", "encoded_text", "golden"} <= notes
+        if not known:
+            database.execute("DELETE FROM meta WHERE key = 'encoder'")
+            database.execute("UPDATE items SET vector_row = NULL")
+            database.execute("DELETE FROM vectors")
+        database.execute("COMMIT")
+    return known
+
+
+def _drop_damaged_texts(folder: Path) -> tuple[int, int]:
+    """Drop captions and items that differ from their checksum; return how many of each."""
+    with closing(open_database(folder / DATABASE_NAME, write=True)) as database:
+        captions = _mismatches(database, "SELECT key, image_sha256, question, text, crc32 FROM captions")
+        items = _mismatches(
+            database, "SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items"
+        )
+        database.execute("BEGIN IMMEDIATE")
+        for item_id in items:
+            database.execute("DELETE FROM items WHERE id = ?", (item_id,))
+        for key in captions:
+            # An item without its caption would be encoded as nothing; the next `index` makes both again.
+            database.execute("DELETE FROM items WHERE caption_key = ?", (key,))
+            database.execute("DELETE FROM captions WHERE key = ?", (key,))
+        database.execute("COMMIT")
+    return len(captions), len(items)
+
+
+def _mismatches(database: sqlite3.Connection, query: str) -> list[Any]:
+    return [row[0] for row in database.execute(query) if text_crc32(*row[:-1]) != row[-1]]
+
+
+def _drop_damaged_vectors(folder: Path) -> int:
+    """Forget the vectors that are missing or not what was written; return how many."""
+    with closing(open_database(folder / DATABASE_NAME, write=True)) as database:
+        meta = dict(database.execute("SELECT key, value FROM meta"))
+        width = int(meta["dimensions"]) * DTYPE.itemsize
+        path = folder / vector_file_name(meta["encoder"], int(meta["generation"]))
+        whole = path.stat().st_size // width if path.is_file() else 0
+        dropped = _forget(
+            database, [row for (row,) in database.execute("SELECT row FROM vectors WHERE row >= ?", (whole,))]
+        )
+        with StoreReader(folder) as store:
+            bad = bad_vector_rows(store)
+        dropped += _forget(database, bad)
+    return dropped
+
+
+def _forget(database: sqlite3.Connection, rows: Sequence[int]) -> int:
+    database.execute("BEGIN IMMEDIATE")
+    for row in rows:
+        database.execute("UPDATE items SET vector_row = NULL WHERE vector_row = ?", (row,))
+        database.execute("DELETE FROM vectors WHERE row = ?", (row,))
+    database.execute("COMMIT")
+    return len(rows)
+
+
+def _encode_again(folder: Path, encoder: Encoder | None) -> int:
+    """Encode the items that have no vector, and rewrite the vector file without the forgotten rows."""
+    with StoreReader(folder) as store:
+        kind = check_encoded_text(store.meta["encoded_text"])
+        name = store.provenance("encoders").get("name", "")
+        count, highest = next(store.query("SELECT count(*), coalesce(max(row) + 1, 0) FROM vectors"))
+        has_holes = count != highest
+        pending = [
+            (item_id, text_of_item(kind, title=title, caption=caption))
+            for item_id, title, caption in store.query(
+                "SELECT items.id, items.title, coalesce(captions.text, '') FROM items "
+                "LEFT JOIN captions ON captions.key = items.caption_key WHERE items.vector_row IS NULL"
+            )
+        ]
+        if not pending and not has_holes:
+            return 0
+        same_encoder = store.meta["encoder"]
+    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.models.resolve import resolve_encoder
+
+    with encoder or Encoder(resolve_encoder(name), device="cpu") as text_encoder:
+        if text_encoder.fingerprint != same_encoder:
+            raise StoreError(
+                f"{folder} was made by another encoder than {text_encoder.files.name}; give it with --encoder."
+            )
+        with StoreWriter(folder, grounding=None, encoder=text_encoder, encoded_text=kind) as writer:
+            if has_holes:
+                writer.compact(force=True)
+            for start in range(0, len(pending), _ENCODE_TEXTS):
+                writer.write_vectors(dict(pending[start : start + _ENCODE_TEXTS]))
+    return len(pending)

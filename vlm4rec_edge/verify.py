@@ -1,0 +1,166 @@
+"""Is an index whole? Every file of it is looked at, nothing is changed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.index import EXACT_LIMIT
+from vlm4rec_edge.index.exact import ExactIndex
+from vlm4rec_edge.index.hnsw import HnswIndex, load_graph
+from vlm4rec_edge.provenance import is_provenance
+from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.schema import DATABASE_NAME, text_crc32
+
+# Float32 rounding of a unit vector stays far below this.
+_LENGTH_TOLERANCE = 1e-3
+_BLOCK_ROWS = 8192
+# Queries of the HNSW check, and the least share of the exact ten nearest that the graph must find.
+_SAMPLE_QUERIES = 50
+_NEIGHBOURS = 10
+LOWEST_RECALL = 0.95
+# A broken file breaks many rows alike; the first few tell what happened.
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: the file, and a sentence about it."""
+
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was found, and how much was looked at (``items``, ``captions``, ``vectors``, ``hnsw_recall`` or None)."""
+
+    findings: tuple[Finding, ...]
+    items: int
+    captions: int
+    vectors: int
+    hnsw_recall: float | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+def verify_index(folder: Path | str) -> VerifyReport:
+    """Check an index: database, checksums of captions, items and vectors, lengths, references, HNSW against exact search.
+
+    Raises:
+        StoreError: there is no index at ``folder``. Damage is reported, not raised.
+    """
+    folder = Path(folder)
+    path = folder / DATABASE_NAME
+    if not path.is_file():
+        raise StoreError(f"There is no index at {folder}.")
+    try:
+        store = StoreReader(folder)
+    except StoreError as error:
+        return VerifyReport((Finding(DATABASE_NAME, str(error)),), 0, 0, 0, None)
+    with store:
+        findings: list[Finding] = []
+        for check in (_database, _captions, _items, _vectors):
+            try:
+                findings += check(store)
+            except StoreError as error:
+                findings.append(Finding(DATABASE_NAME, str(error)))
+        recall, about_graph = _graph(store) if not findings else (None, [])
+        try:
+            counts = store.counts()
+        except StoreError:
+            counts = {"items": 0, "captions": 0, "vectors": 0}
+        return VerifyReport((*findings, *about_graph), counts["items"], counts["captions"], counts["vectors"], recall)
+
+
+def _database(store: StoreReader) -> Iterator[Finding]:
+    for (message,) in store.query("PRAGMA integrity_check"):
+        if message != "ok":
+            yield Finding(DATABASE_NAME, f"The database is damaged: {message}.")
+    for table, _, parent, _ in store.query("PRAGMA foreign_key_check"):
+        yield Finding(DATABASE_NAME, f"A row of {table} points to a row of {parent} that is not there.")
+    for table in ("groundings", "encoders"):
+        for key, text in store.query(f"SELECT fingerprint, provenance FROM {table}"):
+            if text != "{}" and not is_provenance(key, text):  # "{}": lost before, and known to be
+                yield Finding(DATABASE_NAME, f"A row of {table} is not what was written.")
+
+
+def _captions(store: StoreReader) -> Iterator[Finding]:
+    yield from _by_checksum(
+        store,
+        "SELECT key, image_sha256, question, text, crc32 FROM captions",
+        lambda row: text_crc32(*row[:4]) == row[4],
+        "The caption {} is not what was written.",
+    )
+
+
+def _items(store: StoreReader) -> Iterator[Finding]:
+    yield from _by_checksum(
+        store,
+        "SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items",
+        lambda row: text_crc32(*row[:6]) == row[6],
+        "The item {} is not what was written.",
+    )
+    missing = next(store.query("SELECT count(*) FROM items WHERE vector_row IS NULL"))[0]
+    if missing:
+        yield Finding(DATABASE_NAME, f"{missing} items have no vector yet; run `vlm4rec-edge index` or `repair`.")
+
+
+def _by_checksum(store: StoreReader, query: str, is_right: Callable[[Any], bool], sentence: str) -> Iterator[Finding]:
+    wrong = [str(row[0]) for row in store.query(query) if not is_right(row)]
+    for name in wrong[:_NAMED]:
+        yield Finding(DATABASE_NAME, sentence.format(repr(name)))
+    if len(wrong) > _NAMED:
+        yield Finding(DATABASE_NAME, f"... and {len(wrong) - _NAMED} more.")
+
+
+def _vectors(store: StoreReader) -> Iterator[Finding]:
+    bad = bad_vector_rows(store)
+    if bad:
+        rows = ", ".join(map(str, bad[:_NAMED]))
+        yield Finding(store.vector_file, f"{len(bad)} vectors are not what was written (rows {rows} ...).")
+
+
+def bad_vector_rows(store: StoreReader) -> list[int]:
+    """Return the rows of the vector file whose bytes differ from their checksum, or that are no unit vectors."""
+    bad: list[int] = []
+    known = store.query("SELECT row, crc32 FROM vectors ORDER BY row")
+    while block := list(islice(known, _BLOCK_ROWS)):
+        rows = [row for row, _ in block]
+        vectors = np.asarray(store.vectors[rows])
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+        for vector, length, (row, checksum) in zip(vectors, lengths, block, strict=True):
+            if zlib.crc32(vector.tobytes()) != checksum or not abs(length - 1.0) <= _LENGTH_TOLERANCE:
+                bad.append(row)
+    return bad
+
+
+def _graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
+    if len(store.vectors) <= EXACT_LIMIT:
+        return None, []
+    graph = load_graph(store)
+    if graph is None:
+        return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]
+    approximate, exact = HnswIndex(graph), ExactIndex(store.vectors)
+    sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)
+    found = 0
+    for row in sample:
+        query = np.asarray(store.vectors[row])
+        expected = set(exact.top(query, _NEIGHBOURS)[0].tolist())
+        found += len(expected & set(approximate.top(query, _NEIGHBOURS)[0].tolist()))
+    recall = found / (_SAMPLE_QUERIES * _NEIGHBOURS)
+    if recall < LOWEST_RECALL:
+        return recall, [
+            Finding("hnsw-*.bin", f"HNSW finds {recall:.1%} of the nearest, less than {LOWEST_RECALL:.0%}.")
+        ]
+    return recall, []
