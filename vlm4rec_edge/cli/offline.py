@@ -205,7 +205,7 @@ def caption(
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
-            batch=min(batch or len(photos), len(photos)),
+            batch=batch or options.batch_for(len(photos)),
             threads=threads,
             image_size=image_size,
             device=device,

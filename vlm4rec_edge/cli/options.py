@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.captioner import Captioner
 
 
+_MANY_PHOTOS = 8
+
+
 class DeviceName(str, Enum):
     """Where models compute."""
 
@@ -62,6 +65,11 @@ ImageSize = Annotated[int, typer.Option(min=16, help="Longer side of a photo in 
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
 ]
+
+
+def batch_for(photos: int) -> int | None:
+    """Return the batch for so many photos: no memory for more than there are, and None, the model's own, for many."""
+    return photos if photos < _MANY_PHOTOS else None
 
 
 def open_captioner(

@@ -60,7 +60,7 @@ def add(
             max_tokens=made_by.get("max_tokens"),
             temperature=made_by.get("temperature", 0.0),
             seed=made_by.get("seed", 0),
-            batch=len(photos),
+            batch=options.batch_for(len(photos)),
             threads=None,
             image_size=made_by.get("max_side", 2048),
             device=device,

@@ -50,13 +50,13 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
     index = out / "shop.index"
     with Captioner(resolve_lvlm()) as captioner, Encoder(resolve_encoder()) as encoder:
         report = build_index(table, index, captioner=captioner, encoder=encoder, prune=True, on_progress=on_progress)
-        models = f"{captioner.files.name}, {encoder.files.name}"
+        names = (captioner.files.name, encoder.files.name)
     with Recommender.open(index) as shop:
         catalog = {item.id: _shown(item) for item in shop.store.items()}
         shoppers = [_shop(shop, catalog, drawings, *shopper) for shopper in _SHOPPERS]
     rate = report.progress.captioned / report.seconds if report.seconds > 0 else 0.0
     page = out / "report.html"
-    write_report(page, _report(report, models, rate, shoppers, [catalog[drawing.item_id] for drawing in drawings]))
+    write_report(page, _report(report, names, rate, shoppers, [catalog[drawing.item_id] for drawing in drawings]))
     return DemoResult(page, index, report.items, rate, shoppers)
 
 
@@ -81,9 +81,14 @@ def _shop(
 
 
 def _report(
-    report: IndexReport, models: str, rate: float, shoppers: Sequence[Shopper], catalog: Sequence[ReportItem]
+    report: IndexReport,
+    names: tuple[str, str],
+    rate: float,
+    shoppers: Sequence[Shopper],
+    catalog: Sequence[ReportItem],
 ) -> ReportData:
     done = report.progress
+    captioner_name, encoder_name = names
     return ReportData(
         title="A small shop, seen and recommended offline",
         intro="Every picture below was described in words by a vision-language model on this machine. The words became "
@@ -91,9 +96,10 @@ def _report(
         "other shopper was used.",
         facts=[
             ("items", str(report.items)),
-            ("captioned now", f"{done.captioned} ({done.reused} were there already)"),
-            ("speed", f"{rate:.1f} pictures a second" if done.captioned else "nothing to do"),
-            ("models", models),
+            ("captioned in this run", str(done.captioned)),
+            ("pictures a second", f"{rate:.1f}" if done.captioned else "none to do"),
+            ("words by", captioner_name),
+            ("vectors by", encoder_name),
         ],
         shoppers=shoppers,
         catalog=catalog,
