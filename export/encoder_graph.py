@@ -216,7 +216,7 @@ class _Rewriter:
         if node.op_type not in ("MatMul", "Attention") or node.input[1] not in self._old:
             return None
         self._replaced.add(node.input[1])
-        return numpy_helper.to_array(self._old[node.input[1]]).astype(np.float32)
+        return np.asarray(numpy_helper.to_array(self._old[node.input[1]]), dtype=np.float32)
 
     def is_table(self, node: Any) -> bool:
         """Return whether a node looks rows up in an embedding table (a table of two token types is too small)."""

@@ -62,7 +62,7 @@ def check_vectors(manifest: Manifest, encode: Encode) -> GoldenReport:
         raise ModelError(f"The manifest of {manifest.name} holds no golden vectors to compare with.")
     vectors = encode([golden.text for golden in manifest.golden_vectors])
     tolerance = (
-        INT8_TOLERANCE if "int8" in manifest.quantization.get("model", "").lower() else FLOAT_TOLERANCE
+        INT8_TOLERANCE if manifest.quantization.get("model", "") == "int8" else FLOAT_TOLERANCE
     )
     worst = 0.0
     for golden, vector in zip(manifest.golden_vectors, vectors, strict=True):
