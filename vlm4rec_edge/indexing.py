@@ -38,7 +38,7 @@ class IndexProgress:
     """How far a run is; given to the progress callback after every change, and part of the report.
 
     ``done`` counts items stored and failures; ``captioned``, ``encoded``: new captions and vectors; ``reused``: items
-    whose caption was there already.
+    whose caption was there already, from an earlier run or from an item of this one with the same photo.
     """
 
     done: int = 0
@@ -150,6 +150,8 @@ class _Run:
     pending: dict[str, _Pending] = field(default_factory=dict)
     # Photos whose caption is being made right now, and the items that wait for the same one.
     twins: dict[str, list[_Pending]] = field(default_factory=dict)
+    # Captions that are made but not stored yet, by key.
+    fresh: dict[str, str] = field(default_factory=dict)
     stored_at: float = 0.0
 
     # How many failures a report carries by itself; all of them are in the store.
@@ -187,8 +189,11 @@ class _Run:
                     for pending in self._take(result.where):
                         self._fail(Failure(pending.item.id, result.stage, result.reason))
                 else:
-                    for pending in self._take(result[0]):
-                        self._add(pending, result[1])
+                    first, *twins = self._take(result[0])
+                    self.fresh[result[0]] = result[1]
+                    self._add(first, result[1])
+                    for twin in twins:
+                        self._reuse(twin, result[1])
         finally:
             captions.close()  # type: ignore[attr-defined]  # it is a generator: stop its threads before the store closes
 
@@ -225,10 +230,9 @@ class _Run:
         question = self.captioner.question(item)
         key = self.captioner.caption_key(photo, question)
         pending = _Pending(item, photo.sha256, key, question)
-        caption = self.store.caption(key)
+        caption = self.fresh.get(key) or self.store.caption(key)
         if caption is not None:
-            self.progress.reused += 1
-            self._add(pending, caption)
+            self._reuse(pending, caption)
             return None
         self.pending[item.id] = pending
         if key in self.twins:  # another item shows the same photo: one caption serves both
@@ -249,6 +253,10 @@ class _Run:
             GroundedItem(pending.item, pending.image_sha256, pending.caption_key, pending.question, caption, text)
         )
 
+    def _reuse(self, pending: _Pending, caption: str) -> None:
+        self.progress.reused += 1
+        self._add(pending, caption)
+
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)
         if len(self.first_failures) < self._FAILURES_REPORTED:
@@ -265,14 +273,15 @@ class _Run:
         self._advance()
 
     def _flush(self) -> None:
-        """Store what is finished. Taken out of the lists first, so that an interrupt never stores it twice."""
-        ready, self.ready = self.ready, []
-        failures, self.failures = self.failures, []
-        if ready:
-            counts = self.store.write(ready)
+        """Store what is finished. An interrupt in the middle loses nothing: stored once more, it is still the same."""
+        if self.ready:
+            counts = self.store.write(self.ready)
+            self.ready = []
+            self.fresh = {}
             self.progress.captioned += counts.captions
             self.progress.encoded += counts.encoded
-        if failures:
+        if self.failures:
+            failures, self.failures = self.failures, []
             self.store.write_failures(failures)
         self.stored_at = time.monotonic()
 

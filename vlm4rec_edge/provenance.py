@@ -18,5 +18,5 @@ def is_provenance(key: str, text: str) -> bool:
     """Whether ``text`` is the JSON of the provenance whose fingerprint is ``key``."""
     try:
         return fingerprint(json.loads(text)) == key
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, TypeError):
         return False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,10 @@ from vlm4rec_edge.index.hnsw import build_hnsw
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.lock import WriterLock
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, open_database, text_crc32
 from vlm4rec_edge.store.vectors import DTYPE, vector_file_name
 from vlm4rec_edge.store.writer import StoreWriter
-from vlm4rec_edge.verify import bad_vector_rows
+from vlm4rec_edge.verify import bad_vector_rows, items_of_other_texts
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
@@ -74,15 +75,17 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
         vectors = _drop_damaged_vectors(folder) if vectors_are_known else 0
     finally:
         lock.release()
-    if not vectors_are_known:
-        return RepairReport(salvaged, items, captions, 0, 0)
-    encoded = _encode_again(folder, encoder)
-    for path in folder.glob("hnsw-*"):
-        with suppress(OSError):
-            path.unlink()
-    with StoreReader(folder) as store:
-        if len(store.vectors) > EXACT_LIMIT:
-            build_hnsw(store)
+    encoded = _encode_again(folder, encoder, rewrite=vectors > 0) if vectors_are_known else 0
+    lock = WriterLock(folder)
+    try:
+        for path in folder.glob("hnsw-*"):
+            with suppress(OSError):
+                path.unlink()
+        with StoreReader(folder) as store:
+            if len(store.vectors) > EXACT_LIMIT:
+                build_hnsw(store)
+    finally:
+        lock.release()
     return RepairReport(salvaged, items, captions, vectors, encoded)
 
 
@@ -90,20 +93,21 @@ def _salvage_if_needed(folder: Path) -> bool:
     path = folder / DATABASE_NAME
     try:
         with closing(open_database(path, write=True)) as database:
-            if [row[0] for row in database.execute("PRAGMA integrity_check")] == ["ok"]:
+            if _is_readable(database):
                 return False
     except (StoreError, sqlite3.Error):
         pass  # then it is damaged
     fresh = path.with_suffix(".salvaged")
-    fresh.unlink(missing_ok=True)
-    saved = 0
+    for file in _with_logs(fresh):  # of a repair that was killed
+        file.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as damaged, closing(open_database(fresh, write=True)) as database:
+        damaged.text_factory = _decode_anyhow
         database.execute("PRAGMA foreign_keys = OFF")
         database.execute("BEGIN")
         for table, key in _TABLES:
-            saved += _copy_readable(damaged, database, table, key)
+            _copy_readable(damaged, database, table, key)
+        _keep_groundings_of_captions(database)
         for child, column, parent, target in (
-            ("captions", "grounding", "groundings", "fingerprint"),
             ("items", "caption_key", "captions", "key"),
             ("items", "vector_row", "vectors", "row"),
         ):
@@ -112,27 +116,51 @@ def _salvage_if_needed(folder: Path) -> bool:
             )
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    path.replace(path.with_name(path.name + _DAMAGED_SUFFIX))
-    for rest in ("-wal", "-shm"):
-        for owner in (path, fresh):
-            owner.with_name(owner.name + rest).unlink(missing_ok=True)
+    # A copy, so that there is a database under the name at every moment; its log must not be taken for the new one's.
+    shutil.copyfile(path, path.with_name(path.name + _DAMAGED_SUFFIX))
+    for log in (*_with_logs(path)[1:], *_with_logs(fresh)[1:]):
+        log.unlink(missing_ok=True)
     fresh.replace(path)
-    return saved > 0
+    return True
 
 
-def _copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> int:
+def _with_logs(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + rest) for rest in ("-wal", "-shm"))]
+
+
+def _is_readable(database: sqlite3.Connection) -> bool:
+    """Whether SQLite finds its structures whole, and they are ours, and every text is UTF-8, which it does not look at."""
+    if [row[0] for row in database.execute("PRAGMA integrity_check")] != ["ok"] or not has_its_schema(database):
+        return False
+    for table, _ in _TABLES:
+        for _row in database.execute(f"SELECT * FROM {table}"):
+            pass
+    return True
+
+
+def _decode_anyhow(text: bytes) -> str:
+    return text.decode("utf-8", "replace")  # its checksum tells later that this is not what was written
+
+
+def _copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> None:
     """Copy the rows of a table that SQLite still reads: from the front up to the damage, and from the back up to it."""
-    copied = 0
-    for order in ("ASC", "DESC"):
+    for order in (f"ORDER BY {key}", f"ORDER BY {key} DESC", ""):  # the name of the key may be what is damaged
         try:
-            for row in damaged.execute(f"SELECT * FROM {table} ORDER BY {key} {order}"):
+            for row in damaged.execute(f"SELECT * FROM {table} {order}"):
                 marks = ",".join("?" * len(row))
                 with suppress(sqlite3.Error):  # a row that does not fit its own table is damage too
-                    copied += fresh.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row).rowcount
+                    fresh.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
             break
         except sqlite3.Error:
             continue
-    return copied
+
+
+def _keep_groundings_of_captions(database: sqlite3.Connection) -> None:
+    """Note that the provenance of some captions is lost; the captions are as good as before."""
+    database.execute(
+        "INSERT INTO groundings SELECT DISTINCT grounding, '{}' FROM captions "
+        "WHERE grounding NOT IN (SELECT fingerprint FROM groundings)"
+    )
 
 
 def _drop_damaged_notes(folder: Path) -> bool:
@@ -148,6 +176,7 @@ def _drop_damaged_notes(folder: Path) -> bool:
             for key, text in database.execute(f"SELECT fingerprint, provenance FROM {table}").fetchall():
                 if not is_provenance(key, text):  # kept for the captions that point to it; `index` writes it again
                     database.execute(f"UPDATE {table} SET provenance = '{{}}' WHERE fingerprint = ?", (key,))
+        _keep_groundings_of_captions(database)
         notes = {key for (key,) in database.execute("SELECT key FROM meta")}
         known = {"encoder", "dimensions", "generation", "encoded_text", "golden"} <= notes
         if not known:
@@ -192,7 +221,12 @@ def _drop_damaged_vectors(folder: Path) -> int:
         )
         with StoreReader(folder) as store:
             bad = bad_vector_rows(store)
+            misled = items_of_other_texts(store)
         dropped += _forget(database, bad)
+        database.execute("BEGIN IMMEDIATE")
+        for item_id in misled:
+            database.execute("UPDATE items SET vector_row = NULL WHERE id = ?", (item_id,))
+        database.execute("COMMIT")
     return dropped
 
 
@@ -205,13 +239,16 @@ def _forget(database: sqlite3.Connection, rows: Sequence[int]) -> int:
     return len(rows)
 
 
-def _encode_again(folder: Path, encoder: Encoder | None) -> int:
-    """Encode the items that have no vector, and rewrite the vector file without the forgotten rows."""
+def _encode_again(folder: Path, encoder: Encoder | None, *, rewrite: bool) -> int:
+    """Encode the items that have no vector; ``rewrite`` the vector file first, if rows of it were forgotten.
+
+    Into a new file, because a reader may still have the old one open.
+    """
     with StoreReader(folder) as store:
         kind = check_encoded_text(store.meta["encoded_text"])
         name = store.provenance("encoders").get("name", "")
         count, highest = next(store.query("SELECT count(*), coalesce(max(row) + 1, 0) FROM vectors"))
-        has_holes = count != highest
+        rewrite = rewrite or count != highest
         pending = [
             (item_id, text_of_item(kind, title=title, caption=caption))
             for item_id, title, caption in store.query(
@@ -219,19 +256,23 @@ def _encode_again(folder: Path, encoder: Encoder | None) -> int:
                 "LEFT JOIN captions ON captions.key = items.caption_key WHERE items.vector_row IS NULL"
             )
         ]
-        if not pending and not has_holes:
+        if not pending and not rewrite:
             return 0
         same_encoder = store.meta["encoder"]
     from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.models.resolve import resolve_encoder
+    from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, resolve_encoder
 
-    with encoder or Encoder(resolve_encoder(name), device="cpu") as text_encoder:
+    with (
+        nullcontext(encoder)
+        if encoder
+        else Encoder(resolve_encoder(name or DEFAULT_ENCODER), device="cpu") as text_encoder
+    ):
         if text_encoder.fingerprint != same_encoder:
             raise StoreError(
                 f"{folder} was made by another encoder than {text_encoder.files.name}; give it with --encoder."
             )
         with StoreWriter(folder, grounding=None, encoder=text_encoder, encoded_text=kind) as writer:
-            if has_holes:
+            if rewrite:
                 writer.compact(force=True)
             for start in range(0, len(pending), _ENCODE_TEXTS):
                 writer.write_vectors(dict(pending[start : start + _ENCODE_TEXTS]))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import EXACT_LIMIT
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import HnswIndex, load_graph
+from vlm4rec_edge.index.hnsw import load_graph
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, text_crc32
@@ -70,7 +72,7 @@ def verify_index(folder: Path | str) -> VerifyReport:
         return VerifyReport((Finding(DATABASE_NAME, str(error)),), 0, 0, 0, None)
     with store:
         findings: list[Finding] = []
-        for check in (_database, _captions, _items, _vectors):
+        for check in (_database, _captions, _items, _texts, _vectors):
             try:
                 findings += check(store)
             except StoreError as error:
@@ -87,6 +89,8 @@ def _database(store: StoreReader) -> Iterator[Finding]:
     for (message,) in store.query("PRAGMA integrity_check"):
         if message != "ok":
             yield Finding(DATABASE_NAME, f"The database is damaged: {message}.")
+    if not store.has_its_schema():
+        yield Finding(DATABASE_NAME, "The tables are not those that this version of vlm4rec-edge makes.")
     for table, _, parent, _ in store.query("PRAGMA foreign_key_check"):
         yield Finding(DATABASE_NAME, f"A row of {table} points to a row of {parent} that is not there.")
     for table in ("groundings", "encoders"):
@@ -116,8 +120,33 @@ def _items(store: StoreReader) -> Iterator[Finding]:
         yield Finding(DATABASE_NAME, f"{missing} items have no vector yet; run `vlm4rec-edge index` or `repair`.")
 
 
+def _texts(store: StoreReader) -> Iterator[Finding]:
+    yield from _named(items_of_other_texts(store), "The item {} has the vector of another text.")
+
+
+def items_of_other_texts(store: StoreReader) -> list[str]:
+    """Return the ids of items that do not point to the vector of their own words.
+
+    Any text of an item will do: an earlier run may have encoded another one than the last.
+    """
+    query = (
+        "SELECT items.id, items.title, coalesce(captions.text, ''), vectors.text_sha256 FROM items "
+        "LEFT JOIN vectors ON vectors.row = items.vector_row LEFT JOIN captions ON captions.key = items.caption_key "
+        "WHERE items.vector_row IS NOT NULL"
+    )
+    wrong = []
+    for item_id, title, caption, sha256 in store.query(query):
+        texts = {text_of_item(kind, title=str(title), caption=str(caption)) for kind in get_args(EncodedText)}
+        if sha256 not in {hashlib.sha256(text.encode()).hexdigest() for text in texts}:
+            wrong.append(str(item_id))
+    return wrong
+
+
 def _by_checksum(store: StoreReader, query: str, is_right: Callable[[Any], bool], sentence: str) -> Iterator[Finding]:
-    wrong = [str(row[0]) for row in store.query(query) if not is_right(row)]
+    yield from _named([str(row[0]) for row in store.query(query) if not is_right(row)], sentence)
+
+
+def _named(wrong: list[str], sentence: str) -> Iterator[Finding]:
     for name in wrong[:_NAMED]:
         yield Finding(DATABASE_NAME, sentence.format(repr(name)))
     if len(wrong) > _NAMED:
@@ -137,6 +166,10 @@ def bad_vector_rows(store: StoreReader) -> list[int]:
     known = store.query("SELECT row, crc32 FROM vectors ORDER BY row")
     while block := list(islice(known, _BLOCK_ROWS)):
         rows = [row for row, _ in block]
+        if rows[0] < 0:  # no vector was ever written there
+            bad += [row for row in rows if row < 0]
+            block = [entry for entry in block if entry[0] >= 0]
+            rows = [row for row, _ in block]
         vectors = np.asarray(store.vectors[rows])
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         for vector, length, (row, checksum) in zip(vectors, lengths, block, strict=True):
@@ -148,10 +181,9 @@ def bad_vector_rows(store: StoreReader) -> list[int]:
 def _graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
     if len(store.vectors) <= EXACT_LIMIT:
         return None, []
-    graph = load_graph(store)
-    if graph is None:
+    approximate, exact = load_graph(store), ExactIndex(store.vectors)
+    if approximate is None:
         return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]
-    approximate, exact = HnswIndex(graph), ExactIndex(store.vectors)
     sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)
     found = 0
     for row in sample:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-import io
+import logging
 import stat
+import threading
 import warnings
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vlm4rec_edge.catalog.bounds import BoundedStream, check_jpeg_scans, check_tiff_tags
 from vlm4rec_edge.errors import MissingDependencyError, PhotoError
 
 if TYPE_CHECKING:
@@ -19,10 +24,29 @@ if TYPE_CHECKING:
 
 # A catalog photo of more than this is a mistake or an attack; a 100-megapixel JPEG stays below it.
 MAX_FILE_BYTES = 200 * 1024 * 1024
-# Decoded size bound: 100 megapixels are 300 MB of RGB, what a small machine can still hold for a moment.
+# Decoded size bound: Pillow holds 4 bytes a pixel, 400 MB, what a small machine can still hold for a moment; a
+# progressive JPEG takes up to 800 MB. Decoding WebP takes 17 bytes a pixel.
 MAX_PIXELS = 100_000_000
+MAX_WEBP_PIXELS = 40_000_000
 # Vision towers look at 128 to 2,048 pixels; more only costs memory between here and there.
 MAX_SIDE = 2048
+
+# Above this, photos are decoded one after another, however many threads decode.
+_LARGE_PIXELS = 25_000_000
+_one_large_at_a_time = threading.Lock()
+# What makes a picture of each EXIF orientation upright (Exif 3.0, tag 0x0112); after the reduction, where it is cheap.
+_ORIENTATION = 0x0112
+_TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+# Pixels converted to RGB at a time: a conversion takes up to 20 bytes for each.
+_BAND_PIXELS = 1_000_000
 
 # What a shop's folder may hold. Formats that Pillow hands to other programs or that run code (EPS) stay out.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -66,7 +90,7 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
 
     The first frame of an animation, 16-bit values scaled to 8, transparency laid on white (the ground that shops
     photograph on), CMYK and palettes converted, the EXIF orientation applied, the longer side at most ``max_side``
-    pixels.
+    pixels. What a hostile file may cost is bounded: see ``vlm4rec_edge.catalog.bounds``.
 
     Args:
         photo: What ``read_photo_file`` returned.
@@ -74,30 +98,38 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
         max_side: Bound of the longer side in pixels; larger pictures are reduced, smaller ones left alone.
 
     Raises:
-        PhotoError: no known image format, truncated or damaged, or more than ``MAX_PIXELS`` pixels.
+        PhotoError: no known image format, truncated or damaged, more than ``MAX_PIXELS`` pixels, or metadata beyond any
+            real photo's.
         MissingDependencyError: Pillow is not installed.
     """
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise MissingDependencyError('Reading photos needs Pillow: pip install "vlm4rec-edge[cpu]"') from None
 
+    _open_pillow()
     try:
-        # Pillow warns above half of its own bomb limit; ours is checked below, from the header, before any pixel.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            Image.init()  # the formats below are looked up by name, and WebP and TIFF load late
-            with Image.open(io.BytesIO(photo.content), formats=FORMATS) as opened:
-                width, height = opened.size
-                if width * height > MAX_PIXELS:
-                    raise PhotoError(
-                        f"{name} would unpack to {width} x {height} pixels, more than the {MAX_PIXELS / 1e6:.0f} "
-                        "megapixels a photo may have; save it smaller."
-                    )
+        if photo.content[:2] in {b"II", b"MM"}:
+            check_tiff_tags(photo.content, name)
+        stream = BoundedStream(photo.content, name)
+        with Image.open(stream, formats=FORMATS) as opened:
+            pixels = opened.width * opened.height
+            most = MAX_WEBP_PIXELS if opened.format == "WEBP" else MAX_PIXELS
+            if pixels > most:
+                raise PhotoError(
+                    f"{name} would unpack to {opened.width} x {opened.height} pixels, more than the {most / 1e6:.0f} "
+                    "megapixels a photo may have; save it smaller."
+                )
+            if opened.format in {"JPEG", "MPO"}:
+                check_jpeg_scans(photo.content, pixels, name)
+            stream.header_is_read()
+            with _one_large_at_a_time if pixels > _LARGE_PIXELS else nullcontext():
                 opened.draft("RGB", (max_side, max_side))  # a large JPEG is decoded at a fraction of its size
-                picture = _to_rgb(ImageOps.exif_transpose(opened))
-        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        return np.asarray(picture, dtype=np.uint8)
+                opened.load()
+                picture = _to_rgb(opened, max_side)
+                picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+            turn = _TURNS.get(_orientation(opened), np.asarray)
+            return np.ascontiguousarray(turn(np.asarray(picture, dtype=np.uint8)))
     except PhotoError:
         raise
     except UnidentifiedImageError:
@@ -108,17 +140,67 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
         raise PhotoError(f"{name} is damaged or truncated ({type(error).__name__}: {error}).") from error
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _open_pillow() -> None:
+    """Load Pillow's formats, and keep them from writing to a user's terminal: what is wrong is in the error."""
+    from PIL import Image, _imaging
+
+    Image.init()  # our formats are looked up by name, and WebP and TIFF load late
+    # Not with catch_warnings, which threads undo for each other.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logger = logging.getLogger("PIL")
+    if logger.handlers:
+        return
+    logger.addHandler(logging.NullHandler())  # without a handler Python prints errors that are logged
+    # libtiff prints every damaged strip. It is a dependency of Pillow's core, through which its symbols are found; where
+    # it is linked in (Windows), they are not.
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
+def _to_rgb(picture: Image.Image, max_side: int) -> Image.Image:
+    """Return a decoded picture in RGB, reduced by a whole number as ``thumbnail`` begins where there is a lot to reduce.
+
+    Band by band: a scan of 100 megapixels in floats or with transparency would otherwise stand in memory five times.
+    """
     from PIL import Image
 
-    if picture.mode in {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}:
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    width, height = picture.size
+    factor = max(max(width, height) // (2 * max_side), 1)
+    rows = max(_BAND_PIXELS // (width * factor), 1) * factor
+    bands = [(top, (0, top, width, min(top + rows, height))) for top in range(0, height, rows)]
+    # A float picture has no fixed white; its brightest value is taken for white.
+    white = max((_brightest(picture.crop(box)) for _, box in bands), default=1.0) if picture.mode == "F" else 65535.0
+    result = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top, box in bands:
+        result.paste(_band_to_rgb(picture.crop(box), white).reduce(factor), (0, top // factor))
+    return result
+
+
+def _brightest(band: Image.Image) -> float:
+    values = np.asarray(band)
+    return float(values.max(initial=1.0, where=np.isfinite(values)))
+
+
+def _band_to_rgb(band: Image.Image, white: float) -> Image.Image:
+    from PIL import Image
+
+    if band.mode in {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}:
         # Pillow clips these at 255 when it converts, which turns a 16-bit scan white.
-        values = np.asarray(picture, dtype=np.float32)
-        top = 65535.0 if picture.mode != "F" else max(float(values.max(initial=0.0)), 1.0)
-        return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).astype(np.uint8), "L").convert("RGB")
-    if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
-        layer = picture.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, "white")
-        ground.alpha_composite(layer)
+        values = np.nan_to_num(np.asarray(band, dtype=np.float32), posinf=white, neginf=0.0)
+        return Image.fromarray(np.clip(values * (255.0 / white), 0, 255).astype(np.uint8), "L").convert("RGB")
+    if "A" in band.mode or "a" in band.mode or "transparency" in band.info:
+        ground = Image.new("RGBA", band.size, "white")
+        ground.alpha_composite(band.convert("RGBA"))
         return ground.convert("RGB")
-    return picture.convert("RGB")
+    return band.convert("RGB")
+
+
+def _orientation(opened: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; a picture is not lost for the sake of metadata that can not be read."""
+    try:
+        check_tiff_tags(opened.info.get("exif", b"").removeprefix(b"Exif\0\0"), "EXIF")
+        return int(opened.getexif().get(_ORIENTATION, 1))
+    except Exception:  # as above
+        return 1

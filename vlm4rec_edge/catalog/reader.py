@@ -14,6 +14,8 @@ from vlm4rec_edge.items import Failure, Item
 
 # An id is a key in files, tables and URLs of the user's shop; more is a broken column, not an id.
 MAX_ID_CHARACTERS = 512
+# Longer paths open no file (PATH_MAX of Linux), and a million folders in one would take minutes to look up.
+MAX_PATH_CHARACTERS = 4096
 # A cell of more than this is a description pasted as HTML, or an attack; it would be carried through every stage.
 MAX_CELL_CHARACTERS = 100_000
 
@@ -130,6 +132,8 @@ def _item_of(row: Row, root: Path, resolved_root: Path) -> Item | Failure:
     reason = _id_trouble(item_id)
     if reason is None and not image:
         reason = f"{row.where} names no image."
+    if reason is None and len(image) > MAX_PATH_CHARACTERS:
+        reason = f"{row.where} names an image by a path of more than {MAX_PATH_CHARACTERS} characters."
     if reason is None:
         reason = _path_trouble(root / image, resolved_root)
     if reason is None and (long := [name for name, cell in cells.items() if len(cell) > MAX_CELL_CHARACTERS]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from vlm4rec_edge.items import Failure
 
 # Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
 _CSV_CELL_LIMIT = 16 * 1024 * 1024
+_NUL_BYTES = "holds NUL bytes; is it UTF-16? Save the table as UTF-8."
 _PARQUET_BATCH_ROWS = 1024
 
 
@@ -47,12 +49,15 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield where, Failure(where, "catalog", f"{where} is no CSV: {error}.")
+                    reason = f"is no CSV: {error}."
+                    if "NUL" in str(error):  # Python 3.10 refuses them before we can look
+                        reason = _NUL_BYTES
+                    yield where, Failure(where, "catalog", f"{where} {reason}")
                     continue
                 if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
                     yield where, Failure(where, "catalog", f"{where} is not UTF-8; save the table as UTF-8.")
                 elif any("\x00" in cell for cell in cells):
-                    yield where, Failure(where, "catalog", f"{where} holds NUL bytes; is it UTF-16? Save it as UTF-8.")
+                    yield where, Failure(where, "catalog", f"{where} {_NUL_BYTES}")
                 elif cells:
                     yield where, cells
     except OSError as error:
@@ -68,7 +73,7 @@ def _csv_columns(path: Path) -> tuple[str, ...]:
 
 
 def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
     if doubled:
         raise CatalogError(f"{path} has the column {doubled[0]!r} more than once; rename one of them.")
     return tuple(names)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -26,16 +28,31 @@ class _Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except Vlm4RecError as error:
-            if "--json" in sys.argv:
-                emit_json({"error": {"kind": type(error).__name__, "message": str(error)}})
-            note(f"Error: {error}")
-            raise typer.Exit(error.exit_code) from None
+            raise _ended(type(error).__name__, str(error), error.exit_code) from None
         except KeyboardInterrupt:
             note("Stopped.")
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output has gone, `| head` for example
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             raise typer.Exit(0) from None
+        except OSError as error:  # a full disk, a place that may not be written: not ours to foresee everywhere
+            if error.filename is None:  # then it is our own output that can not be written
+                _drop_output()
+            place = error.filename or "The output"
+            raise _ended(type(error).__name__, f"{place} can not be used: {error.strerror or error}.", 1) from None
+
+
+def _drop_output() -> None:
+    with suppress(OSError):  # it may be closed already
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _ended(kind: str, message: str, code: int) -> typer.Exit:
+    """Say why a command ends, to people and, if they asked for it, to programs."""
+    if "--json" in sys.argv:
+        emit_json({"error": {"kind": kind, "message": message}})
+    note(f"Error: {message}")
+    return typer.Exit(code)
 
 
 app = typer.Typer(
@@ -79,4 +96,15 @@ def _program(
 
 def main() -> None:
     """Run the program and exit with its code."""
+    _steady_streams()
     app()
+
+
+def _steady_streams() -> None:
+    """Let output be closed, or in a narrow character set: neither is a reason to end with a traceback."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlm4rec_edge.cli import options
-from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.cli.output import emit_json, note, printable
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import PhotoError
 from vlm4rec_edge.items import Failure, Item
@@ -120,7 +120,7 @@ def run_index(
     try:
         with (
             Encoder(resolve_encoder(encoder or DEFAULT_ENCODER), device=device.value, threads=threads) as text_encoder,
-            progress_bar("Indexing", catalog.count(), shown=not as_json) as advance,
+            progress_bar("Indexing", catalog.count(), shown=not as_json, out=out) as advance,
         ):
             report = build_index(
                 catalog,
@@ -229,8 +229,8 @@ def caption(
         )
     else:
         for image, text in in_order:
-            typer.secho(image, bold=True)
-            typer.echo(f"  {text}")
+            typer.secho(printable(image), bold=True)
+            typer.echo(f"  {printable(text)}")
         _show_failures(failures, len(failures))
     if failures:
         raise typer.Exit(EXIT_SOME_FAILED if captions else 1)

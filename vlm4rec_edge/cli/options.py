@@ -98,7 +98,7 @@ def open_captioner(
     use_gpu(device.value)
     return Captioner(
         files,
-        prompt=prompt,
+        prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,

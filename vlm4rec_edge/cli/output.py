@@ -23,7 +23,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     """Print a table to stdout; the last column gives way where the terminal is too narrow."""
     width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns if sys.stdout.isatty() else 0
     width = width or _WIDTH_WITHOUT_TERMINAL
-    cells = [[_printable(str(cell)) for cell in row] for row in rows]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     rest = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
     widths[-1] = max(min(widths[-1], rest), len(columns[-1]), 12)
@@ -37,13 +37,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 def note(message: str) -> None:
     """Print a sentence for people to stderr."""
-    typer.echo(_printable(message), err=True)
+    typer.echo(printable(message), err=True)
 
 
 def _takes_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") in {"utf8", "utf16"}
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text that can not steer a terminal: ids and titles come from other people's files."""
     return "".join(character if character.isprintable() else " " for character in text)

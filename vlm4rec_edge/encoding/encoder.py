@@ -66,7 +66,9 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the unit vectors of ``texts``, shape [len(texts), dimensions], float32, in order."""
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        encodings = self._tokenizer.encode_batch([self.files.settings.prefix + text for text in texts])
+        # An argument of a program may hold bytes that are no UTF-8, which no tokenizer takes.
+        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        encodings = self._tokenizer.encode_batch([self.files.settings.prefix + text for text in readable])
         by_length = sorted(range(len(texts)), key=lambda index: len(encodings[index].ids))
         for start in range(0, len(texts), _BATCH_SENTENCES):
             batch = by_length[start : start + _BATCH_SENTENCES]

@@ -19,8 +19,9 @@ from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.engine import Engine, PreparedPhoto, Refusal
+    from vlm4rec_edge.grounding.engine import Engine, Refusal
     from vlm4rec_edge.grounding.native import Device, NativeModel
+    from vlm4rec_edge.grounding.prepare import PreparedPhoto
     from vlm4rec_edge.models.resolve import LvlmFiles
 
 # Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
@@ -140,7 +141,8 @@ class Captioner:
             ModelError: the model can not be loaded, or fails on something that is no single photo's fault.
             DeviceError: the asked-for device is not there.
         """
-        from vlm4rec_edge.grounding.engine import PreparedPhoto, Refusal
+        from vlm4rec_edge.grounding.engine import Refusal
+        from vlm4rec_edge.grounding.prepare import PreparedPhoto
 
         requests = iter(requests)
         first = next(requests, None)
@@ -215,7 +217,8 @@ class Captioner:
 
     def _prepare(self, request: CaptionRequest) -> PreparedPhoto | Refusal:
         """Decode, preprocess and tokenise one photo; runs in a thread."""
-        from vlm4rec_edge.grounding.engine import Refusal, prepare
+        from vlm4rec_edge.grounding.engine import Refusal
+        from vlm4rec_edge.grounding.prepare import prepare
 
         if self._native is None or self._form is None:
             raise ModelError("The captioner was closed while it was at work.")

@@ -16,8 +16,8 @@ import numpy as np
 
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.native import BATCH_TOKENS, NativeModel, last_native_error
+from vlm4rec_edge.grounding.prepare import TEXT_CHUNK, PreparedPhoto, prepare
 
-_TEXT_CHUNK = 0  # MTMD_INPUT_CHUNK_TYPE_TEXT
 # New photos are read once a quarter of the places is free. At once would be 108 small prefills for 160 photos instead of
 # 34, and 15 to 20 % slower; waiting for half of the places leaves too few sequences to decode together.
 _ADMIT_SHARE = 4
@@ -39,62 +39,6 @@ class Refusal:
 
     key: str
     reason: str
-
-
-@dataclass
-class PreparedPhoto:
-    """A photo and its question, preprocessed and tokenised by llama.cpp; owns the native chunks until ``free``."""
-
-    key: str
-    seed: int
-    native: NativeModel
-    chunks: Any
-    tokens: int
-
-    def free(self) -> None:
-        """Release the native memory; harmless when done twice."""
-        if self.chunks:
-            self.native.mtmd.mtmd_input_chunks_free(self.chunks)
-            self.chunks = None
-
-
-def prepare(native: NativeModel, key: str, pixels: np.ndarray, text: str, *, seed: int = 0) -> PreparedPhoto:
-    """Preprocess one photo and tokenise its chat text; safe to call from several threads on one model.
-
-    Args:
-        native: The loaded model.
-        key: What the answer will be called.
-        pixels: Array [height, width, 3], uint8, RGB.
-        text: Chat text with llama.cpp's media marker in it, once.
-        seed: Of this photo's sampling, if there is any.
-
-    Raises:
-        PhotoError: llama.cpp can not preprocess the picture, or it needs more tokens than the context has.
-    """
-    mtmd = native.mtmd
-    height, width, _ = pixels.shape
-    pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
-    bitmap = mtmd.mtmd_bitmap_init(width, height, pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)))
-    chunks = mtmd.mtmd_input_chunks_init()
-    try:
-        encoded = text.encode("utf-8")
-        question = mtmd.mtmd_input_text(text=encoded, text_len=len(encoded), add_special=True, parse_special=True)
-        bitmaps = (mtmd.mtmd_bitmap_p_ctypes * 1)(bitmap)
-        status = mtmd.mtmd_tokenize(native.projector, chunks, ctypes.byref(question), bitmaps, 1)
-    finally:
-        mtmd.mtmd_bitmap_free(bitmap)
-    prepared = PreparedPhoto(key, seed, native, chunks, 0)
-    if status != 0:
-        prepared.free()
-        raise PhotoError(f"llama.cpp can not preprocess a picture of {width} x {height} pixels{last_native_error()}.")
-    prepared.tokens = int(mtmd.mtmd_helper_get_n_tokens(chunks))
-    if prepared.tokens >= native.shape.context:
-        prepared.free()
-        raise PhotoError(
-            f"The photo and its question take {prepared.tokens} tokens, the context holds {native.shape.context}; use a "
-            "shorter prompt or a smaller photo."
-        )
-    return prepared
 
 
 @dataclass
@@ -203,7 +147,9 @@ class Engine:
         return bool(self._llama.llama_vocab_is_eog(self._native.vocabulary, sequence.said[-1]))
 
     def _is_done(self, sequence: _Sequence) -> bool:
-        out_of_room = len(sequence.said) >= self._max_tokens or sequence.position >= self._native.shape.context
+        said = len(sequence.said)
+        # Counted in tokens: with positions of several axes (M-RoPE) a photo of 800 tokens moves the position on by 30.
+        out_of_room = said >= self._max_tokens or sequence.photo.tokens + said > self._native.shape.context
         return out_of_room or self._has_ended(sequence)
 
     def _finish(self, sequence: _Sequence) -> Answer:
@@ -267,25 +213,21 @@ class Engine:
 
     def _read(self, newcomers: Sequence[_Sequence]) -> None:
         """Decode the newcomers' chunks in step: the first of each, the second of each, and so on."""
-        chunks = [self._chunks(sequence.photo) for sequence in newcomers]
+        chunks = [sequence.photo.parts() for sequence in newcomers]
         for sequence in newcomers:
-            sequence.images, sequence.seen = len(self._images_of(sequence.photo)), None
+            sequence.images, sequence.seen = len(sequence.photo.images()), None
         for turn in range(max(map(len, chunks))):
             here = [
                 (one, own[turn], turn + 1 == len(own))
                 for one, own in zip(newcomers, chunks, strict=True)
                 if turn < len(own)
             ]
-            texts = [entry for entry in here if self._mtmd.mtmd_input_chunk_get_type(entry[1]) == _TEXT_CHUNK]
+            texts = [entry for entry in here if self._mtmd.mtmd_input_chunk_get_type(entry[1]) == TEXT_CHUNK]
             images = [
-                (one, chunk) for one, chunk, _ in here if self._mtmd.mtmd_input_chunk_get_type(chunk) != _TEXT_CHUNK
+                (one, chunk) for one, chunk, _ in here if self._mtmd.mtmd_input_chunk_get_type(chunk) != TEXT_CHUNK
             ]
             self._read_texts(texts)
             self._read_images(images)
-
-    def _chunks(self, photo: PreparedPhoto) -> list[Any]:
-        count = self._mtmd.mtmd_input_chunks_size(photo.chunks)
-        return [self._mtmd.mtmd_input_chunks_get(photo.chunks, index) for index in range(count)]
 
     def _read_texts(self, texts: Sequence[tuple[_Sequence, Any, bool]]) -> None:
         tokens: list[int] = []
@@ -339,7 +281,7 @@ class Engine:
         for height, width in ((48, 32), (40, 56)):
             photo = prepare(self._native, "", noise.integers(0, 256, (height, width, 3), np.uint8), marker)
             try:
-                images = self._images_of(photo)
+                images = photo.images()
                 if len(images) != 2:
                     return False
                 first, second = self._encode(images)
@@ -348,10 +290,6 @@ class Engine:
             finally:
                 photo.free()
         return True
-
-    def _images_of(self, photo: PreparedPhoto) -> list[Any]:
-        chunks = self._chunks(photo)
-        return [chunk for chunk in chunks if self._mtmd.mtmd_input_chunk_get_type(chunk) != _TEXT_CHUNK]
 
     def _embeddings(self, images: Sequence[tuple[_Sequence, Any]]) -> list[np.ndarray]:
         """Return the embeddings of image chunks; an overview that equals its tile is not encoded again."""

@@ -32,7 +32,7 @@ _LOG_LINES_KEPT = 30
 # How long a thread of llama.cpp spins (GNU OpenMP) while it waits for the others, before it sleeps. The default, about
 # forever, is 3 to 10 times slower as soon as anything else, our own photo decoding for one, wants a core.
 _SPINS = "1000"
-_LEVEL_ERROR = 3  # GGML_LOG_LEVEL_ERROR
+_LEVEL_ERROR = 4  # GGML_LOG_LEVEL_ERROR (3 is a warning)
 
 _log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
 _log_callbacks: list[Any] = []  # ctypes needs a callback to stay alive as long as the library may call it
@@ -44,7 +44,8 @@ def load_bindings() -> Any:
     Raises:
         MissingDependencyError: llama-cpp-python is not installed.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # read once, when the library is loaded below
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # both are read once, when the libraries are loaded below
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would call a debugger and print its stack for seconds
     try:
         import llama_cpp
         from llama_cpp import mtmd_cpp

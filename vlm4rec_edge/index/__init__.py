@@ -7,19 +7,25 @@ from typing import Protocol
 import numpy as np
 
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import open_hnsw
+from vlm4rec_edge.index.hnsw import load_graph
 from vlm4rec_edge.store.reader import StoreReader
 
 # Up to here a scan reads 30 MB (at 384 dimensions), takes a millisecond or two, needs no file and misses nothing.
 EXACT_LIMIT = 20_000
+# Loading and checking a graph takes as long as some 10 to 20 exact scans of the same vectors (benchmarks/results/scale.md),
+# so a process that asks less often never pays for it.
+GRAPH_AFTER = 16
 
-__all__ = ["EXACT_LIMIT", "ExactIndex", "VectorIndex", "open_index"]
+__all__ = ["EXACT_LIMIT", "GRAPH_AFTER", "ExactIndex", "LargeIndex", "VectorIndex", "open_index"]
 
 
 class VectorIndex(Protocol):
     """Nearest rows of a vector matrix by inner product, which is the cosine because rows are unit vectors."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``exact`` or ``hnsw``: how the next query is answered."""
+        ...
 
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows, int64, and scores, float32, of the ``count`` best, best first; fewer where there are fewer.
@@ -29,8 +35,39 @@ class VectorIndex(Protocol):
         ...
 
 
-def open_index(store: StoreReader, *, exact_limit: int = EXACT_LIMIT) -> VectorIndex:
-    """Return the index of a store: exact up to ``exact_limit`` vectors, else HNSW, loaded or rebuilt from the store."""
+class LargeIndex:
+    """Many vectors: the first ``graph_after`` queries scan the memory map, later ones go through the HNSW graph.
+
+    So a fresh process answers at once, and a long-lived one answers fast. Where there is no graph, or it is damaged,
+    every query is a scan: slower, never wrong.
+    """
+
+    def __init__(self, store: StoreReader, graph_after: int) -> None:
+        self._store = store
+        self._graph_after = graph_after
+        self._answered = 0
+        self._index: VectorIndex = ExactIndex(store.vectors)
+        self._switch_if_worth_it()
+
+    @property
+    def name(self) -> str:
+        """``exact`` or ``hnsw``: how the next query is answered."""
+        return self._index.name
+
+    def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best rows and their scores, best first."""
+        answer = self._index.top(query, count)
+        self._answered += 1
+        self._switch_if_worth_it()
+        return answer
+
+    def _switch_if_worth_it(self) -> None:
+        if self._answered == self._graph_after:  # once: what is damaged now is damaged later
+            self._index = load_graph(self._store) or self._index
+
+
+def open_index(store: StoreReader, *, exact_limit: int = EXACT_LIMIT, graph_after: int = GRAPH_AFTER) -> VectorIndex:
+    """Return the index of a store: exact up to ``exact_limit`` vectors, beyond it HNSW after ``graph_after`` queries."""
     if len(store.vectors) <= exact_limit:
         return ExactIndex(store.vectors)
-    return open_hnsw(store)
+    return LargeIndex(store, graph_after)

@@ -1,7 +1,8 @@
-"""HNSW search through hnswlib; the graph file is derived from the store and remade when it is missing or damaged.
+"""HNSW search through hnswlib, over a graph file that is derived from the store and may be deleted at any time.
 
-The graph holds every row of the vector file. Rows are only ever appended to a vector file, so a graph of fewer rows
-grows into the current one; which rows belong to items, the store decides when it is asked.
+A graph holds the first rows of one vector file. Rows are only ever appended to a vector file, so an older graph stays
+right: the rows after it are scanned exactly, and when they become many the writer lets the graph grow. Which rows
+belong to items, the store decides when it is asked.
 
 Source: Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
 Small World graphs", arXiv 1603.09320. ``M`` and ``ef`` are named there.
@@ -10,8 +11,8 @@ Small World graphs", arXiv 1603.09320. ``M`` and ``ef`` are named there.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.index.exact import ExactIndex, best_of
 from vlm4rec_edge.models.manifest import sha256_of
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -30,66 +32,123 @@ EF_SEARCH = 128
 _EF_PER_RESULT = 2
 # A fixed seed gives the same graph for the same rows when one thread builds it.
 _SEED = 100
+# Rows after the graph that are scanned instead: 15 MB (at 384 dimensions), about a millisecond. Adding one photo to a
+# million must not rewrite 1.7 GB.
+TAIL_ROWS = 10_000
+# Rows added between two looks at Ctrl-C.
+_BLOCK_ROWS = 10_000
+# Rows whose vectors in the graph are compared with the store's: does this graph belong to this store at all?
+_COMPARED_ROWS = 64
 
 
 class HnswIndex:
-    """A loaded graph over the rows of a store."""
+    """A loaded graph over the first ``rows`` rows of ``vectors``, and an exact scan of those after it."""
 
     name = "hnsw"
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, vectors: np.ndarray) -> None:
         self._graph = graph
+        self._rows = int(graph.get_current_count())
+        self._tail = ExactIndex(np.asarray(vectors[self._rows :]))  # no memory map: only this part is to be read
+        self._all = ExactIndex(vectors)
 
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best rows and their scores, best first."""
-        count = min(count, self._graph.get_current_count())
-        if count == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        self._graph.set_ef(max(EF_SEARCH, _EF_PER_RESULT * count))
-        rows, distances = self._graph.knn_query(query, k=count, num_threads=1)
-        return rows[0].astype(np.int64), (1.0 - distances[0]).astype(np.float32)
+        """Return the best rows and their scores, best first; equal scores in row order."""
+        tail_rows, tail_scores = self._tail.top(query, count)
+        in_graph = min(count, self._rows)
+        if in_graph == 0:
+            return tail_rows, tail_scores
+        self._graph.set_ef(max(EF_SEARCH, _EF_PER_RESULT * in_graph))
+        try:
+            found, distances = self._graph.knn_query(query, k=in_graph, num_threads=1)
+        except RuntimeError:  # the links do not lead to as many as were asked for (hnswlib issues 321, 444)
+            return self._all.top(query, count)
+        rows = np.concatenate([found[0].astype(np.int64), tail_rows + self._rows])
+        scores = np.concatenate([(1.0 - distances[0]).astype(np.float32), tail_scores])
+        best = best_of(scores, rows, count)
+        return rows[best], scores[best]
 
 
-def graph_path(store: StoreReader) -> Path:
-    """Return where the graph of a store lies; the name tells of which vector file and how many rows it was built."""
-    return store.folder / f"hnsw-{_stem(store)}-{len(store.vectors)}.bin"
+def load_graph(store: StoreReader) -> HnswIndex | None:
+    """Return the saved graph of a store, or None if it is missing, damaged or too far behind.
+
+    hnswlib crashes on some damaged files, so the whole file is compared with its checksum first (about a second a GB).
+    """
+    saved = _newest(store)
+    graph = None if saved is None else _load(saved, store.vectors)
+    return None if graph is None else HnswIndex(graph, store.vectors)
+
+
+def build_hnsw(store: StoreReader) -> None:
+    """Make the graph of a store, or let it grow, unless it is there undamaged; remove those of earlier states.
+
+    Raises:
+        StoreError: the graph can not be written; all items are in the store nevertheless.
+    """
+    keep = _newest(store)
+    if keep is None:
+        keep = _path(store, len(store.vectors))
+        try:
+            _save(_make(store), keep)
+        except (OSError, RuntimeError) as error:
+            raise StoreError(
+                f"The search graph {keep} can not be written: {error}. All items are stored; make room and run the same "
+                "command again."
+            ) from error
+    for old in store.folder.glob("hnsw-*"):
+        if old not in (keep, _stamp_path(keep)):
+            with suppress(OSError):
+                old.unlink()
+
+
+def _path(store: StoreReader, rows: int) -> Path:
+    return store.folder / f"hnsw-{_stem(store)}-{rows}.bin"
 
 
 def _stem(store: StoreReader) -> str:
     return Path(store.vector_file).stem.removeprefix("vectors-")
 
 
-def load_graph(store: StoreReader) -> Any:
-    """Return the saved graph of a store as hnswlib's own index, or None if it is missing, damaged or stale."""
-    return _load(graph_path(store), store.vectors, len(store.vectors))
+def _stamp_path(path: Path) -> Path:
+    return path.with_suffix(".json")
 
 
-def open_hnsw(store: StoreReader) -> HnswIndex:
-    """Load the graph that belongs to a store, or make it, and save it if that is possible."""
-    graph = load_graph(store)
-    if graph is None:
-        graph = _make(store)
-        with suppress(OSError, RuntimeError):  # a read-only or full disk: the next process makes it again
-            _save(graph, graph_path(store))
-    return HnswIndex(graph)
+def _saved_graphs(store: StoreReader) -> list[tuple[int, Path]]:
+    """Return rows and path of each graph that could serve this state of the store, largest first."""
+    form = re.compile(rf"hnsw-{re.escape(_stem(store))}-(\d+)\.bin")
+    found = [(int(match[1]), path) for path in store.folder.glob("hnsw-*.bin") if (match := form.fullmatch(path.name))]
+    return sorted((entry for entry in found if 0 < entry[0] <= len(store.vectors)), reverse=True)
 
 
-def build_hnsw(store: StoreReader) -> None:
-    """Make and save the graph of a store if it is not there, and remove those of earlier states.
+def _newest(store: StoreReader) -> Path | None:
+    """Return the undamaged graph that serves this state of the store: the largest, and not too far behind."""
+    for rows, path in _saved_graphs(store):
+        if len(store.vectors) - rows <= TAIL_ROWS and _is_whole(path):
+            return path
+    return None
 
-    Raises:
-        StoreError: the graph can not be written.
-    """
-    path = graph_path(store)
-    if load_graph(store) is None:
-        try:
-            _save(_make(store), path)
-        except (OSError, RuntimeError) as error:
-            raise StoreError(f"{path} can not be written: {error}.") from error
-    for old in store.folder.glob("hnsw-*"):
-        if old.stem != path.stem:
-            with suppress(OSError):
-                old.unlink()
+
+def _is_whole(path: Path) -> bool:
+    """Whether a graph is what was saved."""
+    try:
+        stamp = json.loads(_stamp_path(path).read_text(encoding="utf-8"))
+        return bool(stamp["sha256"] == sha256_of(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _load(path: Path, vectors: np.ndarray, *, capacity: int = 0) -> Any:
+    """Return a saved graph, known to be whole, as hnswlib's own index, or None if it is of other vectors."""
+    rows = int(path.stem.rpartition("-")[2])
+    try:
+        graph = _new(vectors.shape[1])
+        graph.load_index(str(path), max_elements=max(rows, capacity))
+        if graph.get_current_count() != rows:
+            return None
+        some = np.unique(np.linspace(0, rows - 1, _COMPARED_ROWS, dtype=np.int64))
+        return graph if np.array_equal(graph.get_items(some), vectors[some]) else None
+    except (OSError, RuntimeError):
+        return None
 
 
 def _new(dimensions: int) -> Any:
@@ -101,39 +160,29 @@ def _new(dimensions: int) -> Any:
 def _make(store: StoreReader) -> Any:
     """Grow the largest earlier graph of the same vector file, or build from nothing."""
     vectors = store.vectors
-    for rows, path in _earlier_graphs(store):
-        graph = _load(path, vectors, rows, capacity=len(vectors))
-        if graph is not None:
-            break
-    else:
-        rows, graph = 0, _new(vectors.shape[1])
+    earlier = (_load(path, vectors, capacity=len(vectors)) for _, path in _saved_graphs(store) if _is_whole(path))
+    graph = next((graph for graph in earlier if graph is not None), None)
+    if graph is None:
+        graph = _new(vectors.shape[1])
         graph.init_index(max_elements=len(vectors), M=LINKS, ef_construction=EF_CONSTRUCTION, random_seed=_SEED)
-    graph.add_items(vectors[rows:], np.arange(rows, len(vectors)))
+    for first in range(graph.get_current_count(), len(vectors), _BLOCK_ROWS):
+        last = min(first + _BLOCK_ROWS, len(vectors))
+        graph.add_items(vectors[first:last], np.arange(first, last))
     return graph
 
 
-def _earlier_graphs(store: StoreReader) -> Iterator[tuple[int, Path]]:
-    form = re.compile(rf"hnsw-{re.escape(_stem(store))}-(\d+)\.bin")
-    found = [(int(match[1]), path) for path in store.folder.glob("hnsw-*.bin") if (match := form.fullmatch(path.name))]
-    yield from sorted((entry for entry in found if entry[0] < len(store.vectors)), reverse=True)
-
-
 def _save(graph: Any, path: Path) -> None:
-    """Write the graph and then its stamp; a graph without a fitting stamp does not count."""
-    stamp = path.with_suffix(".json")
-    stamp.unlink(missing_ok=True)
-    graph.save_index(str(path))
-    stamp.write_text(json.dumps({"sha256": sha256_of(path), "links": LINKS, "ef_construction": EF_CONSTRUCTION}))
-
-
-def _load(path: Path, vectors: np.ndarray, rows: int, *, capacity: int = 0) -> Any:
-    """Return the saved graph, or None if there is none or it is not what was saved (hnswlib would crash on such a file)."""
+    """Write the stamp and then the graph under its name, whole: a graph without a fitting stamp does not count."""
+    part = path.with_suffix(".bin.part")
     try:
-        stamp = json.loads(path.with_suffix(".json").read_text())
-        if stamp["sha256"] != sha256_of(path):
-            return None
-        graph = _new(vectors.shape[1])
-        graph.load_index(str(path), max_elements=max(rows, capacity))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
-        return None
-    return graph if graph.get_current_count() == rows else None
+        graph.save_index(str(part))
+        with part.open("r+b") as stream:
+            os.fsync(stream.fileno())
+        if part.stat().st_size != graph.index_file_size():  # hnswlib does not look whether its writes succeed
+            raise OSError("the disk is full")
+        stamp = {"sha256": sha256_of(part), "links": LINKS, "ef_construction": EF_CONSTRUCTION}
+        _stamp_path(path).write_text(json.dumps(stamp), encoding="utf-8")
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -64,7 +64,7 @@ class Recommender:
             StoreError: there is no index, or it is damaged or empty.
         """
         store = StoreReader(folder)
-        if store.count() == 0:
+        if store.is_empty():
             store.close()
             raise StoreError(f"The index {folder} holds no items yet; run `vlm4rec-edge index` to the end first.")
         return cls(store, exact_limit=exact_limit)

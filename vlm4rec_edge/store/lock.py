@@ -27,9 +27,8 @@ class WriterLock:
     def __init__(self, folder: Path) -> None:
         self._holder = folder / _HOLDER_NAME
         try:
-            self._lock = sqlite3.connect(folder / LOCK_NAME, isolation_level=None, timeout=0)
-            self._lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
+            self._lock = self._take(folder / LOCK_NAME)
+        except (sqlite3.Error, OSError) as error:
             if "locked" in str(error):
                 raise StoreError(f"{folder} is being written by {self._who()}; wait for it to end.") from None
             raise StoreError(
@@ -38,9 +37,26 @@ class WriterLock:
         with suppress(OSError):  # only a help for people
             self._holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
 
+    @staticmethod
+    def _take(path: Path) -> sqlite3.Connection:
+        lock = sqlite3.connect(path, isolation_level=None, timeout=0)
+        try:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                # The file is damaged, which SQLite sees only when nobody holds it. It carries nothing but the lock.
+                os.truncate(path, 0)
+                lock.execute("BEGIN EXCLUSIVE")
+        except BaseException:
+            lock.close()
+            raise
+        return lock
+
     def _who(self) -> str:
         try:
-            return self._holder.read_text(encoding="utf-8")
+            return self._holder.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return "another process"
 

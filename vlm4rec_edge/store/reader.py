@@ -14,7 +14,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, open_database, text_crc32
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
@@ -55,16 +55,29 @@ class StoreReader:
             )
         self._database = open_database(path, write=False)
         try:
-            self._database.execute("BEGIN")  # from the first read on, later writes are not seen
-            self.meta = self._read_meta()
-            self.vector_file = vector_file_name(self.meta.get("encoder", ""), int(self.meta.get("generation", 0)))
-            rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
-            self.vectors = map_vectors(self.folder / self.vector_file, rows, int(self.meta.get("dimensions", 0)))
+            self._take_snapshot()
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
                 raise self._damaged(error) from error
             raise
+
+    def _take_snapshot(self) -> None:
+        missed = ""
+        while True:
+            self._database.execute("BEGIN")  # from the first read on, later writes are not seen
+            self.meta = self._read_meta()
+            self.vector_file = vector_file_name(self.meta.get("encoder", ""), int(self.meta.get("generation", 0)))
+            rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
+            try:
+                self.vectors = map_vectors(self.folder / self.vector_file, rows, int(self.meta.get("dimensions", 0)))
+                return
+            except StoreError:
+                if missed == self.vector_file:
+                    raise
+                # A writer may have moved on to another vector file, and removed this one, since our first read.
+                missed = self.vector_file
+                self._database.execute("ROLLBACK")
 
     def _read_meta(self) -> dict[str, str]:
         meta = {}
@@ -83,6 +96,10 @@ class StoreReader:
         """Return how many items can be recommended."""
         return int(self._one("SELECT count(*) FROM items WHERE vector_row IS NOT NULL"))
 
+    def is_empty(self) -> bool:
+        """Whether nothing can be recommended; at once, where counting a million items reads scattered pages."""
+        return not self._one("SELECT EXISTS (SELECT 1 FROM items WHERE vector_row IS NOT NULL)")
+
     def counts(self) -> dict[str, int]:
         """Return how many items, captions, vectors and failures the store holds."""
         return {
@@ -94,7 +111,7 @@ class StoreReader:
 
     def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
         """Return the vector row of each id that is known; unknown ids are left out."""
-        wanted = list(dict.fromkeys(item_ids))
+        wanted = [item_id for item_id in dict.fromkeys(item_ids) if _is_unicode(item_id)]
         found: dict[str, int] = {}
         for part in _parts(wanted):
             marks = ",".join("?" * len(part))
@@ -141,6 +158,17 @@ class StoreReader:
         for item_id, row, title, caption, image, attributes in self.query(query, parameters):
             yield StoredItem(item_id, row, title, caption, image, self._json(attributes))
 
+    def has_its_schema(self) -> bool:
+        """Whether the tables are those that this version makes.
+
+        Raises:
+            StoreError: the database is damaged where they are described.
+        """
+        try:
+            return has_its_schema(self._database)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the rows of a reading query.
 
@@ -155,7 +183,7 @@ class StoreReader:
     def _json(self, text: str) -> Any:
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise self._damaged(error) from error
 
     def _one(self, query: str) -> Any:
@@ -173,6 +201,15 @@ class StoreReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be in a database at all: an argument of a program may hold bytes that are no UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _parts(values: list[Any]) -> Iterator[list[Any]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 from vlm4rec_edge.errors import StoreError
@@ -58,7 +59,9 @@ MIGRATIONS = (
 
 def text_crc32(*texts: str | None) -> int:
     """Return the CRC-32 of some texts, as it stands beside captions and items to find damage (not to find forgery)."""
-    return zlib.crc32("\x1f".join(text or "" for text in texts).encode("utf-8"))
+    # Damage can turn a text into a number or bytes; their repr is never what was written.
+    parts = (text if isinstance(text, str) else "" if text is None else repr(text) for text in texts)
+    return zlib.crc32("\x1f".join(parts).encode("utf-8"))
 
 
 def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -68,40 +71,55 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
         StoreError: it is damaged, not ours, or of a newer version of this package.
     """
     try:
-        if write:
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA foreign_keys = ON")
-        else:
-            connection = _open_to_read(path)
+        connection = sqlite3.connect(path, isolation_level=None) if write else _open_to_read(path)
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
         is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     except sqlite3.Error as error:
         raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
+    if is_empty and not write:
+        raise StoreError(f"The index {path.parent} is empty; its first run has just begun, or was stopped at once.")
     if application != APPLICATION_ID and not (write and is_empty):
         raise StoreError(f"{path} is a database of something else; choose another folder.")
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{path} has format {version}, this version of vlm4rec-edge reads up to {len(MIGRATIONS)}; upgrade it."
         )
-    if version < len(MIGRATIONS):
-        if not write:
-            raise StoreError(
-                f"{path} has the older format {version}; run `vlm4rec-edge index` on it once to convert it."
-            )
-        _migrate(connection, version)
+    if version < len(MIGRATIONS) and not write:
+        raise StoreError(f"{path} has the older format {version}; run `vlm4rec-edge index` on it once to convert it.")
+    if write:
+        try:
+            # Not before it is known to be ours: the journal mode is written into the file.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _migrate(connection, version)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path} can not be written: {error}.") from error
     return connection
 
 
+def has_its_schema(connection: sqlite3.Connection) -> bool:
+    """Whether the tables of a database are those that the migrations make; SQLite itself believes what it finds."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        _migrate(fresh, 0)
+        return connection.execute(query).fetchall() == fresh.execute(query).fetchall()
+
+
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open read-only; from a read-only file system as an immutable file, where SQLite can not make its lock files."""
+    """Open read-only; from a read-only file system as an immutable file, where SQLite can not make its lock files.
+
+    Not while there is a write-ahead log: an immutable file is read without it, and what it holds would be missing.
+    """
     address = path.absolute().as_uri()
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
         connection = sqlite3.connect(
             f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
         )

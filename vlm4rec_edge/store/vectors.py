@@ -19,6 +19,12 @@ def vector_file_name(encoder_fingerprint: str, generation: int) -> str:
     return f"vectors-{encoder_fingerprint[:16]}-{generation}.f32"
 
 
+def next_generation(folder: Path, current: int) -> int:
+    """Return a number above ``current`` and every file: what a reader has mapped is never written with other vectors."""
+    numbers = [path.stem.rpartition("-")[2] for path in folder.glob("vectors-*.f32")]
+    return max([current, *(int(number) for number in numbers if number.isdecimal())]) + 1
+
+
 def map_vectors(path: Path, rows: int, dimensions: int) -> np.ndarray:
     """Return the first ``rows`` vectors as a read-only memory map, shape [rows, dimensions], float32.
 
@@ -45,16 +51,33 @@ def append_vectors(path: Path, row: int, vectors: np.ndarray) -> list[int]:
     Called before the database learns of the rows: what a crash leaves behind is overwritten by the next run.
 
     Raises:
-        StoreError: the disk is full or the file can not be written.
+        StoreError: the disk is full, the file can not be written, or it is shorter than the rows before need.
     """
     data = np.ascontiguousarray(vectors, dtype=DTYPE)
+    start = row * data.shape[1] * DTYPE.itemsize
+    is_new = not path.exists()
+    if start > (0 if is_new else path.stat().st_size):
+        raise StoreError(f"{path} has lost vectors; run: vlm4rec-edge repair {path.parent}")
     try:
-        with path.open("r+b" if path.exists() else "w+b") as stream:
-            stream.seek(row * data.shape[1] * DTYPE.itemsize)
+        with path.open("w+b" if is_new else "r+b") as stream:
+            stream.seek(start)
             stream.write(data.tobytes())
             stream.truncate()
             stream.flush()
             os.fsync(stream.fileno())
+        if is_new:
+            _force_name_to_disk(path.parent)
     except OSError as error:
         raise StoreError(f"{path} can not be written: {error.strerror}. What was finished before is kept.") from error
     return [zlib.crc32(vector.tobytes()) for vector in data]
+
+
+def _force_name_to_disk(folder: Path) -> None:
+    """Make a new file's name survive a power cut; its content alone does not (fsync(2))."""
+    if os.name == "nt":  # a folder can not be opened there, and NTFS logs names by itself
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -20,7 +20,7 @@ from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store.golden import check_golden, golden_of
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
-from vlm4rec_edge.store.vectors import append_vectors, map_vectors, vector_file_name
+from vlm4rec_edge.store.vectors import append_vectors, map_vectors, next_generation, vector_file_name
 
 # Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
 _ORPHAN_SHARE = 0.2
@@ -94,10 +94,14 @@ class StoreWriter:
         self._lock = WriterLock(folder)
         try:
             self._database = open_database(folder / DATABASE_NAME, write=True)
-            self._check_or_make_golden()
-            with self._transaction():
-                self._begin_run(grounding, encoded_text)
-            self._drop_other_vector_files()
+            try:
+                self._check_or_make_golden()
+                with self._transaction():
+                    self._begin_run(grounding, encoded_text)
+                self._drop_other_vector_files()
+            except BaseException:
+                self._database.close()
+                raise
         except BaseException:
             self._lock.release()
             raise
@@ -116,7 +120,7 @@ class StoreWriter:
         if self._meta("encoder") != self._encoder.fingerprint:
             self._database.execute("UPDATE items SET vector_row = NULL")
             self._database.execute("DELETE FROM vectors")
-            self._generation += 1
+            self._generation = next_generation(self.folder, self._generation)
         self._database.execute("DELETE FROM failures")
         encoder = (self._encoder.fingerprint, self._encoder.provenance)
         for table, entry in (("groundings", grounding), ("encoders", encoder)):
@@ -149,12 +153,12 @@ class StoreWriter:
 
     def caption(self, key: str) -> str | None:
         """Return a caption made before, by its key."""
-        row = self._database.execute("SELECT text FROM captions WHERE key = ?", (key,)).fetchone()
+        row = self._first("SELECT text FROM captions WHERE key = ?", key)
         return row[0] if row else None
 
     def seen_in_this_run(self, item_id: str) -> bool:
         """Whether an item of this id was already written, or failed, in this run."""
-        row = self._database.execute("SELECT seen_run FROM items WHERE id = ?", (item_id,)).fetchone()
+        row = self._first("SELECT seen_run FROM items WHERE id = ?", item_id)
         return row is not None and row[0] == self.run
 
     def write(self, batch: Sequence[GroundedItem]) -> BatchCounts:
@@ -185,7 +189,7 @@ class StoreWriter:
         rows = {sha256: row for sha256 in texts if (row := self._row_of(sha256)) is not None}
         missing = [sha256 for sha256 in texts if sha256 not in rows]
         if missing:
-            first = int(self._database.execute("SELECT coalesce(max(row) + 1, 0) FROM vectors").fetchone()[0])
+            first = int(self._first("SELECT coalesce(max(row) + 1, 0) FROM vectors")[0])
             vectors = self._encoder.encode([texts[sha256] for sha256 in missing])
             checksums = append_vectors(self._vector_path, first, vectors)
             for row, (sha256, checksum) in enumerate(zip(missing, checksums, strict=True), start=first):
@@ -239,46 +243,75 @@ class StoreWriter:
         Only if they are many, or with ``force``. The new file is whole on disk before one transaction makes it the one
         in use, so a crash leaves the old one. Readers that have the old file open keep their view.
         """
-        rows = int(self._database.execute("SELECT coalesce(max(row) + 1, 0) FROM vectors").fetchone()[0])
-        live = int(self._database.execute("SELECT count(DISTINCT vector_row) FROM items").fetchone()[0])
+        rows = int(self._first("SELECT coalesce(max(row) + 1, 0) FROM vectors")[0])
+        live = int(self._first("SELECT count(DISTINCT vector_row) FROM items")[0])
         if not force and (rows < _COMPACT_FROM or rows - live <= _ORPHAN_SHARE * rows):
             return 0
         old = map_vectors(self._vector_path, rows, self._encoder.dimensions)
-        target = self.folder / vector_file_name(self._encoder.fingerprint, self._generation + 1)
-        kept = self._database.execute(
-            "SELECT DISTINCT vector_row FROM items WHERE vector_row IS NOT NULL ORDER BY vector_row"
-        )
-        written = 0
-        with self._transaction():
-            self._database.execute("PRAGMA defer_foreign_keys = ON")
-            self._database.execute("CREATE TEMP TABLE moves (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
-            while block := [row for (row,) in kept.fetchmany(_COMPACT_BLOCK)]:
-                append_vectors(target, written, old[block])
-                self._database.executemany(
-                    "INSERT INTO moves VALUES (?, ?)", zip(block, range(written, written + len(block)), strict=True)
-                )
-                written += len(block)
-            # A row always moves down, and in this order its new place is free.
-            self._database.execute("DELETE FROM vectors WHERE row NOT IN (SELECT old FROM moves)")
-            for moved in self._database.execute("SELECT new, old FROM moves ORDER BY old").fetchall():
-                self._database.execute("UPDATE vectors SET row = ? WHERE row = ?", moved)
-            self._database.execute(
-                "UPDATE items SET vector_row = (SELECT new FROM moves WHERE old = vector_row) WHERE vector_row IS NOT NULL"
-            )
-            self._database.execute("DROP TABLE moves")
-            self._set_meta(generation=str(self._generation + 1))
-        self._generation += 1
+        generation = next_generation(self.folder, self._generation)
+        target = self.folder / vector_file_name(self._encoder.fingerprint, generation)
+        try:
+            with self._transaction():
+                self._move_rows(old, target)
+                self._set_meta(generation=str(generation))
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        self._generation = generation
         del old
         self._drop_other_vector_files()
         return rows - live
 
+    def _move_rows(self, old: np.ndarray, target: Path) -> None:
+        """Write the rows that items have to ``target``, without gaps, and tell the database; inside a transaction."""
+        self._database.execute("PRAGMA defer_foreign_keys = ON")
+        self._database.execute("CREATE TEMP TABLE moves (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+        kept = self._database.execute(
+            "SELECT DISTINCT vector_row FROM items WHERE vector_row IS NOT NULL ORDER BY vector_row"
+        )
+        written = 0
+        while block := [row for (row,) in kept.fetchmany(_COMPACT_BLOCK)]:
+            append_vectors(target, written, old[block])
+            self._database.executemany(
+                "INSERT INTO moves VALUES (?, ?)", zip(block, range(written, written + len(block)), strict=True)
+            )
+            written += len(block)
+        self._database.execute("DELETE FROM vectors WHERE row NOT IN (SELECT old FROM moves)")
+        # By way of negative numbers, so that no row meets another on its way.
+        self._database.execute("UPDATE vectors SET row = (SELECT -1 - new FROM moves WHERE old = row)")
+        self._database.execute("UPDATE vectors SET row = -1 - row")
+        self._database.execute(
+            "UPDATE items SET vector_row = (SELECT new FROM moves WHERE old = vector_row) WHERE vector_row IS NOT NULL"
+        )
+        self._database.execute("DROP TABLE moves")
+
     def _row_of(self, text_sha256: str) -> int | None:
-        found = self._database.execute("SELECT row FROM vectors WHERE text_sha256 = ?", (text_sha256,)).fetchone()
+        found = self._first("SELECT row FROM vectors WHERE text_sha256 = ?", text_sha256)
         return None if found is None else int(found[0])
 
     def _meta(self, key: str) -> str | None:
-        row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        row = self._first("SELECT value, crc32 FROM meta WHERE key = ?", key)
+        if row is None:
+            return None
+        if text_crc32(key, row[0]) != row[1]:
+            raise self._damaged(f"its note {key!r} is not what was written")
+        return str(row[0])
+
+    def _first(self, query: str, *parameters: str) -> Any:
+        try:
+            return self._database.execute(query, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: sqlite3.Error) -> StoreError:
+        if isinstance(error, sqlite3.OperationalError):
+            return StoreError(f"{self.folder} can not be written: {error}. What was finished before is kept.")
+        return self._damaged(error)
+
+    def _damaged(self, reason: object) -> StoreError:
+        return StoreError(
+            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
+        )
 
     def _set_meta(self, **values: str) -> None:
         rows = [(key, value, text_crc32(key, value)) for key, value in values.items()]
@@ -292,7 +325,7 @@ class StoreWriter:
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise StoreError(f"{self.folder} can not be written: {error}. What was finished before is kept.") from error
+            raise self._explained(error) from error
         except BaseException:
             self._roll_back()
             raise
@@ -304,6 +337,7 @@ class StoreWriter:
     def close(self) -> None:
         """Fold the write-ahead log into the database and let other writers in."""
         with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
+            self._database.execute("PRAGMA busy_timeout = 0")  # waiting five seconds for a reader would change nothing
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._database.close()
         self._lock.release()
@@ -351,9 +385,9 @@ def _sha256(text: str) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder} is a file; give a folder for the index.")
     try:
+        if folder.exists() and not folder.is_dir():
+            raise StoreError(f"{folder} is a file; give a folder for the index.")
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / DATABASE_NAME).exists() and not (folder / LOCK_NAME).exists():
             raise StoreError(f"{folder} holds other files and is no index; give an empty or new folder.")

@@ -1,0 +1,142 @@
+"""A folder of photos is a catalog."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pictures import swatch
+
+from vlm4rec_edge.catalog.reader import MAX_ID_CHARACTERS, open_catalog
+from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.items import Failure, Item
+
+
+def _photos(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        suffix = Path(name).suffix.lower()
+        swatch(10, 20, 30).save(
+            folder / name, "GIF" if suffix == ".gif" else "TIFF" if suffix.startswith(".tif") else "PNG"
+        )
+    return folder
+
+
+def _ids(folder: Path) -> list[str]:
+    return [entry.id for entry in open_catalog(folder).read() if isinstance(entry, Item)]
+
+
+def test_an_id_is_the_path_below_the_folder_without_its_suffix(tmp_path: Path) -> None:
+    _photos(tmp_path, "a.jpg", "women/shoes/b.c.png", "Café crème.webp")
+    entries = {entry.id: entry for entry in open_catalog(tmp_path).read()}
+    assert set(entries) == {"a", "women/shoes/b.c", "Café crème"}
+    assert entries["women/shoes/b.c"] == Item("women/shoes/b.c", tmp_path / "women" / "shoes" / "b.c.png")
+
+
+def test_the_order_is_by_name_and_the_same_in_every_pass(tmp_path: Path) -> None:
+    names = ["b.png", "a/z.png", "a/b/c.png", "c.png", "a.png", "10.png", "9.png"]
+    catalog = open_catalog(_photos(tmp_path, *names))
+    first = [entry.id for entry in catalog.read()]
+    assert first == ["10", "9", "a", "b", "c", "a/z", "a/b/c"]
+    assert [entry.id for entry in catalog.read()] == first
+    assert catalog.count() == len(names)
+
+
+def test_every_photo_format_counts_whatever_the_case_of_its_suffix(tmp_path: Path) -> None:
+    names = ["1.jpg", "2.JPEG", "3.PNG", "4.webp", "5.gif", "6.bmp", "7.TIF", "8.tiff"]
+    assert _ids(_photos(tmp_path, *names)) == [str(number) for number in range(1, 9)]
+
+
+def test_other_files_and_hidden_ones_are_no_items(tmp_path: Path) -> None:
+    _photos(tmp_path, "shown.png", ".hidden.png", "._shown.png", ".thumbnails/small.png")
+    for name in ("notes.txt", "shop.csv", "photo.eps", "photo.png.part", "png"):
+        (tmp_path / name).write_bytes(b"no photo")
+    assert _ids(tmp_path) == ["shown"]
+
+
+def test_a_folder_that_is_named_like_a_photo_is_walked_into(tmp_path: Path) -> None:
+    assert _ids(_photos(tmp_path, "x.jpg/y.png")) == ["x.jpg/y"]
+
+
+def test_a_folder_that_can_not_be_listed_is_a_failure_and_not_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _photos(tmp_path, "a.png", "locked/b.png", "open/c.png")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    entries = list(open_catalog(tmp_path).read())
+    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["a", "open/c"]
+    (failure,) = [entry for entry in entries if isinstance(entry, Failure)]
+    assert (failure.where, failure.stage) == ("locked", "catalog")
+    assert "Permission denied" in failure.reason
+
+
+def test_a_link_out_of_the_folder_is_a_failure_and_one_inside_is_an_item(tmp_path: Path) -> None:
+    folder = _photos(tmp_path / "shop", "a.png")
+    _photos(tmp_path, "secret.png")
+    (folder / "inside.png").symlink_to(folder / "a.png")
+    (folder / "outside.png").symlink_to(tmp_path / "secret.png")
+    entries = list(open_catalog(folder).read())
+    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["a", "inside"]
+    (failure,) = [entry for entry in entries if isinstance(entry, Failure)]
+    assert failure.where == "outside"
+    assert "outside the catalog's folder" in failure.reason
+
+
+def test_a_folder_may_itself_be_a_link(tmp_path: Path) -> None:
+    _photos(tmp_path / "shop", "a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "shop")
+    assert _ids(tmp_path / "link") == ["a"]
+
+
+def test_a_name_that_is_no_text_or_steers_a_terminal_is_a_failure(tmp_path: Path) -> None:
+    _photos(tmp_path, "good.png", "two\nlines.png")
+    Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.png")).write_bytes((tmp_path / "good.png").read_bytes())
+    entries = list(open_catalog(tmp_path).read())
+    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["good"]
+    failures = [entry for entry in entries if isinstance(entry, Failure)]
+    assert len(failures) == 2
+    for failure in failures:
+        assert (failure.where + failure.reason).isprintable()
+        (failure.where + failure.reason).encode("utf-8")
+
+
+def test_an_id_that_no_shop_could_mean_is_a_failure(tmp_path: Path) -> None:
+    deep = "/".join(["folder-of-a-very-long-name-indeed"] * (MAX_ID_CHARACTERS // 30))
+    (failure,) = open_catalog(_photos(tmp_path, f"{deep}/a.png")).read()
+    assert isinstance(failure, Failure)
+    assert "characters" in failure.reason
+
+
+@pytest.mark.parametrize("name", ["empty", "only-text"])
+def test_a_folder_without_photos_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    if name == "only-text":
+        (folder / "notes.txt").write_text("none here")
+    with pytest.raises(CatalogError, match=r"holds no photos .*\.jpg"):
+        open_catalog(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing-here", "There is no catalog at"),
+        ("photo.png", "is no catalog"),
+        ("archive.zip", "is no catalog"),
+        ("x" * 300, "can not be read|There is no catalog at"),
+    ],
+)
+def test_what_is_no_catalog_is_a_sentence_with_its_place(tmp_path: Path, name: str, message: str) -> None:
+    if len(name) < 100 and "." in name:
+        (tmp_path / name).write_bytes(b"something")
+    with pytest.raises(CatalogError, match=message) as caught:
+        open_catalog(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)

@@ -1,0 +1,74 @@
+"""Help is complete, instant and needs no model; wrong usage is told from what could not be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+from program import program, watched
+
+import vlm4rec_edge
+from vlm4rec_edge.cli import app
+
+# What help must not pay for.
+HEAVY = {"numpy", "llama_cpp", "onnxruntime", "tokenizers", "hnswlib", "PIL", "huggingface_hub", "pyarrow", "torch"}
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, (*path, name))
+
+
+COMMANDS = list(_commands(typer.main.get_command(app)))
+
+
+def test_the_commands_of_the_issue_are_there() -> None:
+    names = {" ".join(path) for path in COMMANDS}
+    assert {"index", "recommend", "similar", "search", "caption", "info", "demo"} <= names
+    assert {"models list", "models pull", "models verify", "models path"} <= names
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_of_every_command_works_and_loads_nothing_heavy(path: tuple[str, ...]) -> None:
+    done = watched(*path, "--help")
+    assert done.code == 0
+    assert "Usage: " in done.out
+    assert not HEAVY & done.loaded
+    if path and path != ("models",):
+        assert f"\n    vlm4rec-edge {' '.join(path)}" in done.out, "help shows a worked example"
+    if not path:
+        assert all(f"\n  {command[0]} " in done.out for command in COMMANDS if command)
+        assert "Exit codes" in done.out
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert program("--version").out == f"{vlm4rec_edge.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["index"],
+        ["index", "photos"],
+        ["index", "photos", "--out", "x", "--encode", "titel"],
+        ["index", "photos", "--out", "x", "--device", "tpu"],
+        ["index", "photos", "--out", "x", "--max-tokens", "0"],
+        ["index", "photos", "--out", "x", "--temperature", "-1"],
+        ["recommend", "x.index"],
+        ["recommend", "x.index", "--history", "a", "-k", "0"],
+        ["caption"],
+        ["info"],
+        ["demo", "--no-such-option"],
+        ["models", "frobnicate"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_a_sentence_and_code_2(arguments: list[str]) -> None:
+    done = program(*arguments)
+    assert done.code == 2
+    assert "Error: " in done.err
+    assert done.out == ""

@@ -1,0 +1,165 @@
+"""What is printed fits where it goes: a terminal, a pipe, a narrow character set, or nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_store import GivenVectors, random_vectors, write_store
+from pictures import swatches
+from program import PROGRAM, program
+
+from vlm4rec_edge.cli.output import printable, table
+from vlm4rec_edge.items import Item
+from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+
+TITLES = ["Crêpe dress", "商品 🧥", "Red\x1b[31m coat\n\ttwo", "x" * 400]
+
+# Runs `index` on a terminal of its own, its progress bar shown from the start.
+_ON_A_TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    from vlm4rec_edge.cli import main, progress
+    progress._QUIET_SECONDS = 0.0
+    main()
+seen = b""
+while True:
+    try:
+        part = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    seen += part
+_, status = os.waitpid(child, 0)
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with titles that are hard to print."""
+    folder = tmp_path_factory.mktemp("output") / "store"
+    with StoreWriter(folder, grounding=None, encoder=GivenVectors(random_vectors(5)), encoded_text="title") as store:
+        store.write(
+            [
+                GroundedItem(Item(f"i{row}", Path("none.png"), title), "", None, "", "", str(row))
+                for row, title in enumerate(["first", *TITLES])
+            ]
+        )
+    return folder
+
+
+def _raw(arguments: list[object], **settings: object) -> subprocess.CompletedProcess[bytes]:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
+    return subprocess.run([str(PROGRAM), *map(str, arguments)], check=False, timeout=60, **streams)  # type: ignore[call-overload, no-any-return]
+
+
+def test_text_of_others_can_not_steer_a_terminal(index: Path) -> None:
+    shown = program("similar", index, "i0").out
+    assert "\x1b" not in shown
+    assert len(shown.splitlines()) == 1 + len(TITLES)
+    assert printable("a\x1b]0;b\x07\u202ec\ud800") == "a ]0;b  c "
+
+
+def test_where_there_is_no_terminal_a_line_has_a_bound(index: Path) -> None:
+    assert max(map(len, program("similar", index, "i0").out.splitlines())) <= 160
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_narrow_character_set_is_no_reason_to_fail(index: Path, encoding: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    shown = _raw(["similar", index, "i0", "-k", "4"], env=environment)
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert shown.stdout.count(b"\n") == 1 + len(TITLES)
+    document = _raw(["similar", index, "i0", "--json"], env=environment)
+    found = json.loads(document.stdout.decode(encoding))
+    assert {hit["title"] for hit in found["recommendations"]} == set(TITLES)
+
+
+def test_bytes_that_are_no_text_come_back_as_valid_json(index: Path) -> None:
+    done = _raw(["recommend", index, "--history", b"i0,caf\xe9".decode("utf-8", "surrogateescape"), "--json"])
+    assert (done.returncode, done.stderr) == (3, b"")
+    assert json.loads(done.stdout)["unknown"] == ["caf\udce9"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX is needed")
+@pytest.mark.parametrize(
+    ("arguments", "closed"),
+    [
+        ("similar {} i0", "<&-"),
+        ("similar {} i0", ">&-"),
+        ("similar {} nobody --json", ">&-"),
+        ("similar {} nobody", "2>&-"),
+        ("info {} --json", ">&- 2>&- <&-"),
+    ],
+)
+def test_closed_streams_are_no_reason_to_fail(index: Path, closed: str, arguments: str) -> None:
+    command = f"'{PROGRAM}' {arguments.format(index)} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=60)
+    assert done.returncode == ("nobody" in arguments)
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe of POSIX is needed")
+def test_a_reader_that_goes_away_is_no_reason_to_complain(index: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    for arguments in (["similar", index, "i0"], ["similar", index, "i0", "--json"]):
+        done = _raw(arguments, stdout=write)
+        assert (done.returncode, done.stderr) == (0, b"")
+    os.close(write)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_a_full_disk_is_a_sentence(index: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = _raw(["similar", index, "i0", "--json"], stdout=full)
+    assert done.returncode == 1
+    assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_table_gives_its_last_column_the_room_that_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    table("Title", ["a", "what it is"], [["1", "short"], ["22", "y" * 500]])
+    title, header, first, second = capsys.readouterr().out.splitlines()
+    assert (title, header) == ("Title", "a   what it is")
+    assert first == "1   short"
+    assert second.startswith("22  yyy")
+    assert second.endswith("...")
+    assert len(second) == 160
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX is needed")
+def test_a_terminal_sees_progress_with_rate_and_time_left_and_a_pipe_does_not(tmp_path: Path) -> None:
+    photos = swatches(tmp_path / "photos", 40)[0].parent
+    command = ["index", str(photos), "--out", str(tmp_path / "x.index"), "--max-tokens", "2"]
+    shown = subprocess.run(
+        [sys.executable, "-c", _ON_A_TERMINAL, *command],
+        capture_output=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        check=False,
+        timeout=120,
+    )
+    assert shown.returncode == 0, shown.stdout
+    text = shown.stdout.decode()
+    assert "Indexing" in text
+    assert "40/40" in text
+    assert "/s" in text
+    assert "left" in text
+    assert "40 items; 40 captioned" in text
+    piped = program(*command, "--prompt", "What is it?")
+    assert (piped.code, piped.err) == (0, "")
+
+
+def test_an_unknown_id_that_is_no_text_is_named_so_that_it_can_be_printed(tmp_path: Path) -> None:
+    folder = write_store(tmp_path / "s", random_vectors(2))
+    done = _raw(["similar", folder, b"caf\xe9".decode("utf-8", "surrogateescape")])
+    assert done.returncode == 1
+    assert b"holds no item 'caf\\udce9'" in done.stderr

@@ -1,0 +1,75 @@
+"""What many tests share: the embedded models, loaded once, and a small shop, indexed once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# The model and the pictures are so small that a second thread gains nothing, and waiting for it costs much where other
+# programs have the cores. Read when llama.cpp is loaded, here and in child processes.
+os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+
+from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder, resolve_lvlm
+from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catalog
+
+SHOP_ITEMS = 24
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_without_pulled_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the developer has pulled must not change a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLM4REC_EDGE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def captioner() -> Iterator[Captioner]:
+    """The embedded vision-language model as it comes."""
+    with Captioner(resolve_lvlm(), batch=8) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="session")
+def brief_captioner() -> Iterator[Captioner]:
+    """The embedded vision-language model, held to a few words, where what it says does not matter."""
+    with Captioner(resolve_lvlm(), batch=4, max_tokens=6) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Iterator[Encoder]:
+    """The embedded encoder."""
+    with Encoder(resolve_encoder(), threads=1) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="session")
+def drawings() -> list[Drawing]:
+    """The products of the shop, in the order of its table."""
+    return catalog_of_drawings(2, seed=3)[:SHOP_ITEMS]
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory, drawings: list[Drawing]) -> Path:
+    """The table of a small shop, its pictures beside it. To be read only."""
+    return write_catalog(tmp_path_factory.mktemp("shop"), drawings)
+
+
+@pytest.fixture(scope="session")
+def shop_index(tmp_path_factory: pytest.TempPathFactory, shop: Path, captioner: Captioner, encoder: Encoder) -> Path:
+    """The index of the shop. To be read only."""
+    folder = tmp_path_factory.mktemp("index") / "shop.index"
+    report = build_index(shop, folder, captioner=captioner, encoder=encoder)
+    assert report.items == SHOP_ITEMS
+    return folder
+
+
+@pytest.fixture
+def own_index(tmp_path: Path, shop_index: Path) -> Path:
+    """A copy of the shop's index, to change or to damage."""
+    return shutil.copytree(shop_index, tmp_path / "own.index")

@@ -1,0 +1,79 @@
+"""Where a graph gives token vectors, the runtime pools them over the true tokens and scales them to length one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_encoder import TABLE, WORDS, graph_bytes, write_encoder
+
+from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge.errors import ModelError
+
+TEXTS = ["red", "red blue coat jeans", "jeans jeans", "nobody knows this", ""]
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
+def _tokens(text: str) -> list[str]:
+    return ["[CLS]", *(word if word in WORDS else "[UNK]" for word in text.split())]
+
+
+def _vectors_of(text: str) -> np.ndarray:
+    return TABLE[[WORDS.index(token) for token in _tokens(text)]]
+
+
+def test_mean_pooling_counts_every_token_once_and_padding_never(tmp_path: Path) -> None:
+    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "mean"))) as encoder:
+        found = encoder.encode(TEXTS)
+    assert encoder.dimensions == 3
+    for text, vector in zip(TEXTS, found, strict=True):
+        np.testing.assert_allclose(vector, _unit(_vectors_of(text).mean(axis=0)), atol=1e-6)
+
+
+def test_cls_pooling_takes_the_first_token_alone(tmp_path: Path) -> None:
+    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "cls"))) as encoder:
+        found = encoder.encode(TEXTS)
+    np.testing.assert_allclose(found, np.tile(_unit(TABLE[WORDS.index("[CLS]")]), (len(TEXTS), 1)), atol=1e-6)
+
+
+def test_a_text_beyond_the_longest_is_cut_there(tmp_path: Path) -> None:
+    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "mean", max_tokens=3))) as encoder:
+        found = encoder.encode(["red blue coat jeans", "red blue"])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(found[0], _unit(_vectors_of("red blue").mean(axis=0)), atol=1e-6)
+
+
+def test_two_poolings_of_one_graph_never_share_a_fingerprint(tmp_path: Path) -> None:
+    prints = set()
+    for pooling, longest in (("mean", 16), ("cls", 16), ("mean", 8)):
+        files = resolve_encoder(write_encoder(tmp_path / f"{pooling}{longest}", pooling, max_tokens=longest))
+        with Encoder(files) as encoder:
+            prints.add(encoder.fingerprint)
+    assert len(prints) == 3
+
+
+def test_the_name_of_a_folder_is_no_part_of_the_fingerprint(tmp_path: Path) -> None:
+    prints = set()
+    for name in ("one", "two"):
+        with Encoder(resolve_encoder(write_encoder(tmp_path / name, "mean"))) as encoder:
+            prints.add(encoder.fingerprint)
+    assert len(prints) == 1
+
+
+def test_a_graph_of_another_trade_is_refused_with_what_it_takes(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "e", "mean")
+    (folder / "model.onnx").write_bytes(graph_bytes(inputs=("pixels", "attention_mask")))
+    with pytest.raises(ModelError, match="takes attention_mask, pixels; a text encoder takes input_ids"):
+        Encoder(resolve_encoder(folder))
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_vectors_without_a_direction_are_refused_and_never_stored(tmp_path: Path, value: float) -> None:
+    folder = write_encoder(tmp_path / "e", "mean")
+    (folder / "model.onnx").write_bytes(graph_bytes(np.full_like(TABLE, value)))
+    with Encoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
+        encoder.encode(["red coat"])

@@ -1,0 +1,73 @@
+"""What the README tells a user to type really works, in the order it is written there."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vlm4rec_edge.demo.drawings import Drawing, draw
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BASH_BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+# `make demo` and `make test` make and fill a virtual environment: CI runs them, and this test runs inside the second.
+BY_CI = {"make demo", "make test"}
+
+
+def commands() -> list[str]:
+    lines = [line for block in BASH_BLOCKS for line in block.splitlines() if line.strip()]
+    return [line for line in lines if line not in BY_CI]
+
+
+@pytest.fixture(scope="module")
+def shop_owner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the README supposes it: some photos, and the export scripts of the checkout."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "photos").mkdir()
+    for kind, colour in (("t-shirt", "red"), ("jeans", "blue"), ("coat", "black"), ("dress", "pink"), ("cap", "green")):
+        draw(Drawing(kind, colour, "solid", 1)).save(folder / "photos" / f"{kind}-1.jpg")
+    (folder / "export").symlink_to(ROOT / "export")
+    return folder
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    scripts = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
+    return subprocess.run(
+        arguments, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+
+
+def test_the_readme_has_commands_and_they_are_ours() -> None:
+    assert len(commands()) >= 8
+    assert all(line.startswith(("vlm4rec-edge ", "python export/")) for line in commands())
+    assert {line for block in BASH_BLOCKS for line in block.splitlines()} >= BY_CI
+    assert all(command in (ROOT / ".ci" / "run").read_text() for command in BY_CI)
+
+
+def test_every_command_of_the_readme_succeeds_in_order(shop_owner: Path) -> None:
+    for line in commands():
+        result = run(shlex.split(line), shop_owner)
+        assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
+        assert result.stdout.strip(), f"{line} says nothing"
+
+
+def test_the_python_of_the_readme_runs_as_it_stands(shop_owner: Path) -> None:
+    (block,) = PYTHON_BLOCKS
+    result = run([sys.executable, "-c", block], shop_owner)
+    assert result.returncode == 0, result.stderr
+    assert "5 items" in result.stdout
+    recommended = re.findall(r"^\d+\. (\S+)", result.stdout, re.MULTILINE)
+    assert len(recommended) == 3
+    assert not {"t-shirt-1", "jeans-1"} & set(recommended)
+
+
+def test_every_file_the_readme_points_to_exists() -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
