@@ -161,8 +161,7 @@ class Pull:
         clean = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))
-            and not name.lower().endswith("_proxy")
+            if not name.startswith(("HF_", "HUGGING", "TRANSFORMERS_")) and not name.lower().endswith("_proxy")
         }
         clean |= {
             "HF_ENDPOINT": self.hub.endpoint,

@@ -71,9 +71,7 @@ def test_random_damage_gives_a_model_error_or_a_header_and_nothing_else(tmp_path
         for _ in range(chance.randint(1, 6)):
             place = chance.randrange(4, 260)
             width = chance.choice((1, 1, 4, 8))
-            content[place : place + width] = chance.choice(
-                (chance.randbytes(width), b"\xff" * width, bytes(width))
-            )
+            content[place : place + width] = chance.choice((chance.randbytes(width), b"\xff" * width, bytes(width)))
         started = time.monotonic()
         try:
             read_header(_file(tmp_path, bytes(content)))

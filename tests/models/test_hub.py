@@ -113,9 +113,7 @@ def test_a_pair_with_its_roles_swapped_on_the_hub_is_refused(hub: Hub, pull: Pul
     assert not (home / entry["name"]).exists()
 
 
-def test_a_broken_transfer_continues_with_the_missing_bytes_only(
-    encoder_hub: Hub, pull: Pull, home: Path
-) -> None:
+def test_a_broken_transfer_continues_with_the_missing_bytes_only(encoder_hub: Hub, pull: Pull, home: Path) -> None:
     graph = ONNX + bytes(3 * BLOCK)
     encoder_hub.files["onnx/model.onnx"] = graph
     encoder_hub.cut_at = 2 * BLOCK + 4096
@@ -169,9 +167,7 @@ def test_a_pin_that_differs_from_the_hub_is_refused_before_anything_is_sent(
     assert not (home / "made-encoder").exists()
 
 
-def test_a_pin_is_held_against_what_arrived_where_the_hub_states_no_sha256(
-    encoder_hub: Hub, pull: Pull
-) -> None:
+def test_a_pin_is_held_against_what_arrived_where_the_hub_states_no_sha256(encoder_hub: Hub, pull: Pull) -> None:
     encoder_hub.small.add("onnx/model.onnx")
     assert "arrived damaged" in pull(_pinned(_sha256(b"another file"))).stderr
     assert pull(_pinned(_sha256(ONNX))).returncode == 0

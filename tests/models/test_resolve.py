@@ -173,9 +173,7 @@ def test_an_encoder_folder_of_ones_own_pools_in_the_graph(encoder_folder: Path) 
     assert resolve_encoder(str(encoder_folder / "model.onnx")).tokenizer == found.tokenizer
 
 
-@pytest.mark.parametrize(
-    ("flag", "pooling"), [("pooling_mode_cls_token", "cls"), ("pooling_mode_mean_tokens", "mean")]
-)
+@pytest.mark.parametrize(("flag", "pooling"), [("pooling_mode_cls_token", "cls"), ("pooling_mode_mean_tokens", "mean")])
 def test_a_sentence_transformers_folder_has_its_own_pooling_and_length(
     encoder_folder: Path, flag: str, pooling: str
 ) -> None:

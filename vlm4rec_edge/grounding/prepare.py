@@ -18,6 +18,8 @@ TEXT_CHUNK = 0  # MTMD_INPUT_CHUNK_TYPE_TEXT
 PHOTO_SHARE = 0.75
 # A photo made smaller is made this much smaller still, because models round its sides up to whole patches.
 _ROUNDING = 0.97
+# LFM2-VL may cut a smaller photo into as many tiles, and looks at a still smaller one whole; SmolVLM always cuts.
+_TRIES = 4
 
 
 @dataclass
@@ -38,6 +40,10 @@ class PreparedPhoto:
     def images(self) -> list[Any]:
         """Return the native chunks of the photo: one, or its tiles and the overview of them."""
         return [part for part in self.parts() if self.native.mtmd.mtmd_input_chunk_get_type(part) != TEXT_CHUNK]
+
+    def image_tokens(self) -> list[int]:
+        """Return the number of tokens of each image."""
+        return [int(self.native.mtmd.mtmd_input_chunk_get_n_tokens(image)) for image in self.images()]
 
     def free(self) -> None:
         """Release the native memory; harmless when done twice."""
@@ -64,14 +70,15 @@ def prepare(native: NativeModel, key: str, pixels: np.ndarray, text: str, *, see
     """
     prepared = _tokenise(native, key, pixels, text, seed)
     try:
-        while (excess := max(_share_of_context(prepared), _share_of_pass(prepared))) > 1:
-            pixels = _smaller(pixels, _ROUNDING / math.sqrt(excess))
-            fewer = _tokenise(native, key, pixels, text, seed)
-            if fewer.tokens >= prepared.tokens:  # some models cut photos of every size into as many tiles
-                fewer.free()
+        excess = _excess(prepared)
+        for _ in range(_TRIES):
+            if excess <= 1:
                 break
-            prepared.free()
-            prepared = fewer
+            pixels = _smaller(pixels, _ROUNDING / math.sqrt(excess))
+            smaller = _tokenise(native, key, pixels, text, seed)
+            excess = _excess(smaller)
+            prepared, other = (smaller, prepared) if excess <= 1 else (prepared, smaller)
+            other.free()
         _check_room(prepared)
     except BaseException:
         prepared.free()
@@ -111,18 +118,18 @@ def _check_room(photo: PreparedPhoto) -> None:
         raise PhotoError(f"The photo takes more than the {PASS_TOKENS} tokens that one pass reads; make it smaller.")
 
 
-def _share_of_context(photo: PreparedPhoto) -> float:
-    """Return the tokens of the photo itself against those it may take of the context."""
-    mtmd = photo.native.mtmd
-    tokens = sum(int(mtmd.mtmd_input_chunk_get_n_tokens(chunk)) for chunk in photo.images())
-    return tokens / (PHOTO_SHARE * photo.native.shape.context)
+def _excess(photo: PreparedPhoto) -> float:
+    """Return how many times the photo is too large; at most 1 where it is not."""
+    tokens = sum(photo.image_tokens())
+    return max(tokens / (PHOTO_SHARE * photo.native.shape.context), _share_of_pass(photo))
 
 
 def _share_of_pass(photo: PreparedPhoto) -> float:
-    """Return the tokens of an image whose attention is not causal against those of one pass; llama.cpp aborts above 1."""
-    mtmd, projector = photo.native.mtmd, photo.native.projector
-    whole = [chunk for chunk in photo.images() if mtmd.mtmd_decode_use_non_causal(projector, chunk)]
-    return max((int(mtmd.mtmd_input_chunk_get_n_tokens(chunk)) for chunk in whole), default=0) / PASS_TOKENS
+    """Return the tokens of an image with attention in both directions against those of one pass; above 1 llama.cpp aborts."""
+    native = photo.native
+    if not native.mtmd.mtmd_decode_use_non_causal(native.projector, None):
+        return 0.0
+    return max(photo.image_tokens(), default=0) / PASS_TOKENS
 
 
 def _smaller(pixels: np.ndarray, scale: float) -> np.ndarray:

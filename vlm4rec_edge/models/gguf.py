@@ -122,9 +122,7 @@ class _Reader:
             self._bytes += block
 
     def number(self, form: str) -> int | float | bool:
-        value: int | float | bool = struct.unpack_from(
-            "<" + form, self._bytes, self.take(struct.calcsize(form))
-        )[0]
+        value: int | float | bool = struct.unpack_from("<" + form, self._bytes, self.take(struct.calcsize(form)))[0]
         return value
 
     def count(self, form: str, bound: int, what: str) -> int:
@@ -154,18 +152,14 @@ class _Reader:
 
 def _read(reader: _Reader) -> GgufHeader:
     if reader.size < len(MAGIC):
-        raise (
-            reader.truncated() if reader.size else ModelError(f"{reader.path} is empty; get the file again.")
-        )
+        raise (reader.truncated() if reader.size else ModelError(f"{reader.path} is empty; get the file again."))
     start = reader.take(4)
     magic = bytes(reader._bytes[start : start + 4])
     if magic != MAGIC:
         raise ModelError(f"{reader.path} is not a GGUF file (it starts with {magic!r}, not {MAGIC!r}).")
     version = int(reader.number("I"))
     if version not in (2, 3):
-        raise ModelError(
-            f"{reader.path} is GGUF version {version}; versions 2 and 3 (little-endian) can be read."
-        )
+        raise ModelError(f"{reader.path} is GGUF version {version}; versions 2 and 3 (little-endian) can be read.")
     tensors = reader.count("Q", _MAX_TENSORS, "tensors")
     metadata: dict[str, Value] = {}
     for _ in range(reader.count("Q", _MAX_KEYS, "metadata values")):

@@ -61,16 +61,12 @@ def check_vectors(manifest: Manifest, encode: Encode) -> GoldenReport:
     if not manifest.golden_vectors:
         raise ModelError(f"The manifest of {manifest.name} holds no golden vectors to compare with.")
     vectors = encode([golden.text for golden in manifest.golden_vectors])
-    tolerance = (
-        INT8_TOLERANCE if manifest.quantization.get("model", "") == "int8" else FLOAT_TOLERANCE
-    )
+    tolerance = INT8_TOLERANCE if manifest.quantization.get("model", "") == "int8" else FLOAT_TOLERANCE
     worst = 0.0
     for golden, vector in zip(manifest.golden_vectors, vectors, strict=True):
         length = float((vector.astype("float64") ** 2).sum()) ** 0.5
         if not abs(length - 1) <= LENGTH_TOLERANCE:
-            raise ModelError(
-                f"{manifest.name} gives a vector of length {length:.4f} for {golden.text!r}, not 1."
-            )
+            raise ModelError(f"{manifest.name} gives a vector of length {length:.4f} for {golden.text!r}, not 1.")
         differences = [
             abs(float(found) - expected) for found, expected in zip(vector, golden.first_values, strict=False)
         ]

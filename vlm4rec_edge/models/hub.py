@@ -195,9 +195,7 @@ def _fits(path: Path, remote: _Remote) -> bool:
     return True
 
 
-def _manifest(
-    entry: ModelEntry, files: dict[str, ModelFile], remotes: dict[str, _Remote], commit: str
-) -> Manifest:
+def _manifest(entry: ModelEntry, files: dict[str, ModelFile], remotes: dict[str, _Remote], commit: str) -> Manifest:
     return Manifest(
         name=entry.name,
         kind=entry.kind,

@@ -20,9 +20,7 @@ def sentences(entry: ModelEntry) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        sentence = (
-            _hub_sentence(entry, error) or _disk_sentence(entry, error) or _network_sentence(entry, error)
-        )
+        sentence = _hub_sentence(entry, error) or _disk_sentence(entry, error) or _network_sentence(entry, error)
         if sentence is None:
             raise
         raise ModelError(sentence) from error

@@ -132,9 +132,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return _parse(content)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"{path} lacks or misuses the field {error}; pull or export the model again."
-        ) from error
+        raise ModelError(f"{path} lacks or misuses the field {error}; pull or export the model again.") from error
 
 
 def _parse(content: dict[str, Any]) -> Manifest:
@@ -185,9 +183,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for file in manifest.files.values():
         path = folder / file.name
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise ModelError(
-                f"{folder / MANIFEST_NAME} names the file {file.name}, which lies outside its folder."
-            )
+            raise ModelError(f"{folder / MANIFEST_NAME} names the file {file.name}, which lies outside its folder.")
         if not path.is_file():
             raise ModelError(f"{path} is missing; pull or export the model {manifest.name} again.")
         if path.stat().st_size != file.size or sha256_of(path) != file.sha256:

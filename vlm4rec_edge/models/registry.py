@@ -108,9 +108,7 @@ def read_registry(path: Path) -> dict[str, ModelEntry]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} can not be read ({error}); install vlm4rec-edge again.") from error
     if found != REGISTRY_FORMAT:
-        raise ModelError(
-            f"{path} has format {found}, this version reads {REGISTRY_FORMAT}; upgrade vlm4rec-edge."
-        )
+        raise ModelError(f"{path} has format {found}, this version reads {REGISTRY_FORMAT}; upgrade vlm4rec-edge.")
     known: dict[str, ModelEntry] = {}
     for content in entries:
         try:

@@ -81,9 +81,7 @@ def resolve_lvlm(name_or_path: str | Path = DEFAULT_LVLM, *, projector: Path | N
     place = _find(str(name_or_path), "lvlm")
     if place.is_dir():
         if projector is not None:
-            raise UsageError(
-                f"A projector belongs to a text .gguf file, but {name_or_path} is a model folder."
-            )
+            raise UsageError(f"A projector belongs to a text .gguf file, but {name_or_path} is a model folder.")
         if (place / MANIFEST_NAME).is_file():
             return _lvlm_with_manifest(place)
         text, projector = _pair_in(place)
@@ -113,9 +111,7 @@ def resolve_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> EncoderFiles:
         return _encoder_with_manifest(place)
     model = place if place.is_file() else _graph_in(place)
     folder = place if place.is_dir() else place.parent
-    tokenizer = next(
-        (path for path in (folder / _TOKENIZER, model.parent / _TOKENIZER) if path.is_file()), None
-    )
+    tokenizer = next((path for path in (folder / _TOKENIZER, model.parent / _TOKENIZER) if path.is_file()), None)
     if tokenizer is None:
         raise ModelError(f"{folder} has no {_TOKENIZER}; an encoder needs it beside its graph.")
     _check_graph(model)
@@ -137,8 +133,7 @@ def _find(given: str, kind: Kind) -> Path:
     if entry := registry().get(name):
         if entry.kind != kind:
             raise ModelError(
-                f"{given} is {_KIND_WORDS[entry.kind]}, not {_KIND_WORDS[kind]}; "
-                f"choose one of {', '.join(known)}."
+                f"{given} is {_KIND_WORDS[entry.kind]}, not {_KIND_WORDS[kind]}; choose one of {', '.join(known)}."
             )
         if folder := installed().get(name):
             return folder
@@ -171,15 +166,11 @@ _OWN_FILES: dict[Kind, str] = {
 def _read_checked(folder: Path, kind: Kind) -> Manifest:
     manifest = read_manifest(folder)
     if manifest.kind != kind:
-        raise ModelError(
-            f"{folder} holds {_KIND_WORDS.get(manifest.kind, manifest.kind)}, not {_KIND_WORDS[kind]}."
-        )
+        raise ModelError(f"{folder} holds {_KIND_WORDS.get(manifest.kind, manifest.kind)}, not {_KIND_WORDS[kind]}.")
     needed = ("text", "projector") if kind == "lvlm" else ("model", "tokenizer")
     for role in needed:
         if role not in manifest.files:
-            raise ModelError(
-                f"{folder / MANIFEST_NAME} names no file for the role {role}; pull or export it again."
-            )
+            raise ModelError(f"{folder / MANIFEST_NAME} names no file for the role {role}; pull or export it again.")
     check_files(folder, manifest)
     return manifest
 
@@ -187,9 +178,7 @@ def _read_checked(folder: Path, kind: Kind) -> Manifest:
 def _lvlm_with_manifest(folder: Path) -> LvlmFiles:
     manifest = _read_checked(folder, "lvlm")
     if manifest.lvlm is None:
-        raise ModelError(
-            f"{folder / MANIFEST_NAME} has no settings under lvlm; pull or export the model again."
-        )
+        raise ModelError(f"{folder / MANIFEST_NAME} has no settings under lvlm; pull or export the model again.")
     text, projector = folder / manifest.files["text"].name, folder / manifest.files["projector"].name
     check_text_model(text)
     check_projector(projector)
@@ -199,9 +188,7 @@ def _lvlm_with_manifest(folder: Path) -> LvlmFiles:
 def _encoder_with_manifest(folder: Path) -> EncoderFiles:
     manifest = _read_checked(folder, "encoder")
     if manifest.encoder is None:
-        raise ModelError(
-            f"{folder / MANIFEST_NAME} has no settings under encoder; pull or export the model again."
-        )
+        raise ModelError(f"{folder / MANIFEST_NAME} has no settings under encoder; pull or export the model again.")
     model, tokenizer = folder / manifest.files["model"].name, folder / manifest.files["tokenizer"].name
     return EncoderFiles(manifest.name, model, tokenizer, manifest.encoder, manifest, folder)
 
@@ -222,15 +209,12 @@ def _pair_in(folder: Path) -> tuple[Path, Path]:
 def _projector_beside(text: Path) -> Path:
     # Looked at first: a swapped pair should not be told that its projector is missing.
     if read_header(text).is_projector:
-        raise ModelError(
-            f"{text} is a projector (mmproj); give the text .gguf file, and this one as its projector."
-        )
+        raise ModelError(f"{text} is a projector (mmproj); give the text .gguf file, and this one as its projector.")
     found = sorted(path for path in text.parent.glob("mmproj*.gguf") if path != text)
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise ModelError(
-            f"{text} needs its projector: not exactly one mmproj*.gguf lies beside it (found: {names}); "
-            "say which."
+            f"{text} needs its projector: not exactly one mmproj*.gguf lies beside it (found: {names}); say which."
         )
     return found[0]
 
@@ -283,9 +267,7 @@ def _own_encoder_settings(folder: Path) -> EncoderSettings:
     if pooling.get("pooling_mode_mean_tokens") is True:
         return EncoderSettings(dimensions=0, max_tokens=max_tokens, pooling="mean")
     if pooling:
-        raise ModelError(
-            f"{folder / '1_Pooling' / 'config.json'} asks for a pooling other than mean and cls."
-        )
+        raise ModelError(f"{folder / '1_Pooling' / 'config.json'} asks for a pooling other than mean and cls.")
     return EncoderSettings(dimensions=0, max_tokens=max_tokens)
 
 
