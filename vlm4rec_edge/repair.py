@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, nullcontext, suppress
@@ -17,7 +16,8 @@ from vlm4rec_edge.index.hnsw import build_hnsw
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.lock import WriterLock
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, open_database, text_crc32
+from vlm4rec_edge.store.salvage import keep_groundings_of_captions, salvage_if_needed
+from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
 from vlm4rec_edge.store.vectors import DTYPE, vector_file_name
 from vlm4rec_edge.store.writer import StoreWriter
 from vlm4rec_edge.verify import bad_vector_rows, items_of_other_texts
@@ -25,17 +25,6 @@ from vlm4rec_edge.verify import bad_vector_rows, items_of_other_texts
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
 
-_DAMAGED_SUFFIX = ".damaged"
-# Every table with the column its rows are found by; parents before children.
-_TABLES = (
-    ("meta", "key"),
-    ("groundings", "fingerprint"),
-    ("encoders", "fingerprint"),
-    ("captions", "key"),
-    ("vectors", "row"),
-    ("items", "number"),
-    ("failures", "rowid"),
-)
 _ENCODE_TEXTS = 256
 
 
@@ -69,7 +58,7 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
         raise StoreError(f"There is no index at {folder}.")
     lock = WriterLock(folder)
     try:
-        salvaged = _salvage_if_needed(folder)
+        salvaged = salvage_if_needed(folder)
         vectors_are_known = _drop_damaged_notes(folder)
         captions, items = _drop_damaged_texts(folder)
         vectors = _drop_damaged_vectors(folder) if vectors_are_known else 0
@@ -89,80 +78,6 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
     return RepairReport(salvaged, items, captions, vectors, encoded)
 
 
-def _salvage_if_needed(folder: Path) -> bool:
-    path = folder / DATABASE_NAME
-    try:
-        with closing(open_database(path, write=True)) as database:
-            if _is_readable(database):
-                return False
-    except (StoreError, sqlite3.Error):
-        pass  # then it is damaged
-    fresh = path.with_suffix(".salvaged")
-    for file in _with_logs(fresh):  # of a repair that was killed
-        file.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as damaged, closing(open_database(fresh, write=True)) as database:
-        damaged.text_factory = _decode_anyhow
-        database.execute("PRAGMA foreign_keys = OFF")
-        database.execute("BEGIN")
-        for table, key in _TABLES:
-            _copy_readable(damaged, database, table, key)
-        _keep_groundings_of_captions(database)
-        for child, column, parent, target in (
-            ("items", "caption_key", "captions", "key"),
-            ("items", "vector_row", "vectors", "row"),
-        ):
-            database.execute(
-                f"DELETE FROM {child} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT {target} FROM {parent})"
-            )
-        database.execute("COMMIT")
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    # A copy, so that there is a database under the name at every moment; its log must not be taken for the new one's.
-    shutil.copyfile(path, path.with_name(path.name + _DAMAGED_SUFFIX))
-    for log in (*_with_logs(path)[1:], *_with_logs(fresh)[1:]):
-        log.unlink(missing_ok=True)
-    fresh.replace(path)
-    return True
-
-
-def _with_logs(path: Path) -> list[Path]:
-    return [path, *(path.with_name(path.name + rest) for rest in ("-wal", "-shm"))]
-
-
-def _is_readable(database: sqlite3.Connection) -> bool:
-    """Whether SQLite finds its structures whole, and they are ours, and every text is UTF-8, which it does not look at."""
-    if [row[0] for row in database.execute("PRAGMA integrity_check")] != ["ok"] or not has_its_schema(database):
-        return False
-    for table, _ in _TABLES:
-        for _row in database.execute(f"SELECT * FROM {table}"):
-            pass
-    return True
-
-
-def _decode_anyhow(text: bytes) -> str:
-    return text.decode("utf-8", "replace")  # its checksum tells later that this is not what was written
-
-
-def _copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> None:
-    """Copy the rows of a table that SQLite still reads: from the front up to the damage, and from the back up to it."""
-    for order in (f"ORDER BY {key}", f"ORDER BY {key} DESC", ""):  # the name of the key may be what is damaged
-        try:
-            for row in damaged.execute(f"SELECT * FROM {table} {order}"):
-                marks = ",".join("?" * len(row))
-                with suppress(sqlite3.Error):  # a row that does not fit its own table is damage too
-                    fresh.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)
-            break
-        except sqlite3.Error:
-            continue
-
-
-def _keep_groundings_of_captions(database: sqlite3.Connection) -> None:
-    """Note that the provenance of some captions is lost; the captions are as good as before."""
-    database.execute(
-        "INSERT INTO groundings SELECT DISTINCT grounding, '{}' FROM captions "
-        "WHERE grounding NOT IN (SELECT fingerprint FROM groundings)"
-    )
-
-
 def _drop_damaged_notes(folder: Path) -> bool:
     """Drop notes and provenance that are not what was written; return whether it is still known what the vectors are.
 
@@ -176,7 +91,7 @@ def _drop_damaged_notes(folder: Path) -> bool:
             for key, text in database.execute(f"SELECT fingerprint, provenance FROM {table}").fetchall():
                 if not is_provenance(key, text):  # kept for the captions that point to it; `index` writes it again
                     database.execute(f"UPDATE {table} SET provenance = '{{}}' WHERE fingerprint = ?", (key,))
-        _keep_groundings_of_captions(database)
+        keep_groundings_of_captions(database)
         notes = {key for (key,) in database.execute("SELECT key FROM meta")}
         known = {"encoder", "dimensions", "generation", "encoded_text", "golden"} <= notes
         if not known:

@@ -127,7 +127,12 @@ def test_threads_change_no_vector(encoder: Encoder) -> None:
 def test_a_damaged_file_is_a_sentence_that_names_it(own_encoder: Path, name: str, damage: str, message: str) -> None:
     path = own_encoder / name
     whole = path.read_bytes()
-    content = {"cut": whole[: len(whole) // 2], "noise": whole[:9] + bytes(range(256)) * 40, "text": b"{}", "empty": b""}
+    content = {
+        "cut": whole[: len(whole) // 2],
+        "noise": whole[:9] + bytes(range(256)) * 40,
+        "text": b"{}",
+        "empty": b"",
+    }
     path.write_bytes(content[damage])
     with pytest.raises(ModelError, match=message) as caught:
         Encoder(resolve_encoder(own_encoder))

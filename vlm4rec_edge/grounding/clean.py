@@ -7,7 +7,7 @@ import re
 # The role name that small models repeat before they answer.
 _ROLE = re.compile(r"^\s*(assistant|answer|caption|description)\s*:\s*", re.IGNORECASE)
 _CONTROL_TOKEN = re.compile(r"<\|?[a-z_]{2,40}\|?>", re.IGNORECASE)
-_MARKUP = re.compile(r"[*_`#]{1,3}(?=\S)|(?<=\S)[*_`#]{1,3}")
+_MARKUP = re.compile(r"^\s*#{1,6}\s+|[*_`#]{1,3}(?=\S)|(?<=\S)[*_`#]{1,3}", re.MULTILINE)
 _SPACE = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 

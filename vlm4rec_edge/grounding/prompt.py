@@ -99,9 +99,11 @@ class ChatForm:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
+        while photo_marker in question:  # taking one out may join the halves of another
+            question = question.replace(photo_marker, "")
         parts: list[dict[str, Any]] = [
             {"type": "text", "text": photo_marker},
-            {"type": "text", "text": question.replace(photo_marker, "")},
+            {"type": "text", "text": question},
         ]
         try:
             return environment.from_string(self.template).render(
@@ -111,5 +113,5 @@ class ChatForm:
                 eos_token=self.eos_token,
                 raise_exception=refuse,
             )
-        except jinja2.TemplateError as error:
+        except Exception as error:  # a template is a program and may fail like one, with a TypeError for example
             raise ModelError(f"The model's chat template can not be used: {error}.") from error

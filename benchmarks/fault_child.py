@@ -1,0 +1,110 @@
+"""The process that ``faults.py`` kills: one run of ``index``, or one mending of a damaged index.
+
+Not meant to be typed; its one argument is a JSON object, the fields of ``Task``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from stand_ins import MadeVectors, RecordedCaptioner, use_small_limits
+
+from vlm4rec_edge.errors import Vlm4RecError
+from vlm4rec_edge.indexing import build_index
+from vlm4rec_edge.repair import repair_index
+from vlm4rec_edge.verify import VerifyReport, verify_index
+
+BEGIN = "begin"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a child does. ``encoder`` is the version of ``MadeVectors``; ``file_bytes`` bounds every file it writes."""
+
+    do: Literal["index", "mend", "engine"]
+    catalog: str
+    out: str
+    recording: str
+    log: str
+    prompt: str = "Describe this."
+    encoder: int = 1
+    seconds_a_caption: float = 0.0
+    file_bytes: int = 0
+
+    def command(self) -> list[str]:
+        """Return the command line that does this task."""
+        return [sys.executable, str(Path(__file__).resolve()), json.dumps(asdict(self))]
+
+
+def _index(task: Task) -> dict[str, Any]:
+    with MadeVectors(version=task.encoder) as encoder:
+        captioner = RecordedCaptioner(
+            Path(task.recording), Path(task.log), seconds=task.seconds_a_caption, prompt=task.prompt
+        )
+        report = build_index(task.catalog, task.out, captioner=captioner, encoder=encoder, prune=True)  # type: ignore[arg-type]
+        captioner.close()
+    return {"items": report.items, "captioned": report.progress.captioned, "removed": report.removed}
+
+
+def _mend(task: Task) -> dict[str, Any]:
+    before = verify_index(task.out)
+    with MadeVectors(version=task.encoder) as encoder:
+        repair_index(task.out, encoder=encoder)  # type: ignore[arg-type]
+    report = _index(task)
+    return {"before": _findings(before), "after": _findings(verify_index(task.out)), **report}
+
+
+def _findings(report: VerifyReport) -> list[str]:
+    return [f"{finding.file}: {finding.problem}" for finding in report.findings]
+
+
+def _engine(task: Task) -> None:
+    """The real program with the real models; only noting, for each caption, that it was made."""
+    from vlm4rec_edge.cli import main
+    from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+
+    make = Captioner.caption
+    log = Path(task.log).open("a", encoding="utf-8")  # noqa: SIM115 (open until the process is killed)
+
+    def noted(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Iterator[Any]:
+        results = make(captioner, requests)
+        try:
+            for result in results:
+                if isinstance(result, tuple):
+                    log.write(result[0] + "\n")
+                    log.flush()
+                    os.fsync(log.fileno())
+                yield result
+        finally:
+            results.close()  # type: ignore[attr-defined]
+
+    Captioner.caption = noted  # type: ignore[method-assign]
+    sys.argv = ["vlm4rec-edge", "index", task.catalog, "--out", task.out]
+    main()
+
+
+def _run(task: Task) -> None:
+    print(BEGIN, flush=True)
+    if task.do == "engine":
+        _engine(task)
+        return
+    use_small_limits()
+    if task.file_bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (task.file_bytes, task.file_bytes))
+    try:
+        print(json.dumps(_mend(task) if task.do == "mend" else _index(task)))
+    except Vlm4RecError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    _run(Task(**json.loads(sys.argv[1])))

@@ -1,0 +1,117 @@
+"""Stand-ins for the two models, so that faults and scale of the store can be measured without waiting for a model.
+
+They are named for what they are and are used by ``faults.py``, ``scale.py`` and ``tests/faults``, nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from vlm4rec_edge import index, indexing, repair, verify
+from vlm4rec_edge.catalog.photo import PhotoFile
+from vlm4rec_edge.grounding.captioner import CaptionRequest
+from vlm4rec_edge.grounding.prompt import Prompt
+from vlm4rec_edge.index import hnsw
+from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.store import writer
+
+
+class RecordedCaptioner:
+    """Answers from a file of captions (JSON, photo's sha256 to caption) instead of a model, with a small delay each.
+
+    Every caption is noted in ``log``, one line forced to disk before the caption is handed on, so that a benchmark can
+    count what was made, whenever the process is killed.
+    """
+
+    def __init__(self, recording: Path, log: Path, *, seconds: float = 0.0, prompt: str = "Describe this.") -> None:
+        self._captions: Mapping[str, str] = json.loads(recording.read_text(encoding="utf-8"))
+        self._log = log.open("a", encoding="utf-8")
+        self._seconds = seconds
+        self.prompt = Prompt(prompt)
+        self.files = SimpleNamespace(name="recorded-captions")
+        self.provenance: dict[str, Any] = {"name": "recorded-captions", "prompt": prompt}
+        self.fingerprint = fingerprint(self.provenance)
+
+    def question(self, item: Item) -> str:
+        """Return the prompt filled in for one item."""
+        return self.prompt.fill(item)
+
+    def caption_key(self, photo: PhotoFile, question: str) -> str:
+        """Return the key of a caption, as ``Captioner`` makes it."""
+        return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
+
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[tuple[str, str] | Failure]:
+        """Yield (key, caption) for each request."""
+        for request in requests:
+            time.sleep(self._seconds)
+            self._log.write(request.key + "\n")
+            self._log.flush()
+            os.fsync(self._log.fileno())
+            yield request.key, self._captions[request.photo.sha256]
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+
+class MadeVectors:
+    """Makes a unit vector from the hash of a text, always the same one; near texts have no near vectors.
+
+    Vectors of one ``topic`` (texts that begin with the same word) lean towards a common direction, so that a nearest
+    neighbour means something, as it does for real embeddings. ``version`` makes another encoder.
+    """
+
+    def __init__(self, dimensions: int = 384, version: int = 1) -> None:
+        self.dimensions = dimensions
+        self.files = SimpleNamespace(name="made-vectors")
+        self.provenance: dict[str, Any] = {"name": "made-vectors", "dimensions": dimensions, "version": version}
+        self.fingerprint = fingerprint(self.provenance)
+        self._topics: dict[str, np.ndarray] = {}
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Return unit vectors, [len(texts), dimensions], float32."""
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        for row, text in enumerate(texts):
+            topic = text.partition(" ")[0]
+            if topic not in self._topics:
+                self._topics[topic] = self._draw(f"topic {topic}")
+            np.add(self._topics[topic], self._draw(text), out=vectors[row])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def _draw(self, text: str) -> np.ndarray:
+        digest = hashlib.sha256(f"{self.provenance['version']} {text}".encode()).digest()
+        generator = np.random.Generator(np.random.SFC64(int.from_bytes(digest[:16], "little")))
+        return generator.standard_normal(self.dimensions, dtype=np.float32)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> MadeVectors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def small_limits(exact: int = 60) -> Iterator[tuple[Any, str, int]]:
+    """Yield (module, name, value) of what lets graphs and compaction begin at a few dozen rows instead of thousands."""
+    for module in (index, indexing, verify, repair):
+        yield module, "EXACT_LIMIT", exact
+    yield hnsw, "TAIL_ROWS", exact // 2
+    yield writer, "_COMPACT_FROM", exact
+
+
+def use_small_limits() -> None:
+    """Set the small limits in this process."""
+    for module, name, value in small_limits():
+        setattr(module, name, value)
