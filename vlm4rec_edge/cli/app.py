@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import vlm4rec_edge
 from vlm4rec_edge.cli import offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
+from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.models import models_app
 from vlm4rec_edge.cli.output import emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError
@@ -97,6 +98,7 @@ def _program(
 def main() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
+    hear_ctrl_c()
     app()
 
 

@@ -72,9 +72,11 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None) if write else _open_to_read(path)
+        connection.execute("BEGIN")  # one moment: another process may be making the tables right now
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
         is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
     if is_empty and not write:
