@@ -81,3 +81,27 @@ def test_ctrl_c_keeps_finished_work_and_the_same_command_goes_on(tmp_path: Path)
     again = program(*command, "--json")
     assert again.code == 0
     assert (again.json["items"], again.json["reused"], again.json["captioned"]) == (kept + 20, kept, 20)
+
+
+def test_ctrl_c_inside_a_callback_of_llama_cpp_is_heard_a_moment_later() -> None:
+    """Python prints and forgets an error that is raised there; a run would go on as if nobody had pressed a key."""
+    code = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from vlm4rec_edge.cli.interrupt import hear_ctrl_c
+from vlm4rec_edge.grounding import native
+class Log:
+    def append(self, line):
+        signal.raise_signal(signal.SIGINT)
+hear_ctrl_c()
+native.load_bindings()
+native._log = Log()
+try:
+    native._log_callbacks[0](native._LEVEL_ERROR, b"an error", None)
+    print("the callback returned", flush=True)
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("heard", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("the callback returned\nheard\n", "")
