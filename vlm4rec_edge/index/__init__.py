@@ -12,9 +12,9 @@ from vlm4rec_edge.store.reader import StoreReader
 
 # Up to here a scan reads 30 MB (at 384 dimensions), takes a millisecond or two, needs no file and misses nothing.
 EXACT_LIMIT = 20_000
-# Loading and checking a graph takes as long as some 10 to 20 exact scans of the same vectors (benchmarks/results/scale.md),
-# so a process that asks less often never pays for it.
-GRAPH_AFTER = 16
+# Loading and checking a graph takes as long as about 80 exact scans of 100,000 vectors (benchmarks/results/scale.md), and
+# fewer of more; so a process that asks less often than this never pays for it.
+GRAPH_AFTER = 50
 
 __all__ = ["EXACT_LIMIT", "GRAPH_AFTER", "ExactIndex", "LargeIndex", "VectorIndex", "open_index"]
 
