@@ -18,7 +18,7 @@ from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.native import BATCH_TOKENS, NativeModel, last_native_error
 from vlm4rec_edge.grounding.prepare import TEXT_CHUNK, PreparedPhoto, prepare
 
-# New photos are read once a quarter of the places is free. At once would be 108 small prefills for 160 photos instead of
+# New photos are read once a quarter of the places is free. At once would be 110 small prefills for 160 photos instead of
 # 34, and 15 to 20 % slower; waiting for half of the places leaves too few sequences to decode together.
 _ADMIT_SHARE = 4
 
