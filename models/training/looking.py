@@ -1,0 +1,138 @@
+"""First lesson: the vision tower learns to see, from attribute heads, a convolutional teacher and the shop's words."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from journal import Journal, load_state, save_state
+from photos import Views, as_input
+from tower import HEAD_WEIGHTS, SIDE, Lessons
+from world import World, shuffled_rows
+
+BATCH = 128
+_PEAK_RATE, _LAST_RATE, _WARM_UP = 1e-3, 1e-5, 300
+_DECAY = 0.05
+# Most of the time the tower sees a random part of the patches (as in FLIP, arXiv 2212.00794): half again as many photos an
+# hour. The last part of the lesson shows whole photos, as they will be shown later.
+_KEPT_PATCHES, _PARTIAL_SHARE = 40, 0.75
+_AVERAGE = 0.9995  # of the weights that are kept; they see better than the last ones
+_CHECK_EVERY, _SAVE_EVERY = 500, 250  # steps
+
+
+@dataclass
+class _State:
+    lessons: Lessons
+    average: Lessons
+    optimizer: torch.optim.Optimizer
+    step: int
+
+
+def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device: str) -> Lessons:
+    """Train the tower, going on from ``folder/looking.pt`` if it is there; return the averaged weights.
+
+    Args:
+        world: What it learns from.
+        folder: For the checkpoint and the journal.
+        epochs: Passes over the training rows.
+        seed: Of the initial weights, the order and the views.
+        device: ``cpu`` or ``cuda``.
+    """
+    torch.manual_seed(seed)
+    lessons = Lessons({head: len(names) for head, names in world.classes.items()})
+    state = _State(lessons.to(device), copy.deepcopy(lessons).to(device), _optimizer(lessons), 0)
+    path = folder / "looking.pt"
+    if path.is_file():
+        saved = load_state(path)
+        state.lessons.load_state_dict(saved["lessons"])
+        state.average.load_state_dict(saved["average"])
+        state.optimizer.load_state_dict(saved["optimizer"])
+        state.step = saved["step"]
+    each = len(world.train) // BATCH
+    steps = round(epochs * each)
+    journal = Journal(folder / "looking.csv", state.step)
+    started, began_at = time.monotonic(), state.step
+    for step in range(state.step, steps):
+        rows = shuffled_rows(world.train, step // each, seed)[(step % each) * BATCH :][:BATCH]
+        loss, parts = _learn(world, state, rows, step, steps, seed, device)
+        journal.add(step + 1, loss=loss, **parts)
+        state.step = step + 1
+        if state.step % 50 == 0:
+            pace = (state.step - began_at) * BATCH / (time.monotonic() - started)
+            print(f"looking: step {state.step} of {steps}, loss {journal.mean('loss'):.3f}, {pace:.0f} photos/s", flush=True)
+        if state.step % _CHECK_EVERY == 0 or state.step == steps:
+            right = accuracy(state.average, world, world.held_out, device)
+            journal.add(state.step, **{f"right_{head}": share for head, share in right.items()})
+            print("  held out: " + ", ".join(f"{head} {share:.1%}" for head, share in right.items()), flush=True)
+        if state.step % _SAVE_EVERY == 0 or state.step == steps:
+            journal.save()
+            save_state(
+                path,
+                lessons=state.lessons.state_dict(),
+                average=state.average.state_dict(),
+                optimizer=state.optimizer.state_dict(),
+                step=state.step,
+            )
+    return state.average
+
+
+def _learn(
+    world: World, state: _State, rows: np.ndarray, step: int, steps: int, seed: int, device: str
+) -> tuple[float, dict[str, float]]:
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    views = Views(generator)
+    pixels = views(world.photos_at(rows))
+    maps = views.read_map(world.maps_at(rows)).flatten(2).transpose(1, 2)
+    kept = None
+    if step < _PARTIAL_SHARE * steps:
+        chance = torch.rand(len(rows), SIDE * SIDE, generator=generator)
+        kept = chance.argsort(1)[:, :_KEPT_PATCHES].to(device)
+    labels = {head: world.labels[head][rows].to(device) for head in HEAD_WEIGHTS}
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate_at(step, steps, _PEAK_RATE, _LAST_RATE, _WARM_UP)
+    loss, parts = state.lessons.loss(
+        pixels.to(device), kept, labels, maps.to(device), world.pools[rows].to(device), world.texts[rows].to(device)
+    )
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.lessons.parameters(), 1.0)
+    state.optimizer.step()
+    # Early on the average follows quickly, or it would keep the first, random weights for long.
+    follow = min(_AVERAGE, (step + 1) / (step + 10))
+    with torch.no_grad():
+        for mine, new in zip(state.average.parameters(), state.lessons.parameters(), strict=True):
+            mine.lerp_(new, 1 - follow)
+    return float(loss.detach()), parts
+
+
+@torch.no_grad()
+def accuracy(lessons: Lessons, world: World, rows: np.ndarray, device: str) -> dict[str, float]:
+    """Return per head the share of rows that the head gets right."""
+    right = dict.fromkeys(HEAD_WEIGHTS, 0)
+    for first in range(0, len(rows), BATCH):
+        some = rows[first : first + BATCH]
+        for head, logits in lessons(as_input(world.photos_at(some)).to(device)).items():
+            right[head] += int((logits.argmax(1).cpu() == world.labels[head][some]).sum())
+    return {head: count / len(rows) for head, count in right.items()}
+
+
+def rate_at(step: int, steps: int, peak: float, last: float, warm_up: int) -> float:
+    """Return the learning rate of a step: a short rise, then half a cosine from ``peak`` to ``last``."""
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    share = (step - warm_up) / max(steps - warm_up, 1)
+    return last + (peak - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _optimizer(lessons: Lessons) -> torch.optim.Optimizer:
+    """Return AdamW; norms, biases and positions are not pulled towards zero."""
+    decayed = [p for n, p in lessons.named_parameters() if p.ndim > 1 and "position" not in n]
+    others = [p for n, p in lessons.named_parameters() if p.ndim <= 1 or "position" in n]
+    groups = [{"params": decayed, "weight_decay": _DECAY}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=_PEAK_RATE, betas=(0.9, 0.98), fused=True)

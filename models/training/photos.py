@@ -1,0 +1,94 @@
+"""Photos as arrays: decoded once, kept in one file, and shown to the model a little different every time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+# The runtime makes a photo this small before the model's own preprocessing (``max_side`` in the manifest), so that a
+# photo of any size reaches the model as sharp as those it was trained on.
+MAX_SIDE = 144
+# Width and height that photos are kept in: 2:3, the shape of the training photos.
+KEPT = (96, 144)
+IMAGE_SIZE = 128
+_BLOCK = 256
+
+
+def decode_photos(paths: Sequence[Path], cache: Path) -> np.ndarray:
+    """Return photos as a memory map [n, 144, 96, 3], uint8, decoded into ``cache`` unless it is there.
+
+    Raises:
+        ValueError: ``cache`` holds another number of photos.
+    """
+    from PIL import Image
+
+    if not cache.is_file():
+        part = cache.with_suffix(".part.npy")
+        photos = np.lib.format.open_memmap(part, "w+", np.uint8, (len(paths), KEPT[1], KEPT[0], 3))
+        for number, path in enumerate(paths):
+            with Image.open(path) as opened:
+                picture = opened.convert("RGB")
+                if picture.size != KEPT:
+                    picture = picture.resize(KEPT, Image.Resampling.LANCZOS)
+                photos[number] = np.asarray(picture)
+            if number % 4096 == 0:
+                print(f"  decoded {number} of {len(paths)} photos", flush=True)
+        photos.flush()
+        part.replace(cache)
+    photos = np.load(cache, mmap_mode="r")
+    if len(photos) != len(paths):
+        raise ValueError(f"{cache} holds {len(photos)} photos, not {len(paths)}; remove it and run again.")
+    return photos
+
+
+def as_input(photos: np.ndarray) -> torch.Tensor:
+    """Return photos [n, height, width, 3], uint8, as the model sees them: [n, 3, 128, 128], -1 to 1, stretched.
+
+    Bilinear with aligned half pixels and no smoothing, as llama.cpp resizes.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(photos)).permute(0, 3, 1, 2).float()
+    return functional.interpolate(pixels, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False) / 127.5 - 1
+
+
+class Views:
+    """Random views of photos: mirrored, cut, turned and lit a little differently, the colour kept true.
+
+    ``window`` of the last call, [n, 2, 3], maps the view's coordinates (-1 to 1) to the photo's, so that a teacher's map
+    of the whole photo can be read at the same places.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self.window = torch.zeros(0)
+
+    def __call__(self, photos: np.ndarray) -> torch.Tensor:
+        """Return one view of each photo: [n, 3, 128, 128], -1 to 1."""
+        pixels = torch.from_numpy(np.ascontiguousarray(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        count = len(pixels)
+        scale_x, scale_y = self._between(0.82, 1.04, count), self._between(0.82, 1.04, count)
+        angle = self._between(-6, 6, count) * math.pi / 180
+        mirror = (torch.rand(count, generator=self._generator) < 0.5).float() * -2 + 1
+        shift_x = self._between(-1, 1, count) * (1 - scale_x).clamp(min=0.03)
+        shift_y = self._between(-1, 1, count) * (1 - scale_y).clamp(min=0.03)
+        aspect = KEPT[1] / KEPT[0]
+        row_x = torch.stack([scale_x * angle.cos() * mirror, -scale_y * angle.sin() * aspect, shift_x], 1)
+        row_y = torch.stack([scale_x * angle.sin() * mirror / aspect, scale_y * angle.cos(), shift_y], 1)
+        self.window = torch.stack([row_x, row_y], 1)
+        grid = functional.affine_grid(self.window, [count, 3, IMAGE_SIZE, IMAGE_SIZE], align_corners=False)
+        views = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        # One light for all three channels: a lamp may be brighter, the cloth keeps its hue.
+        gain, lift = self._between(0.92, 1.08, count), self._between(-0.04, 0.04, count)
+        return ((views + 1) * gain[:, None, None, None] - 1 + lift[:, None, None, None]).clamp(-1, 1)
+
+    def read_map(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return a teacher's maps [n, channels, rows, columns] of whole photos as the last views show them."""
+        grid = functional.affine_grid(self.window, list(maps.shape), align_corners=False)
+        return functional.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    def _between(self, low: float, high: float, count: int) -> torch.Tensor:
+        return low + (high - low) * torch.rand(count, generator=self._generator)
