@@ -9,7 +9,7 @@ SLIM := $(abspath $(VENV))/llama-cpp-slim.cmake
 export CMAKE_ARGS ?= -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(SLIM) -DLLAMA_OPENSSL=OFF -DMTMD_VIDEO=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: demo test test-export test-wheel check clean
+.PHONY: demo test test-export test-wheel check train-lvlm clean
 
 demo: $(VENV)/installed-cpu
 	$(BIN)/vlm4rec-edge demo
@@ -17,9 +17,15 @@ demo: $(VENV)/installed-cpu
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
 
-# The export scripts need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
+# Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
 test-export: $(VENV)/installed-export
-	$(BIN)/python -m pytest tests/export
+	$(BIN)/python -m pytest tests/export tests/training
+
+# Makes the embedded model from a folder with items.csv and photos; run again to go on where it stopped.
+CATALOG ?= catalog
+RUN ?= lvlm-run
+train-lvlm: $(VENV)/installed-export
+	$(BIN)/python models/training/train.py $(CATALOG) --out $(RUN)
 
 # The wheel must carry the models: installed into an empty environment, it runs from any folder.
 test-wheel: $(VENV)/installed-cpu
@@ -35,6 +41,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd export && $(abspath $(BIN))/mypy --strict --ignore-missing-imports --allow-subclassing-any *.py
+	cd models/training && $(abspath $(BIN))/mypy --strict --ignore-missing-imports --allow-subclassing-any *.py
 
 clean:
 	rm -rf $(VENV) demo-output
@@ -51,5 +58,5 @@ $(VENV)/installed-dev: $(VENV)/installed-cpu
 	touch $@
 
 $(VENV)/installed-export: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,export]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,export,train]"
 	touch $@

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from journal import Journal, load_state, save_state
 from photos import Views, as_input
 from tower import HEAD_WEIGHTS, SIDE, Lessons
@@ -58,14 +57,20 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
     steps = round(epochs * each)
     journal = Journal(folder / "looking.csv", state.step)
     started, began_at = time.monotonic(), state.step
+    order = np.zeros(0, np.int64)
     for step in range(state.step, steps):
-        rows = shuffled_rows(world.train, step // each, seed)[(step % each) * BATCH :][:BATCH]
+        if not len(order) or step % each == 0:
+            order = shuffled_rows(world.train, step // each, seed)
+        rows = order[(step % each) * BATCH :][:BATCH]
         loss, parts = _learn(world, state, rows, step, steps, seed, device)
         journal.add(step + 1, loss=loss, **parts)
         state.step = step + 1
         if state.step % 50 == 0:
             pace = (state.step - began_at) * BATCH / (time.monotonic() - started)
-            print(f"looking: step {state.step} of {steps}, loss {journal.mean('loss'):.3f}, {pace:.0f} photos/s", flush=True)
+            print(
+                f"looking: step {state.step} of {steps}, loss {journal.mean('loss'):.3f}, {pace:.0f} photos/s",
+                flush=True,
+            )
         if state.step % _CHECK_EVERY == 0 or state.step == steps:
             right = accuracy(state.average, world, world.held_out, device)
             journal.add(state.step, **{f"right_{head}": share for head, share in right.items()})

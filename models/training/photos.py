@@ -40,10 +40,10 @@ def decode_photos(paths: Sequence[Path], cache: Path) -> np.ndarray:
                 print(f"  decoded {number} of {len(paths)} photos", flush=True)
         photos.flush()
         part.replace(cache)
-    photos = np.load(cache, mmap_mode="r")
-    if len(photos) != len(paths):
-        raise ValueError(f"{cache} holds {len(photos)} photos, not {len(paths)}; remove it and run again.")
-    return photos
+    decoded: np.ndarray = np.load(cache, mmap_mode="r")
+    if len(decoded) != len(paths):
+        raise ValueError(f"{cache} holds {len(decoded)} photos, not {len(paths)}; remove it and run again.")
+    return decoded
 
 
 def as_input(photos: np.ndarray) -> torch.Tensor:
@@ -51,7 +51,7 @@ def as_input(photos: np.ndarray) -> torch.Tensor:
 
     Bilinear with aligned half pixels and no smoothing, as llama.cpp resizes.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(photos)).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(np.array(photos)).permute(0, 3, 1, 2).float()
     return functional.interpolate(pixels, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", align_corners=False) / 127.5 - 1
 
 
@@ -68,7 +68,7 @@ class Views:
 
     def __call__(self, photos: np.ndarray) -> torch.Tensor:
         """Return one view of each photo: [n, 3, 128, 128], -1 to 1."""
-        pixels = torch.from_numpy(np.ascontiguousarray(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pixels = torch.from_numpy(np.array(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
         count = len(pixels)
         scale_x, scale_y = self._between(0.82, 1.04, count), self._between(0.82, 1.04, count)
         angle = self._between(-6, 6, count) * math.pi / 180

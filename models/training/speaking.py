@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
-from transformers import LlamaTokenizer, SmolVLMConfig, SmolVLMForConditionalGeneration
-
 from journal import Journal, load_state, save_state
 from looking import rate_at
 from photos import IMAGE_SIZE, Views
 from tokens import IMAGE_TOKENS, ChatTokens, make_tokenizer, write_preprocessor
+from torch.nn import functional
 from tower import Lessons, Tower, vision_config
+from transformers import LlamaTokenizer, SmolVLMConfig, SmolVLMForConditionalGeneration
 from words import JSON_PROMPT, SENTENCE_PROMPT
 from world import World, shuffled_rows
 
@@ -51,7 +50,9 @@ class Speaker:
         self.tower.vision = self.model.model.vision_model
         self.tower.vision.load_state_dict(lessons.tower.vision.state_dict())
 
-    def logits(self, pixels: torch.Tensor, tokens: torch.Tensor, from_: int, *, teach_tower: bool = False) -> torch.Tensor:
+    def logits(
+        self, pixels: torch.Tensor, tokens: torch.Tensor, from_: int, *, teach_tower: bool = False
+    ) -> torch.Tensor:
         """Return the logits [n, length - from_, vocabulary] after each token from ``from_`` on.
 
         Args:
@@ -140,7 +141,10 @@ def learn_to_speak(
         journal.add(step + 1, **{"json_loss" if as_json else "loss": float(loss.detach())})
         if (step + 1) % 50 == 0:
             pace = (step + 1 - done) * BATCH / (time.monotonic() - started)
-            print(f"speaking: step {step + 1} of {steps}, loss {journal.mean('loss'):.3f}, {pace:.0f} photos/s", flush=True)
+            print(
+                f"speaking: step {step + 1} of {steps}, loss {journal.mean('loss'):.3f}, {pace:.0f} photos/s",
+                flush=True,
+            )
         if (step + 1) % _CHECK_EVERY == 0 or step + 1 == steps:
             held_out = held_out_loss(world, speaker, examples[False], device)
             journal.add(step + 1, held_out_loss=held_out)

@@ -65,7 +65,7 @@ def teacher_features(photos: np.ndarray, folder: Path, name: str, side: int) -> 
         pools = np.empty((len(photos), 1280), np.float16)
         for first in range(0, len(photos), _BATCH):
             rows = slice(first, first + _BATCH)
-            pixels = torch.from_numpy(np.ascontiguousarray(photos[rows])).permute(0, 3, 1, 2).float()
+            pixels = torch.from_numpy(np.array(photos[rows])).permute(0, 3, 1, 2).float()
             pixels = functional.interpolate(pixels, (_TEACHER_SIZE, _TEACHER_SIZE), mode="bilinear")
             middle, pools[rows] = session.run(None, {"pixels": pixels.numpy()})
             maps[rows] = functional.interpolate(torch.from_numpy(middle), (side, side), mode="area").numpy()
@@ -88,4 +88,5 @@ def text_vectors(texts: Sequence[str], cache: Path) -> np.ndarray:
                 blocks.append(encoder.encode(list(texts[first : first + 2048])))
                 print(f"  encoded {first} of {len(texts)} texts", flush=True)
         np.save(cache, np.concatenate(blocks))
-    return np.load(cache)
+    vectors: np.ndarray = np.load(cache)
+    return vectors

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import LlamaTokenizer
-
 from words import JSON_PROMPT, SENTENCE_PROMPT
 
 # llama.cpp looks each of these up as ONE token; as added tokens of the tokenizer they arrive in the GGUF file as such.
@@ -42,6 +41,7 @@ def make_tokenizer(texts: Iterable[str], folder: Path) -> LlamaTokenizer:
         model_writer=model,
         model_type="bpe",
         vocab_size=_PIECES,
+        hard_vocab_limit=False,  # a small catalog has fewer pieces
         byte_fallback=True,  # without the bytes llama.cpp refuses letters that the vocabulary lacks
         pad_id=3,
         num_threads=1,  # the same vocabulary every time

@@ -75,7 +75,8 @@ class Lessons(nn.Module):
         self.tower = Tower()
         self.pool = nn.Linear(WIDTH, 4)  # where to look, in four ways
         pooled = 5 * WIDTH  # and the mean
-        self.heads = nn.ModuleDict({name: nn.Linear(pooled, count) for name, count in classes.items()})
+        # "type" alone is an attribute that every module has.
+        self.heads = nn.ModuleDict({f"{name}_head": nn.Linear(pooled, count) for name, count in classes.items()})
         self.to_map = nn.Linear(WIDTH, _TEACHER_MAP)
         self.to_pool = nn.Linear(pooled, _TEACHER_POOL)
         self.to_text = nn.Linear(pooled, _TEXT_WIDTH)
@@ -89,7 +90,7 @@ class Lessons(nn.Module):
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the logits of every head for photos [n, 3, 128, 128]."""
         pooled = self.pooled(self.tower(pixels))
-        return {name: head(pooled) for name, head in self.heads.items()}
+        return {name.removesuffix("_head"): head(pooled) for name, head in self.heads.items()}
 
     def loss(
         self,
@@ -113,7 +114,8 @@ class Lessons(nn.Module):
         states = self.tower(pixels, kept)
         pooled = self.pooled(states)
         parts = {}
-        for name, head in self.heads.items():
+        for key, head in self.heads.items():
+            name = key.removesuffix("_head")
             if bool((labels[name] != UNKNOWN).any()):
                 mistake = functional.cross_entropy(
                     head(pooled), labels[name], ignore_index=UNKNOWN, label_smoothing=_LABEL_SMOOTHING

@@ -10,11 +10,16 @@ import typer
 
 
 def train(
-    catalog: Annotated[Path, typer.Argument(help="Folder with items.csv and its photos.", exists=True, file_okay=False)],
+    catalog: Annotated[
+        Path, typer.Argument(help="Folder with items.csv and its photos.", exists=True, file_okay=False)
+    ],
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, journals and curves; run again to go on.")],
-    see_epochs: Annotated[float, typer.Option(min=0, help="Passes over the photos in which the tower learns to see.")] = 22,
+    see_epochs: Annotated[
+        float, typer.Option(min=0, help="Passes over the photos in which the tower learns to see.")
+    ] = 22,
     speak_epochs: Annotated[float, typer.Option(min=0, help="Passes in which the text model learns to speak.")] = 2.5,
     tower_epochs: Annotated[float, typer.Option(min=0, help="Of these, the last in which the tower learns too.")] = 0.0,
+    drawings: Annotated[int, typer.Option(min=1, help="Drawings of our own to learn from, of each of 22 kinds.")] = 220,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and views.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda; default: cuda where it is.")] = "",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all cores.")] = 0,
@@ -32,7 +37,6 @@ def train(
       python models/training/train.py ../catalog --out stylist-run
     """  # noqa: D301 - the backspace is for click, which keeps the lines after it
     import torch
-
     from curves import draw_curves
     from looking import learn_to_see
     from speaking import learn_to_speak
@@ -41,7 +45,7 @@ def train(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(threads or os.cpu_count() or 1)
     out.mkdir(parents=True, exist_ok=True)
-    world = build_world(catalog, out / "cache")
+    world = build_world(catalog, out / "cache", drawings)
     print(f"{len(world.train)} photos and drawings to learn from, {len(world.held_out)} photos held out, on {device}.")
     lessons = learn_to_see(world, out, epochs=see_epochs, seed=seed, device=device)
     speaker = learn_to_speak(

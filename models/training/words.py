@@ -67,11 +67,13 @@ _UNSEEN = re.compile(
     r"\b(cm|mm|ml|inch|sizes?|organic|recycled|conscious|sustainab\w*|certified|polyester content|cotton content|content of"
     r"|wash(?:ed)? (?:at|before)|upf|uv|nickel|comes? with|included|pack|set of|capacity|moisture|wicking|breathab\w*"
     r"|quick-?dry\w*|made (?:from|partly)|designed for|in collaboration|tencel\w*|lyocell|dimensions?|weight|height|width"
-    r"|inner pocket|inside pocket|compartments?|mobile phone|removable inserts that shape)\b|[0-9](?!-pocket|/4|-button)(?<!/4)",
+    r"|inner pocket|inside pocket|compartments?|mobile phone|removable inserts that shape)\b"
+    r"|[0-9](?!-pocket|/4|-button)(?<!/4)",
     re.IGNORECASE,
 )
 _UNSEEN_WORDS = re.compile(
-    r"\b(organic|recycled|premium|supima|pima|high-quality|exclusive|fully lined|partly lined|unlined)\b\s*", re.IGNORECASE
+    r"\b(organic|recycled|premium|supima|pima|high-quality|exclusive|fully lined|partly lined|unlined)\b\s*",
+    re.IGNORECASE,
 )
 _BRACKETS = re.compile(r"\s*\([^)]*\)")
 _LINING_ONLY = re.compile(r"^(un|fully |partly |jersey |mesh |satin )?(lined|lining)( in [a-z ]+)?$", re.IGNORECASE)
@@ -91,7 +93,7 @@ class Words:
     details: str
 
     def sentence(self) -> str:
-        """Return ``Dark blue striped T-shirt for men. Round neck and short sleeves.``"""
+        """Return the answer to the plain prompt: "Dark blue striped T-shirt for men. Round neck and short sleeves."."""
         noun = " ".join(word for word in (self.colour, self.pattern, self.kind) if word)
         who = f" for {self.audience}" if self.audience else ""
         return f"{noun[:1].upper()}{noun[1:]}{who}.{' ' if self.details else ''}{self.details}"
@@ -99,7 +101,8 @@ class Words:
     def json(self) -> str:
         """Return the answer to the structured prompt, its keys in the order of the fields."""
         return json.dumps(
-            asdict(self) | {"pattern": self.pattern or "solid", "audience": self.audience or "anyone"}, ensure_ascii=False
+            asdict(self) | {"pattern": self.pattern or "solid", "audience": self.audience or "anyone"},
+            ensure_ascii=False,
         )
 
 
