@@ -68,9 +68,12 @@ def main() -> None:
     parser.add_argument("index", type=Path)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--remark", default="", help="What the index holds, for the results.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     remarks = ["The attacker has the index, the profile vector and the number of items. Histories are random items."]
+    if arguments.remark:
+        remarks.append(arguments.remark)
     rows = measure(arguments.index, arguments.trials, arguments.seed)
     print(write_results(arguments.out, "profile_privacy", "What can be read back from a profile vector", rows, remarks))
 

@@ -112,3 +112,12 @@ def test_a_server_may_await_its_answers(tmp_path: Path) -> None:
 
     with opened(write_made_shop(tmp_path / "store"), "exact") as shop:
         assert asyncio.run(serve(shop)) == [shop.similar(name, 3) for name in IDS[:20]]
+
+
+def test_threads_search_with_one_encoder(shop_index: Path) -> None:
+    texts = ["a red dress", "blue jeans", "a black cap", "something warm"]
+    with Recommender.open(shop_index) as shop:
+        alone = [shop.search(text, 3) for text in texts]
+    with Recommender.open(shop_index) as shop, ThreadPoolExecutor(THREADS) as pool:  # the encoder is not loaded yet
+        together = list(pool.map(lambda text: shop.search(text, 3), texts * 4))
+    assert together == alone * 4

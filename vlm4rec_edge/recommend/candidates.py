@@ -83,7 +83,7 @@ def _scan(source: ItemSource, query: np.ndarray, rows: np.ndarray) -> tuple[np.n
 
 def _items_at(source: ItemSource, rows: np.ndarray, scores: np.ndarray, count: int, admission: Admission) -> Ranked:
     """Return the first ``count`` admitted items of some rows with their scores, in the order of the rows."""
-    enough = scores >= admission.min_score
+    enough = scores.astype(np.float64) >= admission.min_score
     rows, scores = rows[enough], scores[enough]
     if not admission.by_position:
         ids_at = source.ids_at(rows.tolist())

@@ -63,9 +63,12 @@ words_of_shown = lru_cache(4096)(words_of)
 
 def words_of_table(table: ItemTable, encoded_text: str) -> InformativeWords:
     """Return the words of all items of a table, counted in the texts that were encoded."""
-    texts: list[tuple[str, int]] = []
-    for name in encoded_text.split("_"):  # "title_caption" counts both
-        column = table.columns[name]
-        counts = Counter(code for code in column.codes.tolist() if code != MISSING)
-        texts += [(column.values[code], items) for code, items in counts.items()]
-    return InformativeWords(texts)
+    columns = [table.columns[name] for name in encoded_text.split("_")]  # "title_caption" reads both
+    items_with = Counter(zip(*(column.codes.tolist() for column in columns), strict=True))
+    return InformativeWords(
+        (
+            " ".join(column.values[code] for column, code in zip(columns, codes, strict=True) if code != MISSING),
+            items,
+        )
+        for codes, items in items_with.items()
+    )

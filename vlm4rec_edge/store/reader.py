@@ -178,7 +178,7 @@ class StoreReader:
             ids.append(item_id)
             titles.append(title)
             captions.append(caption)
-            attributes.append(known[text] if text in known else known.setdefault(text, self._json(text)))
+            attributes.append(known[text] if text in known else known.setdefault(text, self._object(text)))
         names = dict.fromkeys(name for cells in known.values() for name in cells)
         columns: dict[str, Column] = {
             name: coded(cells.get(name, "") for cells in attributes)
@@ -198,7 +198,7 @@ class StoreReader:
         key = {"groundings": "grounding", "encoders": "encoder"}[table]
         rows = self.query(f"SELECT provenance FROM {table} WHERE fingerprint = ?", [self.meta.get(key, "")])
         for (text,) in rows:
-            return dict(self._json(text))
+            return self._object(text)
         return {}
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
@@ -207,7 +207,7 @@ class StoreReader:
             FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
         """
         for item_id, row, title, caption, image, attributes in self.query(query, parameters):
-            yield StoredItem(item_id, row, title, caption, image, self._json(attributes))
+            yield StoredItem(item_id, row, title, caption, image, self._object(attributes))
 
     def has_its_schema(self) -> bool:
         """Whether the tables are those that this version makes.
@@ -237,11 +237,14 @@ class StoreReader:
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
-    def _json(self, text: str) -> Any:
+    def _object(self, text: str) -> dict[str, Any]:
         try:
-            return json.loads(text)
+            found = json.loads(text)
         except (ValueError, TypeError) as error:
             raise self._damaged(error) from error
+        if not isinstance(found, dict):
+            raise self._damaged("what should be a JSON object is none")
+        return found
 
     def _one(self, query: str) -> Any:
         return next(self.query(query))[0]
