@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # The model and the pictures are so small that a second thread gains nothing, and waiting for it costs much where other
@@ -15,6 +16,10 @@ os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catalog
+
+# A busy machine is no reason to fail.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 SHOP_ITEMS = 24
 

@@ -19,6 +19,7 @@ from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import GRAPH_AFTER
 from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.store.reader import StoreReader
 
 
@@ -170,6 +171,17 @@ def test_unknown_ids_may_be_skipped_but_not_all_of_them(shelf: Recommender) -> N
     assert shelf.recommend([known, "nobody"], skip_unknown=True) == shelf.recommend([known])
     with pytest.raises(UnknownItemError):
         shelf.recommend(["nobody"], skip_unknown=True)
+
+
+def test_weights_and_times_stay_with_their_items_where_unknown_ones_are_skipped(large: tuple[Path, np.ndarray]) -> None:
+    with Recommender.open(large[0]) as shop:
+        settings = ProfileSettings(half_life=2)
+        found = shop.recommend(
+            ["item-1", "nobody", "item-2"], weights=[1, 9, 3], times=[0, 9, 1], skip_unknown=True, settings=settings
+        )
+        assert found == shop.recommend(["item-1", "item-2"], weights=[1, 3], times=[0, 1], settings=settings)
+        with pytest.raises(UsageError, match="2 weights for 3 items"):
+            shop.recommend(["item-1", "nobody", "item-2"], weights=[1, 3], skip_unknown=True)
 
 
 @pytest.mark.parametrize("odd", ["", " ", "a\0b", "x" * 10_000, "' OR 1=1 --", "\udcff", "%", "ITEM-1"])
