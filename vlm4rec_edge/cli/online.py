@@ -1,4 +1,4 @@
-"""The commands that answer from an index: ``recommend``, ``similar``, ``search`` and ``info``.
+"""The commands that answer from an index or a bundle: ``recommend``, ``similar``, ``search`` and ``info``.
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
@@ -6,13 +6,16 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
   "item_id", "score", "title", "caption", "image", "attributes"}]}``; ``query`` is ``{"history": [id]}``,
   ``{"item": id}`` or ``{"text": text}``; ``method`` is ``exact`` or ``hnsw``.
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder"}``; the last two hold the provenance of captions and vectors.
+  "run", "grounding", "encoder"}``; the last two hold the provenance of captions and vectors. Of a bundle also
+  ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
+  "name", "licence", "source"}]}``; its ``failures`` and ``run`` are 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,7 +30,7 @@ EXIT_SOME_FAILED = 3
 
 
 def recommend(
-    index: options.Index,
+    index: options.Shipped,
     history: Annotated[
         list[str],
         typer.Option(help="Item ids, comma between them; may be given several times.", show_default=False),
@@ -53,7 +56,7 @@ def recommend(
 
 
 def similar(
-    index: options.Index,
+    index: options.Shipped,
     item: Annotated[str, typer.Argument(help="An item id.", show_default=False)],
     k: options.Count = 10,
     as_json: options.AsJson = False,
@@ -71,7 +74,7 @@ def similar(
 
 
 def search(
-    index: options.Index,
+    index: options.Shipped,
     text: Annotated[str, typer.Argument(help="What is looked for, in words.", show_default=False)],
     k: options.Count = 10,
     encoder: options.EncoderModel = None,
@@ -97,18 +100,45 @@ def search(
         _show(shop, {"text": text}, found, k, as_json=as_json)
 
 
-def info(index: options.Index, as_json: options.AsJson = False) -> None:
+def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
     """Say what an index holds, and what made it.
 
     \b
     Example:
       vlm4rec-edge info shop.index
     """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.bundle.container import is_bundle
+
+    document = _of_bundle(index) if is_bundle(index) else _of_index(index)
+    if as_json:
+        emit_json(document)
+        return
+    grounding, encoder, bundle = document["grounding"], document["encoder"], document.get("bundle")
+    rows = [
+        ["items", f"{document['items']:,}"],
+        ["captions", f"{document['captions']:,}"],
+        ["vectors", f"{document['vectors']:,} of {document['dimensions']} values"],
+        ["on disk", f"{document['bytes'] / 1e6:.1f} MB"],
+        ["search", document["method"]],
+        ["encoded", document["encoded_text"]],
+        ["captioner", f"{grounding['name']}, prompt: {grounding['prompt']}" if grounding.get("prompt") else "none"],
+        ["encoder", encoder.get("name", "none")],
+    ]
+    if bundle is None:
+        rows.insert(3, ["left out", f"{document['failures']:,} in the last run"])
+    else:
+        rows += [[f"licence of {model['role']}", f"{model['licence']} ({model['name']})"] for model in bundle["models"]]
+        rows += [["stored as", bundle["vectors"]], ["carries", ", ".join(bundle["carries"]) or "no model"]]
+        rows += [["digest", bundle["digest"]]]
+    table("", ["what", str(index)], rows)
+
+
+def _of_index(index: Path) -> dict[str, Any]:
     from vlm4rec_edge.index import open_index
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(index) as store:
-        document: dict[str, Any] = {
+        return {
             "index": str(index),
             **store.counts(),
             "dimensions": int(store.meta.get("dimensions", 0)),
@@ -119,22 +149,37 @@ def info(index: options.Index, as_json: options.AsJson = False) -> None:
             "grounding": store.provenance("groundings"),
             "encoder": store.provenance("encoders"),
         }
-        if as_json:
-            emit_json(document)
-            return
-        grounding, encoder = document["grounding"], document["encoder"]
-        rows = [
-            ["items", f"{document['items']:,}"],
-            ["captions", f"{document['captions']:,}"],
-            ["vectors", f"{document['vectors']:,} of {document['dimensions']} values"],
-            ["left out", f"{document['failures']:,} in the last run"],
-            ["on disk", f"{document['bytes'] / 1e6:.1f} MB"],
-            ["search", document["method"]],
-            ["encoded", document["encoded_text"]],
-            ["captioner", f"{grounding['name']}, prompt: {grounding['prompt']}" if grounding else "none"],
-            ["encoder", encoder.get("name", "none")],
-        ]
-        table("", ["what", str(index)], rows)
+
+
+def _of_bundle(path: Path) -> dict[str, Any]:
+    from vlm4rec_edge.bundle.manifest import FORMAT
+    from vlm4rec_edge.bundle.reader import BundleReader
+
+    with BundleReader(path) as bundle:
+        content, files = bundle.manifest.content, bundle.manifest.files
+        return {
+            "index": str(path),
+            "items": bundle.count(),
+            "captions": content.get("captions", 0),
+            "vectors": bundle.rows,
+            "failures": 0,
+            "dimensions": bundle.dimensions,
+            "bytes": sum(entry.size for entry in files.values()),
+            "method": bundle.vectors.name,
+            "encoded_text": bundle.meta["encoded_text"],
+            "run": 0,
+            "grounding": bundle.provenance("groundings"),
+            "encoder": bundle.provenance("encoders"),
+            "bundle": {
+                "digest": bundle.manifest.digest,
+                "format": FORMAT,
+                "package": bundle.manifest.package,
+                "vectors": content["vectors"]["type"],
+                "thumbnails": (content.get("thumbnails") or {}).get("pixels"),
+                "carries": sorted({name.partition("/")[0] for name in files if "/" in name}),
+                "models": content.get("models", []),
+            },
+        }
 
 
 def _split_ids(shop: Recommender, values: Sequence[str]) -> list[str]:

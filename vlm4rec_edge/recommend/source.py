@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from vlm4rec_edge.bundle.container import is_bundle
+from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import VectorIndex, open_index
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.models.resolve import EncoderFiles
 
 
 class ItemSource(Protocol):
@@ -73,6 +78,10 @@ class ItemSource(Protocol):
         """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
         ...
 
+    def encoder_files(self) -> EncoderFiles | None:
+        """Return the encoder that came with the items, checked, or None if none did."""
+        ...
+
     def close(self) -> None:
         """Let go of all files."""
         ...
@@ -86,6 +95,9 @@ def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, Vect
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
     """
+    if is_bundle(Path(path)):
+        bundle = BundleReader(path)
+        return bundle, bundle.vectors
     store = StoreReader(path)
     if store.is_empty():
         store.close()
