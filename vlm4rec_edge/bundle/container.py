@@ -17,6 +17,7 @@ import struct
 import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -135,7 +136,7 @@ class _Folder:
         return found
 
     def _entries(self, folder: Path) -> Iterable[os.DirEntry[str]]:
-        entries = []
+        entries: list[os.DirEntry[str]] = []
         with os.scandir(folder) as found:
             for entry in found:
                 if len(entries) > _MEMBERS:
@@ -151,7 +152,8 @@ class _Folder:
                 raise BundleError(f"{path.parent} is a link, which no bundle has; {_GET_AGAIN}")
             # Neither a link nor a pipe may be opened in place of a file: the one leads elsewhere, the other waits forever.
             descriptor = os.open(
-                path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+                path,
+                os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0),
             )
             try:
                 return _mapped(descriptor, path, self._maps)
@@ -182,7 +184,14 @@ class _Zip:
             except BundleError:
                 raise
             # On damaged directories zipfile raises these; what they say is of no use to a user.
-            except (zipfile.BadZipFile, ValueError, struct.error, NotImplementedError, EOFError, OverflowError) as error:
+            except (
+                zipfile.BadZipFile,
+                ValueError,
+                struct.error,
+                NotImplementedError,
+                EOFError,
+                OverflowError,
+            ) as error:
                 raise BundleError(f"{path} is no whole zip file ({error}); {_GET_AGAIN}") from error
 
     def _checked(self, infos: list[zipfile.ZipInfo]) -> dict[str, memoryview]:
@@ -201,7 +210,7 @@ class _Zip:
             taken.append((info.header_offset, end))
             members[info.filename] = self._whole[start:end]
         taken.sort()
-        if any(start < end for (_, end), (start, _) in zip(taken, taken[1:], strict=False)):
+        if any(start < end for (_, end), (start, _) in pairwise(taken)):
             raise BundleError(f"{self.path} has members that lie over each other; {_GET_AGAIN}")
         return members
 

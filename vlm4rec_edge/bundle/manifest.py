@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class BundleManifest:
     def to_bytes(self) -> bytes:
         """Return the manifest as it is written; the same content is always the same bytes."""
         document = self._document()
-        return _canonical({**document, "digest": _digest(document)})
+        return canonical({**document, "digest": _digest(document)})
 
     def _document(self) -> dict[str, Any]:
         files: dict[str, Any] = {}
@@ -99,6 +99,11 @@ def parse_manifest(data: bytes, place: str, *, kind: str) -> BundleManifest:
         raise BundleError(f"The manifest of {place} lacks or misuses {error}; get the bundle again.") from error
     content = {key: value for key, value in document.items() if key not in {"format", "kind", "package", "files"}}
     return BundleManifest(kind, package, files, content, digest)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of files in the order in which they are written, so that equal bundles are equal zip files."""
+    return sorted(names, key=lambda name: ("/" in name, name))
 
 
 def looks_like_manifest(data: bytes) -> bool:
@@ -144,9 +149,10 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical(document)).hexdigest()
+    return hashlib.sha256(canonical(document)).hexdigest()
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
+def canonical(document: Any) -> bytes:
+    """Return the one way in which a document is written."""
     # ASCII, so that half a surrogate pair in somebody's column name is still bytes.
     return (json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode("ascii")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def add_model(output: BundleOutput, files: EncoderFiles | LvlmFiles) -> None:
     kind: Kind = "encoder" if isinstance(files, EncoderFiles) else "lvlm"
     if isinstance(files, EncoderFiles):
         roles = {"model": Path(str(files.model)), "tokenizer": Path(str(files.tokenizer))}
-        beside = [path for path in roles["model"].parent.glob(f"{roles['model'].name}?data")]
+        beside = list(roles["model"].parent.glob(f"{roles['model'].name}?data"))
         if beside:
             raise ModelError(f"{roles['model']} keeps its weights in {beside[0].name}; export it as one file first.")
     else:
@@ -82,11 +82,12 @@ def add_model(output: BundleOutput, files: EncoderFiles | LvlmFiles) -> None:
     )
     settings = {"encoder": files.settings} if isinstance(files, EncoderFiles) else {"lvlm": files.settings}
     # Reference photos of its own tests are no part of what a device needs.
-    manifest = replace(manifest, files=described, golden_captions=(), **settings)  # type: ignore[arg-type]
-    for role, path in roles.items():
-        output.add(f"{_FOLDERS[kind]}/{path.name}", described[role].size, _content(path))
+    manifest = replace(manifest, files=described, golden_captions=(), **settings)
     data = manifest_bytes(manifest)
-    output.add(f"{_FOLDERS[kind]}/{MANIFEST_NAME}", len(data), [data])
+    contents: dict[str, tuple[int, Iterable[bytes]]] = {MANIFEST_NAME: (len(data), [data])}
+    contents |= {path.name: (described[role].size, _content(path)) for role, path in roles.items()}
+    for name in sorted(contents):
+        output.add(f"{_FOLDERS[kind]}/{name}", *contents[name])
 
 
 def _content(path: Path) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -28,7 +28,7 @@ _LARGE = 1 << 31
 
 
 class _Target(Protocol):
-    def open(self, name: str, size: int) -> IO[bytes]: ...
+    def open(self, name: str, size: int) -> AbstractContextManager[IO[bytes]]: ...
 
 
 class BundleOutput:
@@ -58,6 +58,13 @@ class BundleOutput:
         data = manifest.to_bytes()
         with self._target.open(MANIFEST_NAME, len(data)) as stream:
             stream.write(data)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a bundle or a delta on disk."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def check_output(out: Path) -> None:
@@ -154,7 +161,7 @@ class _FolderTarget:
         self._folder = folder
 
     @contextmanager
-    def open(self, name: str, size: int) -> Iterator[IO[bytes]]:  # type: ignore[misc]
+    def open(self, name: str, size: int) -> Iterator[IO[bytes]]:  # noqa: ARG002 (a folder need not know it)
         path = self._folder / name
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as stream:

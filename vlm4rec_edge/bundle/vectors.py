@@ -63,7 +63,7 @@ def packed(blocks: Callable[[], Iterator[np.ndarray]], kind: VectorType) -> list
 
 
 def _scales(block: np.ndarray) -> np.ndarray:
-    return (np.abs(block).max(axis=1) / _STEPS).astype("<f4")
+    return np.asarray(np.abs(block).max(axis=1) / _STEPS, dtype="<f4")
 
 
 class PackedVectors:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import vlm4rec_edge
-from vlm4rec_edge.bundle.manifest import ITEMS, THUMBNAILS, VECTORS, BundleManifest
+from vlm4rec_edge.bundle.manifest import ITEMS, VECTORS, BundleManifest
 from vlm4rec_edge.bundle.models import add_model, check_made_by, licences
 from vlm4rec_edge.bundle.output import BundleOutput, bundle_output, check_output
 from vlm4rec_edge.bundle.sections import file_size, section_of, written
 from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
 from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.verify import damaged_content
 
@@ -31,10 +31,9 @@ _BLOCK_ROWS = 8192
 
 @dataclass(frozen=True)
 class BundleReport:
-    """What was made: items, bytes of all files, ``digest`` of the content, and the items whose picture is missing."""
+    """What was made: how many items, the ``digest`` of the content, and the items whose photo gave no picture."""
 
     items: int
-    bytes: int
     digest: str
     without_thumbnail: tuple[str, ...]
 
@@ -78,6 +77,8 @@ def make_bundle(
     check_vector_type(vectors)
     out = Path(out)
     check_output(out)
+    if lvlm is not None and out.suffix.lower() == ".zip":
+        raise UsageError("llama.cpp can not read a model inside a zip file; with a captioner, make a folder of it.")
     if thumbnails is not None:
         from vlm4rec_edge.bundle.thumbnails import require_pillow
 
@@ -92,13 +93,13 @@ def make_bundle(
         items = _read_items(store)
         with bundle_output(out) as output:
             content = _add_items(output, items)
-            content["vectors"] = _add_vectors(output, store, np.unique(items.rows), vectors)
             without: list[str] = []
             if thumbnails is not None:
                 from vlm4rec_edge.bundle.thumbnails import add_thumbnails
 
                 without = add_thumbnails(output, zip(items.ids, items.images, strict=True), thumbnails)
                 content["thumbnails"] = {"pixels": thumbnails}
+            content["vectors"] = _add_vectors(output, store, np.unique(items.rows), vectors)
             for model in (encoder, lvlm):
                 if model is not None:
                     add_model(output, model)
@@ -110,8 +111,7 @@ def make_bundle(
             }
             manifest = BundleManifest("bundle", vlm4rec_edge.__version__, output.files, content)
             output.finish(manifest)
-    size = sum(entry.size for entry in output.files.values())
-    return BundleReport(len(items.ids), size, json.loads(manifest.to_bytes())["digest"], tuple(without))
+    return BundleReport(len(items.ids), json.loads(manifest.to_bytes())["digest"], tuple(without))
 
 
 def _check_store(store: StoreReader) -> None:

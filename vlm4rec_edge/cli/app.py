@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import offline, online, upkeep
+from vlm4rec_edge.cli import bundle, offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.models import models_app
@@ -76,6 +76,8 @@ app.command("add")(upkeep.add)
 app.command("remove")(upkeep.remove)
 app.command("verify")(upkeep.verify)
 app.command("repair")(upkeep.repair)
+app.command("bundle")(bundle.bundle)
+app.command("patch")(bundle.patch)
 app.command("demo")(demo)
 app.add_typer(models_app, name="models")
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.errors import UsageError
 
 EXIT_SOME_FAILED = 3
 # Ids of items without a picture that are listed on a terminal; all of them are in --json.
@@ -67,14 +68,78 @@ def bundle(
       vlm4rec-edge bundle shop.index shop.zip
       vlm4rec-edge recommend shop.zip --history shirt-1,shoe-7
     """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.bundle.delta import make_delta
+    from vlm4rec_edge.bundle.output import size_of
     from vlm4rec_edge.bundle.writer import make_bundle
 
-    report = make_bundle(
-        index,
-        out,
-        vectors=vectors.value,
-        thumbnails=thumbnails,
-    )
-    document = {"bundle": str(out), "items": report.items, "bytes": report.bytes, "digest": report.digest}
+    settings = {
+        "vectors": vectors.value,
+        "thumbnails": thumbnails,
+        **_models(index, encoder, model, projector, with_encoder, with_lvlm),
+    }
+    made = None
+    if delta is None:
+        report = make_bundle(index, out, **settings)
+    else:
+        made = make_delta(index, out, delta, **settings)
+        report = made.bundle
+    size, missing = size_of(out), report.without_thumbnail
     if as_json:
-        emit_json({**document, "without_thumbnail": list(report.without_thumbnail), "delta": None})
+        about_delta = made and {"old": str(delta), "copied_bytes": made.copied_bytes, "new_bytes": made.new_bytes}
+        document = {"bundle": str(out), "items": report.items, "bytes": size, "digest": report.digest}
+        emit_json({**document, "without_thumbnail": list(missing), "delta": about_delta})
+    else:
+        what = "a bundle" if made is None else f"what is new since {delta}"
+        typer.echo(f"{out}: {what} of {report.items} items, {size / 1e6:.1f} MB, digest {report.digest}.")
+        if missing:
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            note(f"Their photos can not be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
+    if missing:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _models(
+    index: Path, encoder: str | None, model: str | None, projector: Path | None, with_encoder: bool, with_lvlm: bool
+) -> dict[str, Any]:
+    """Find the models that are to go in: those named, or those that made the index."""
+    if not (with_encoder or with_lvlm):
+        return {}
+    from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
+    from vlm4rec_edge.store.reader import StoreReader
+
+    with StoreReader(index) as store:
+        captions, vectors = store.provenance("groundings"), store.provenance("encoders")
+    found: dict[str, Any] = {}
+    if with_encoder:
+        found["encoder"] = resolve_encoder(encoder or vectors["name"])
+    if with_lvlm:
+        if model is None and "text_sha256" not in captions:
+            raise UsageError(f"No model of this package captioned {index}; name one with --model, or leave it out.")
+        found["lvlm"] = resolve_lvlm(model or captions["name"], projector=projector)
+    return found
+
+
+def patch(
+    old: Annotated[Path, typer.Argument(help="The bundle that is there.", show_default=False)],
+    delta: Annotated[Path, typer.Argument(help="What `bundle --delta` wrote against it.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="The new bundle; may be the old one, which is replaced.", show_default=False)
+    ],
+    as_json: options.AsJson = False,
+) -> None:
+    """Bring a bundle up to date with a delta; the result is byte for byte the bundle that was not shipped.
+
+    \b
+    Example:
+      vlm4rec-edge bundle shop.index news.zip --delta shop.zip
+      vlm4rec-edge patch shop.zip news.zip shop.zip
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.bundle.delta import apply_delta
+    from vlm4rec_edge.bundle.output import size_of
+
+    manifest = apply_delta(delta, old, out)
+    size, items = size_of(out), int(manifest.content["items"])
+    if as_json:
+        emit_json({"bundle": str(out), "items": items, "bytes": size, "digest": manifest.digest})
+    else:
+        typer.echo(f"{out}: a bundle of {items} items, {size / 1e6:.1f} MB, digest {manifest.digest}.")

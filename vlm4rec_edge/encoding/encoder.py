@@ -56,7 +56,9 @@ class Encoder:
             "vector_version": VECTOR_VERSION,
             "name": files.name,
             "model_sha256": manifest.files["model"].sha256 if manifest else sha256_of(Path(str(files.model))),
-            "tokenizer_sha256": manifest.files["tokenizer"].sha256 if manifest else sha256_of(Path(str(files.tokenizer))),
+            "tokenizer_sha256": manifest.files["tokenizer"].sha256
+            if manifest
+            else sha256_of(Path(str(files.tokenizer))),
             "dimensions": self.dimensions,
             "max_tokens": files.settings.max_tokens,
             "prefix": files.settings.prefix,
