@@ -14,7 +14,7 @@ import numpy as np
 from vlm4rec_edge.bundle.container import check_sha256, open_checked, open_container
 from vlm4rec_edge.bundle.manifest import ENCODER_FOLDER, ITEMS, LVLM_FOLDER, THUMBNAILS, VECTORS, BundleManifest
 from vlm4rec_edge.bundle.sections import view
-from vlm4rec_edge.bundle.texts import ABSENT, Column, attribute_section, open_column, open_texts
+from vlm4rec_edge.bundle.texts import ABSENT, Column, array_names, attribute_section, open_column, open_texts
 from vlm4rec_edge.bundle.vectors import PackedVectors
 from vlm4rec_edge.columns import MISSING, ItemTable
 from vlm4rec_edge.columns import Column as TableColumn
@@ -70,11 +70,19 @@ class BundleReader:
         self._attributes = {
             name: open_column(arrays, attribute_section(number), items, place) for number, name in enumerate(names)
         }
+        if set(arrays) != {"row.steps", *array_names("id"), *self._array_names()}:
+            raise BundleError(
+                f"{ITEMS} of {place} holds arrays that its manifest does not tell of; get the bundle again."
+            )
         self.vectors = PackedVectors(self._arrays(VECTORS), _get(vectors, "type", str, place), shape, place)
         for role in ("grounding", "encoder"):
             made_by = _get(content, role, dict, place)
             _get(made_by, "fingerprint", str, place)
             _get(made_by, "provenance", dict, place)
+
+    def _array_names(self) -> Iterator[str]:
+        for name in (*self._columns, *map(attribute_section, range(len(self._attributes)))):
+            yield from array_names(name, coded=True)
 
     def _arrays(self, name: str) -> dict[str, np.ndarray]:
         if name not in self._files:

@@ -70,6 +70,11 @@ class Column:
         return None if code == ABSENT else self.values[code - 1]
 
 
+def array_names(name: str, *, coded: bool = False) -> tuple[str, ...]:
+    """Return the names of the arrays that ``pack_texts`` makes, or ``pack_column`` if ``coded``."""
+    return (f"{name}.lengths", f"{name}.utf8", *((f"{name}.codes",) if coded else ()))
+
+
 def attribute_section(number: int) -> str:
     """Return what the arrays of a further column are called; its own name, any text, stands in the manifest."""
     return f"attribute.{number}"

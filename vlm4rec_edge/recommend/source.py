@@ -12,9 +12,8 @@ from vlm4rec_edge.bundle.container import is_bundle
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.index import VectorIndex, open_index
+from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
-from vlm4rec_edge.store.reader import StoreReader
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles
@@ -98,6 +97,10 @@ def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, Vect
     if is_bundle(Path(path)):
         bundle = BundleReader(path)
         return bundle, bundle.vectors
+    # A device that only reads bundles needs no SQLite.
+    from vlm4rec_edge.index import open_index
+    from vlm4rec_edge.store.reader import StoreReader
+
     store = StoreReader(path)
     if store.is_empty():
         store.close()
