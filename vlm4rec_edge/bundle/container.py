@@ -201,7 +201,7 @@ class _Zip:
         members: dict[str, memoryview] = {}
         taken: list[tuple[int, int]] = []
         for info in infos:
-            if info.is_dir() and info.file_size == 0:  # other programs than ours note folders, too
+            if info.filename.endswith("/") and info.file_size == 0:  # other programs than ours note folders, too
                 continue
             trouble = _trouble(info, members)
             if trouble:
@@ -250,7 +250,7 @@ def _trouble(info: zipfile.ZipInfo, before: Iterable[str]) -> str | None:
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         return f"{name} is compressed; only a zip file of stored members can be mapped"
     mode = info.external_attr >> 16
-    if info.is_dir() or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+    if info.filename.endswith("/") or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return f"{name} is a link or another thing that no bundle has"
     return None
 

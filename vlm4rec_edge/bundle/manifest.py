@@ -98,7 +98,10 @@ def parse_manifest(data: bytes, place: str, *, kind: str) -> BundleManifest:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"The manifest of {place} lacks or misuses {error}; get the bundle again.") from error
     content = {key: value for key, value in document.items() if key not in {"format", "kind", "package", "files"}}
-    return BundleManifest(kind, package, files, content, digest)
+    manifest = BundleManifest(kind, package, files, content, digest)
+    if manifest.to_bytes() != data:
+        raise BundleError(f"The manifest of {place} is not written as manifests are; get the bundle again.")
+    return manifest
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -66,7 +66,9 @@ class BundleReader:
         if len(self._ids) != items or int(self._rows[-1]) + 1 != shape[0]:
             raise BundleError(f"The items of {place} do not fit its vectors; get the bundle again.")
         self._columns = {name: open_column(arrays, name, items, place) for name in ("title", "caption", "image")}
-        names = map(str, _get(content, "attributes", list, place))
+        names = _get(content, "attributes", list, place)
+        if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+            raise BundleError(f"The manifest of {place} does not name its columns; get the bundle again.")
         self._attributes = {
             name: open_column(arrays, attribute_section(number), items, place) for number, name in enumerate(names)
         }
@@ -75,10 +77,7 @@ class BundleReader:
                 f"{ITEMS} of {place} holds arrays that its manifest does not tell of; get the bundle again."
             )
         self.vectors = PackedVectors(self._arrays(VECTORS), _get(vectors, "type", str, place), shape, place)
-        for role in ("grounding", "encoder"):
-            made_by = _get(content, role, dict, place)
-            _get(made_by, "fingerprint", str, place)
-            _get(made_by, "provenance", dict, place)
+        _check_words(content, place)
 
     def _array_names(self) -> Iterator[str]:
         for name in (*self._columns, *map(attribute_section, range(len(self._attributes)))):
@@ -245,6 +244,25 @@ def _get(content: Mapping[str, Any], key: str, kind: type[_Expected], place: str
     if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
         raise BundleError(f"The manifest of {place} says {value!a} of {key!r}; get the bundle again.")
     return value
+
+
+def _check_words(content: Mapping[str, Any], place: str) -> None:
+    """Check what is only shown or handed on, so that nobody who does trips over another type."""
+    for role in ("grounding", "encoder"):
+        made_by = _get(content, role, dict, place)
+        _get(made_by, "fingerprint", str, place)
+        provenance = _get(made_by, "provenance", dict, place)
+        if provenance:
+            _get(provenance, "name", str, place)
+    _get(content, "captions", int, place)
+    _get(content, "encoded_text", str, place)
+    for model in _get(content, "models", list, place):
+        if not isinstance(model, dict):
+            raise BundleError(f"The manifest of {place} does not say what its models are; get the bundle again.")
+        for key in ("role", "name", "licence", "source"):
+            _get(model, key, str, place)
+    if "thumbnails" in content:
+        _get(_get(content, "thumbnails", dict, place), "pixels", int, place)
 
 
 def _coded(column: Column) -> TableColumn:

@@ -90,8 +90,8 @@ class PackedVectors:
         self._check_lengths(place)
 
     def _check_lengths(self, place: str) -> None:
-        for _, block in self._blocks():
-            with np.errstate(all="ignore"):  # not-a-number and overflow are what is looked for
+        with np.errstate(all="ignore"):  # not-a-number and overflow are what is looked for
+            for _, block in self._blocks():
                 lengths = np.einsum("ij,ij->i", block, block)
                 if not (np.abs(np.sqrt(lengths) - 1.0) <= _LENGTH_TOLERANCE).all():
                     raise BundleError(f"{place} holds vectors that are not of length one; get the bundle again.")

@@ -121,7 +121,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["on disk", f"{document['bytes'] / 1e6:.1f} MB"],
         ["search", document["method"]],
         ["encoded", document["encoded_text"]],
-        ["captioner", f"{grounding['name']}, prompt: {grounding['prompt']}" if grounding.get("prompt") else "none"],
+        ["captioner", f"{grounding.get('name', '?')}, prompt: {grounding.get('prompt', '?')}" if grounding else "none"],
         ["encoder", encoder.get("name", "none")],
     ]
     if bundle is None:
@@ -160,7 +160,7 @@ def _of_bundle(path: Path) -> dict[str, Any]:
         return {
             "index": str(path),
             "items": bundle.count(),
-            "captions": content.get("captions", 0),
+            "captions": content["captions"],
             "vectors": bundle.rows,
             "failures": 0,
             "dimensions": bundle.dimensions,
@@ -175,9 +175,9 @@ def _of_bundle(path: Path) -> dict[str, Any]:
                 "format": FORMAT,
                 "package": bundle.manifest.package,
                 "vectors": content["vectors"]["type"],
-                "thumbnails": (content.get("thumbnails") or {}).get("pixels"),
+                "thumbnails": content.get("thumbnails", {}).get("pixels"),
                 "carries": sorted({name.partition("/")[0] for name in files if "/" in name}),
-                "models": content.get("models", []),
+                "models": content["models"],
             },
         }
 
