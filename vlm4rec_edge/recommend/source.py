@@ -81,6 +81,11 @@ class ItemSource(Protocol):
         """Return the encoder that came with the items, checked, or None if none did."""
         ...
 
+    @property
+    def lvlm_folder(self) -> Path | None:
+        """The folder of the vision-language model that came with the items, or None if none did."""
+        ...
+
     def close(self) -> None:
         """Let go of all files."""
         ...
