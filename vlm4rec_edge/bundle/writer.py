@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +38,16 @@ class BundleReport:
     without_thumbnail: tuple[str, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Items:
     """The items of an index, ordered by row and id, as columns."""
 
-    ids: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    titles: list[str] = field(default_factory=list)
-    captions: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    attributes: list[Mapping[str, str]] = field(default_factory=list)
+    rows: np.ndarray
+    ids: list[str]
+    titles: list[str]
+    captions: list[str]
+    images: list[str]
+    attributes: dict[str, list[str | None]]
 
 
 def make_bundle(
@@ -125,40 +125,44 @@ def _check_store(store: StoreReader) -> None:
 
 
 def _read_items(store: StoreReader) -> _Items:
-    items = _Items()
-    known: dict[str, dict[str, str]] = {}
-    query = """
-        SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes
-        FROM items LEFT JOIN captions ON captions.key = items.caption_key
-        WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id
-    """
-    for item_id, row, title, caption, image, attributes in store.query(query):
-        items.ids.append(item_id)
-        items.rows.append(row)
-        items.titles.append(title)
-        items.captions.append(caption)
-        items.images.append(image)
-        if attributes not in known:  # many items of a shop say the same of themselves
-            known[attributes] = json.loads(attributes)
-        items.attributes.append(known[attributes])
-    return items
+    # Many items of a shop say the same of themselves; a text read twice is one text in memory.
+    known: dict[str, str] = {}
+    ids, rows, told = [], [], []
+    attributes: dict[str, list[str | None]] = {}
+    for place, item in enumerate(store.items()):
+        ids.append(item.id)
+        rows.append(item.row)
+        told.append(tuple(known.setdefault(text, text) for text in (item.title, item.caption, item.image)))
+        for name, value in item.attributes.items():
+            column = attributes.setdefault(name, [])
+            column.extend([None] * (place - len(column)))
+            column.append(known.setdefault(value, value))
+    for column in attributes.values():
+        column.extend([None] * (len(ids) - len(column)))
+    order = sorted(range(len(ids)), key=lambda place: (rows[place], ids[place]))
+    return _Items(
+        rows=np.array([rows[place] for place in order], dtype=np.int64),
+        ids=[ids[place] for place in order],
+        titles=[told[place][0] for place in order],
+        captions=[told[place][1] for place in order],
+        images=[told[place][2] for place in order],
+        attributes={name: [column[place] for place in order] for name, column in attributes.items()},
+    )
 
 
 def _add_items(output: BundleOutput, items: _Items) -> dict[str, Any]:
-    rows = np.array(items.rows, dtype=np.int64)
-    names = list(dict.fromkeys(name for cells in items.attributes for name in cells))
     arrays = {
-        "row.steps": np.concatenate([[1], np.diff(rows) > 0]).astype(np.uint8),
+        "row.steps": np.concatenate([[1], np.diff(items.rows) > 0]).astype(np.uint8),
         **pack_texts("id", items.ids),
         **pack_column("title", items.titles),
         **pack_column("caption", items.captions),
         **pack_column("image", _below_common_folder(items.images)),
     }
-    for number, name in enumerate(names):
-        arrays |= pack_column(attribute_section(number), [cells.get(name) for cells in items.attributes])
+    for number, column in enumerate(items.attributes.values()):
+        arrays |= pack_column(attribute_section(number), column)
     sections = tuple(section_of(name, values) for name, values in arrays.items())
     output.add(ITEMS, file_size(sections), written([values] for values in arrays.values()), sections)
-    return {"items": len(items.ids), "captions": len(set(items.captions) - {""}), "attributes": names}
+    return {"items": len(items.ids), "captions": len(set(items.captions) - {""}), "attributes": list(items.attributes)}
 
 
 def _add_vectors(output: BundleOutput, store: StoreReader, rows: np.ndarray, kind: VectorType) -> dict[str, Any]:

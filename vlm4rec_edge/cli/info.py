@@ -38,7 +38,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["on disk", f"{document['bytes'] / 1e6:.1f} MB"],
         ["search", document["method"]],
         ["encoded", document["encoded_text"]],
-        ["captioner", f"{grounding.get('name', '?')}, prompt: {grounding.get('prompt', '?')}" if grounding else "none"],
+        ["captioner", _captioner(grounding)],
         ["encoder", encoder.get("name", "none")],
     ]
     if bundle is None:
@@ -48,6 +48,12 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows += [["stored as", bundle["vectors"]], ["carries", ", ".join(bundle["carries"]) or "no model"]]
         rows += [["digest", bundle["digest"]]]
     table("", ["what", str(index)], rows)
+
+
+def _captioner(grounding: dict[str, Any]) -> str:
+    if grounding.get("imported"):
+        return f"none, captions imported from {grounding.get('source', '?')}"
+    return f"{grounding.get('name', '?')}, prompt: {grounding.get('prompt', '?')}" if grounding else "none"
 
 
 def _of_index(index: Path) -> dict[str, Any]:

@@ -52,6 +52,11 @@ def add(
         encoded_text = check_encoded_text(store.meta["encoded_text"])
         made_by, encoder = store.provenance("groundings"), store.provenance("encoders")
     captioner = None
+    if made_by.get("imported"):
+        raise UsageError(
+            f"The captions of {index} come from {made_by['source']}; put the new ones into a table, and run: vlm4rec-edge "
+            f"index CATALOG --out {index} --captions FILE"
+        )
     if encoded_text != "title":
         captioner = options.open_captioner(
             model=made_by.get("name"),
