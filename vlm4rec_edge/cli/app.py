@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import vlm4rec_edge
 from vlm4rec_edge.cli import bundle, offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
+from vlm4rec_edge.cli.export import export
 from vlm4rec_edge.cli.info import info
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.models import models_app
@@ -79,6 +80,7 @@ app.command("verify")(upkeep.verify)
 app.command("repair")(upkeep.repair)
 app.command("bundle")(bundle.bundle)
 app.command("patch")(bundle.patch)
+app.command("export")(export)
 app.command("demo")(demo)
 app.add_typer(models_app, name="models")
 
