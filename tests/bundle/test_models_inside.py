@@ -11,6 +11,7 @@ from bundle_index import write_index
 from PIL import Image
 
 from vlm4rec_edge import Captioner, Recommender, resolve_encoder, resolve_lvlm
+from vlm4rec_edge.bundle.check import verify_bundle
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.bundle.writer import make_bundle
 from vlm4rec_edge.errors import BundleError, UsageError
@@ -44,6 +45,8 @@ def test_a_changed_encoder_is_refused_when_it_is_used(shop_index: Path, tmp_path
         assert shop.similar(some, k=2), "recommending does not read it"
         with pytest.raises(BundleError, match=r"encoder/model\.onnx"):
             shop.search("a red dress")
+    report = verify_bundle(tmp_path / "b")
+    assert [finding.file for finding in report.findings] == ["encoder/model.onnx"]
 
 
 def test_the_captioner_inside_describes_photos_as_the_one_that_made_the_index(
@@ -54,6 +57,11 @@ def test_the_captioner_inside_describes_photos_as_the_one_that_made_the_index(
         assert bundle.lvlm_folder is not None
         files = resolve_lvlm(bundle.lvlm_folder)
         assert Captioner(files).fingerprint == captioner.fingerprint == bundle.meta["grounding"]
+    (tmp_path / "b" / "lvlm" / "manifest.json").write_bytes(
+        b"x" * (tmp_path / "b" / "lvlm" / "manifest.json").stat().st_size
+    )
+    with BundleReader(tmp_path / "b") as bundle, pytest.raises(BundleError, match="lvlm/manifest"):
+        assert bundle.lvlm_folder
     with pytest.raises(UsageError, match="folder"):
         make_bundle(shop_index, tmp_path / "b.zip", lvlm=resolve_lvlm())
 

@@ -64,6 +64,15 @@ def test_info_tells_what_a_bundle_is_and_under_which_licences(bundle: Path, draw
     assert all(model["licence"] in shown for model in about["models"])
 
 
+def test_verify_tells_a_whole_bundle_from_a_damaged_one(bundle: Path, tmp_path: Path) -> None:
+    assert program("verify", bundle, "--json").json["ok"]
+    if bundle.is_file():
+        (tmp_path / "cut.zip").write_bytes(bundle.read_bytes()[:-30])
+        done = program("verify", tmp_path / "cut.zip", "--json")
+        assert (done.code, done.json["ok"]) == (1, False)
+        assert "no whole zip file" in done.json["findings"][0]["problem"]
+
+
 def test_a_delta_and_a_patch_bring_a_bundle_up_to_date(
     own_index: Path, bundle: Path, tmp_path: Path, drawings: list[Drawing]
 ) -> None:

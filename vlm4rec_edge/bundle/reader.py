@@ -20,6 +20,7 @@ from vlm4rec_edge.columns import MISSING, ItemTable
 from vlm4rec_edge.columns import Column as TableColumn
 from vlm4rec_edge.errors import BundleError
 from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.models.manifest import MANIFEST_NAME as MODEL_MANIFEST_NAME
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles
@@ -172,10 +173,12 @@ class BundleReader:
 
     def thumbnail(self, item_id: str) -> bytes | None:
         """Return the small JPEG picture of an item, or None if the bundle has none of it."""
-        place = self._place_of.get(item_id)
-        if place is None or THUMBNAILS not in self._files:
+        if THUMBNAILS not in self._files:
             return None
         lengths, data = self._thumbnails
+        place = self._place_of.get(item_id)
+        if place is None:
+            return None
         end = int(lengths[place])
         start = int(lengths[place - 1]) if place else 0
         return bytes(data[start:end]) or None
@@ -190,6 +193,10 @@ class BundleReader:
         if int(ends[-1]) != data.nbytes:
             raise BundleError(f"The pictures of {self.folder} do not fill their file; get the bundle again.")
         return ends, data.data
+
+    def file(self, name: str) -> memoryview:
+        """Return the bytes of a file by its name in the manifest, as they are, read-only."""
+        return self._files[name]
 
     def encoder_files(self) -> EncoderFiles | None:
         """Return the encoder that the bundle carries, checked, or None if it carries none.
@@ -209,9 +216,18 @@ class BundleReader:
 
     @property
     def lvlm_folder(self) -> Path | None:
-        """Where the vision-language model for new photos lies, for ``resolve_lvlm``; None if the bundle carries none."""
-        has_one = any(name.startswith(f"{LVLM_FOLDER}/") for name in self._files)
-        return self.folder / LVLM_FOLDER if has_one and self.folder.is_dir() else None
+        """Where the vision-language model for new photos lies, for ``resolve_lvlm``; None if the bundle carries none.
+
+        Its own manifest is checked here; ``resolve_lvlm`` then checks the model against it.
+
+        Raises:
+            BundleError: the model's manifest is not what was written.
+        """
+        name = f"{LVLM_FOLDER}/{MODEL_MANIFEST_NAME}"
+        if name not in self._files or not self.folder.is_dir():
+            return None
+        check_sha256(self._files[name], self.manifest.files[name], f"{name} of {self.folder}")
+        return self.folder / LVLM_FOLDER
 
     def close(self) -> None:
         """Let go of all files."""
