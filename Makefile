@@ -27,7 +27,8 @@ RUN ?= lvlm-run
 train-lvlm: $(VENV)/installed-export
 	$(BIN)/python models/training/train.py $(CATALOG) --out $(RUN)
 
-# The wheel must carry the models: installed into an empty environment, it runs from any folder.
+# The wheel must carry the models: installed into an empty environment, it runs from any folder. Installed once more without
+# any extra, as on a device, it recommends from a bundle.
 test-wheel: $(VENV)/installed-cpu
 	rm -rf $(VENV)/wheel
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheel .
@@ -35,6 +36,10 @@ test-wheel: $(VENV)/installed-cpu
 	$(VENV)/wheel/empty/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo $(VENV)/wheel/*.whl)[cpu]"
 	cd $(VENV)/wheel && empty/bin/vlm4rec-edge demo --out demo
 	cd $(VENV)/wheel && empty/bin/vlm4rec-edge models verify --golden
+	cd $(VENV)/wheel && empty/bin/vlm4rec-edge bundle demo/shop.index shop.zip
+	$(PYTHON) -m venv $(VENV)/wheel/device
+	$(VENV)/wheel/device/bin/python -m pip install --quiet --disable-pip-version-check $(VENV)/wheel/*.whl
+	cd $(VENV)/wheel && device/bin/python $(abspath tests/on_a_device.py) shop.zip
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

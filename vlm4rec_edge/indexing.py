@@ -14,6 +14,7 @@ from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
 from vlm4rec_edge.errors import PhotoError, StoreError
 from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+from vlm4rec_edge.grounding.imported import ImportedCaptions
 from vlm4rec_edge.index import EXACT_LIMIT
 from vlm4rec_edge.index.hnsw import build_hnsw
 from vlm4rec_edge.items import Failure, Item
@@ -64,7 +65,7 @@ def build_index(
     catalog: Path | str | Catalog,
     out: Path | str,
     *,
-    captioner: Captioner | None = None,
+    captioner: Captioner | ImportedCaptions | None = None,
     encoder: Encoder | None = None,
     encoded_text: EncodedText = "caption",
     prune: bool = False,
@@ -77,7 +78,8 @@ def build_index(
     Args:
         catalog: A folder of photos, a table, or an opened catalog.
         out: The index folder; made or brought up to date.
-        captioner: Default: the embedded vision-language model. Not used when only titles are encoded.
+        captioner: Default: the embedded vision-language model. ``ImportedCaptions`` takes captions from a table instead.
+            Not used when only titles are encoded.
         encoder: Default: the embedded encoder.
         encoded_text: ``caption``, ``title`` or ``title_caption``.
         prune: Remove items that the catalog no longer has.
@@ -99,7 +101,7 @@ def build_index(
             captioner = Captioner(resolve_lvlm())
             own.append(captioner)
         if captioner is not None and opened.columns is not None:
-            captioner.prompt.check_columns(opened.columns)
+            captioner.check_columns(opened.columns)
         if encoder is None:
             from vlm4rec_edge.encoding.encoder import Encoder
             from vlm4rec_edge.models.resolve import resolve_encoder
@@ -140,7 +142,7 @@ class _Pending:
 class _Run:
     catalog: Catalog
     store: StoreWriter
-    captioner: Captioner | None
+    captioner: Captioner | ImportedCaptions | None
     encoded_text: EncodedText
     on_progress: Callable[[IndexProgress], None] | None
     progress: IndexProgress = field(default_factory=IndexProgress)
@@ -195,7 +197,7 @@ class _Run:
                     for twin in twins:
                         self._reuse(twin, result[1])
         finally:
-            captions.close()  # type: ignore[attr-defined]  # it is a generator: stop its threads before the store closes
+            captions.close()  # type: ignore[union-attr]  # it is a generator: stop its threads before the store closes
 
     def _take(self, caption_key: str) -> list[_Pending]:
         taken = self.twins.pop(caption_key)

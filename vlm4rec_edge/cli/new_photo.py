@@ -31,10 +31,11 @@ def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, pro
         ModelError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
     grounding = source.provenance("groundings")
-    if not grounding or source.meta.get("encoded_text") == "title":
+    if not grounding or grounding.get("imported") or source.meta.get("encoded_text") == "title":
+        made_from = f"captions of {grounding['source']}" if grounding.get("imported") else "titles"
         raise UsageError(
-            f"The index {source.folder} was made from titles, so a photo can not be matched with it; look for words with "
-            "`vlm4rec-edge search`."
+            f"The index {source.folder} was made from {made_from}, so a photo can not be matched with it; look for words "
+            "with `vlm4rec-edge search`."
         )
     if any(name not in grounding for name in _NEEDED):
         raise UsageError(
@@ -42,7 +43,7 @@ def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, pro
             "their way; look for words with `vlm4rec-edge search`."
         )
     with options.open_captioner(
-        model=model or grounding["name"],
+        model=model or (str(source.lvlm_folder) if source.lvlm_folder else grounding["name"]),
         projector=projector,
         prompt=grounding["prompt"],
         max_tokens=grounding["max_tokens"],

@@ -19,12 +19,13 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, note, printable
 from vlm4rec_edge.encoding.text import EncodedText
-from vlm4rec_edge.errors import PhotoError
+from vlm4rec_edge.errors import PhotoError, UsageError
 from vlm4rec_edge.items import Failure, Item
 
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import Catalog
     from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+    from vlm4rec_edge.grounding.imported import ImportedCaptions
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -46,6 +47,17 @@ def index(
     ] = None,
     encode: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
     prune: Annotated[bool, typer.Option("--prune", help="Remove items that the catalog no longer has.")] = False,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table with the columns id and caption, made elsewhere; then no model looks at the photos.",
+            show_default=False,
+        ),
+    ] = None,
+    captions_by: Annotated[
+        str, typer.Option(metavar="NAME", help="Who made them, for the record. Default: the file's name.")
+    ] = "",
     model: options.Model = None,
     projector: options.Projector = None,
     encoder: options.EncoderModel = None,
@@ -68,12 +80,19 @@ def index(
     Example:
       vlm4rec-edge index photos/ --out shop.index
       vlm4rec-edge index catalog.csv --out shop.index --model smolvlm-256m-instruct --prompt "Describe this {brand} product."
+      vlm4rec-edge index catalog.csv --out shop.index --captions captions.csv
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
 
     opened = open_catalog(catalog, images=images)
-    captioner = None
-    if encode != "title":
+    captioner: Captioner | ImportedCaptions | None = None
+    if captions is not None:
+        if encode == "title" or model is not None or prompt is not None:
+            raise UsageError("--captions takes the place of a model; leave out --model, --prompt and --encode title.")
+        from vlm4rec_edge.grounding.imported import ImportedCaptions
+
+        captioner = ImportedCaptions(captions, source=captions_by)
+    elif encode != "title":
         captioner = options.open_captioner(
             model=model,
             projector=projector,
@@ -103,7 +122,7 @@ def run_index(
     catalog: Catalog,
     out: Path,
     *,
-    captioner: Captioner | None,
+    captioner: Captioner | ImportedCaptions | None,
     encoder: str | None,
     encoded_text: EncodedText,
     prune: bool,

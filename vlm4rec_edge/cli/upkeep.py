@@ -52,6 +52,11 @@ def add(
         encoded_text = check_encoded_text(store.meta["encoded_text"])
         made_by, encoder = store.provenance("groundings"), store.provenance("encoders")
     captioner = None
+    if made_by.get("imported"):
+        raise UsageError(
+            f"The captions of {index} come from {made_by['source']}; put the new ones into a table, and run: vlm4rec-edge "
+            f"index CATALOG --out {index} --captions FILE"
+        )
     if encoded_text != "title":
         captioner = options.open_captioner(
             model=made_by.get("name"),
@@ -103,16 +108,24 @@ def remove(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def verify(index: options.Index, as_json: options.AsJson = False) -> None:
-    """Check every file of an index; exit code 1 if anything is wrong.
+def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
+    """Check every file of an index or a bundle; exit code 1 if anything is wrong.
 
     \b
     Example:
       vlm4rec-edge verify shop.index
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.verify import verify_index
+    from vlm4rec_edge.bundle.container import is_bundle
 
-    report = verify_index(index)
+    shipped = is_bundle(index)
+    if shipped:
+        from vlm4rec_edge.bundle.check import verify_bundle
+
+        report = verify_bundle(index)
+    else:
+        from vlm4rec_edge.verify import verify_index
+
+        report = verify_index(index)
     if as_json:
         emit_json({"index": str(index), "ok": report.ok, **asdict(report)})
     elif report.ok:
@@ -123,7 +136,7 @@ def verify(index: options.Index, as_json: options.AsJson = False) -> None:
     else:
         for finding in report.findings:
             typer.echo(f"{finding.file}: {finding.problem}")
-        note(f"Mend it with: vlm4rec-edge repair {index}")
+        note("Get the bundle again." if shipped else f"Mend it with: vlm4rec-edge repair {index}")
     if not report.ok:
         raise typer.Exit(1)
 

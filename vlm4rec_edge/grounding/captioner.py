@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -108,6 +108,14 @@ class Captioner:
             "seed": self._seed if self._temperature > 0 else 0,
             "max_side": self._max_side,
         }
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Look before a run whether the prompt asks for columns that a catalog does not have.
+
+        Raises:
+            UsageError: it does.
+        """
+        self.prompt.check_columns(columns)
 
     def question(self, item: Item) -> str:
         """Return the prompt filled in for one item."""

@@ -1,0 +1,57 @@
+"""`export` through real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from program import program
+
+from vlm4rec_edge.demo.drawings import Drawing
+
+FIELDS = {"index", "format", "items", "dimensions", "files", "collection"}
+
+
+def test_a_file_and_a_folder(shop_index: Path, tmp_path: Path, drawings: list[Drawing]) -> None:
+    done = program("export", shop_index, tmp_path / "s.jsonl", "--format", "jsonl", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert set(done.json) >= FIELDS
+    assert (done.json["items"], done.json["dimensions"]) == (len(drawings), 384)
+    assert done.json["files"] == [str(tmp_path / "s.jsonl")]
+    folder = program("export", shop_index, tmp_path / "out", "--format", "numpy")
+    assert f"{len(drawings)} items with vectors of 384 values" in folder.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["about.json", "items.jsonl", "vectors.npy"]
+
+
+def test_a_qdrant_collection(shop_index: Path, tmp_path: Path, drawings: list[Drawing]) -> None:
+    client = pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
+    place = tmp_path / "qdrant"
+    done = program("export", shop_index, "--format", "qdrant", "--url", place, "--collection", "shop", "--json")
+    assert (done.code, done.json["collection"], done.json["files"]) == (0, "shop", [])
+    opened = client.QdrantClient(path=str(place))
+    assert opened.count("shop").count == len(drawings)
+    opened.close()
+
+
+def test_a_qdrant_server_that_is_not_there_is_a_sentence(shop_index: Path) -> None:
+    pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
+    address = ["--url", "http://127.0.0.1:9", "--collection", "shop"]
+    done = program("export", shop_index, "--format", "qdrant", *address, "--json")
+    assert (done.code, done.json["error"]["kind"]) == (1, "StoreError")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x", "--format", "qdrant"],
+        ["--format", "qdrant", "--url", "u"],
+        ["x", "--url", "u"],
+        ["x", "--format", "y"],
+    ],
+    ids=" ".join,
+)
+def test_what_can_not_be_meant(shop_index: Path, tmp_path: Path, arguments: list[str]) -> None:
+    done = program("export", shop_index, *arguments, cwd=tmp_path)
+    assert done.code == 2
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,32 @@
+"""Is a bundle whole? All that opening checks, and the models in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vlm4rec_edge.bundle.container import check_sha256
+from vlm4rec_edge.bundle.manifest import MANIFEST_NAME
+from vlm4rec_edge.bundle.reader import BundleReader
+from vlm4rec_edge.errors import BundleError
+from vlm4rec_edge.verify import Finding, VerifyReport
+
+
+def verify_bundle(path: Path) -> VerifyReport:
+    """Check every file of a bundle. What is wrong is reported, not raised."""
+    try:
+        bundle = BundleReader(path)
+    except BundleError as error:
+        return VerifyReport((Finding(path.name, str(error)),), 0, 0, 0, None)
+    with bundle:
+        findings = []
+        for name, entry in bundle.manifest.files.items():
+            try:
+                check_sha256(bundle.file(name), entry, f"{name} of {path}")
+            except BundleError as error:
+                findings.append(Finding(name, str(error)))
+        try:
+            bundle.thumbnail("")
+        except BundleError as error:
+            findings.append(Finding(MANIFEST_NAME, str(error)))
+        captions = int(bundle.manifest.content["captions"])
+        return VerifyReport(tuple(findings), bundle.count(), captions, bundle.rows, None)

@@ -1,0 +1,102 @@
+"""The command ``export``: items and vectors for other engines.
+
+Its ``--json`` document (a field may be added, none is renamed or removed):
+
+- ``export``: ``{"index", "format", "items", "dimensions", "files": [path], "collection"}``; ``files`` is empty and
+  ``collection`` named for ``qdrant``, else it is null.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.output import emit_json
+from vlm4rec_edge.errors import UsageError
+
+
+class FormatName(str, Enum):
+    """What can be exported to."""
+
+    parquet = "parquet"
+    jsonl = "jsonl"
+    csv = "csv"
+    numpy = "numpy"
+    hnswlib = "hnswlib"
+    faiss = "faiss"
+    qdrant = "qdrant"
+
+
+def export(
+    index: options.Shipped,
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="New file; a folder for numpy, hnswlib and faiss; none for qdrant.", show_default=False),
+    ] = None,
+    form: Annotated[FormatName, typer.Option("--format", help="What to write.")] = FormatName.parquet,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Qdrant server, or a folder for Qdrant's local mode. A key is read from QDRANT_API_KEY.",
+            show_default=False,
+        ),
+    ] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Qdrant collection; made if it is not there.", show_default=False)
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write ids, captions, attributes and vectors for another engine, or into a Qdrant collection.
+
+    \b
+    Example:
+      vlm4rec-edge export shop.index shop.parquet
+      vlm4rec-edge export shop.index shop-faiss --format faiss
+      vlm4rec-edge export shop.index --format qdrant --url http://localhost:6333 --collection shop
+    """  # noqa: D301 (click reads the control character)
+    to_qdrant = form is FormatName.qdrant
+    if to_qdrant and (url is None or collection is None or out is not None):
+        raise UsageError("For --format qdrant give --url and --collection, and no file.")
+    if not to_qdrant and (out is None or url is not None or collection is not None):
+        raise UsageError("Give the file or folder to write; --url and --collection are for --format qdrant.")
+    files: tuple[Path, ...] = ()
+    if to_qdrant:
+        items, dimensions = _to_qdrant(index, str(url), str(collection))
+    else:
+        from vlm4rec_edge.interchange.export import export_items
+
+        report = export_items(index, Path(str(out)), form.value)  # type: ignore[arg-type]  # not qdrant, as just seen
+        items, dimensions, files = report.items, report.dimensions, report.files
+    if as_json:
+        emit_json(
+            {
+                "index": str(index),
+                "format": form.value,
+                "items": items,
+                "dimensions": dimensions,
+                "files": [str(path) for path in files],
+                "collection": collection,
+            }
+        )
+    else:
+        place = f"the collection {collection} of {url}" if to_qdrant else str(out)
+        typer.echo(f"{place}: {items} items with vectors of {dimensions} values.")
+
+
+def _to_qdrant(index: Path, url: str, collection: str) -> tuple[int, int]:
+    from vlm4rec_edge.interchange.qdrant import open_client, upsert
+    from vlm4rec_edge.recommend.source import open_source
+
+    client = open_client(url)
+    try:
+        source, _ = open_source(index, exact_limit=0)
+        try:
+            return upsert(source, client, collection), source.dimensions
+        finally:
+            source.close()
+    finally:
+        client.close()

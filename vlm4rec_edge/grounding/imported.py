@@ -1,0 +1,122 @@
+"""Captions that somebody else made, from a table, in place of a vision-language model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS
+from vlm4rec_edge.catalog.table import ROW_READERS
+from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.provenance import fingerprint
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.catalog.photo import PhotoFile
+    from vlm4rec_edge.grounding.captioner import CaptionRequest
+
+# Raised when what is made of a caption in a table changes.
+IMPORT_VERSION = 1
+_COLUMNS = ("id", "caption")
+# What stands in place of a question. The first is stored, so it may not change.
+_GIVEN = "imported caption, sha256 "
+_NONE = "no caption for "
+
+
+class ImportedCaption(NamedTuple):
+    """A caption under the key of its request, as ``Captioner.caption`` yields one; never with fields."""
+
+    key: str
+    text: str
+    fields: str | None = None
+
+
+class ImportedCaptions:
+    """The captions of a table, in the place of a ``Captioner``; loads no model.
+
+    A caption's provenance is its source and the sha256 of its own text, so a new version of the table changes only the
+    items whose captions it changes.
+
+    Args:
+        path: A CSV, JSONL or Parquet table with the columns ``id`` and ``caption``; others are not read.
+        source: Who made the captions, for people and for the licence; default: the name of the file.
+
+    Raises:
+        CatalogError: the table can not be read, lacks a column, names an item twice, or is empty. A row that can not be
+            used is a failure of its item instead.
+    """
+
+    def __init__(self, path: Path | str, *, source: str = "") -> None:
+        self.path = Path(path)
+        self.source = source or self.path.name
+        self._texts: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+        self._unread = ""
+        self._read()
+        self.provenance: dict[str, Any] = {
+            "name": self.source,
+            "imported": IMPORT_VERSION,
+            "source": self.source,
+        }
+        self.fingerprint = fingerprint(self.provenance)
+
+    def _read(self) -> None:
+        reader = ROW_READERS.get(self.path.suffix.lower())
+        if reader is None or not self.path.is_file():
+            raise CatalogError(
+                f"{self.path} is no table of captions: give a file that ends in {', '.join(sorted(ROW_READERS))}, with "
+                "the columns id and caption."
+            )
+        columns = reader.columns(self.path)
+        missing = [] if columns is None else [name for name in _COLUMNS if name not in columns]
+        if missing:
+            raise CatalogError(f"{self.path} has no column {' and no column '.join(missing)}.")
+        for row in reader.rows(self.path):
+            if isinstance(row, Failure):  # whose it was can not be told; an item will be found to have no caption
+                self._unread = self._unread or f" A row of it can not be read: {row.reason}"
+                continue
+            item_id = row.cells.get("id", "").strip()
+            if item_id in self._texts or item_id in self._reasons:
+                raise CatalogError(f"{row.where} names the item {item_id!r} once more; which caption is meant?")
+            text = " ".join(row.cells.get("caption", "").split())
+            if not text:
+                self._reasons[item_id] = f"{row.where} has an empty caption."
+            elif len(text) > MAX_CELL_CHARACTERS:
+                self._reasons[item_id] = f"{row.where} has a caption of more than {MAX_CELL_CHARACTERS:,} characters."
+            else:
+                self._texts[item_id] = text
+        if not self._texts:
+            raise CatalogError(f"{self.path} holds no caption; it needs the columns id and caption.{self._unread}")
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Do nothing: what was asked is not known here, so nothing of a catalog is filled in."""
+
+    def question(self, item: Item) -> str:
+        """Return what stands for the question: which text of whom the caption is."""
+        text = self._texts.get(item.id)
+        if text is None:
+            return f"{_NONE}{item.id}"
+        return f"{_GIVEN}{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
+
+    def caption_key(self, photo: PhotoFile, question: str) -> str:
+        """Return the key of a caption: sha256 of photo, source and text (hex)."""
+        return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
+
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[ImportedCaption | Failure]:
+        """Yield the caption of each request, or a ``Failure`` named by its key where the table has none."""
+        by_question = {self.question(Item(item_id, Path())): text for item_id, text in self._texts.items()}
+        for request in requests:
+            text = by_question.get(request.question)
+            if text is not None:
+                yield ImportedCaption(request.key, text)
+            else:
+                item_id = request.question.removeprefix(_NONE)
+                reason = self._reasons.get(
+                    item_id, f"{self.path.name} has no caption for the item {item_id!r}.{self._unread}"
+                )
+                yield Failure(request.key, "grounding", reason)
+
+    def close(self) -> None:
+        """Do nothing: nothing is held."""

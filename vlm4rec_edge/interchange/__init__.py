@@ -1,0 +1,1 @@
+"""Interchange: what an index or a bundle holds, in the formats that other engines load."""

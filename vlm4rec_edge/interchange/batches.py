@@ -1,0 +1,49 @@
+"""The items of a source with a vector each, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.recommend.source import ItemSource
+
+# 4 MB of vectors (at 384 dimensions): enough for a writer to work evenly, little enough for flat memory.
+_BATCH_ITEMS = 2048
+_OWN_COLUMNS = ("id", "title", "caption", "image", "vector")
+
+
+def batches(source: ItemSource, size: int = _BATCH_ITEMS) -> Iterator[tuple[list[StoredItem], np.ndarray]]:
+    """Yield items and their vectors [n, dimensions], float32, unit length; items that share a row each get its vector."""
+    items = source.items()
+    while batch := list(islice(items, size)):
+        yield batch, np.ascontiguousarray(source.vectors_at([item.row for item in batch]), dtype=np.float32)
+
+
+def attribute_columns(source: ItemSource) -> dict[str, str]:
+    """Return for each attribute the column it goes to: its own name, unless that is one of ours."""
+    names = dict.fromkeys(name for item in source.items() for name in item.attributes)
+    columns = {name: name for name in names}
+    for name in names:
+        while columns[name] in _OWN_COLUMNS or list(columns.values()).count(columns[name]) > 1:
+            columns[name] = f"attribute_{columns[name]}"
+    return columns
+
+
+def record_of(item: StoredItem) -> dict[str, Any]:
+    """Return an item as one JSON object, without its vector."""
+    return {
+        "id": item.id,
+        "title": item.title,
+        "caption": item.caption,
+        "image": item.image,
+        "attributes": dict(item.attributes),
+    }
+
+
+def row_of(item: StoredItem, columns: dict[str, str]) -> Sequence[str | None]:
+    """Return an item as one row of a table: id, title, caption, image, and its attributes in the order of ``columns``."""
+    return [item.id, item.title, item.caption, item.image, *(item.attributes.get(name) for name in columns)]

@@ -1,0 +1,90 @@
+"""Export an index or a bundle into one of the formats of other engines."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.interchange.engines import require_faiss, write_faiss, write_hnswlib, write_numpy
+from vlm4rec_edge.interchange.tables import require_pyarrow, write_csv, write_jsonl, write_parquet
+from vlm4rec_edge.recommend.source import ItemSource, open_source
+
+ExportFormat = Literal["parquet", "jsonl", "csv", "numpy", "hnswlib", "faiss"]
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a format is written: ``write`` gets a file's path, or an empty folder's if ``is_folder``."""
+
+    write: Callable[[ItemSource, Path], None]
+    is_folder: bool = False
+    require: Callable[[], None] = lambda: None
+
+
+FORMATS: Mapping[str, _Format] = {
+    "parquet": _Format(write_parquet, require=require_pyarrow),
+    "jsonl": _Format(write_jsonl),
+    "csv": _Format(write_csv),
+    "numpy": _Format(write_numpy, is_folder=True),
+    "hnswlib": _Format(write_hnswlib, is_folder=True),
+    "faiss": _Format(write_faiss, is_folder=True, require=require_faiss),
+}
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written: items, length of their vectors, and the files."""
+
+    items: int
+    dimensions: int
+    files: tuple[Path, ...]
+
+
+def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> ExportReport:
+    """Write captions, attributes and vectors of every item to ``out``, whole or not at all.
+
+    Args:
+        index: An index folder or a bundle.
+        out: A new file, or a new folder for ``numpy``, ``hnswlib`` and ``faiss``.
+        form: The format.
+
+    Raises:
+        UsageError: ``out`` is there already, or its folder is not, or there is no such format.
+        StoreError: the index can not be read.
+        MissingDependencyError: a package of the format is not installed; the message says which.
+    """
+    out = Path(out)
+    if form not in FORMATS:
+        raise UsageError(f"{form!r} is no format to export to; choose one of {', '.join(FORMATS)}.")
+    _check_new(out)
+    chosen = FORMATS[form]
+    chosen.require()
+    source, _ = open_source(index, exact_limit=0)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        if chosen.is_folder:
+            part.mkdir()
+        chosen.write(source, part)
+        part.rename(out)
+        files = tuple(sorted(out.iterdir())) if chosen.is_folder else (out,)
+        return ExportReport(source.count(), source.dimensions, files)
+    except BaseException:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+        raise
+    finally:
+        source.close()
+
+
+def _check_new(out: Path) -> None:
+    if os.path.lexists(out):
+        raise UsageError(f"{out} is there already; remove it, or give another name.")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise UsageError(f"The folder {out.parent} does not exist or can not be written; choose another place.")

@@ -1,0 +1,83 @@
+"""Put items and vectors into a Qdrant collection, through Qdrant's own client."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+from vlm4rec_edge.errors import MissingDependencyError, StoreError
+from vlm4rec_edge.interchange.batches import batches, record_of
+from vlm4rec_edge.recommend.source import ItemSource
+
+KEY_VARIABLE = "QDRANT_API_KEY"
+# Qdrant advises a few hundred points a request; at 384 dimensions this is 1 MB.
+_BATCH_POINTS = 256
+# Point ids are numbers or UUIDs there; a UUID of the item's id is the same every time, so a second export replaces the first.
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "vlm4rec-edge")
+
+
+def open_client(url: str) -> Any:
+    """Return a client for a server's address, a folder of Qdrant's local mode, or ``:memory:``.
+
+    Raises:
+        MissingDependencyError: qdrant-client is not installed.
+    """
+    try:
+        from qdrant_client import QdrantClient
+    except ImportError:
+        raise MissingDependencyError(
+            'Writing to Qdrant needs its client: pip install "vlm4rec-edge[qdrant]" (or pip install qdrant-client)'
+        ) from None
+    if "://" in url:
+        return QdrantClient(url=url, api_key=os.environ.get(KEY_VARIABLE))
+    return QdrantClient(url) if url == ":memory:" else QdrantClient(path=url)
+
+
+def point_id(item_id: str) -> str:
+    """Return the id of an item's point."""
+    return str(uuid.uuid5(_NAMESPACE, item_id))
+
+
+def upsert(source: ItemSource, client: Any, collection: str) -> int:
+    """Write every item as a point, its record as the payload, and return how many; makes the collection if it is not there.
+
+    Points of items that the source no longer has are left alone.
+
+    Raises:
+        StoreError: the server can not be reached or refuses, or the collection is for vectors of another length.
+    """
+    from qdrant_client import models
+
+    try:
+        if not client.collection_exists(collection):
+            space = models.VectorParams(size=source.dimensions, distance=models.Distance.COSINE)
+            client.create_collection(collection, vectors_config=space)
+        _check_space(client, collection, source.dimensions)
+        written = 0
+        for items, vectors in batches(source, _BATCH_POINTS):
+            points = [
+                models.PointStruct(id=point_id(item.id), vector=vector.tolist(), payload=record_of(item))
+                for item, vector in zip(items, vectors, strict=True)
+            ]
+            client.upsert(collection, points)
+            written += len(points)
+    except StoreError:
+        raise
+    except Exception as error:  # the client hands on what its transports raise, which share no base class
+        raise StoreError(f"Qdrant could not take the items into {collection!r}: {_first_line(error)}.") from error
+    return written
+
+
+def _check_space(client: Any, collection: str, dimensions: int) -> None:
+    space = client.get_collection(collection).config.params.vectors
+    size = getattr(space, "size", None)
+    if size != dimensions:
+        raise StoreError(
+            f"The collection {collection!r} is for other vectors ({size or 'named ones'}) than these of {dimensions} "
+            "values; give another name with --collection."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
