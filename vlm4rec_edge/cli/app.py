@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import vlm4rec_edge
 from vlm4rec_edge.cli import offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
+from vlm4rec_edge.cli.evaluate import evaluate
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.models import models_app
 from vlm4rec_edge.cli.output import emit_json, note
@@ -72,6 +73,7 @@ app.command("similar")(online.similar)
 app.command("search")(online.search)
 app.command("caption")(offline.caption)
 app.command("info")(online.info)
+app.command("evaluate")(evaluate)
 app.command("add")(upkeep.add)
 app.command("remove")(upkeep.remove)
 app.command("verify")(upkeep.verify)
