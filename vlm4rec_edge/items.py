@@ -1,4 +1,4 @@
-"""The item types that every stage shares: what a catalog holds, and what could not be used and why."""
+"""The item types that every stage shares: what a catalog and an index hold, and what could not be used and why."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ class Item:
     image: Path
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """An item as an index holds it; ``row`` is the place of its vector."""
+
+    id: str
+    row: int
+    title: str
+    caption: str
+    image: str
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True)

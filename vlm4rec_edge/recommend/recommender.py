@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm4rec_edge.errors import StoreError, UnknownItemError, UsageError
-from vlm4rec_edge.index import EXACT_LIMIT, open_index
+from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
 from vlm4rec_edge.recommend.profile import mean_profile
-from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.recommend.source import ItemSource, open_source
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
@@ -47,9 +47,9 @@ class Recommender:
         ...         print(hit.item_id, hit.score)
     """
 
-    def __init__(self, store: StoreReader, *, exact_limit: int = EXACT_LIMIT) -> None:
+    def __init__(self, store: ItemSource, index: VectorIndex) -> None:
         self._store = store
-        self._index = open_index(store, exact_limit=exact_limit)
+        self._index = index
         self._encoder: Encoder | None = None
 
     @classmethod
@@ -63,14 +63,10 @@ class Recommender:
         Raises:
             StoreError: there is no index, or it is damaged or empty.
         """
-        store = StoreReader(folder)
-        if store.is_empty():
-            store.close()
-            raise StoreError(f"The index {folder} holds no items yet; run `vlm4rec-edge index` to the end first.")
-        return cls(store, exact_limit=exact_limit)
+        return cls(*open_source(folder, exact_limit=exact_limit))
 
     @property
-    def store(self) -> StoreReader:
+    def store(self) -> ItemSource:
         """The store behind this index."""
         return self._store
 
@@ -103,7 +99,7 @@ class Recommender:
         if unknown and (not skip_unknown or not rows):
             raise UnknownItemError(self._unknown_message(unknown))
         try:
-            profile = mean_profile(self._store.vectors[[rows[item_id] for item_id in history if item_id in rows]])
+            profile = mean_profile(self._store.vectors_at([rows[item_id] for item_id in history if item_id in rows]))
         except ValueError as error:
             raise UsageError(str(error)) from None
         return self._nearest(profile, k, excluded=set(rows))
@@ -154,23 +150,24 @@ class Recommender:
         """Look at ever more rows until ``k`` items are found: rows may be excluded, shared by items, or orphaned."""
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 item.")
-        total = len(self._store.vectors)
+        total = self._store.rows
         looked_at = min(k + len(excluded), total)
         while True:
             rows, scores = self._index.top(query, looked_at)
-            items = self._store.items_at(rows.tolist())
+            ids = self._store.ids_at(rows.tolist())
             found = [
-                (score, item)
+                (score, item_id)
                 for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
-                for item in items.get(row, ())
-                if item.id not in excluded
+                for item_id in ids.get(row, ())
+                if item_id not in excluded
             ]
             if len(found) >= k or looked_at >= total:
                 break
             looked_at = min(looked_at * _WIDEN, total)
+        items = self._store.items_of([item_id for _, item_id in found[:k]])
         return [
             Recommendation(rank, item.id, score, item.title, item.caption, item.image, item.attributes)
-            for rank, (score, item) in enumerate(found[:k], start=1)
+            for rank, (score, item) in enumerate(((score, items[item_id]) for score, item_id in found[:k]), start=1)
         ]
 
     def _unknown_message(self, unknown: Sequence[str]) -> str:
