@@ -17,7 +17,7 @@ from vlm4rec_edge.evaluation import (
     variant_groups,
     without_variants,
 )
-from vlm4rec_edge.store.reader import StoredItem
+from vlm4rec_edge.items import StoredItem
 
 IDS = [f"item-{number}" for number in range(40)]
 

@@ -16,7 +16,6 @@ Every system sees the same users, the same candidates and the same masks. Everyt
 from __future__ import annotations
 
 from vlm4rec_edge.evaluation.comparison import Evaluation, evaluate
-from vlm4rec_edge.evaluation.interactions import Interactions, read_interactions
 from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, Metric, measure, parse_metric
 from vlm4rec_edge.evaluation.ranking import (
     Ranking,
@@ -40,6 +39,7 @@ from vlm4rec_edge.evaluation.split import (
     leave_last_out,
 )
 from vlm4rec_edge.evaluation.variants import variant_groups, without_variants
+from vlm4rec_edge.interactions import Interactions, read_interactions
 
 __all__ = [
     "DEFAULT_METRICS",

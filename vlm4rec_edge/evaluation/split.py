@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.evaluation.interactions import Interactions
+from vlm4rec_edge.interactions import Interactions
 
 # The protocol's own choice: a fifth of at least five items is at least one.
 TEST_SHARE = 0.2

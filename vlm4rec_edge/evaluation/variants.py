@@ -9,7 +9,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation.split import ItemLists, Split, starts_of
-from vlm4rec_edge.store.reader import StoredItem
+from vlm4rec_edge.items import StoredItem
 
 _OF_ID = "id:"
 

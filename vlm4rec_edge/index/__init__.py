@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import load_graph
+from vlm4rec_edge.index.hnsw import HnswIndex, load_graph
 from vlm4rec_edge.store.reader import StoreReader
 
 # Up to here a scan reads 30 MB (at 384 dimensions), takes a millisecond or two, needs no file and misses nothing.
@@ -46,7 +46,8 @@ class LargeIndex:
         self._store = store
         self._graph_after = graph_after
         self._answered = 0
-        self._index: VectorIndex = ExactIndex(store.vectors)
+        self._index: ExactIndex | HnswIndex = ExactIndex(store.vectors)
+        self._is_loaded = False
         self._switch_if_worth_it()
 
     @property
@@ -61,9 +62,16 @@ class LargeIndex:
         self._switch_if_worth_it()
         return answer
 
-    def _switch_if_worth_it(self) -> None:
-        if self._answered == self._graph_after:  # once: what is damaged now is damaged later
+    def graph(self) -> HnswIndex | None:
+        """Return the graph, loaded now if it was not yet, for who is about to ask often; None if there is none."""
+        if not self._is_loaded:  # once: what is damaged now is damaged later
+            self._is_loaded = True
             self._index = load_graph(self._store) or self._index
+        return self._index if isinstance(self._index, HnswIndex) else None
+
+    def _switch_if_worth_it(self) -> None:
+        if self._answered == self._graph_after:
+            self.graph()
 
 
 def open_index(store: StoreReader, *, exact_limit: int = EXACT_LIMIT, graph_after: int = GRAPH_AFTER) -> VectorIndex:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vlm4rec_edge.errors import CatalogError
-from vlm4rec_edge.evaluation import Interactions, read_interactions
+from vlm4rec_edge.interactions import Interactions, read_interactions
 
 RECORDS = [
     {"user_id": "ann", "item_id": "0007", "date": "2020-09-22", "weight": 2.5},
