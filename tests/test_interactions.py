@@ -44,7 +44,7 @@ def test_every_format_gives_the_same_interactions(tmp_path: Path, suffix: str) -
     read, failures = read_interactions(written(tmp_path / f"table{suffix}", RECORDS))
     assert failures == []
     assert triples(read) == [("ann", "0007", 2.5), ("bob", "shoe", 1.0), ("ann", "shoe", 4.0)]
-    assert np.diff(read.date) == pytest.approx([-86400, 102 * 86400])
+    assert np.diff(read.date) == pytest.approx([-1, 102])
 
 
 def test_without_a_weight_every_interaction_weighs_one(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_dates_may_have_a_time_and_a_zone(tmp_path: Path) -> None:
     moments = ["2020-01-01", "2020-01-01T01:00:00", "2020-01-01T01:00:00Z", "2020-01-01T01:00:00+02:00"]
     table.write_text("user_id,item_id,date\n" + "".join(f"ann,a,{moment}\n" for moment in moments))
     date = read_interactions(table)[0].date
-    assert (date - date[0]).tolist() == [0, 3600, 3600, -3600]
+    assert ((date - date[0]) * 24).tolist() == pytest.approx([0, 1, 1, -1], abs=1e-6)
 
 
 def test_numbers_as_dates_are_ordered_as_numbers(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.items import Failure
 
 _COLUMNS = ("user_id", "item_id", "date")
+_SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Interactions:
         items: Item ids; ``item`` points into them.
         user: [interactions], int32.
         item: [interactions], int32.
-        date: [interactions], float64: seconds since 1970 (UTC) where the table has dates, else its own numbers.
+        date: [interactions], float64: days since 1970 (UTC) where the table has dates, else its own numbers.
         weight: [interactions], float64, above zero; 1 where the table has no column ``weight``.
     """
 
@@ -144,4 +145,4 @@ def _as_number(text: str) -> tuple[float, bool]:
         raise ValueError(
             f"has the date {text!r}; write it as 2020-09-22 or 2020-09-22T18:30:00, or as a number"
         ) from None
-    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp(), False
+    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() / _SECONDS_A_DAY, False

@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from vlm4rec_edge.batch.answers import Answer, open_answers
+from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.errors import MissingDependencyError, UsageError
+from vlm4rec_edge.recommend.many import Answer
 
-ANSWERS = [Answer("ann, née É", ["007", "b"], [0.75, 0.5]), Answer("bob", [], []), Answer("eve", ["c"], [-0.25])]
-ROWS = [("ann, née É", 1, "007", 0.75), ("ann, née É", 2, "b", 0.5), ("eve", 1, "c", -0.25)]
+ANSWERS = [
+    Answer("ann, née É", ["007", "b"], [0.75, 0.5]),
+    Answer("bob", [], []),
+    Answer("eve", ["c"], [-0.25], basis="popularity"),
+]
+ROWS = [
+    ("ann, née É", 1, "007", 0.75, "history"),
+    ("ann, née É", 2, "b", 0.5, "history"),
+    ("eve", 1, "c", -0.25, "popularity"),
+]
 
 
 def _read(path: Path) -> list[tuple[object, ...]]:
@@ -24,7 +33,7 @@ def _read(path: Path) -> list[tuple[object, ...]]:
     with path.open(encoding="utf-8", newline="") as stream:
         if path.suffix == ".csv":
             return [
-                (row["user_id"], int(row["rank"]), row["item_id"], float(row["score"]))
+                (row["user_id"], int(row["rank"]), row["item_id"], float(row["score"]), row["basis"])
                 for row in csv.DictReader(stream)
             ]
         return [tuple(json.loads(line).values()) for line in stream]

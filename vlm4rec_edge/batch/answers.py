@@ -6,23 +6,14 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from vlm4rec_edge.errors import MissingDependencyError, UsageError
+from vlm4rec_edge.recommend.many import Answer
 
-_COLUMNS = ("user_id", "rank", "item_id", "score")
-# A score is a cosine of float32; further digits are rounding.
+_COLUMNS = ("user_id", "rank", "item_id", "score", "basis")
+# A score is a cosine of float32 (or a count); further digits are rounding.
 _DIGITS = 6
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is recommended to one user, best first."""
-
-    user: str
-    items: Sequence[str]
-    scores: Sequence[float]
 
 
 Write = Callable[[Sequence[Answer]], None]
@@ -32,8 +23,8 @@ Write = Callable[[Sequence[Answer]], None]
 def open_answers(path: Path | str) -> Iterator[Write]:
     """Open a table for writing by its ending (``.csv``, ``.jsonl``, ``.parquet``) and yield what writes answers to it.
 
-    Columns: ``user_id``, ``rank`` from 1, ``item_id``, ``score``. The table takes its name when it is complete, so a run
-    that ends early leaves what was there before.
+    Columns: ``user_id``, ``rank`` from 1, ``item_id``, ``score``, ``basis`` (``history`` or ``popularity``). The table takes
+    its name when it is complete, so a run that ends early leaves what was there before.
 
     Raises:
         UsageError: the ending is another, or there is no such folder.
@@ -54,10 +45,10 @@ def open_answers(path: Path | str) -> Iterator[Write]:
         part.unlink(missing_ok=True)
 
 
-def _rows(answers: Sequence[Answer]) -> Iterator[tuple[str, int, str, float]]:
+def _rows(answers: Sequence[Answer]) -> Iterator[tuple[str, int, str, float, str]]:
     for answer in answers:
         for rank, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True), start=1):
-            yield answer.user, rank, item, round(float(score), _DIGITS)
+            yield answer.user, rank, item, round(float(score), _DIGITS), answer.basis
 
 
 @contextmanager
@@ -88,7 +79,7 @@ def _parquet_table(path: Path) -> Iterator[Write]:
         raise MissingDependencyError(
             f'Writing {path.name.removesuffix(".part")} needs pyarrow: pip install "vlm4rec-edge[parquet]"'
         ) from None
-    types = (pyarrow.string(), pyarrow.int32(), pyarrow.string(), pyarrow.float32())
+    types = (pyarrow.string(), pyarrow.int32(), pyarrow.string(), pyarrow.float32(), pyarrow.string())
     schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
     with parquet.ParquetWriter(path, schema) as writer:
 

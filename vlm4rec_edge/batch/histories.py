@@ -13,21 +13,12 @@ from vlm4rec_edge.catalog.table import ROW_READERS, Row
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
+from vlm4rec_edge.recommend.many import History
 
 _LAYOUTS = (
     "Histories have the columns user_id and history (item ids, comma between them; a list in JSONL and Parquet), or the "
     "columns user_id, item_id and date."
 )
-
-
-@dataclass(frozen=True)
-class History:
-    """What one user took, the oldest first; weights and times, where there are any, are one an item."""
-
-    user: str
-    items: Sequence[str]
-    weights: Sequence[float] | None = None
-    times: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
