@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_document(index: Path, purchases: Path) -> 
     ("arguments", "message"),
     [
         (["--metric", "f1@10"], "There is no metric 'f1@10'; the metrics are recall@10"),
-        (["--group", "colour"], "No item has a value in the column 'colour'"),
+        (["--group", "colour"], "There is no column 'colour' to group by"),
         (["--min-items", "7"], "No user has 7 different items of this catalog"),
         (["--test-share", "1.5"], "test share is 1.5"),
     ],

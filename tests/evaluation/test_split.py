@@ -14,10 +14,8 @@ from vlm4rec_edge.evaluation import (
     Split,
     chronological_split,
     leave_last_out,
-    variant_groups,
     without_variants,
 )
-from vlm4rec_edge.items import StoredItem
 
 IDS = [f"item-{number}" for number in range(40)]
 
@@ -121,29 +119,3 @@ def test_when_all_is_one_product_nothing_is_left_to_foretell() -> None:
     split = chronological_split(interactions_of(random_rows(users=10, items=40, rows=200, seed=5)), IDS)
     with pytest.raises(UsageError, match="Every test item is a variant"):
         without_variants(split, np.zeros(len(IDS), np.int64))
-
-
-def stored(item_id: str, **attributes: str) -> StoredItem:
-    return StoredItem(item_id, 0, "", "", "", attributes)
-
-
-def test_variants_share_the_beginning_of_their_id_or_a_column() -> None:
-    items = [stored("0108775015"), stored("0108775044"), stored("0110065001")]
-    assert variant_groups(items, "id:7").tolist() == [0, 0, 1]
-    items = [stored("a", code="x"), stored("b"), stored("c", code="x"), stored("d", code=""), stored("e", code="y")]
-    groups = variant_groups(items, "code")
-    assert groups[0] == groups[2]
-    assert len(set(groups.tolist())) == 4, "items without a code are variants of nothing"
-
-
-@pytest.mark.parametrize(
-    ("by", "message"),
-    [
-        ("id:0", "write id:7"),
-        ("id:x", "write id:7"),
-        ("colour", "No item has a value in the column 'colour'; .*: code"),
-    ],
-)
-def test_a_group_that_is_not_there_is_refused(by: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        variant_groups([stored("a", code="x")], by)

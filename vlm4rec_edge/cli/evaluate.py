@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -67,7 +68,7 @@ def evaluate(
     group: Annotated[
         str | None,
         typer.Option(
-            help="What variants of one product share: id:7 (the first 7 characters of the id) or a column. Adds a table "
+            help="What variants of one product share: a column, or id:7, the first 7 characters of the id. Adds a table "
             "without the user's own variants.",
             show_default=False,
         ),
@@ -93,24 +94,27 @@ def evaluate(
 
     from vlm4rec_edge import evaluation
     from vlm4rec_edge.cli.progress import progress_bar
-    from vlm4rec_edge.store.reader import StoreReader
+    from vlm4rec_edge.columns import group_codes
+    from vlm4rec_edge.index import EXACT_LIMIT
+    from vlm4rec_edge.recommend.source import open_source
 
     started = time.monotonic()
     metrics = [name.strip() for value in metric or evaluation.DEFAULT_METRICS for name in value.split(",")]
     for name in metrics:
         evaluation.parse_metric(name)  # before any long work
-    with StoreReader(index) as store:
-        items = list(store.items())
+    source, _ = open_source(index, exact_limit=EXACT_LIMIT)
+    with closing(source):
+        items = source.table()
         read, failures = evaluation.read_interactions(interactions)
-        split = _split(read, [item.id for item in items], protocol, test_share, min_items)
+        split = _split(read, items.ids, protocol, test_share, min_items)
         splits = {"kept": split}
         if group is not None:
-            splits["removed"] = evaluation.without_variants(split, evaluation.variant_groups(items, group))
-        rows = np.array([item.row for item in items], np.int64)
+            splits["removed"] = evaluation.without_variants(split, group_codes(items, group))
+        vectors = source.vectors_at(np.arange(source.rows))
         tables = []
         for own_variants, users in splits.items():
             systems = {
-                "index": evaluation.profile_scorer(users, store.vectors, rows),
+                "index": evaluation.profile_scorer(users, vectors, items.rows),
                 "popularity": evaluation.popularity_scorer(users),
                 "random": evaluation.random_scorer(users, seed),
             }
@@ -134,8 +138,8 @@ def evaluate(
                 "seed": seed,
                 "resamples": resamples,
             },
-            "items": len(items),
-            "vectors": len(np.unique(rows)),
+            "items": len(items.ids),
+            "vectors": len(np.unique(items.rows)),
             "unknown_items": list(split.unknown_items),
             "short_users": split.short_users,
             "seconds": round(time.monotonic() - started, 3),

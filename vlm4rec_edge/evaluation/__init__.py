@@ -38,7 +38,7 @@ from vlm4rec_edge.evaluation.split import (
     chronological_split,
     leave_last_out,
 )
-from vlm4rec_edge.evaluation.variants import variant_groups, without_variants
+from vlm4rec_edge.evaluation.variants import without_variants
 from vlm4rec_edge.interactions import Interactions, read_interactions
 
 __all__ = [
@@ -65,6 +65,5 @@ __all__ = [
     "randomisation_p_value",
     "rank",
     "read_interactions",
-    "variant_groups",
     "without_variants",
 ]
