@@ -44,6 +44,10 @@ class StoreError(Vlm4RecError):
     """An index folder is missing, damaged, in use, or was made by something that does not fit."""
 
 
+class BundleError(StoreError):
+    """A bundle is damaged, was tampered with, or was made by a newer version; nothing of it is used."""
+
+
 class UnknownItemError(Vlm4RecError):
     """An item id that the index does not hold."""
 

@@ -85,6 +85,15 @@ def verify_index(folder: Path | str) -> VerifyReport:
         return VerifyReport((*findings, *about_graph), counts["items"], counts["captions"], counts["vectors"], recall)
 
 
+def damaged_content(store: StoreReader) -> list[Finding]:
+    """Return the captions, items and vectors that are not what was written.
+
+    Raises:
+        StoreError: the database can not be read.
+    """
+    return [finding for check in (_captions, _items, _vectors) for finding in check(store)]
+
+
 def _database(store: StoreReader) -> Iterator[Finding]:
     for (message,) in store.query("PRAGMA integrity_check"):
         if message != "ok":

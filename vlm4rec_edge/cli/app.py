@@ -12,9 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import offline, online, upkeep
+from vlm4rec_edge.cli import bundle, offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
 from vlm4rec_edge.cli.evaluate import evaluate
+from vlm4rec_edge.cli.info import info
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.models import models_app
 from vlm4rec_edge.cli.output import emit_json, note
@@ -72,12 +73,14 @@ app.command("recommend")(online.recommend)
 app.command("similar")(online.similar)
 app.command("search")(online.search)
 app.command("caption")(offline.caption)
-app.command("info")(online.info)
+app.command("info")(info)
 app.command("evaluate")(evaluate)
 app.command("add")(upkeep.add)
 app.command("remove")(upkeep.remove)
 app.command("verify")(upkeep.verify)
 app.command("repair")(upkeep.repair)
+app.command("bundle")(bundle.bundle)
+app.command("patch")(bundle.patch)
 app.command("demo")(demo)
 app.add_typer(models_app, name="models")
 

@@ -34,7 +34,7 @@ def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, pro
             "`vlm4rec-edge search`."
         )
     with options.open_captioner(
-        model=model or grounding["name"],
+        model=model or (str(source.lvlm_folder) if source.lvlm_folder else grounding["name"]),
         projector=projector,
         prompt=grounding["prompt"],
         max_tokens=grounding["max_tokens"],

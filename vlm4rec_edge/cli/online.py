@@ -1,4 +1,4 @@
-"""The commands that answer from an index: ``recommend``, ``similar``, ``search`` and ``info``.
+"""The commands that answer from an index or a bundle: ``recommend``, ``similar`` and ``search``.
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
@@ -12,8 +12,6 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
   ``why``, the same in words, are filled by ``--explain``: the amounts sum to the score, ``kind`` is ``liked``,
   ``disliked`` or ``text``, and ``words`` are informative words that both captions share.
 - ``recommend --histories``: see ``vlm4rec_edge.cli.batch``.
-- ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder"}``; the last two hold the provenance of captions and vectors.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ _SECONDS_A_DAY = 86_400
 
 
 def recommend(
-    index: options.Index,
+    index: options.Shipped,
     history: Annotated[
         list[str] | None,
         typer.Option(
@@ -203,7 +201,7 @@ def recommend(
 
 
 def similar(
-    index: options.Index,
+    index: options.Shipped,
     item: Annotated[str | None, typer.Argument(help="An item id.", show_default=False)] = None,
     k: options.Count = 10,
     photo: Annotated[
@@ -262,7 +260,7 @@ def similar(
 
 
 def search(
-    index: options.Index,
+    index: options.Shipped,
     text: Annotated[str, typer.Argument(help="What is looked for, in words.", show_default=False)],
     k: options.Count = 10,
     encoder: options.EncoderModel = None,
@@ -295,46 +293,6 @@ def search(
         )
         found = shop.search(text, k, encoder=own, selection=chosen, explain=explain)
         _show(shop, {"text": text}, found, k, as_json=as_json)
-
-
-def info(index: options.Index, as_json: options.AsJson = False) -> None:
-    """Say what an index holds, and what made it.
-
-    \b
-    Example:
-      vlm4rec-edge info shop.index
-    """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.index import open_index
-    from vlm4rec_edge.store.reader import StoreReader
-
-    with StoreReader(index) as store:
-        document: dict[str, Any] = {
-            "index": str(index),
-            **store.counts(),
-            "dimensions": int(store.meta.get("dimensions", 0)),
-            "bytes": sum(path.stat().st_size for path in index.iterdir() if path.is_file()),
-            "method": open_index(store).name,
-            "encoded_text": store.meta.get("encoded_text", ""),
-            "run": int(store.meta.get("run", 0)),
-            "grounding": store.provenance("groundings"),
-            "encoder": store.provenance("encoders"),
-        }
-        if as_json:
-            emit_json(document)
-            return
-        grounding, encoder = document["grounding"], document["encoder"]
-        rows = [
-            ["items", f"{document['items']:,}"],
-            ["captions", f"{document['captions']:,}"],
-            ["vectors", f"{document['vectors']:,} of {document['dimensions']} values"],
-            ["left out", f"{document['failures']:,} in the last run"],
-            ["on disk", f"{document['bytes'] / 1e6:.1f} MB"],
-            ["search", document["method"]],
-            ["encoded", document["encoded_text"]],
-            ["captioner", f"{grounding['name']}, prompt: {grounding['prompt']}" if grounding else "none"],
-            ["encoder", encoder.get("name", "none")],
-        ]
-        table("", ["what", str(index)], rows)
 
 
 @contextmanager

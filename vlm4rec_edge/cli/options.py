@@ -26,6 +26,7 @@ class DeviceName(str, Enum):
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
+Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]
 Count = Annotated[int, typer.Option("-k", min=1, help="How many items to return.")]
 Model = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,10 @@ class Encoder:
         self.provenance: dict[str, Any] = {
             "vector_version": VECTOR_VERSION,
             "name": files.name,
-            "model_sha256": manifest.files["model"].sha256 if manifest else sha256_of(files.model),
-            "tokenizer_sha256": manifest.files["tokenizer"].sha256 if manifest else sha256_of(files.tokenizer),
+            "model_sha256": manifest.files["model"].sha256 if manifest else sha256_of(Path(str(files.model))),
+            "tokenizer_sha256": manifest.files["tokenizer"].sha256
+            if manifest
+            else sha256_of(Path(str(files.tokenizer))),
             "dimensions": self.dimensions,
             "max_tokens": files.settings.max_tokens,
             "prefix": files.settings.prefix,
@@ -141,7 +144,8 @@ def _open_session(files: EncoderFiles, device: Device, threads: int | None) -> A
         options.intra_op_num_threads = threads
     providers = (["CUDAExecutionProvider"] if cuda else []) + ["CPUExecutionProvider"]
     try:
-        session = onnxruntime.InferenceSession(str(files.model), options, providers=providers)
+        graph = str(files.model) if isinstance(files.model, Path) else files.model.read_bytes()
+        session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         raise ModelError(f"ONNX Runtime can not load {files.model}: {_first_line(error)}") from error
     names = {entry.name for entry in session.get_inputs()}
@@ -163,7 +167,7 @@ def _open_tokenizer(files: EncoderFiles) -> Any:
     except ImportError:
         raise MissingDependencyError('Encoding text needs tokenizers: pip install "vlm4rec-edge[cpu]"') from None
     try:
-        tokenizer = Tokenizer.from_file(str(files.tokenizer))
+        tokenizer = Tokenizer.from_str(files.tokenizer.read_text(encoding="utf-8"))
     except Exception as error:  # the Rust side raises a bare Exception
         raise ModelError(f"{files.tokenizer} is no usable tokenizer.json: {_first_line(error)}") from error
     tokenizer.no_padding()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.index.hnsw import HnswIndex, load_graph
-from vlm4rec_edge.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.store.reader import StoreReader
 
 # Up to here a scan reads 30 MB (at 384 dimensions), takes a millisecond or two, needs no file and misses nothing.
 EXACT_LIMIT = 20_000

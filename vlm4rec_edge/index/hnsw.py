@@ -15,14 +15,16 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index.exact import ExactIndex, best_of
 from vlm4rec_edge.models.manifest import sha256_of
-from vlm4rec_edge.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.store.reader import StoreReader
 
 # 16 links a node suits text embeddings of a few hundred dimensions (hnswlib's ALGO_PARAMS.md: 12 to 48).
 LINKS = 16

@@ -111,9 +111,14 @@ class Manifest:
     def write(self, folder: Path) -> Path:
         """Write ``manifest.json`` into ``folder`` and return its path."""
         path = folder / MANIFEST_NAME
-        content = {"format": MANIFEST_FORMAT, **asdict(self)}
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_bytes(manifest_bytes(self))
         return path
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return ``manifest.json`` as it is written."""
+    content = {"format": MANIFEST_FORMAT, **asdict(manifest)}
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -129,10 +134,19 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{folder} has no {MANIFEST_NAME}; is it a model folder?") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} can not be read ({error}); pull or export the model again.") from error
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(content: dict[str, Any], place: str) -> Manifest:
+    """Return the manifest that a JSON document is.
+
+    Raises:
+        ModelError: it lacks or misuses a field, or a newer version of this package wrote it.
+    """
     try:
         return _parse(content)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} lacks or misuses the field {error}; pull or export the model again.") from error
+        raise ModelError(f"{place} lacks or misuses the field {error}; pull or export the model again.") from error
 
 
 def _parse(content: dict[str, Any]) -> Manifest:

@@ -12,6 +12,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import Path as ZipPath
 
 from vlm4rec_edge.errors import ModelError, UsageError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model, read_header
@@ -56,12 +57,12 @@ class LvlmFiles:
 class EncoderFiles:
     """A checked text encoder; ``manifest`` is None for a folder of the user's own.
 
-    ``settings.dimensions`` is 0 where no manifest tells it: ask the graph.
+    ``settings.dimensions`` is 0 where no manifest tells it: ask the graph. The files may lie in a zip file.
     """
 
     name: str
-    model: Path
-    tokenizer: Path
+    model: Path | ZipPath
+    tokenizer: Path | ZipPath
     settings: EncoderSettings
     manifest: Manifest | None
     folder: Path

@@ -406,8 +406,9 @@ class Recommender:
                     from vlm4rec_edge.encoding.encoder import Encoder
                     from vlm4rec_edge.models.resolve import resolve_encoder
 
+                    files = self._store.encoder_files() or resolve_encoder(self._store.provenance("encoders")["name"])
                     # Looking one text up is too small for a GPU to be worth its start.
-                    self._encoder = Encoder(resolve_encoder(self._store.provenance("encoders")["name"]), device="cpu")
+                    self._encoder = Encoder(files, device="cpu")
                 encoder = self._encoder
         if encoder.fingerprint != self._store.meta["encoder"]:
             raise StoreError(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from vlm4rec_edge.bundle.container import is_bundle
+from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.index import VectorIndex, open_index
+from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
-from vlm4rec_edge.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.models.resolve import EncoderFiles
 
 
 class ItemSource(Protocol):
@@ -73,6 +77,15 @@ class ItemSource(Protocol):
         """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
         ...
 
+    def encoder_files(self) -> EncoderFiles | None:
+        """Return the encoder that came with the items, checked, or None if none did."""
+        ...
+
+    @property
+    def lvlm_folder(self) -> Path | None:
+        """The folder of the vision-language model that came with the items, or None if none did."""
+        ...
+
     def close(self) -> None:
         """Let go of all files."""
         ...
@@ -86,6 +99,13 @@ def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, Vect
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
     """
+    if is_bundle(Path(path)):
+        bundle = BundleReader(path)
+        return bundle, bundle.vectors
+    # A device that only reads bundles needs no SQLite.
+    from vlm4rec_edge.index import open_index
+    from vlm4rec_edge.store.reader import StoreReader
+
     store = StoreReader(path)
     if store.is_empty():
         store.close()

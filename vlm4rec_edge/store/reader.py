@@ -201,6 +201,13 @@ class StoreReader:
             return dict(self._json(text))
         return {}
 
+    def encoder_files(self) -> None:
+        """Return nothing: an index notes which encoder made it, and carries none."""
+
+    @property
+    def lvlm_folder(self) -> None:
+        """Nothing, for the same reason."""
+
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
         query = f"""
             SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes

@@ -1,0 +1,182 @@
+"""Make a bundle of an index."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import vlm4rec_edge
+from vlm4rec_edge.bundle.manifest import ITEMS, VECTORS, BundleManifest
+from vlm4rec_edge.bundle.models import add_model, check_made_by, licences
+from vlm4rec_edge.bundle.output import BundleOutput, bundle_output, check_output
+from vlm4rec_edge.bundle.sections import file_size, section_of, written
+from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
+from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
+from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.verify import damaged_content
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles
+
+# 12 MB of float32 (at 384 dimensions) between reading and writing.
+_BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class BundleReport:
+    """What was made: how many items, the ``digest`` of the content, and the items whose photo gave no picture."""
+
+    items: int
+    digest: str
+    without_thumbnail: tuple[str, ...]
+
+
+@dataclass
+class _Items:
+    """The items of an index, ordered by row and id, as columns."""
+
+    ids: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    attributes: list[Mapping[str, str]] = field(default_factory=list)
+
+
+def make_bundle(
+    index: Path | str,
+    out: Path | str,
+    *,
+    vectors: VectorType = DEFAULT_TYPE,
+    thumbnails: int | None = None,
+    encoder: EncoderFiles | None = None,
+    lvlm: LvlmFiles | None = None,
+) -> BundleReport:
+    """Write a bundle of an index; the same index with the same settings always gives the same bytes.
+
+    Args:
+        index: The index folder; it must be whole (``vlm4rec-edge verify``).
+        out: The bundle: a zip file if the name ends in ``.zip``, else a folder. A bundle that is there is replaced.
+        vectors: ``float32``, ``float16`` or ``int8``.
+        thumbnails: Longer side in pixels of a small JPEG of each photo, or None for no pictures.
+        encoder: Put this encoder in, for text search; it must be the one that made the index.
+        lvlm: Put this vision-language model in, for new photos. Only into a folder: llama.cpp reads no zip file.
+
+    Raises:
+        UsageError: ``out`` can not be written or is something else, or a model is not the one that made the index.
+        StoreError: there is no index, it is damaged, or it is empty.
+        MissingDependencyError: thumbnails were asked for without Pillow.
+    """
+    check_vector_type(vectors)
+    out = Path(out)
+    check_output(out)
+    if lvlm is not None and out.suffix.lower() == ".zip":
+        raise UsageError("llama.cpp can not read a model inside a zip file; with a captioner, make a folder of it.")
+    if thumbnails is not None:
+        from vlm4rec_edge.bundle.thumbnails import require_pillow
+
+        require_pillow()
+    with StoreReader(index) as store:
+        _check_store(store)
+        grounding, made_vectors = store.provenance("groundings"), store.provenance("encoders")
+        if encoder is not None:
+            check_made_by(encoder, made_vectors)
+        if lvlm is not None:
+            check_made_by(lvlm, grounding)
+        items = _read_items(store)
+        with bundle_output(out) as output:
+            content = _add_items(output, items)
+            without: list[str] = []
+            if thumbnails is not None:
+                from vlm4rec_edge.bundle.thumbnails import add_thumbnails
+
+                without = add_thumbnails(output, zip(items.ids, items.images, strict=True), thumbnails)
+                content["thumbnails"] = {"pixels": thumbnails}
+            content["vectors"] = _add_vectors(output, store, np.unique(items.rows), vectors)
+            for model in (encoder, lvlm):
+                if model is not None:
+                    add_model(output, model)
+            content |= {
+                "encoded_text": store.meta.get("encoded_text", ""),
+                "grounding": {"fingerprint": store.meta.get("grounding", ""), "provenance": grounding},
+                "encoder": {"fingerprint": store.meta["encoder"], "provenance": made_vectors},
+                "models": licences(grounding, made_vectors),
+            }
+            manifest = BundleManifest("bundle", vlm4rec_edge.__version__, output.files, content)
+            output.finish(manifest)
+    return BundleReport(len(items.ids), json.loads(manifest.to_bytes())["digest"], tuple(without))
+
+
+def _check_store(store: StoreReader) -> None:
+    if store.is_empty():
+        raise StoreError(f"The index {store.folder} holds no items yet; run `vlm4rec-edge index` to the end first.")
+    damage = damaged_content(store)
+    if damage:
+        raise StoreError(
+            f"The index {store.folder} is not whole: {damage[0].problem} Run: vlm4rec-edge repair {store.folder}"
+        )
+
+
+def _read_items(store: StoreReader) -> _Items:
+    items = _Items()
+    known: dict[str, dict[str, str]] = {}
+    query = """
+        SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes
+        FROM items LEFT JOIN captions ON captions.key = items.caption_key
+        WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id
+    """
+    for item_id, row, title, caption, image, attributes in store.query(query):
+        items.ids.append(item_id)
+        items.rows.append(row)
+        items.titles.append(title)
+        items.captions.append(caption)
+        items.images.append(image)
+        if attributes not in known:  # many items of a shop say the same of themselves
+            known[attributes] = json.loads(attributes)
+        items.attributes.append(known[attributes])
+    return items
+
+
+def _add_items(output: BundleOutput, items: _Items) -> dict[str, Any]:
+    rows = np.array(items.rows, dtype=np.int64)
+    names = list(dict.fromkeys(name for cells in items.attributes for name in cells))
+    arrays = {
+        "row.steps": np.concatenate([[1], np.diff(rows) > 0]).astype(np.uint8),
+        **pack_texts("id", items.ids),
+        **pack_column("title", items.titles),
+        **pack_column("caption", items.captions),
+        **pack_column("image", _below_common_folder(items.images)),
+    }
+    for number, name in enumerate(names):
+        arrays |= pack_column(attribute_section(number), [cells.get(name) for cells in items.attributes])
+    sections = tuple(section_of(name, values) for name, values in arrays.items())
+    output.add(ITEMS, file_size(sections), written([values] for values in arrays.values()), sections)
+    return {"items": len(items.ids), "captions": len(set(items.captions) - {""}), "attributes": names}
+
+
+def _add_vectors(output: BundleOutput, store: StoreReader, rows: np.ndarray, kind: VectorType) -> dict[str, Any]:
+    """Write the vectors that items have; rows of items that were removed stay behind."""
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            yield store.vectors_at(rows[start : start + _BLOCK_ROWS])
+
+    sections = packed_sections(len(rows), store.dimensions, kind)
+    output.add(VECTORS, file_size(sections), written(packed(blocks, kind)), sections)
+    return {"rows": len(rows), "dimensions": store.dimensions, "type": kind}
+
+
+def _below_common_folder(images: Sequence[str]) -> list[str]:
+    """Return the paths without the part that all share: where photos lay on another machine is nobody's business."""
+    try:
+        common = os.path.commonpath({str(PurePath(image).parent) for image in images})
+        return [PurePath(image).relative_to(common).as_posix() for image in images]
+    except ValueError:  # on two drives
+        return [PurePath(image).name for image in images]

@@ -1,0 +1,145 @@
+"""The commands that ship an index: ``bundle`` and ``patch``.
+
+Their ``--json`` documents (a field may be added, none is renamed or removed):
+
+- ``bundle``: ``{"bundle", "items", "bytes", "digest", "without_thumbnail": [id], "delta"}``; with ``--delta`` the last is
+  ``{"old", "copied_bytes", "new_bytes"}`` and ``bytes`` are those of the delta, else it is null.
+- ``patch``: ``{"bundle", "items", "bytes", "digest"}``
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.errors import UsageError
+
+EXIT_SOME_FAILED = 3
+# Ids of items without a picture that are listed on a terminal; all of them are in --json.
+_SHOWN = 10
+
+
+class VectorName(str, Enum):
+    """How vectors are stored; ``bundle.vectors.VectorType``, which --help must not import numpy for."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
+
+def bundle(
+    index: options.Index,
+    out: Annotated[
+        Path, typer.Argument(help="Bundle to write: a zip file if it ends in .zip, else a folder.", show_default=False)
+    ],
+    vectors: Annotated[
+        VectorName, typer.Option(help="float16 keeps 99.9 % of the ten best, int8 is half as large and keeps 98 %.")
+    ] = VectorName.float16,
+    thumbnails: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", min=16, max=1024, help="Put in a small picture of each item.", show_default=False
+        ),
+    ] = None,
+    with_encoder: Annotated[bool, typer.Option("--with-encoder", help="Put in the encoder, for text search.")] = False,
+    with_lvlm: Annotated[
+        bool, typer.Option("--with-lvlm", help="Put in the captioner, for new photos (not into a .zip).")
+    ] = False,
+    encoder: options.EncoderModel = None,
+    model: options.Model = None,
+    projector: options.Projector = None,
+    delta: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD", help="Write only what is new against this older bundle; see `patch`.", show_default=False
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Ship an index: one read-only folder or zip file that a device recommends from, without any of the models.
+
+    \b
+    Example:
+      vlm4rec-edge bundle shop.index shop.zip
+      vlm4rec-edge recommend shop.zip --history shirt-1,shoe-7
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.bundle.delta import make_delta
+    from vlm4rec_edge.bundle.output import size_of
+    from vlm4rec_edge.bundle.writer import make_bundle
+
+    settings = {
+        "vectors": vectors.value,
+        "thumbnails": thumbnails,
+        **_models(index, encoder, model, projector, with_encoder, with_lvlm),
+    }
+    made = None
+    if delta is None:
+        report = make_bundle(index, out, **settings)
+    else:
+        made = make_delta(index, out, delta, **settings)
+        report = made.bundle
+    size, missing = size_of(out), report.without_thumbnail
+    if as_json:
+        about_delta = made and {"old": str(delta), "copied_bytes": made.copied_bytes, "new_bytes": made.new_bytes}
+        document = {"bundle": str(out), "items": report.items, "bytes": size, "digest": report.digest}
+        emit_json({**document, "without_thumbnail": list(missing), "delta": about_delta})
+    else:
+        what = "a bundle" if made is None else f"what is new since {delta}"
+        typer.echo(f"{out}: {what} of {report.items} items, {size / 1e6:.1f} MB, digest {report.digest}.")
+        if missing:
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            note(f"Their photos can not be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
+    if missing:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _models(
+    index: Path, encoder: str | None, model: str | None, projector: Path | None, with_encoder: bool, with_lvlm: bool
+) -> dict[str, Any]:
+    """Find the models that are to go in: those named, or those that made the index."""
+    if not (with_encoder or with_lvlm):
+        return {}
+    from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
+    from vlm4rec_edge.store.reader import StoreReader
+
+    with StoreReader(index) as store:
+        captions, vectors = store.provenance("groundings"), store.provenance("encoders")
+    found: dict[str, Any] = {}
+    if with_encoder:
+        found["encoder"] = resolve_encoder(encoder or vectors["name"])
+    if with_lvlm:
+        if model is None and "text_sha256" not in captions:
+            raise UsageError(f"No model of this package captioned {index}; name one with --model, or leave it out.")
+        found["lvlm"] = resolve_lvlm(model or captions["name"], projector=projector)
+    return found
+
+
+def patch(
+    old: Annotated[Path, typer.Argument(help="The bundle that is there.", show_default=False)],
+    delta: Annotated[Path, typer.Argument(help="What `bundle --delta` wrote against it.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="The new bundle; may be the old one, which is replaced.", show_default=False)
+    ],
+    as_json: options.AsJson = False,
+) -> None:
+    """Bring a bundle up to date with a delta; the result is byte for byte the bundle that was not shipped.
+
+    \b
+    Example:
+      vlm4rec-edge bundle shop.index news.zip --delta shop.zip
+      vlm4rec-edge patch shop.zip news.zip shop.zip
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.bundle.delta import apply_delta
+    from vlm4rec_edge.bundle.output import size_of
+
+    manifest = apply_delta(delta, old, out)
+    size, items = size_of(out), int(manifest.content["items"])
+    if as_json:
+        emit_json({"bundle": str(out), "items": items, "bytes": size, "digest": manifest.digest})
+    else:
+        typer.echo(f"{out}: a bundle of {items} items, {size / 1e6:.1f} MB, digest {manifest.digest}.")
