@@ -59,8 +59,9 @@ def opened(folder: Path, method: str) -> Iterator[Recommender]:
 
 
 def write_made_shop(folder: Path) -> Path:
-    """Write the made shop and return its folder."""
+    """Write the made shop and return its folder. Items had other vectors before, so some rows have no item any more."""
     vectors, items, attributes, captions = made_items()
+    write_store(folder, vectors, [(name, number % ROWS) for number, (name, _) in enumerate(items)], captions=captions)
     return write_store(folder, vectors, items, attributes=attributes, captions=captions)
 
 

@@ -41,10 +41,16 @@ def _number(cells: dict[str, str]) -> float:
     return float(cells["price"]) if cells.get("price", "").isdigit() else float("nan")
 
 
-@pytest.fixture(scope="module", params=["exact", "hnsw"])
+@pytest.fixture(scope="module", params=["exact", "hnsw", "hnsw, filtered through the graph"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recommender]:
-    """The made shop, opened each way."""
-    with opened(write_made_shop(tmp_path_factory.mktemp("made") / "store"), request.param) as found:
+    """The made shop, opened each way. In so small a shop a filter's rest is always scanned, unless that is made dear."""
+    method, _, through_graph = request.param.partition(", ")
+    with (
+        opened(write_made_shop(tmp_path_factory.mktemp("made") / "store"), method) as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        if through_graph:
+            patch.setattr("vlm4rec_edge.recommend.candidates._SCANNED_PER_ROW", 0)
         yield found
 
 

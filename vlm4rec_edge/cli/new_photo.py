@@ -11,6 +11,9 @@ from vlm4rec_edge.errors import StoreError, UsageError
 if TYPE_CHECKING:
     from vlm4rec_edge.recommend.source import ItemSource
 
+# What a captioner notes of itself; captions that came from elsewhere have no such notes.
+_NEEDED = ("name", "prompt", "max_tokens", "temperature", "seed", "max_side")
+
 
 def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, projector: Path | None) -> str:
     """Return the caption of ``photo`` by the model and the settings that made the captions of an index.
@@ -22,7 +25,7 @@ def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, pro
         projector: As for ``index``.
 
     Raises:
-        UsageError: the index was made without a model.
+        UsageError: the index was made without a model that could describe the photo.
         StoreError: the model is another one, or another version, than made the index.
         PhotoError: the photo can not be used.
         ModelError, MissingDependencyError: the model is not on this machine, or what runs it.
@@ -32,6 +35,11 @@ def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, pro
         raise UsageError(
             f"The index {source.folder} was made from titles, so a photo can not be matched with it; look for words with "
             "`vlm4rec-edge search`."
+        )
+    if any(name not in grounding for name in _NEEDED):
+        raise UsageError(
+            f"The captions of {source.folder} were not made by a model of this program, so none can describe the photo in "
+            "their way; look for words with `vlm4rec-edge search`."
         )
     with options.open_captioner(
         model=model or (str(source.lvlm_folder) if source.lvlm_folder else grounding["name"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -22,7 +23,10 @@ __all__ = ["EXACT_LIMIT", "GRAPH_AFTER", "ExactIndex", "LargeIndex", "VectorInde
 
 
 class VectorIndex(Protocol):
-    """Nearest rows of a vector matrix by inner product, which is the cosine because rows are unit vectors."""
+    """Nearest rows of a vector matrix by inner product, which is the cosine because rows are unit vectors.
+
+    Several threads may ask at once.
+    """
 
     @property
     def name(self) -> str:
@@ -47,10 +51,12 @@ class LargeIndex:
     def __init__(self, store: StoreReader, graph_after: int) -> None:
         self._store = store
         self._graph_after = graph_after
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
         self._answered = 0
-        self._index: ExactIndex | HnswIndex = ExactIndex(store.vectors)
         self._is_loaded = False
-        self._switch_if_worth_it()
+        self._index: ExactIndex | HnswIndex = ExactIndex(store.vectors)
+        self._switch_if_worth_it(answered=0)
 
     @property
     def name(self) -> str:
@@ -60,19 +66,23 @@ class LargeIndex:
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows and their scores, best first."""
         answer = self._index.top(query, count)
-        self._answered += 1
-        self._switch_if_worth_it()
+        with self._lock:
+            self._answered += 1
+            answered = self._answered
+        self._switch_if_worth_it(answered)
         return answer
 
     def graph(self) -> HnswIndex | None:
         """Return the graph, loaded now if it was not yet, for who is about to ask often; None if there is none."""
-        if not self._is_loaded:  # once: what is damaged now is damaged later
-            self._is_loaded = True
-            self._index = load_graph(self._store) or self._index
-        return self._index if isinstance(self._index, HnswIndex) else None
+        with self._loading:
+            if not self._is_loaded:  # once: what is damaged now is damaged later
+                self._index = load_graph(self._store) or self._index
+                self._is_loaded = True
+            return self._index if isinstance(self._index, HnswIndex) else None
 
-    def _switch_if_worth_it(self) -> None:
-        if self._answered == self._graph_after:
+    def _switch_if_worth_it(self, answered: int) -> None:
+        # Other threads go on scanning while this one loads.
+        if answered == self._graph_after:
             self.graph()
 
 

@@ -48,7 +48,9 @@ def choose(
     With several interests the score of an item is its cosine to the nearest of them.
     """
     count = k if diversity == 0 else pool_size(k)
-    lists = [nearest_items(source, index, interest.vector, count, admission) for interest in question.interests]
+    # Together they fill the pool; and each can answer alone, should the others find nothing but the same.
+    each = max(k, -(-count // len(question.interests)))
+    lists = [nearest_items(source, index, interest.vector, each, admission) for interest in question.interests]
     if len(lists) == 1:
         only = lists[0]
         chosen = Choice(only.ids, only.rows, only.scores, np.zeros(len(only.ids), dtype=np.int64))

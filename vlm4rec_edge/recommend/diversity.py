@@ -6,7 +6,7 @@ import numpy as np
 
 # How many candidates are looked at for each item that is wanted, and at least; more would only be chosen near
 # diversity 1, where relevance no longer counts.
-_POOL_FACTOR, _POOL_LEAST = 5, 100
+_POOL_FACTOR, _POOL_LEAST = 5, 50
 
 
 def pool_size(k: int) -> int:
