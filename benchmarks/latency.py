@@ -28,7 +28,7 @@ def main(
     batch_users: Annotated[str, typer.Option(help="Users of the batch table, one number for each of its items.")] = (
         "100000,100000"
     ),
-    queries: Annotated[int, typer.Option(min=1, help="Questions a run.")] = 1000,
+    queries: Annotated[int, typer.Option(min=1, help="Questions a run.")] = 300,
     batch: Annotated[int, typer.Option(min=1, help="Questions asked together in the retrieval table.")] = 256,
     runs: Annotated[int, typer.Option(min=1, help="Runs; the median counts.")] = 5,
     batch_runs: Annotated[int, typer.Option(min=1, help="Runs of the batch table, which are long.")] = 3,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import json
 import subprocess
 import sys
 import time
@@ -30,6 +30,14 @@ _PROGRAM = Path(sys.executable).with_name("vlm4rec-edge")
 _HISTORY = 10
 _BUNDLES: Sequence[tuple[VectorType, str]] = (("float16", "folder"), ("float16", "zip"), ("int8", "zip"))
 _MEGABYTE = 1e6
+# A process that does nothing but start another one and wait: on Linux the peak memory of a child is at least what its
+# parent had when it was started, which is much in a process that has just measured something else.
+_WATCH = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(json.dumps([code, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
 
 
 def cold(work: Path, items: int, *, processes: int) -> Section:
@@ -191,11 +199,8 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def _run(command: Sequence[str]) -> tuple[float, float]:
     """Return the seconds and the peak memory in MB of a process of its own, mapped files included."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:3])} ended with code {process.returncode}.")
-    return seconds, usage.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, "-c", _WATCH, *command], stdout=subprocess.PIPE, check=True)
+    code, seconds, peak = json.loads(done.stdout)
+    if code:
+        raise SystemExit(f"{' '.join(command[:3])} ended with code {code}.")
+    return seconds, peak / (1024 if sys.platform == "linux" else 1024**2)

@@ -61,6 +61,8 @@ def test_every_table_is_there_with_its_figures(done: Path) -> None:
             assert "| " + " | ".join(row.values()) + " |" in text
     assert {"cpu", "cores", "versions", "command", "date"} <= set(document["machine"])
     assert sections["batch"]["figures"][0]["users"] == 30
+    peaks = {own["process"]: own["peak_mb"] for own in sections["cold"]["figures"]}
+    assert 0 < peaks["Python alone"] < peaks["recommend, index"], "each process has its own peak"
 
 
 def test_a_scan_misses_nothing_and_every_engine_installed_is_measured(done: Path) -> None:
