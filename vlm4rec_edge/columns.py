@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from vlm4rec_edge.errors import UsageError
 
 # The code of an item that has no value in a column.
 MISSING = -1
@@ -97,6 +100,28 @@ def coded(texts: Iterable[str]) -> Column:
     code_of: dict[str, int] = {}
     codes = np.fromiter((code_of.setdefault(text, len(code_of)) if text else MISSING for text in texts), np.int32)
     return Column(list(code_of), codes)
+
+
+def group_codes(table: ItemTable, by: str) -> np.ndarray:
+    """Return the group of each item, shape [items], int64: equal for items with an equal value in a column.
+
+    Args:
+        table: The items.
+        by: A column, ``id`` among them; ``column:7`` compares the first 7 characters. An item without a value is alone.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    column, length = table.column(by), None
+    if column is None and (match := re.fullmatch(r"(.+):([1-9]\d*)", by, re.S)):
+        column, length = table.column(match[1]), int(match[2])
+    if column is None:
+        raise UsageError(f"There is no column {by!r} to group by; the index has {', '.join(table.names)}.")
+    codes = column.codes.astype(np.int64)
+    if length is not None:
+        codes = np.append(coded(text[:length] for text in column.values).codes, MISSING)[codes].astype(np.int64)
+    # No code is below -1.
+    return np.where(codes == MISSING, -2 - np.arange(len(codes)), codes)
 
 
 def _number(text: str) -> float:

@@ -188,3 +188,33 @@ def test_a_graph_of_other_vectors_under_the_right_name_is_not_used(own: tuple[Pa
         path.write_bytes(random_vectors(300, 16, seed=9).tobytes())
     with StoreReader(folder) as store:
         assert load_graph(store) is None
+
+
+@pytest.mark.parametrize("count", [1, 10, 500])
+def test_many_queries_at_once_are_answered_as_one_by_one(tmp_path: Path, count: int) -> None:
+    """With rows after the graph, too, which are scanned; and with more asked for than the links lead to."""
+    vectors = random_vectors(400, 16)
+    folder = write_store(tmp_path / "store", vectors[:350])
+    with StoreReader(folder) as store:
+        build_hnsw(store)
+    write_store(folder, vectors)
+    queries = random_vectors(30, 16, seed=6)
+    with StoreReader(folder) as store:
+        index = open_index(store, exact_limit=0, graph_after=10**6)
+        assert index.name == "exact"
+        graph = index.graph()
+        assert graph is not None
+        assert index.name == "hnsw"
+        answers = graph.top_many(queries, count)
+        assert len(answers) == len(queries)
+        for query, (rows, scores) in zip(queries, answers, strict=True):
+            expected_rows, expected_scores = graph.top(query, count)
+            assert rows.tolist() == expected_rows.tolist()
+            np.testing.assert_allclose(scores, expected_scores, atol=1e-6)
+
+
+def test_an_index_without_a_graph_has_none_to_offer(tmp_path: Path) -> None:
+    with StoreReader(write_store(tmp_path / "store", random_vectors(30))) as store:
+        index = open_index(store, exact_limit=0)
+        assert index.graph() is None
+        assert index.name == "exact"

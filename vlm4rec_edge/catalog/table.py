@@ -69,7 +69,7 @@ def _csv_columns(path: Path) -> tuple[str, ...]:
         if isinstance(cells, Failure):
             raise CatalogError(f"The first line of {path} can not be read: {cells.reason}")
         return _distinct(path, [cell.strip() for cell in cells])
-    raise CatalogError(f"{path} is empty; its first line must name the columns, among them id and image.")
+    raise CatalogError(f"{path} is empty; its first line must name the columns.")
 
 
 def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import vlm4rec_edge
 from vlm4rec_edge.cli import bundle, offline, online, upkeep
 from vlm4rec_edge.cli.demo import demo
+from vlm4rec_edge.cli.evaluate import evaluate
 from vlm4rec_edge.cli.export import export
 from vlm4rec_edge.cli.info import info
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
@@ -74,6 +75,7 @@ app.command("similar")(online.similar)
 app.command("search")(online.search)
 app.command("caption")(offline.caption)
 app.command("info")(info)
+app.command("evaluate")(evaluate)
 app.command("add")(upkeep.add)
 app.command("remove")(upkeep.remove)
 app.command("verify")(upkeep.verify)

@@ -11,6 +11,7 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
   and null where nothing was found. ``interest`` numbers the interests of ``--interests`` from 0. ``because`` and
   ``why``, the same in words, are filled by ``--explain``: the amounts sum to the score, ``kind`` is ``liked``,
   ``disliked`` or ``text``, and ``words`` are informative words that both captions share.
+- ``recommend --histories``: see ``vlm4rec_edge.cli.batch``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.batch import recommend_to_all
 from vlm4rec_edge.cli.output import emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
 
@@ -105,6 +107,21 @@ def recommend(
     min_score: options.MinScore = None,
     explain: options.Explain = False,
     encoder: options.EncoderModel = None,
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of --history, the histories of many users: a CSV, JSONL or Parquet file with the columns user_id "
+            "and history, or user_id, item_id, date and, if there is one, weight. Needs --out.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Recommend items to someone from what was bought before; the history itself is left out.
@@ -114,8 +131,18 @@ def recommend(
       vlm4rec-edge recommend shop.index --history shirt-1,shoe-7 -k 5
       vlm4rec-edge recommend shop.index --history shirt-1,shoe-7 --where "price < 40" --explain
       vlm4rec-edge recommend shop.index --history shirt-1 --text "for the beach" --diversity 0.3
+      vlm4rec-edge recommend shop.index --histories purchases.csv --out recommendations.csv
     """  # noqa: D301 (click reads the control character)
-    if not history and text is None and popularity is None:
+    if (histories is None) != (out is None):
+        raise UsageError("--histories and --out belong together; give both.")
+    if histories is not None and any(
+        value for value in (history, disliked, text, weights, times, text_weight, encoder, explain)
+    ):
+        raise UsageError(
+            "--histories can not be combined with --history, --disliked, --text, --weights, --times, --text-weight, "
+            "--encoder or --explain; weights and dates are columns of its file."
+        )
+    if histories is None and not history and text is None and popularity is None:
         raise UsageError("There is nothing to recommend from; give --history, --text or --popularity.")
     from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, TEXT_WEIGHT, ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
@@ -129,6 +156,27 @@ def recommend(
         text_weight=TEXT_WEIGHT if text_weight is None else text_weight,
     )
     with Recommender.open(index) as shop, _encoder(encoder if text is not None else None) as own:
+        chosen = options.selection(
+            where=where,
+            allow=_ids(shop, allow),
+            deny=_ids(shop, deny),
+            one_per=one_per,
+            diversity=diversity,
+            min_score=min_score,
+            exclude_history=not include_history,
+        )
+        if histories is not None and out is not None:
+            recommend_to_all(
+                shop,
+                histories,
+                out,
+                k,
+                settings=settings,
+                selection=chosen,
+                popularity=popularity,
+                as_json=as_json,
+            )
+            return
         ids, away = _split_ids(shop, history or ()), _split_ids(shop, disliked or ())
         found = shop.recommend(
             ids,
@@ -139,15 +187,7 @@ def recommend(
             disliked=away,
             text=text,
             settings=settings,
-            selection=options.selection(
-                where=where,
-                allow=_ids(shop, allow),
-                deny=_ids(shop, deny),
-                one_per=one_per,
-                diversity=diversity,
-                min_score=min_score,
-                exclude_history=not include_history,
-            ),
+            selection=chosen,
             popularity=popularity,
             explain=explain,
             encoder=own,

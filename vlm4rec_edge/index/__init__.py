@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import load_graph
+from vlm4rec_edge.index.hnsw import HnswIndex, load_graph
 
 if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
@@ -52,8 +52,10 @@ class LargeIndex:
         self._store = store
         self._graph_after = graph_after
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
         self._answered = 0
-        self._index: VectorIndex = ExactIndex(store.vectors)
+        self._is_loaded = False
+        self._index: ExactIndex | HnswIndex = ExactIndex(store.vectors)
         self._switch_if_worth_it(answered=0)
 
     @property
@@ -70,10 +72,18 @@ class LargeIndex:
         self._switch_if_worth_it(answered)
         return answer
 
+    def graph(self) -> HnswIndex | None:
+        """Return the graph, loaded now if it was not yet, for who is about to ask often; None if there is none."""
+        with self._loading:
+            if not self._is_loaded:  # once: what is damaged now is damaged later
+                self._index = load_graph(self._store) or self._index
+                self._is_loaded = True
+            return self._index if isinstance(self._index, HnswIndex) else None
+
     def _switch_if_worth_it(self, answered: int) -> None:
-        # Once: what is damaged now is damaged later. Other threads go on scanning while this one loads.
+        # Other threads go on scanning while this one loads.
         if answered == self._graph_after:
-            self._index = load_graph(self._store) or self._index
+            self.graph()
 
 
 def open_index(store: StoreReader, *, exact_limit: int = EXACT_LIMIT, graph_after: int = GRAPH_AFTER) -> VectorIndex:

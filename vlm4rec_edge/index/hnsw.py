@@ -70,8 +70,24 @@ class HnswIndex:
                 found, distances = self._graph.knn_query(query, k=in_graph, num_threads=1)
         except RuntimeError:  # the links do not lead to as many as were asked for (hnswlib issues 321, 444)
             return self._all.top(query, count)
-        rows = np.concatenate([found[0].astype(np.int64), tail_rows + self._rows])
-        scores = np.concatenate([(1.0 - distances[0]).astype(np.float32), tail_scores])
+        return self._merged(found[0], distances[0], tail_rows, tail_scores, count)
+
+    def top_many(self, queries: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return for each of ``queries`` [n, dimensions] what ``top`` returns, on all cores."""
+        in_graph = min(count, self._rows)
+        try:
+            with self._wide_enough(max(EF_SEARCH, _EF_PER_RESULT * in_graph)):
+                found, distances = self._graph.knn_query(queries, k=in_graph)
+        except RuntimeError:  # as above, for any of them
+            return [self.top(query, count) for query in queries]
+        tails = [self._tail.top(query, count) for query in queries]
+        return [self._merged(own, far, *tail, count) for own, far, tail in zip(found, distances, tails, strict=True)]
+
+    def _merged(
+        self, found: np.ndarray, distances: np.ndarray, tail_rows: np.ndarray, tail_scores: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.concatenate([found.astype(np.int64), tail_rows + self._rows])
+        scores = np.concatenate([(1.0 - distances).astype(np.float32), tail_scores])
         best = best_of(scores, rows, count)
         return rows[best], scores[best]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, Usag
 from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import REASONS_WITH_WORDS, Part, Reason, in_words, reasons_for, with_words
+from vlm4rec_edge.recommend.many import Answer, History, answer_many
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
 from vlm4rec_edge.recommend.question import Question, question_of
@@ -223,6 +224,42 @@ class Recommender:
         if text is not None:
             basis = "history and text" if len(question.importance) and question.importance[0] > 0 else "text"
         return self._shown(chosen, basis, question if explain else None)
+
+    def recommend_many(
+        self,
+        histories: Iterable[History],
+        k: int = 10,
+        *,
+        settings: ProfileSettings = _MEAN,
+        selection: Selection = _ALL_BUT_HISTORY,
+        popularity: str | None = None,
+    ) -> Iterator[Answer]:
+        """Yield what ``recommend`` returns, as ids and scores, for each of many histories, in order and with flat memory.
+
+        Unknown items are passed over and named in the answer. A history that nothing can be recommended from gets an empty
+        answer that says why, or, with ``popularity``, the most popular items.
+
+        Args:
+            histories: Any iterable; read block by block.
+            k: How many items each.
+            settings: How a history becomes a profile.
+            selection: What may be recommended.
+            popularity: A column of counts, for users of whose history nothing is known.
+
+        Raises:
+            UsageError: ``k`` is below 1, or the filter can not be read.
+        """
+        _check_k(k)
+        return answer_many(
+            self._store,
+            self._index,
+            self._selector,
+            histories,
+            k,
+            settings=settings,
+            selection=selection,
+            popularity=popularity,
+        )
 
     def similar(
         self, item_id: str, k: int = 10, *, selection: Selection = _ALL_BUT_HISTORY, explain: bool = False

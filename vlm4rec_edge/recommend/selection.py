@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from vlm4rec_edge.columns import MISSING, coded
+from vlm4rec_edge.columns import group_codes
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.recommend.filter import admitted_by
 from vlm4rec_edge.recommend.source import ItemSource
@@ -130,14 +129,4 @@ class Selector:
         return mask, np.unique(table.rows[mask])
 
     def _group(self, one_per: str) -> np.ndarray:
-        table = self._source.table()
-        column, length = table.column(one_per), None
-        if column is None and (match := re.fullmatch(r"(.+):([1-9]\d*)", one_per, re.S)):
-            column, length = table.column(match[1]), int(match[2])
-        if column is None:
-            raise UsageError(f"There is no column {one_per!r} to group by; the index has {', '.join(table.names)}.")
-        codes = column.codes.astype(np.int64)
-        if length is not None:
-            codes = np.append(coded(text[:length] for text in column.values).codes, MISSING)[codes].astype(np.int64)
-        # Every item without a value is a group of its own; no code is below -1.
-        return np.where(codes == MISSING, -2 - np.arange(len(codes)), codes)
+        return group_codes(self._source.table(), one_per)

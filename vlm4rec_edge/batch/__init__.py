@@ -1,0 +1,1 @@
+"""Batch: recommendations for all users of a shop, from one table to another."""

@@ -1,0 +1,91 @@
+"""The histories of many users, read from a table: one row a user, or one row an interaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vlm4rec_edge.catalog.table import ROW_READERS, Row
+from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.recommend.many import History
+
+_LAYOUTS = (
+    "Histories have the columns user_id and history (item ids, comma between them; a list in JSONL and Parquet), or the "
+    "columns user_id, item_id and date."
+)
+
+
+@dataclass(frozen=True)
+class Histories:
+    """A table of histories that was found to be readable; ``count`` users and rows that can not be used."""
+
+    path: Path
+    count: int
+    read: Callable[[], Iterator[History | Failure]]
+
+
+def open_histories(path: Path | str) -> Histories:
+    """Open a table of histories (CSV, JSONL, Parquet).
+
+    With a column ``history`` every row is a user, and rows are read one by one, however many there are. With the columns
+    ``user_id``, ``item_id``, ``date`` and, if there is one, ``weight`` every row is an interaction; their numbers are held
+    in memory, 24 bytes each, because the rows of a user may lie anywhere.
+
+    Raises:
+        CatalogError: the table can not be read, or has neither layout.
+    """
+    path = Path(path)
+    reader = ROW_READERS.get(path.suffix.lower())
+    if reader is None:
+        raise CatalogError(f"{path} is no table: give a file that ends in {', '.join(sorted(ROW_READERS))}.")
+    columns = reader.columns(path)
+    if columns is None:  # rows speak for themselves; the first that can be read speaks for the others
+        columns = next((tuple(row.cells) for row in reader.rows(path) if isinstance(row, Row)), ())
+    if {"user_id", "history"} <= set(columns):
+        return Histories(path, sum(1 for _ in reader.rows(path)), lambda: map(_history_of, reader.rows(path)))
+    if {"user_id", "item_id", "date"} <= set(columns):
+        interactions, failures = read_interactions(path)
+        return Histories(
+            path, len(interactions.users) + len(failures), lambda: _from_interactions(interactions, failures)
+        )
+    raise CatalogError(f"{path} has the columns {', '.join(columns) or 'none'}. {_LAYOUTS}")
+
+
+def _history_of(row: Row | Failure) -> History | Failure:
+    if isinstance(row, Failure):
+        return row
+    user, cell = row.cells.get("user_id", "").strip(), row.cells.get("history", "").strip()
+    if not user:
+        return Failure(row.where, "catalog", f"{row.where} has no user_id.")
+    if not cell.startswith("["):
+        return History(user, [part.strip() for part in cell.split(",") if part.strip()])
+    try:
+        items = json.loads(cell)
+    except (ValueError, RecursionError):
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, (str, int)) for item in items):
+        return Failure(row.where, "catalog", f"{row.where} has a history that is no list of item ids.")
+    return History(user, [str(item) for item in items])
+
+
+def _from_interactions(interactions: Interactions, failures: Sequence[Failure]) -> Iterator[History | Failure]:
+    yield from failures
+    rank_of = np.empty(len(interactions.items), np.int64)
+    rank_of[sorted(range(len(interactions.items)), key=interactions.items.__getitem__)] = np.arange(len(rank_of))
+    order = np.lexsort((rank_of[interactions.item], interactions.date, interactions.user))
+    ends = np.cumsum(np.bincount(interactions.user, minlength=len(interactions.users)))
+    has_weights = bool((interactions.weight != 1).any())
+    for number, user in enumerate(interactions.users):
+        own = order[ends[number - 1] if number else 0 : ends[number]]
+        yield History(
+            user,
+            [interactions.items[item] for item in interactions.item[own].tolist()],
+            interactions.weight[own].tolist() if has_weights else None,
+            interactions.date[own].tolist(),
+        )

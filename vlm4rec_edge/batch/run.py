@@ -1,0 +1,127 @@
+"""From a table of histories to a table of recommendations, and what happened on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vlm4rec_edge.batch.answers import open_answers
+from vlm4rec_edge.batch.histories import open_histories
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.recommend.many import Answer, History
+from vlm4rec_edge.recommend.profile import ProfileSettings
+from vlm4rec_edge.recommend.recommender import Recommender
+from vlm4rec_edge.recommend.selection import Selection
+
+# Examples that a report keeps of each kind; all of them could be as many as there are users.
+EXAMPLES = 100
+# Answers written together.
+_WRITTEN_TOGETHER = 1024
+
+
+@dataclass
+class BatchReport:
+    """What was done, and what was not.
+
+    Attributes:
+        users: Histories that were read.
+        answered: Users who got at least one recommendation.
+        recommendations: Rows written.
+        without_answer: Reason to how many users got nothing because of it.
+        unanswered: The first of those users.
+        users_with_unknown: Users whose history holds items that the index does not.
+        unknown: The first of those items.
+        failed: Rows of the table that could not be used.
+        failures: The first of those rows.
+    """
+
+    users: int = 0
+    answered: int = 0
+    recommendations: int = 0
+    without_answer: Counter[str] = field(default_factory=Counter)
+    unanswered: list[str] = field(default_factory=list)
+    users_with_unknown: int = 0
+    unknown: dict[str, None] = field(default_factory=dict)
+    failed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    def fail(self, failure: Failure) -> None:
+        """Count a row that could not be used."""
+        self.failed += 1
+        if len(self.failures) < EXAMPLES:
+            self.failures.append(failure)
+
+    def add(self, answer: Answer) -> None:
+        """Count an answer."""
+        self.users += 1
+        self.recommendations += len(answer.items)
+        self.users_with_unknown += bool(answer.unknown)
+        for item in answer.unknown:
+            if len(self.unknown) < EXAMPLES:
+                self.unknown[item] = None
+        if answer.items:
+            self.answered += 1
+            return
+        self.without_answer[answer.trouble or "No item is left that may be recommended."] += 1
+        if len(self.unanswered) < EXAMPLES:
+            self.unanswered.append(answer.user)
+
+
+def recommend_table(
+    shop: Recommender,
+    histories: Path | str,
+    out: Path | str,
+    k: int = 10,
+    *,
+    settings: ProfileSettings | None = None,
+    selection: Selection | None = None,
+    popularity: str | None = None,
+    on_start: Callable[[int], Callable[[int], None]] | None = None,
+) -> BatchReport:
+    """Recommend to every user of a table and write a table, block by block.
+
+    Args:
+        shop: An open index.
+        histories: As ``open_histories`` reads them.
+        out: As ``open_answers`` writes it; it is there when all is done.
+        k: How many items each.
+        settings: How a history becomes a profile.
+        selection: What may be recommended.
+        popularity: A column of counts, for users of whose history nothing is known.
+        on_start: Told how many rows there are; what it returns is told how many are done.
+
+    Raises:
+        CatalogError, UsageError, MissingDependencyError: before any long work.
+    """
+    report = BatchReport()
+    with open_answers(out) as write:
+        table = open_histories(histories)
+        advance = on_start(table.count) if on_start is not None else lambda _: None
+
+        def usable() -> Iterator[History]:
+            for row in table.read():
+                if isinstance(row, Failure):
+                    report.fail(row)
+                else:
+                    yield row
+
+        waiting: list[Answer] = []
+        answers = shop.recommend_many(
+            usable(),
+            k,
+            settings=settings or ProfileSettings(),
+            selection=selection or Selection(),
+            popularity=popularity,
+        )
+        for answer in answers:
+            report.add(answer)
+            waiting.append(answer)
+            if len(waiting) == _WRITTEN_TOGETHER:
+                write(waiting)
+                waiting = []
+                advance(report.users + report.failed)
+        write(waiting)
+        advance(report.users + report.failed)
+    return report
