@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +23,11 @@ _PARAMETERS = 500
 
 @dataclass(frozen=True)
 class StoredItem:
-    """An item as the store holds it; ``row`` is its place in the vector file."""
+    """An item as the store holds it; ``row`` is its place in the vector file.
+
+    ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
+    that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
+    """
 
     id: str
     row: int
@@ -31,6 +35,7 @@ class StoredItem:
     caption: str
     image: str
     attributes: Mapping[str, str]
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 class StoreReader:
@@ -152,11 +157,17 @@ class StoreReader:
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
         query = f"""
-            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes
+            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes,
+                captions.fields
             FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
         """
-        for item_id, row, title, caption, image, attributes in self.query(query, parameters):
-            yield StoredItem(item_id, row, title, caption, image, self._json(attributes))
+        for item_id, row, title, caption, image, columns, said in self.query(query, parameters):
+            fields = {} if said is None else self._json(said)
+            try:
+                attributes = _attributes(self._json(columns), fields)
+            except (TypeError, AttributeError) as error:  # damage that is JSON still, but no object of texts
+                raise self._damaged(error) from error
+            yield StoredItem(item_id, row, title, caption, image, attributes, fields)
 
     def has_its_schema(self) -> bool:
         """Whether the tables are those that this version makes.
@@ -201,6 +212,12 @@ class StoreReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) -> dict[str, str]:
+    """Return what is known of an item: the shop's own columns, and what the caption says where they are silent."""
+    said = {name: ", ".join(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return columns | {name: text for name, text in said.items() if text and not columns.get(name)}
 
 
 def _is_unicode(text: str) -> bool:
