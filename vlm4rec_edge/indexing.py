@@ -189,11 +189,11 @@ class _Run:
                     for pending in self._take(result.where):
                         self._fail(Failure(pending.item.id, result.stage, result.reason))
                 else:
-                    first, *twins = self._take(result[0])
-                    self.fresh[result[0]] = result[1]
-                    self._add(first, result[1])
+                    first, *twins = self._take(result.key)
+                    self.fresh[result.key] = result.text
+                    self._add(first, result.text, result.fields)
                     for twin in twins:
-                        self._reuse(twin, result[1])
+                        self._reuse(twin, result.text)
         finally:
             captions.close()  # type: ignore[attr-defined]  # it is a generator: stop its threads before the store closes
 
@@ -247,15 +247,14 @@ class _Run:
         else:
             self._store_soon(GroundedItem(item, "", None, "", "", item.title))
 
-    def _add(self, pending: _Pending, caption: str) -> None:
+    def _add(self, pending: _Pending, caption: str, fields: str | None) -> None:
         text = text_of_item(self.encoded_text, title=pending.item.title, caption=caption)
-        self._store_soon(
-            GroundedItem(pending.item, pending.image_sha256, pending.caption_key, pending.question, caption, text)
-        )
+        key, question = pending.caption_key, pending.question
+        self._store_soon(GroundedItem(pending.item, pending.image_sha256, key, question, caption, text, fields))
 
     def _reuse(self, pending: _Pending, caption: str) -> None:
         self.progress.reused += 1
-        self._add(pending, caption)
+        self._add(pending, caption, None)  # the caption, with its fields, is stored already, or is about to be
 
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -6,7 +6,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
   "item_id", "score", "title", "caption", "image", "attributes"}]}``; ``query`` is ``{"history": [id]}``,
   ``{"item": id}`` or ``{"text": text}``; ``method`` is ``exact`` or ``hnsw``.
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder"}``; the last two hold the provenance of captions and vectors.
+  "run", "grounding", "encoder", "caption_fields": [name]}``; ``grounding`` and ``encoder`` hold the provenance of captions
+  and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the items (none of free ones).
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ def info(index: options.Index, as_json: options.AsJson = False) -> None:
             "grounding": store.provenance("groundings"),
             "encoder": store.provenance("encoders"),
         }
+        form = document["grounding"].get("structured")
+        document["caption_fields"] = list(form["schema"]["properties"]) if form else []
         if as_json:
             emit_json(document)
             return
@@ -132,6 +135,7 @@ def info(index: options.Index, as_json: options.AsJson = False) -> None:
             ["search", document["method"]],
             ["encoded", document["encoded_text"]],
             ["captioner", f"{grounding['name']}, prompt: {grounding['prompt']}" if grounding else "none"],
+            ["caption fields", ", ".join(document["caption_fields"]) or "none, captions are free"],
             ["encoder", encoder.get("name", "none")],
         ]
         table("", ["what", str(index)], rows)

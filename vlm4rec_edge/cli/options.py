@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.schema import Schema
 
 
 _MANY_PHOTOS = 8
@@ -53,6 +54,17 @@ PromptText = Annotated[
         show_default=False,
     ),
 ]
+Structured = Annotated[
+    bool, typer.Option("--structured", help="Hold captions to a form; its fields become attributes of the items.")
+]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        help="JSON schema of structured captions. Default: kind, colour, pattern, audience, details.",
+        show_default=False,
+    ),
+]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
 Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
@@ -72,11 +84,25 @@ def batch_for(photos: int) -> int | None:
     return photos if photos < _MANY_PHOTOS else None
 
 
+def form_of(structured: bool, schema: Path | None) -> bool | Schema:
+    """Return the form that the options ask for; a schema asks for structured captions by itself.
+
+    Raises:
+        UsageError: the schema can not be used.
+    """
+    if schema is None:
+        return structured
+    from vlm4rec_edge.grounding.schema import read_schema
+
+    return read_schema(schema)
+
+
 def open_captioner(
     *,
     model: str | None,
     projector: Path | None,
     prompt: str | None,
+    structured: bool | Schema,
     max_tokens: int | None,
     temperature: float,
     seed: int,
@@ -99,6 +125,7 @@ def open_captioner(
     return Captioner(
         files,
         prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
+        structured=structured,
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
