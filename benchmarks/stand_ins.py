@@ -38,6 +38,7 @@ class RecordedCaptioner:
         self._log = log.open("a", encoding="utf-8")
         self._seconds = seconds
         self.prompt = Prompt(prompt)
+        self.batch, self.kv_bytes = 1, 0
         self.files = SimpleNamespace(name="recorded-captions")
         self.provenance: dict[str, Any] = {"name": "recorded-captions", "prompt": prompt}
         self.fingerprint = fingerprint(self.provenance)

@@ -50,7 +50,11 @@ class IndexProgress:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds."""
+    """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
+
+    ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
+    was not needed.
+    """
 
     progress: IndexProgress
     items: int
@@ -58,6 +62,8 @@ class IndexReport:
     seconds: float
     interrupted: bool
     failures: tuple[Failure, ...]
+    batch: int = 0
+    kv_bytes: int = 0
 
 
 def build_index(
@@ -164,6 +170,8 @@ class _Run:
         try:
             self._ground_everything()
             self._flush()
+            if self.captioner and self.captioner.kv_bytes:
+                self.store.note(batch=str(self.captioner.batch), kv_bytes=str(self.captioner.kv_bytes))
             if prune:
                 removed = self.store.prune()
             self.store.compact()
@@ -173,9 +181,11 @@ class _Run:
         self._build_graph()
         with StoreReader(self.store.folder) as reader:
             items = reader.count()
-        return IndexReport(
-            self.progress, items, removed, time.monotonic() - started, interrupted, tuple(self.first_failures)
-        )
+        seconds = time.monotonic() - started
+        kv_bytes = self.captioner.kv_bytes if self.captioner else 0
+        batch = self.captioner.batch if self.captioner and kv_bytes else 0
+        failures = tuple(self.first_failures)
+        return IndexReport(self.progress, items, removed, seconds, interrupted, failures, batch, kv_bytes)
 
     def _ground_everything(self) -> None:
         if self.captioner is None:

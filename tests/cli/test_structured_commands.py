@@ -75,6 +75,8 @@ def test_a_schema_asks_for_its_own_fields_and_they_become_attributes_where_the_s
         assert own["season"] in {"summer", "winter"}
     assert attributes["r"]["colour"] == "crimson"
     info = program("info", index, "--json").json
+    assert (info["batch"], info["kv_bytes"]) == (done.json["batch"], done.json["kv_bytes"])
+    assert min(info["batch"], info["kv_bytes"]) > 0
     assert info["caption_fields"] == ["season", "words", "colour"]
     assert info["grounding"]["structured"]["schema"]["required"] == ["season", "words", "colour"]
     assert "season, words, colour" in program("info", index).out

@@ -3,9 +3,10 @@
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "seconds", "interrupted",
-  "failures": [{"where", "stage", "reason"}]}``
-- ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}]}``; ``fields``
-  is the object of a structured caption (texts, and lists of texts), and null for a free one.
+  "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``; the last two tell how many photos were captioned
+  together and the bytes of KV memory that took, 0 if the model was not needed.
+- ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
+  "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
 
 from __future__ import annotations
@@ -155,6 +156,8 @@ def run_index(
                 "seconds": round(report.seconds, 3),
                 "interrupted": report.interrupted,
                 "failures": [asdict(failure) for failure in failures_of(out)],
+                "batch": report.batch,
+                "kv_bytes": report.kv_bytes,
             }
         )
     else:
@@ -215,7 +218,7 @@ def caption(
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
-            batch=batch or options.batch_for(len(photos)),
+            batch=options.batch_for(len(photos)) if batch is None else batch,
             threads=threads,
             image_size=image_size,
             device=device,
@@ -229,6 +232,7 @@ def caption(
             else:
                 captions[result.key] = result
             advance(len(captions) + len(failures))
+        used = (captioner.batch, captioner.kv_bytes) if captioner.kv_bytes else (0, 0)
     in_order = [(str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions]
     if as_json:
         emit_json(
@@ -242,6 +246,8 @@ def caption(
                     for image, said in in_order
                 ],
                 "failures": [asdict(failure) for failure in failures],
+                "batch": used[0],
+                "kv_bytes": used[1],
             }
         )
     else:

@@ -6,8 +6,10 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
   "item_id", "score", "title", "caption", "image", "attributes"}]}``; ``query`` is ``{"history": [id]}``,
   ``{"item": id}`` or ``{"text": text}``; ``method`` is ``exact`` or ``hnsw``.
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name]}``; ``grounding`` and ``encoder`` hold the provenance of captions
-  and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the items (none of free ones).
+  "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes"}``; ``grounding`` and ``encoder`` hold the
+  provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
+  items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
+  ``kv_bytes`` of KV memory were held (0 if not known).
 """
 
 from __future__ import annotations
@@ -121,6 +123,7 @@ def info(index: options.Index, as_json: options.AsJson = False) -> None:
             "encoder": store.provenance("encoders"),
         }
         form = document["grounding"].get("structured")
+        document |= {key: int(store.meta.get(key, 0)) for key in ("batch", "kv_bytes")}
         document["caption_fields"] = list(form["schema"]["properties"]) if form else []
         if as_json:
             emit_json(document)
@@ -135,6 +138,7 @@ def info(index: options.Index, as_json: options.AsJson = False) -> None:
             ["search", document["method"]],
             ["encoded", document["encoded_text"]],
             ["captioner", f"{grounding['name']}, prompt: {grounding['prompt']}" if grounding else "none"],
+            ["captioned", f"{document['batch']} at a time in {document['kv_bytes'] / 1e6:.0f} MB of KV memory"],
             ["caption fields", ", ".join(document["caption_fields"]) or "none, captions are free"],
             ["encoder", encoder.get("name", "none")],
         ]

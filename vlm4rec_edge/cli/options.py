@@ -68,9 +68,23 @@ SchemaFile = Annotated[
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
 Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
+
+
+def _batch(given: str) -> int:
+    """Return a batch as a number; 0 stands for ``auto``."""
+    if given != "auto" and not (given.isdecimal() and int(given) >= 1):
+        raise typer.BadParameter(f"{given!r} is neither auto nor a number from 1 on.")
+    return 0 if given == "auto" else int(given)
+
+
 Batch = Annotated[
     int | None,
-    typer.Option(min=1, help="Photos captioned together. Default: chosen from the model.", show_default=False),
+    typer.Option(
+        parser=_batch,
+        metavar="auto|N",
+        help="Photos captioned together. Default: auto, from the model and the memory at hand.",
+        show_default=False,
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", show_default=False)]
 ImageSize = Annotated[int, typer.Option(min=16, help="Longer side of a photo in pixels before the model sees it.")]
@@ -129,7 +143,7 @@ def open_captioner(
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
-        batch=batch,
+        batch=batch or None,
         threads=threads,
         max_side=image_size,
         device=device.value,

@@ -13,6 +13,7 @@ from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_p
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.grammar import Grammar, rules_of
+from vlm4rec_edge.grounding.memory import available_bytes
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, ChatForm, Prompt
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION, as_json, fields_of, flatten
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
 CAPTION_VERSION = 1
 # Sequences decoded together when the user does not say: on the CPU the gain flattens out here; a GPU carries more.
 _BATCH_CPU, _BATCH_GPU = 16, 32
-# What the KV memory of all sequences may take together on a machine we do not know.
+# What the KV memory of all sequences may take together where nobody tells how much there is, on a GPU for one.
 _KV_BUDGET_BYTES = 2 * 1024**3
+# The share that it may take of what the model leaves; the rest is for photos, llama.cpp's buffers and other programs.
+_KV_SHARE = 2
 _DECODING_THREADS = 2
 
 
@@ -68,7 +71,7 @@ class Captioner:
         seed: Of the drawing.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; default: the cores this process may use.
-        batch: Photos decoded together; default: chosen from the model and the device.
+        batch: Photos decoded together; default: chosen from the model, the device and the memory at hand.
         max_side: Longer side of a photo in pixels before the model's own preprocessing.
 
     Raises:
@@ -225,11 +228,7 @@ class Captioner:
             from vlm4rec_edge.grounding import native
             from vlm4rec_edge.grounding.engine import Engine
 
-            slots = self._batch or native.affordable_slots(
-                self.files,
-                wanted=_BATCH_GPU if native.use_gpu(self._device) else _BATCH_CPU,
-                kv_budget=_KV_BUDGET_BYTES,
-            )
+            slots = self._batch or self._affordable_batch()
             self._native = native.NativeModel(
                 self.files,
                 device=self._device,
@@ -245,6 +244,16 @@ class Captioner:
                 grammar=Grammar(self._native, self._rules) if self.schema else None,
             )
         return self._engine
+
+    def _affordable_batch(self) -> int:
+        """Return how many photos to decode together on this machine: as many as are worth it, and as have room."""
+        from vlm4rec_edge.grounding import native
+
+        on_gpu = native.use_gpu(self._device)
+        free = None if on_gpu else available_bytes()
+        weights = sum(path.stat().st_size for path in (self.files.text, self.files.projector))
+        budget = _KV_BUDGET_BYTES if free is None else max(free - weights, 0) // _KV_SHARE
+        return native.affordable_slots(self.files, wanted=_BATCH_GPU if on_gpu else _BATCH_CPU, kv_budget=budget)
 
     def _chat_form(self, model: NativeModel) -> ChatForm:
         template = self.files.settings.chat_template or model.metadata("tokenizer.chat_template")

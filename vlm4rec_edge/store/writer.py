@@ -235,6 +235,11 @@ class StoreWriter:
                 )
                 self._database.execute("UPDATE items SET seen_run = ? WHERE id = ?", (self.run, failure.where))
 
+    def note(self, **values: str) -> None:
+        """Keep notes about this run, for ``info`` to show."""
+        with self._transaction():
+            self._set_meta(**values)
+
     def prune(self) -> int:
         """Remove the items that this run did not see, and return how many; call it only after a whole pass."""
         with self._transaction():
