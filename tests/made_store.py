@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,38 @@ def random_vectors(count: int, dimensions: int = 32, seed: int = 1) -> np.ndarra
     return unit(np.random.default_rng(seed).normal(size=(count, dimensions)))
 
 
-def write_store(folder: Path, vectors: np.ndarray, items: Sequence[tuple[str, int]] | None = None) -> Path:
+def write_store(
+    folder: Path,
+    vectors: np.ndarray,
+    items: Sequence[tuple[str, int]] | None = None,
+    *,
+    attributes: Mapping[str, Mapping[str, str]] | None = None,
+    captions: Mapping[str, str] | None = None,
+) -> Path:
     """Write a store and return its folder.
 
     Args:
         folder: Where; if a store is there already, it is brought up to date.
         vectors: Unit vectors [rows, dimensions].
         items: Id and row of each item; default: one a row, called ``item-<row>``.
+        attributes: Further columns of the items that have some.
+        captions: Captions of items; without any, items are stored as if only titles were encoded.
     """
     entries = [(f"item-{row}", row) for row in range(len(vectors))] if items is None else items
-    with StoreWriter(folder, grounding=None, encoder=GivenVectors(vectors), encoded_text="title") as store:
+    attributes, grounding = attributes or {}, ("made", {"name": "made", "prompt": "What?"}) if captions else None
+    captions = captions or {}
+    kind = "caption" if grounding else "title"
+    with StoreWriter(folder, grounding=grounding, encoder=GivenVectors(vectors), encoded_text=kind) as store:
         store.write(
             [
-                GroundedItem(Item(name, folder / "none.png", f"title of {name}"), "", None, "", "", str(row))
+                GroundedItem(
+                    Item(name, folder / "none.png", f"title of {name}", attributes.get(name, {})),
+                    "",
+                    f"caption of {name}" if name in captions else None,
+                    "",
+                    captions.get(name, ""),
+                    str(row),
+                )
                 for name, row in entries
             ]
         )

@@ -1,7 +1,8 @@
 """Recommend from product photos, offline, on one ordinary machine.
 
 The offline half, ``build_index``, lets a vision-language model describe every photo, encodes the words, and stores
-both. The online half, ``Recommender``, matches the mean vector of a history against the catalog and loads no model.
+both. The online half, ``Recommender``, matches the profile of a history, by default its mean vector, against the catalog
+and loads no model.
 
     >>> from vlm4rec_edge import Recommender, build_index
     >>> report = build_index("photos", "shop.index")  # doctest: +SKIP
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from vlm4rec_edge.indexing import build_index
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
+    from vlm4rec_edge.recommend.explanation import Reason
+    from vlm4rec_edge.recommend.profile import ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
+    from vlm4rec_edge.recommend.running import Profile
+    from vlm4rec_edge.recommend.selection import Selection
 
 __version__ = "0.1.0"
 
@@ -33,8 +38,12 @@ _HOMES = {
     "Encoder": "encoding.encoder",
     "Failure": "items",
     "Item": "items",
+    "Profile": "recommend.running",
+    "ProfileSettings": "recommend.profile",
+    "Reason": "recommend.explanation",
     "Recommendation": "recommend.recommender",
     "Recommender": "recommend.recommender",
+    "Selection": "recommend.selection",
     "Vlm4RecError": "errors",
     "build_index": "indexing",
     "open_catalog": "catalog.reader",
@@ -48,8 +57,12 @@ __all__ = [
     "Encoder",
     "Failure",
     "Item",
+    "Profile",
+    "ProfileSettings",
+    "Reason",
     "Recommendation",
     "Recommender",
+    "Selection",
     "Vlm4RecError",
     "__version__",
     "build_index",

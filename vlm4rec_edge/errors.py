@@ -46,3 +46,7 @@ class StoreError(Vlm4RecError):
 
 class UnknownItemError(Vlm4RecError):
     """An item id that the index does not hold."""
+
+
+class ProfileError(Vlm4RecError):
+    """A saved profile is damaged, or does not fit the index or the profile it is used with."""

@@ -1,4 +1,4 @@
-"""The item types that every stage shares: what a catalog holds, and what could not be used and why."""
+"""The item types that every stage shares: what a catalog and an index hold, and what could not be used and why."""
 
 from __future__ import annotations
 
@@ -21,6 +21,23 @@ class Item:
     image: Path
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """An item as an index holds it; ``row`` is the place of its vector.
+
+    ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
+    that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
+    """
+
+    id: str
+    row: int
+    title: str
+    caption: str
+    image: str
+    attributes: Mapping[str, str]
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

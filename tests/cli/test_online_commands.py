@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,14 @@ from program import program, watched
 
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.demo.drawings import Drawing
+from vlm4rec_edge.recommend.profile import ProfileSettings
+from vlm4rec_edge.recommend.selection import Selection
 
-ANSWER = {"index", "method", "query", "unknown", "recommendations"}
-HIT = {"rank", "item_id", "score", "title", "caption", "image", "attributes"}
+ROOT = Path(__file__).parents[2]
+ANSWER = {"index", "method", "query", "answered_by", "unknown", "recommendations"}
+HIT = {
+    "rank", "item_id", "score", "title", "caption", "image", "attributes", "basis", "interest", "because", "why",
+}  # fmt: skip
 INFO = {
     "index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text", "run",
     "grounding", "encoder",
@@ -31,7 +37,7 @@ def test_recommend_answers_a_program_with_the_documented_fields(shop_index: Path
     document = done.json
     assert set(document) >= ANSWER
     assert document["query"] == {"history": ids[:2]}
-    assert (document["method"], document["unknown"]) == ("exact", [])
+    assert (document["method"], document["unknown"], document["answered_by"]) == ("exact", [], "history")
     hits = document["recommendations"]
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
     assert all(set(hit) >= HIT for hit in hits)
@@ -171,3 +177,160 @@ def test_where_there_is_no_index_the_message_names_the_place(tmp_path: Path, com
 def test_an_index_may_be_named_relative_to_any_working_folder(shop_index: Path, ids: list[str]) -> None:
     done = program("similar", shop_index.name, ids[0], "-k", "1", "--json", cwd=shop_index.parent)
     assert (done.code, done.json["index"]) == (0, shop_index.name)
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    """A made index of 40 items with prices, colours and counts."""
+    attributes = {
+        f"item-{row}": {"price": str(row), "colour": ("red", "blue")[row % 2], "sold": str(row * 7 % 40)}
+        for row in range(40)
+    }
+    captions = {f"item-{row}": f"A {attributes[f'item-{row}']['colour']} thing." for row in range(40)}
+    return write_store(tmp_path / "market", random_vectors(40), attributes=attributes, captions=captions)
+
+
+def _found(*arguments: object) -> list[str]:
+    done = program(*arguments, "--json")
+    assert done.code == 0, done.err
+    return [hit["item_id"] for hit in done.json["recommendations"]]
+
+
+def test_every_option_of_a_profile_is_that_of_the_python_call(market: Path) -> None:
+    history = ["item-1", "item-2", "item-3"]
+    command = ["recommend", market, "--history", ",".join(history), "-k", "8"]
+    with Recommender.open(market) as shop:
+        for options, settings, other in (
+            (["--last", "1"], ProfileSettings(last=1), {}),
+            (["--half-life", "1"], ProfileSettings(half_life=1), {}),
+            (["--interests", "2"], ProfileSettings(interests=2), {}),
+            (["--interests", "3", "--merge", "best"], ProfileSettings(interests=3, merge="best"), {}),
+            (["--weights", "1,5,0.5"], ProfileSettings(), {"weights": [1, 5, 0.5]}),
+            (
+                ["--times", "2026-03-31,2026-03-01,2025-12-31T12:00", "--half-life", "10"],
+                ProfileSettings(half_life=10),
+                {"times": [90.5, 60.5, 0]},
+            ),
+            (["--times", "3,1,2", "--last", "1"], ProfileSettings(last=1), {"times": [3, 1, 2]}),
+            (
+                ["--disliked", "item-9,item-8", "--dislike-weight", "0.8"],
+                ProfileSettings(dislike_weight=0.8),
+                {"disliked": ["item-9", "item-8"]},
+            ),
+        ):
+            expected = shop.recommend(history, k=8, settings=settings, **other)
+            assert _found(*command, *options) == [hit.item_id for hit in expected], options
+
+
+def test_every_option_of_a_selection_is_that_of_the_python_call(market: Path, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("item-7\n\n item-8 \nitem-9\n")
+    with Recommender.open(market) as shop:
+        for options, selection in (
+            (["--where", "price < 20 and colour = 'red'"], Selection(where="price < 20 and colour = 'red'")),
+            (["--allow", f"@{tmp_path / 'ids.txt'}"], Selection(allow=["item-7", "item-8", "item-9"])),
+            (["--deny", "item-7,item-8", "--deny", "item-9"], Selection(deny=["item-7", "item-8", "item-9"])),
+            (["--one-per", "colour"], Selection(one_per="colour")),
+            (["--diversity", "0.8"], Selection(diversity=0.8)),
+            (["--min-score", "-0.1"], Selection(min_score=-0.1)),
+        ):
+            expected = [hit.item_id for hit in shop.similar("item-1", 40, selection=selection)]
+            assert 0 < len(expected) <= 39
+            assert _found("similar", market, "item-1", "-k", "40", *options) == expected, options
+            assert _found("recommend", market, "--history", "item-1", "-k", "40", *options) == expected, options
+    assert "item-1" in _found("recommend", market, "--history", "item-1", "--include-history")
+
+
+def test_explained_answers_carry_their_reasons(market: Path) -> None:
+    command = ["recommend", market, "--history", "item-1,item-2", "--disliked", "item-3", "-k", "3", "--explain"]
+    for hit in program(*command, "--json").json["recommendations"]:
+        assert all(set(reason) >= {"source", "kind", "amount", "words"} for reason in hit["because"])
+        assert sum(reason["amount"] for reason in hit["because"]) == pytest.approx(hit["score"], abs=1e-6)
+        assert hit["why"].startswith("Because of ")
+    shown = program(*command).out
+    assert shown.count("Because of ") == 3
+    assert program(*command[:-1]).out.count("Because of ") == 0
+
+
+def test_popularity_answers_for_a_stranger_and_says_so(market: Path) -> None:
+    document = program("recommend", market, "--popularity", "sold", "-k", "3", "--json").json
+    assert document["answered_by"] == "popularity"
+    assert [hit["score"] for hit in document["recommendations"]] == [39, 38, 37]
+    done = program("recommend", market, "--history", "nobody", "--popularity", "sold", "-k", "3")
+    assert done.code == 3
+    assert "Nothing is known of this shopper, so these are the most popular items." in done.err
+    assert done.out.splitlines()[0].split()[2] == "count"
+
+
+def test_items_and_words_answer_together(shop_index: Path, ids: list[str]) -> None:
+    done = program("recommend", shop_index, "--history", ids[0], "--text", "a yellow shirt", "-k", "3", "--json")
+    assert done.code == 0
+    assert done.json["query"] == {"history": [ids[0]], "text": "a yellow shirt"}
+    assert done.json["answered_by"] == "history and text"
+    alone = program("recommend", shop_index, "--text", "a yellow shirt", "-k", "3", "--json").json
+    search = program("search", shop_index, "a yellow shirt", "-k", "3", "--json").json
+    assert alone == search
+    assert alone["answered_by"] == "text"
+
+
+def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(
+    shop_index: Path, drawings: list[Drawing], tmp_path: Path
+) -> None:
+    """A new photo gets the caption that the index would have given it, and that caption is matched."""
+    with Recommender.open(shop_index) as shop:
+        item = next(iter(shop.store.items()))
+    photo = tmp_path / "street photo.png"
+    shutil.copy(item.image, photo)
+    done = watched("similar", shop_index, "--photo", photo, "-k", "2", "--json")
+    assert done.code == 0, done.err
+    assert done.json["query"] == {"photo": str(photo), "caption": item.caption}
+    assert done.json["answered_by"] == "photo"
+    best = done.json["recommendations"][0]
+    assert (best["caption"], best["score"]) == (item.caption, pytest.approx(1, abs=1e-5))
+    assert "llama_cpp" in done.loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["recommend"], "give --history, --text or --popularity", 2),
+        (["recommend", "--history", "item-1", "--where", "prize < 3"], "did you mean 'price'", 2),
+        (["recommend", "--history", "item-1", "--weights", "1,x"], "--weights '1,x' is no list of numbers", 2),
+        (["recommend", "--history", "item-1", "--times", "soon"], "--times 'soon' is no list of dates", 2),
+        (["recommend", "--history", "item-1", "--weights", "1,2"], "2 weights for 1 items", 2),
+        (["recommend", "--history", "item-1", "--merge", "x"], "choose quota or best", 2),
+        (["recommend", "--history", "@nowhere.txt"], "nowhere.txt can not be used", 1),
+        (["recommend", "--popularity", "sales"], "no column 'sales'", 2),
+        (["similar"], "either an item id or --photo", 2),
+        (["similar", "item-1", "--photo", "x.png"], "either an item id or --photo", 2),
+        (["similar", "item-1", "--one-per", "nothing"], "to group by", 2),
+        (["similar", "--photo", "x.png"], "were not made by a model of this program", 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_an_option_that_can_not_be_meant_is_a_sentence(
+    market: Path, arguments: list[str], message: str, code: int
+) -> None:
+    command, *rest = arguments
+    done = program(command, market, *rest, "--json")
+    assert message in done.err
+    assert done.code == code
+
+
+def test_a_photo_is_described_by_no_other_model_than_made_the_index(shop_index: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(ROOT / "models" / "starter-lvlm", tmp_path / "other")
+    text = other / "starter-lvlm-Q8_0.gguf"
+    (other / "manifest.json").unlink()
+    text.write_bytes(text.read_bytes() + b"\0")
+    done = program("similar", shop_index, "--photo", "x.png", "--model", other)
+    assert done.code == 1
+    assert "were made by another model or another version of it" in done.err
+    done = program("similar", shop_index, "--photo", tmp_path / "none.png")
+    assert done.code == 1
+    assert "none.png" in done.err
+
+
+def test_a_photo_needs_an_index_of_captions(tmp_path: Path) -> None:
+    titles = write_store(tmp_path / "titles", random_vectors(4))
+    done = program("similar", titles, "--photo", "x.png")
+    assert done.code == 2
+    assert "was made from titles" in done.err

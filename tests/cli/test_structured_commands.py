@@ -108,6 +108,11 @@ def test_a_photo_added_later_is_captioned_in_the_same_form(table: Path, form: Pa
     assert program("add", index, late, "--json").json["captioned"] == 1
     assert _attributes(index)["late"]["season"] in {"summer", "winter"}
     assert program("info", index, "--json").json["grounding"] == before
+    found = program("similar", index, "--photo", late, "-k", "1", "--json").json["recommendations"]
+    assert found[0]["item_id"] == "late", "a new photo is described in the same form, and so finds itself"
+    winter = program("search", index, "dress", "-k", "9", "--where", "season = 'winter'", "--json").json
+    summer = program("search", index, "dress", "-k", "9", "--where", "season = 'summer'", "--json").json
+    assert len(winter["recommendations"]) + len(summer["recommendations"]) == 4
 
 
 def test_a_schema_that_can_not_be_used_is_wrong_usage_before_any_work(table: Path, form: Path, tmp_path: Path) -> None:

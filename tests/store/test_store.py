@@ -61,7 +61,7 @@ def test_one_text_is_encoded_once_and_shared(tmp_path: Path) -> None:
     assert (second.captions, second.encoded) == (1, 1)
     with StoreReader(tmp_path / "s") as read:
         assert len(read.vectors) == 3
-        assert [item.id for item in read.items_at([0])[0]] == ["a", "b", "d"]
+        assert read.ids_at([0])[0] == ["a", "b", "d"]
         assert read.rows_of(["d", "nobody", "a", "d"]) == {"d": 0, "a": 0}
         assert read.counts() == {"items": 5, "captions": 3, "vectors": 3, "failures": 0}
 
@@ -71,7 +71,8 @@ def test_more_ids_than_one_statement_takes_are_found(tmp_path: Path) -> None:
     folder = write_store(tmp_path / "s", vectors)
     with StoreReader(folder) as store:
         assert store.rows_of([f"item-{row}" for row in range(1800)]) == {f"item-{row}": row for row in range(1800)}
-        assert len(store.items_at(range(1800))) == 1800
+        assert len(store.ids_at(range(1800))) == 1800
+        assert len(store.items_of([f"item-{row}" for row in range(1800)])) == 1800
 
 
 def test_failures_are_those_of_the_last_run(tmp_path: Path) -> None:

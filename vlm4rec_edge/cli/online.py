@@ -2,9 +2,15 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``recommend``, ``similar``, ``search``: ``{"index", "method", "query", "unknown": [id], "recommendations": [{"rank",
-  "item_id", "score", "title", "caption", "image", "attributes"}]}``; ``query`` is ``{"history": [id]}``,
-  ``{"item": id}`` or ``{"text": text}``; ``method`` is ``exact`` or ``hnsw``.
+- ``recommend``, ``similar``, ``search``: ``{"index", "method", "query", "answered_by", "unknown": [id],
+  "recommendations": [{"rank", "item_id", "score", "title", "caption", "image", "attributes", "basis", "interest",
+  "because": [{"source", "kind", "amount", "words": [word]}], "why"}]}``. ``method`` is ``exact`` or ``hnsw``.
+  ``query`` holds what was asked: ``history``, ``disliked`` (ids), ``text``, ``item`` (an id), ``photo`` (its path) with the
+  ``caption`` made of it. ``answered_by`` and, item by item, ``basis`` say from what the answer came: ``history``, ``history
+  and text``, ``text`` or ``popularity``, where scores are the counts of that column; ``answered_by`` is ``photo`` for a photo
+  and null where nothing was found. ``interest`` numbers the interests of ``--interests`` from 0. ``because`` and
+  ``why``, the same in words, are filled by ``--explain``: the amounts sum to the score, ``kind`` is ``liked``,
+  ``disliked`` or ``text``, and ``words`` are informative words that both captions share.
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
   "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes"}``; ``grounding`` and ``encoder`` hold the
   provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
@@ -14,63 +20,208 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vlm4rec_edge.cli import options
-from vlm4rec_edge.cli.output import emit_json, note, table
+from vlm4rec_edge.cli.output import emit_json, note, printable, table
+from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
 
 EXIT_SOME_FAILED = 3
+_SECONDS_A_DAY = 86_400
 
 
 def recommend(
     index: options.Index,
     history: Annotated[
-        list[str],
-        typer.Option(help="Item ids, comma between them; may be given several times.", show_default=False),
-    ],
+        list[str] | None,
+        typer.Option(
+            help="Item ids, the oldest first, comma between them; may be given several times; or @FILE, one id a line.",
+            show_default=False,
+        ),
+    ] = None,
     k: options.Count = 10,
+    disliked: Annotated[
+        list[str] | None, typer.Option(help="Item ids that push away; never recommended.", show_default=False)
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Words that are looked for as well, or alone; loads the text encoder.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A number for each item of the history: ratings, counts, dwell times.", show_default=False),
+    ] = None,
+    times: Annotated[
+        str | None,
+        typer.Option(
+            help="When each item of the history was bought: dates such as 2026-03-31, or numbers.", show_default=False
+        ),
+    ] = None,
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            help="An event counts half as much as one so much newer: in days (or the unit of the numbers) with --times, in "
+            "events without.",
+            show_default=False,
+        ),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option(min=1, help="Only the newest so many events count.", show_default=False)
+    ] = None,
+    interests: Annotated[int, typer.Option(min=1, help="Into how many interests to split the history, at most.")] = 1,
+    merge: Annotated[
+        str, typer.Option(help="Places of several interests: `quota`, each its share, or `best`, the nearest items.")
+    ] = "quota",
+    dislike_weight: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="How strongly disliked items push away. Default: 0.2.", show_default=False),
+    ] = None,
+    text_weight: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="How much --text counts; the history counts 1. Default: 1.", show_default=False),
+    ] = None,
+    popularity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A catalog column of counts; its largest are shown where no history is known and no --text given.",
+            show_default=False,
+        ),
+    ] = None,
+    include_history: Annotated[
+        bool, typer.Option("--include-history", help="Let the history itself be recommended too.")
+    ] = False,
+    where: options.Where = None,
+    allow: options.Allow = None,
+    deny: options.Deny = None,
+    one_per: options.OnePer = None,
+    diversity: options.Diversity = 0.0,
+    min_score: options.MinScore = None,
+    explain: options.Explain = False,
+    encoder: options.EncoderModel = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Recommend items to someone from what was bought before; the history itself is left out.
 
     \b
-    Example:
+    Examples:
       vlm4rec-edge recommend shop.index --history shirt-1,shoe-7 -k 5
+      vlm4rec-edge recommend shop.index --history shirt-1,shoe-7 --where "price < 40" --explain
+      vlm4rec-edge recommend shop.index --history shirt-1 --text "for the beach" --diversity 0.3
     """  # noqa: D301 (click reads the control character)
+    if not history and text is None and popularity is None:
+        raise UsageError("There is nothing to recommend from; give --history, --text or --popularity.")
+    from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, TEXT_WEIGHT, ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
 
-    with Recommender.open(index) as shop:
-        ids = _split_ids(shop, history)
-        found = shop.recommend(ids, k, skip_unknown=True)
-        unknown = shop.unknown(ids)
-        _show(shop, {"history": ids}, found, k, as_json=as_json, unknown=unknown)
+    settings = ProfileSettings(
+        last=last,
+        half_life=half_life,
+        interests=interests,
+        merge=merge,
+        dislike_weight=DISLIKE_WEIGHT if dislike_weight is None else dislike_weight,
+        text_weight=TEXT_WEIGHT if text_weight is None else text_weight,
+    )
+    with Recommender.open(index) as shop, _encoder(encoder if text is not None else None) as own:
+        ids, away = _split_ids(shop, history or ()), _split_ids(shop, disliked or ())
+        found = shop.recommend(
+            ids,
+            k,
+            skip_unknown=True,
+            weights=None if weights is None else _numbers("--weights", weights),
+            times=None if times is None else _times(times),
+            disliked=away,
+            text=text,
+            settings=settings,
+            selection=options.selection(
+                where=where,
+                allow=_ids(shop, allow),
+                deny=_ids(shop, deny),
+                one_per=one_per,
+                diversity=diversity,
+                min_score=min_score,
+                exclude_history=not include_history,
+            ),
+            popularity=popularity,
+            explain=explain,
+            encoder=own,
+        )
+        query: dict[str, Any] = {"history": ids} if ids or text is None else {}
+        query.update({name: value for name, value in (("disliked", away), ("text", text)) if value})
+        unknown = shop.unknown([*ids, *away])
+        _show(shop, query, found, k, as_json=as_json, unknown=unknown)
     if unknown:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def similar(
     index: options.Index,
-    item: Annotated[str, typer.Argument(help="An item id.", show_default=False)],
+    item: Annotated[str | None, typer.Argument(help="An item id.", show_default=False)] = None,
     k: options.Count = 10,
+    photo: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of an id, a photo that the index need not hold; the model that made the index describes it.",
+            show_default=False,
+        ),
+    ] = None,
+    model: options.Model = None,
+    projector: options.Projector = None,
+    encoder: options.EncoderModel = None,
+    where: options.Where = None,
+    allow: options.Allow = None,
+    deny: options.Deny = None,
+    one_per: options.OnePer = None,
+    diversity: options.Diversity = 0.0,
+    min_score: options.MinScore = None,
+    explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the items most like one item.
+    """Show the items most like one item, or most like what a new photo shows.
 
     \b
-    Example:
+    Examples:
       vlm4rec-edge similar shop.index shirt-1
+      vlm4rec-edge similar shop.index --photo street.jpg --where "price < 40"
     """  # noqa: D301 (click reads the control character)
+    if (item is None) == (photo is None):
+        raise UsageError("Give either an item id or --photo FILE.")
     from vlm4rec_edge.recommend.recommender import Recommender
 
     with Recommender.open(index) as shop:
-        _show(shop, {"item": item}, shop.similar(item, k), k, as_json=as_json)
+        chosen = options.selection(
+            where=where,
+            allow=_ids(shop, allow),
+            deny=_ids(shop, deny),
+            one_per=one_per,
+            diversity=diversity,
+            min_score=min_score,
+        )
+        if photo is None:
+            assert item is not None
+            found = shop.similar(item, k, selection=chosen, explain=explain)
+            _show(shop, {"item": item}, found, k, as_json=as_json)
+            return
+        from vlm4rec_edge.cli.new_photo import caption_new_photo
+
+        caption = caption_new_photo(shop.store, photo, model=model, projector=projector)
+        with _encoder(encoder) as own:
+            found = shop.search(caption, k, encoder=own, selection=chosen, explain=explain)
+        if not as_json:
+            note(f"The photo shows: {caption}")
+        query = {"photo": str(photo), "caption": caption}
+        _show(shop, query, found, k, as_json=as_json, answered_by="photo")
 
 
 def search(
@@ -78,25 +229,34 @@ def search(
     text: Annotated[str, typer.Argument(help="What is looked for, in words.", show_default=False)],
     k: options.Count = 10,
     encoder: options.EncoderModel = None,
+    where: options.Where = None,
+    allow: options.Allow = None,
+    deny: options.Deny = None,
+    one_per: options.OnePer = None,
+    diversity: options.Diversity = 0.0,
+    min_score: options.MinScore = None,
+    explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Find items by words. The one command of the online half that loads the text encoder.
+    """Find items by words; loads the text encoder.
 
     \b
-    Example:
+    Examples:
       vlm4rec-edge search shop.index "warm jacket for autumn"
+      vlm4rec-edge search shop.index "warm jacket" --where "audience = 'Kids'"
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.recommend.recommender import Recommender
 
-    with Recommender.open(index) as shop:
-        if encoder is None:
-            found = shop.search(text, k)
-        else:
-            from vlm4rec_edge.encoding.encoder import Encoder
-            from vlm4rec_edge.models.resolve import resolve_encoder
-
-            with Encoder(resolve_encoder(encoder), device="cpu") as own:
-                found = shop.search(text, k, encoder=own)
+    with Recommender.open(index) as shop, _encoder(encoder) as own:
+        chosen = options.selection(
+            where=where,
+            allow=_ids(shop, allow),
+            deny=_ids(shop, deny),
+            one_per=one_per,
+            diversity=diversity,
+            min_score=min_score,
+        )
+        found = shop.search(text, k, encoder=own, selection=chosen, explain=explain)
         _show(shop, {"text": text}, found, k, as_json=as_json)
 
 
@@ -145,13 +305,58 @@ def info(index: options.Index, as_json: options.AsJson = False) -> None:
         table("", ["what", str(index)], rows)
 
 
+@contextmanager
+def _encoder(name: str | None) -> Iterator[Encoder | None]:
+    """The encoder of that name, or None, the one that the index names."""
+    if name is None:
+        yield None
+        return
+    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.models.resolve import resolve_encoder
+
+    with Encoder(resolve_encoder(name), device="cpu") as own:
+        yield own
+
+
+def _ids(shop: Recommender, values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else _split_ids(shop, values)
+
+
 def _split_ids(shop: Recommender, values: Sequence[str]) -> list[str]:
-    """Split at commas, except where the whole text is the id of an item."""
+    """Split at commas, or read the lines of ``@FILE``, except where the whole text is the id of an item."""
     ids: list[str] = []
     for value in values:
-        whole = not shop.unknown([value])
-        ids += [value] if whole else [part.strip() for part in value.split(",") if part.strip()]
+        if not shop.unknown([value]):
+            ids.append(value)
+        elif value.startswith("@"):
+            lines = Path(value[1:]).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            ids += [line.strip() for line in lines if line.strip()]
+        else:
+            ids += [part.strip() for part in value.split(",") if part.strip()]
     return ids
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is no list of numbers with commas between them.") from None
+
+
+def _times(text: str) -> list[float]:
+    """Return numbers as they are, and dates in days."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        pass
+    try:
+        moments = [datetime.fromisoformat(part.strip()) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"--times {text!r} is no list of dates such as 2026-03-31, or of numbers, with commas between them."
+        ) from None
+    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc) for moment in moments]
+    return [moment.timestamp() / _SECONDS_A_DAY for moment in zoned]
 
 
 def _show(
@@ -162,20 +367,34 @@ def _show(
     *,
     as_json: bool,
     unknown: Sequence[str] = (),
+    answered_by: str | None = None,
 ) -> None:
+    basis = found[0].basis if found else None
     if as_json:
         emit_json(
             {
                 "index": str(shop.store.folder),
                 "method": shop.method,
                 "query": query,
+                "answered_by": answered_by if answered_by and found else basis,
                 "unknown": list(unknown),
-                "recommendations": [{**asdict(hit), "attributes": dict(hit.attributes)} for hit in found],
+                "recommendations": [
+                    {**asdict(hit), "attributes": dict(hit.attributes), "why": hit.why} for hit in found
+                ],
             }
         )
         return
-    rows = [[str(hit.rank), hit.item_id, f"{hit.score:.3f}", hit.caption or hit.title] for hit in found]
-    table("", ["#", "item", "score", "what it is"], rows)
+    is_count = basis == "popularity"
+    scores = [f"{hit.score:g}" if is_count else f"{hit.score:.3f}" for hit in found]
+    rows = [
+        [str(hit.rank), hit.item_id, score, hit.caption or hit.title] for hit, score in zip(found, scores, strict=True)
+    ]
+    table("", ["#", "item", "count" if is_count else "score", "what it is"], rows)
+    for hit in found:
+        if hit.why:
+            typer.echo(printable(f"{hit.rank}. {hit.item_id}: {hit.why}"))
+    if is_count:
+        note("Nothing is known of this shopper, so these are the most popular items.")
     if len(found) < k:
         note(f"The index has only {len(found)} items to offer.")
     if unknown:

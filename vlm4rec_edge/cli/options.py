@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.grounding.schema import Schema
+    from vlm4rec_edge.recommend.selection import Selection
 
 
 _MANY_PHOTOS = 8
@@ -91,6 +93,62 @@ ImageSize = Annotated[int, typer.Option(min=16, help="Longer side of a photo in 
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > >=, "
+        "in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, a column "
+        "name with blanks in double quotes.",
+        show_default=False,
+    ),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(help="Only these item ids, comma between them; or @FILE, one id a line.", show_default=False),
+]
+Deny = Annotated[
+    list[str] | None,
+    typer.Option(help="None of these item ids, comma between them; or @FILE, one id a line.", show_default=False),
+]
+OnePer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="At most one item for each value of this column; `id:7` compares the first 7 characters of the id.",
+        show_default=False,
+    ),
+]
+Diversity = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="0: the nearest items; towards 1: items unlike each other.")
+]
+MinScore = Annotated[
+    float | None, typer.Option(help="Only items with at least this score, a cosine from -1 to 1.", show_default=False)
+]
+Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
+
+
+def selection(
+    *,
+    where: str | None,
+    allow: list[str] | None,
+    deny: list[str] | None,
+    one_per: str | None,
+    diversity: float,
+    min_score: float | None,
+    exclude_history: bool = True,
+) -> Selection:
+    """Return what may be recommended; the ids are split already."""
+    from vlm4rec_edge.recommend.selection import Selection
+
+    return Selection(
+        where=where,
+        allow=allow,
+        deny=deny or (),
+        one_per=one_per,
+        diversity=diversity,
+        min_score=float("-inf") if min_score is None else min_score,
+        exclude_history=exclude_history,
+    )
 
 
 def batch_for(photos: int) -> int | None:
@@ -109,6 +167,14 @@ def form_of(structured: bool, schema: Path | None) -> bool | Schema:
     from vlm4rec_edge.grounding.schema import read_schema
 
     return read_schema(schema)
+
+
+def form_made_by(grounding: Mapping[str, Any]) -> bool | Schema:
+    """Return the form of the captions whose provenance is given."""
+    from vlm4rec_edge.grounding.schema import parse_schema
+
+    structured = grounding.get("structured")
+    return parse_schema(structured["schema"]) if structured else False
 
 
 def open_captioner(

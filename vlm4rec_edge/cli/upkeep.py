@@ -43,7 +43,6 @@ def add(
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import Catalog
     from vlm4rec_edge.encoding.text import check_encoded_text
-    from vlm4rec_edge.grounding.schema import parse_schema
     from vlm4rec_edge.store.reader import StoreReader
 
     if len(photos) > 1 and (item_id or title):
@@ -53,13 +52,12 @@ def add(
         encoded_text = check_encoded_text(store.meta["encoded_text"])
         made_by, encoder = store.provenance("groundings"), store.provenance("encoders")
     captioner = None
-    form = made_by.get("structured")
     if encoded_text != "title":
         captioner = options.open_captioner(
             model=made_by.get("name"),
             projector=None,
             prompt=made_by.get("prompt"),
-            structured=parse_schema(form["schema"]) if form else False,
+            structured=options.form_made_by(made_by),
             max_tokens=made_by.get("max_tokens"),
             temperature=made_by.get("temperature", 0.0),
             seed=made_by.get("seed", 0),

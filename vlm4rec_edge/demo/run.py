@@ -11,9 +11,9 @@ from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_repo
 from vlm4rec_edge.encoding.encoder import Encoder
 from vlm4rec_edge.grounding.captioner import Captioner
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, build_index
+from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.recommend.recommender import Recommender
-from vlm4rec_edge.store.reader import StoredItem
 
 ITEMS_PER_KIND = 5
 ITEM_COUNT = len(catalog_of_drawings(ITEMS_PER_KIND))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,10 @@ __all__ = ["EXACT_LIMIT", "GRAPH_AFTER", "ExactIndex", "LargeIndex", "VectorInde
 
 
 class VectorIndex(Protocol):
-    """Nearest rows of a vector matrix by inner product, which is the cosine because rows are unit vectors."""
+    """Nearest rows of a vector matrix by inner product, which is the cosine because rows are unit vectors.
+
+    Several threads may ask at once.
+    """
 
     @property
     def name(self) -> str:
@@ -45,9 +49,10 @@ class LargeIndex:
     def __init__(self, store: StoreReader, graph_after: int) -> None:
         self._store = store
         self._graph_after = graph_after
+        self._lock = threading.Lock()
         self._answered = 0
         self._index: VectorIndex = ExactIndex(store.vectors)
-        self._switch_if_worth_it()
+        self._switch_if_worth_it(answered=0)
 
     @property
     def name(self) -> str:
@@ -57,12 +62,15 @@ class LargeIndex:
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows and their scores, best first."""
         answer = self._index.top(query, count)
-        self._answered += 1
-        self._switch_if_worth_it()
+        with self._lock:
+            self._answered += 1
+            answered = self._answered
+        self._switch_if_worth_it(answered)
         return answer
 
-    def _switch_if_worth_it(self) -> None:
-        if self._answered == self._graph_after:  # once: what is damaged now is damaged later
+    def _switch_if_worth_it(self, answered: int) -> None:
+        # Once: what is damaged now is damaged later. Other threads go on scanning while this one loads.
+        if answered == self._graph_after:
             self._index = load_graph(self._store) or self._index
 
 

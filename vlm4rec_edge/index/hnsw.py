@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,7 @@ _COMPARED_ROWS = 64
 
 
 class HnswIndex:
-    """A loaded graph over the first ``rows`` rows of ``vectors``, and an exact scan of those after it."""
+    """A loaded graph over the first ``rows`` rows of ``vectors``, and an exact scan of those after it; thread-safe."""
 
     name = "hnsw"
 
@@ -51,6 +53,9 @@ class HnswIndex:
         self._rows = int(graph.get_current_count())
         self._tail = ExactIndex(np.asarray(vectors[self._rows :]))  # no memory map: only this part is to be read
         self._all = ExactIndex(vectors)
+        self._lock = threading.Lock()
+        self._asking = 0
+        self._width = 0
 
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows and their scores, best first; equal scores in row order."""
@@ -58,15 +63,29 @@ class HnswIndex:
         in_graph = min(count, self._rows)
         if in_graph == 0:
             return tail_rows, tail_scores
-        self._graph.set_ef(max(EF_SEARCH, _EF_PER_RESULT * in_graph))
         try:
-            found, distances = self._graph.knn_query(query, k=in_graph, num_threads=1)
+            with self._wide_enough(max(EF_SEARCH, _EF_PER_RESULT * in_graph)):
+                found, distances = self._graph.knn_query(query, k=in_graph, num_threads=1)
         except RuntimeError:  # the links do not lead to as many as were asked for (hnswlib issues 321, 444)
             return self._all.top(query, count)
         rows = np.concatenate([found[0].astype(np.int64), tail_rows + self._rows])
         scores = np.concatenate([(1.0 - distances[0]).astype(np.float32), tail_scores])
         best = best_of(scores, rows, count)
         return rows[best], scores[best]
+
+    @contextmanager
+    def _wide_enough(self, width: int) -> Iterator[None]:
+        """Keep the search at least so wide: the width is the graph's, shared by all threads that ask it just now."""
+        with self._lock:
+            if self._asking == 0 or width > self._width:
+                self._graph.set_ef(width)
+                self._width = width
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking -= 1
 
 
 def load_graph(store: StoreReader) -> HnswIndex | None:

@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.items import Failure
+from vlm4rec_edge.items import Failure, StoredItem
 from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, open_database, text_crc32
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
 _PARAMETERS = 500
-
-
-@dataclass(frozen=True)
-class StoredItem:
-    """An item as the store holds it; ``row`` is its place in the vector file.
-
-    ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
-    that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
-    """
-
-    id: str
-    row: int
-    title: str
-    caption: str
-    image: str
-    attributes: Mapping[str, str]
-    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+# Rows of a result that are fetched at once.
+_FETCHED_ROWS = 256
 
 
 class StoreReader:
-    """A read-only view of one moment of a store; a context manager.
+    """A read-only view of one moment of a store; a context manager. Several threads may read through it.
 
     Attributes:
         vectors: Memory map, shape [rows, dimensions], float32, unit length. Several items may share a row; rows that no
@@ -59,6 +45,10 @@ class StoreReader:
                 f"There is no index at {self.folder}; make one: vlm4rec-edge index CATALOG --out {self.folder}"
             )
         self._database = open_database(path, write=False)
+        # How SQLite was built decides whether a connection may be used by two threads at once (sqlite.org/threadsafe.html).
+        self._lock = threading.Lock()
+        self._table_lock = threading.Lock()
+        self._table: ItemTable | None = None
         try:
             self._take_snapshot()
         except BaseException as error:
@@ -125,22 +115,79 @@ class StoreReader:
             )
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
-    def items_at(self, rows: Sequence[int]) -> dict[int, list[StoredItem]]:
-        """Return the items of each vector row, ordered by id; rows without an item are left out."""
-        items: dict[int, list[StoredItem]] = {}
+    @property
+    def rows(self) -> int:
+        """How many vectors there are."""
+        return len(self.vectors)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
+    def vectors_at(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return the vectors of ``rows``, shape [len(rows), dimensions], float32, read into memory."""
+        return np.asarray(self.vectors[np.asarray(rows, dtype=np.int64)])
+
+    def ids_at(self, rows: Sequence[int]) -> dict[int, list[str]]:
+        """Return the ids of the items of each vector row, ordered; rows without an item are left out."""
+        ids: dict[int, list[str]] = {}
         for part in _parts(list(rows)):
             marks = ",".join("?" * len(part))
-            for item in self._items(f"WHERE items.vector_row IN ({marks}) ORDER BY items.id", part):
-                items.setdefault(item.row, []).append(item)
+            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks}) ORDER BY id"
+            for row, item_id in self.query(query, part):
+                ids.setdefault(row, []).append(item_id)
+        return ids
+
+    def items_of(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Return the items of those ids that are known."""
+        items: dict[str, StoredItem] = {}
+        for part in _parts([item_id for item_id in item_ids if _is_unicode(item_id)]):
+            marks = ",".join("?" * len(part))
+            condition = f"WHERE items.vector_row IS NOT NULL AND items.id IN ({marks})"
+            items.update((item.id, item) for item in self._items(condition, part))
         return items
 
     def item(self, item_id: str) -> StoredItem | None:
         """Return one item, or None if it is unknown."""
-        return next(self._items("WHERE items.vector_row IS NOT NULL AND items.id = ?", [item_id]), None)
+        return self.items_of([item_id]).get(item_id)
 
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
         return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number", [])
+
+    def table(self) -> ItemTable:
+        """Return all items as columns; read when first asked for, and kept."""
+        with self._table_lock:
+            if self._table is None:
+                self._table = self._read_table()
+            return self._table
+
+    def _read_table(self) -> ItemTable:
+        rows, ids, titles, captions, attributes = [], [], [], [], []
+        # Many items of a shop say the same of themselves, and a text read twice is one text here.
+        known: dict[tuple[str, str | None], dict[str, str]] = {}
+        for item_id, row, title, caption, *texts in self.query(
+            """
+            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes, captions.fields
+            FROM items LEFT JOIN captions ON captions.key = items.caption_key
+            WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id
+            """
+        ):
+            rows.append(row)
+            ids.append(item_id)
+            titles.append(title)
+            captions.append(caption)
+            said = (texts[0], texts[1])
+            attributes.append(known[said] if said in known else known.setdefault(said, self._said(*said)[0]))
+        names = dict.fromkeys(name for cells in known.values() for name in cells)
+        columns: dict[str, Column] = {
+            name: coded(cells.get(name, "") for cells in attributes)
+            for name in names
+            if name not in ("title", "caption")
+        }
+        columns = {"title": coded(titles), "caption": coded(captions), **columns}
+        return ItemTable(np.array(rows, dtype=np.int64), ids, columns)
 
     def failures(self) -> Iterator[Failure]:
         """Yield what the last run could not use."""
@@ -162,12 +209,15 @@ class StoreReader:
             FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
         """
         for item_id, row, title, caption, image, columns, said in self.query(query, parameters):
-            fields = {} if said is None else self._json(said)
-            try:
-                attributes = _attributes(self._json(columns), fields)
-            except (TypeError, AttributeError) as error:  # damage that is JSON still, but no object of texts
-                raise self._damaged(error) from error
-            yield StoredItem(item_id, row, title, caption, image, attributes, fields)
+            yield StoredItem(item_id, row, title, caption, image, *self._said(columns, said))
+
+    def _said(self, columns: str, said: str | None) -> tuple[dict[str, str], dict[str, str | list[str]]]:
+        """Return the attributes of an item, and the fields of its caption."""
+        fields = {} if said is None else self._json(said)
+        try:
+            return _attributes(self._json(columns), fields), fields
+        except (TypeError, AttributeError) as error:  # damage that is JSON still, but no object of texts
+            raise self._damaged(error) from error
 
     def has_its_schema(self) -> bool:
         """Whether the tables are those that this version makes.
@@ -187,7 +237,13 @@ class StoreReader:
             StoreError: the database is damaged where the query reads it.
         """
         try:
-            yield from self._database.execute(sql, parameters)
+            with self._lock:
+                cursor = self._database.execute(sql, parameters)
+                rows = cursor.fetchmany(_FETCHED_ROWS)
+            while rows:
+                yield from rows
+                with self._lock:
+                    rows = cursor.fetchmany(_FETCHED_ROWS)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 

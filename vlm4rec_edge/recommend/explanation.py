@@ -1,0 +1,98 @@
+"""Why an item is recommended: what of the history pulled it in, by how much, and in which words the two agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from vlm4rec_edge.recommend.profile import Combination
+from vlm4rec_edge.recommend.words import InformativeWords
+
+Kind = Literal["liked", "disliked", "text"]
+# Words are looked up for the strongest reasons only; nobody reads those of the hundredth.
+REASONS_WITH_WORDS = 5
+_WORDS_SHOWN = 5
+# What a sentence names before it sums up the rest.
+_REASONS_IN_A_SENTENCE = 3
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One part of a score.
+
+    Attributes:
+        source: The item id, or the text that was asked for.
+        kind: ``liked``, ``disliked`` (its amount is below 0 where the items are alike) or ``text``.
+        amount: What it adds to the score; the amounts of all reasons sum to the score.
+        words: Informative words that it and the recommended item share; for the strongest reasons only.
+    """
+
+    source: str
+    kind: Kind
+    amount: float
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one vector of a combination stands for."""
+
+    source: str
+    kind: Kind
+
+
+def reasons_for(vectors: np.ndarray, combination: Combination, parts: Sequence[Part]) -> list[list[Reason]]:
+    """Return the reasons for each of ``vectors`` [m, dimensions], the strongest first, without words.
+
+    A part that stands there twice, because it was bought twice, is one reason.
+    """
+    place_of = {part: place for place, part in enumerate(dict.fromkeys(parts))}
+    summed = np.zeros((len(vectors), len(place_of)))
+    np.add.at(summed.T, [place_of[part] for part in parts], combination.contributions(vectors).T)
+    distinct = list(place_of)
+    return [
+        [
+            Reason(distinct[place].source, distinct[place].kind, float(amounts[place]))
+            for place in np.argsort(-np.abs(amounts), kind="stable").tolist()
+        ]
+        for amounts in summed
+    ]
+
+
+def with_words(
+    reasons: Sequence[Reason], text: str, texts: Mapping[str, str], words: InformativeWords
+) -> tuple[Reason, ...]:
+    """Return ``reasons`` with the words that the strongest of them share with ``text``.
+
+    ``texts`` holds the text of each item id; a text that was asked for is its own.
+    """
+    told = [
+        replace(
+            reason,
+            words=words.shared(
+                text, reason.source if reason.kind == "text" else texts.get(reason.source, ""), _WORDS_SHOWN
+            ),
+        )
+        for reason in reasons[:REASONS_WITH_WORDS]
+    ]
+    return (*told, *reasons[REASONS_WITH_WORDS:])
+
+
+def in_words(reasons: Sequence[Reason]) -> str:
+    """Return reasons as a sentence for people; empty where there are none."""
+    if not reasons:
+        return ""
+    told = []
+    for reason in reasons[:_REASONS_IN_A_SENTENCE]:
+        name = f'the words "{reason.source}"' if reason.kind == "text" else reason.source
+        if reason.kind == "disliked":
+            name = f"disliked {name}"
+        agreed = f"; both: {', '.join(reason.words)}" if reason.words else ""
+        told.append(f"{name} ({reason.amount:+.2f}{agreed})")
+    rest = reasons[_REASONS_IN_A_SENTENCE:]
+    if rest:
+        told.append(f"{len(rest)} more ({sum(reason.amount for reason in rest):+.2f})")
+    return "Because of " + ", ".join(told) + "."

@@ -1,0 +1,143 @@
+"""Which items may be shown, and how many of a kind: what a user asks for, and what it means for one index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from vlm4rec_edge.columns import MISSING, coded
+from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.recommend.filter import admitted_by
+from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.recommend.where import parse_where
+
+# Filters and groupings whose result is kept: a byte an item each, so 32 MB for a million items.
+_KEPT = 32
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What may be recommended; the default is everything but the history.
+
+    Attributes:
+        where: A filter over the item's columns, such as ``audience = 'Menswear' and price < 40``; the grammar is that of
+            ``vlm4rec_edge.recommend.where``.
+        allow: Only these items; None: all.
+        deny: None of these items.
+        one_per: At most one item for each value of this column; ``column:7`` compares the first 7 characters. Items
+            without a value do not count as alike.
+        diversity: From 0, the nearest items, to 1, items as different as can be. Above 0 items come in the order in which
+            they are chosen, not in that of their scores.
+        min_score: Only items with at least this score.
+        exclude_history: Whether the history itself is left out. Disliked items always are.
+
+    Raises:
+        UsageError: ``diversity`` is not from 0 to 1.
+    """
+
+    where: str | None = None
+    allow: Collection[str] | None = None
+    deny: Collection[str] = ()
+    one_per: str | None = None
+    diversity: float = 0.0
+    min_score: float = -np.inf
+    exclude_history: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what can not be meant."""
+        if not 0 <= self.diversity <= 1:
+            raise UsageError(f"The diversity is {self.diversity:g}; it goes from 0 to 1.")
+        if np.isnan(self.min_score):
+            raise UsageError("The minimum score is not a number.")
+        if isinstance(self.allow, str) or isinstance(self.deny, str):
+            raise UsageError("Items to allow or to deny are a list of ids, not one text.")
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A selection as it applies to one index and one question.
+
+    Attributes:
+        rows: Rows that hold an item which may be admitted, ascending, int64; None: any row.
+        excluded: Ids that are left out, where there is no ``mask``.
+        allowed: The only ids that are not, or None; where there is no ``mask``.
+        mask: For each position of the item table whether the item is admitted; None: ids decide.
+        groups: For each position the group of the item, of which one is shown; None: no groups.
+        min_score: The least score.
+    """
+
+    rows: np.ndarray | None
+    excluded: frozenset[str]
+    allowed: frozenset[str] | None
+    mask: np.ndarray | None
+    groups: np.ndarray | None
+    min_score: float
+
+    @property
+    def by_position(self) -> bool:
+        """Whether the item table decides."""
+        return self.mask is not None or self.groups is not None
+
+
+class Selector:
+    """Applies selections to a source, and remembers the last filters. Safe to use from several threads."""
+
+    def __init__(self, source: ItemSource) -> None:
+        self._source = source
+        self._filtered = lru_cache(_KEPT)(self._filter)
+        self._grouped = lru_cache(_KEPT)(self._group)
+
+    def admission(
+        self, selection: Selection, excluded: Collection[str] = (), *, by_position: bool = False
+    ) -> Admission:
+        """Return what ``selection`` means here, with ``excluded`` left out as well.
+
+        Ids alone need no item table; with ``by_position`` they are put into the mask nevertheless.
+
+        Raises:
+            UsageError: the filter can not be read, or a column is unknown.
+        """
+        out = frozenset((*excluded, *selection.deny))
+        allowed = None if selection.allow is None else frozenset(selection.allow)
+        by_position = by_position or selection.where is not None or selection.one_per is not None
+        groups = None if selection.one_per is None else self._grouped(selection.one_per)
+        mask, rows = (None, None) if selection.where is None else self._filtered(selection.where)
+        if allowed is not None:
+            rows_of_allowed = self._source.rows_of(allowed)
+            own_rows = np.unique(np.fromiter(rows_of_allowed.values(), np.int64, len(rows_of_allowed)))
+            rows = own_rows if rows is None else np.intersect1d(rows, own_rows, assume_unique=True)
+            if by_position:
+                mask = self._only(rows_of_allowed, mask)
+        if out and by_position:
+            table = self._source.table()
+            mask = np.ones(len(table.ids), dtype=bool) if mask is None else mask.copy()
+            mask[table.positions_of(self._source.rows_of(out))] = False
+        return Admission(rows, out, allowed, mask, groups, selection.min_score)
+
+    def _only(self, rows_of_allowed: Mapping[str, int], mask: np.ndarray | None) -> np.ndarray:
+        table = self._source.table()
+        allowed = np.zeros(len(table.ids), dtype=bool)
+        allowed[table.positions_of(rows_of_allowed)] = True
+        return allowed if mask is None else allowed & mask
+
+    def _filter(self, where: str) -> tuple[np.ndarray, np.ndarray]:
+        table = self._source.table()
+        mask = admitted_by(parse_where(where, table.names), table)
+        return mask, np.unique(table.rows[mask])
+
+    def _group(self, one_per: str) -> np.ndarray:
+        table = self._source.table()
+        column, length = table.column(one_per), None
+        if column is None and (match := re.fullmatch(r"(.+):([1-9]\d*)", one_per, re.S)):
+            column, length = table.column(match[1]), int(match[2])
+        if column is None:
+            raise UsageError(f"There is no column {one_per!r} to group by; the index has {', '.join(table.names)}.")
+        codes = column.codes.astype(np.int64)
+        if length is not None:
+            codes = np.append(coded(text[:length] for text in column.values).codes, MISSING)[codes].astype(np.int64)
+        # Every item without a value is a group of its own; no code is below -1.
+        return np.where(codes == MISSING, -2 - np.arange(len(codes)), codes)

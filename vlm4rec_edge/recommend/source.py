@@ -1,0 +1,93 @@
+"""What recommending reads, whatever form it was shipped in, and how a path becomes such a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from vlm4rec_edge.columns import ItemTable
+from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.index import VectorIndex, open_index
+from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.store.reader import StoreReader
+
+
+class ItemSource(Protocol):
+    """The items and vectors of one moment, to be read by several threads at once.
+
+    Vectors lie in rows 0 to ``rows`` - 1. Several items may share a row, and a row may have no item.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """What was opened, for messages."""
+        ...
+
+    @property
+    def meta(self) -> Mapping[str, str]:
+        """Notes of the writer; ``encoder`` (fingerprint) and ``encoded_text`` are read here."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many vectors there are."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def vectors_at(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return the vectors of ``rows``, shape [len(rows), dimensions], float32, unit length, in this order."""
+        ...
+
+    def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
+        """Return the row of each id that is known; unknown ids (any text may come) are left out."""
+        ...
+
+    def ids_at(self, rows: Sequence[int]) -> dict[int, list[str]]:
+        """Return the ids of the items of each row, ordered by code point; rows without an item are left out."""
+        ...
+
+    def items_of(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
+        """Return the items of those ids that are known."""
+        ...
+
+    def items(self) -> Iterator[StoredItem]:
+        """Yield every item."""
+        ...
+
+    def count(self) -> int:
+        """Return how many items there are."""
+        ...
+
+    def table(self) -> ItemTable:
+        """Return all items as columns; read when first asked for, and kept."""
+        ...
+
+    def provenance(self, table: str) -> dict[str, Any]:
+        """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all files."""
+        ...
+
+
+def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, VectorIndex]:
+    """Open what lies at ``path``, and the index that searches its vectors.
+
+    The one place that tells kinds of sources apart.
+
+    Raises:
+        StoreError: there is nothing to read, or it is damaged or empty.
+    """
+    store = StoreReader(path)
+    if store.is_empty():
+        store.close()
+        raise StoreError(f"The index {path} holds no items yet; run `vlm4rec-edge index` to the end first.")
+    return store, open_index(store, exact_limit=exact_limit)

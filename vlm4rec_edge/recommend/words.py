@@ -1,0 +1,71 @@
+"""Informative words: what two captions share that not every caption says."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Set
+from functools import lru_cache
+
+from vlm4rec_edge.columns import MISSING, ItemTable
+
+_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+# A word that stands in so large a part of all captions says nothing about one of them.
+_TOO_COMMON = 0.5
+# Shorter words are articles and the like; the function words of English, the language of the captions, are listed, since
+# in a small catalog they need not be common.
+_SHORTEST = 3
+_ENGLISH = (
+    "about all also and any are but can for from has have her his into its may more not off one other our out over she "
+    "some such suits than that the their them then there these they this those through too two very was well were what "
+    "when which while who will with would you your"
+)
+_FUNCTION_WORDS = frozenset(_ENGLISH.split())
+
+
+class InformativeWords:
+    """How informative each word of a catalog's texts is: its inverse document frequency, idf = ln(items / items with it).
+
+    Source: K. Spaerck Jones, "A statistical interpretation of term specificity and its application in retrieval",
+    Journal of Documentation 28, 1972. A word counts once in a caption, however often it stands there.
+    """
+
+    def __init__(self, texts: Iterable[tuple[str, int]]) -> None:
+        """Count the words of ``texts``, pairs of a text and how many items have it."""
+        self._items = 0
+        self._items_with: Counter[str] = Counter()
+        for text, items in texts:
+            self._items += items
+            for word in words_of(text):
+                self._items_with[word] += items
+
+    def shared(self, first: str, second: str, count: int) -> tuple[str, ...]:
+        """Return up to ``count`` informative words of both texts, the most informative first."""
+        both = words_of_shown(first) & words_of_shown(second)
+        told = [word for word in both if self._items_with[word] <= _TOO_COMMON * self._items]
+        return tuple(sorted(told, key=lambda word: (-self.idf(word), word))[:count])
+
+    def idf(self, word: str) -> float:
+        """Return the inverse document frequency of a word in lower case; of an unknown one as if one item had it."""
+        return math.log(max(self._items, 1) / max(self._items_with[word], 1))
+
+
+def words_of(text: str) -> Set[str]:
+    """Return the different words of a text, in lower case, without the shortest and the function words."""
+    words = {word.lower() for word in _WORD.findall(text)}
+    return {word for word in words if len(word) >= _SHORTEST and word not in _FUNCTION_WORDS}
+
+
+# The texts of one history are compared with every item that is shown.
+words_of_shown = lru_cache(4096)(words_of)
+
+
+def words_of_table(table: ItemTable, encoded_text: str) -> InformativeWords:
+    """Return the words of all items of a table, counted in the texts that were encoded."""
+    texts: list[tuple[str, int]] = []
+    for name in encoded_text.split("_"):  # "title_caption" counts both
+        column = table.columns[name]
+        counts = Counter(code for code in column.codes.tolist() if code != MISSING)
+        texts += [(column.values[code], items) for code, items in counts.items()]
+    return InformativeWords(texts)
