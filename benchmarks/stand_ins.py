@@ -18,7 +18,7 @@ import numpy as np
 
 from vlm4rec_edge import index, indexing, repair, verify
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.grounding.captioner import CaptionRequest
+from vlm4rec_edge.grounding.captioner import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.prompt import Prompt
 from vlm4rec_edge.index import hnsw
 from vlm4rec_edge.items import Failure, Item
@@ -38,6 +38,7 @@ class RecordedCaptioner:
         self._log = log.open("a", encoding="utf-8")
         self._seconds = seconds
         self.prompt = Prompt(prompt)
+        self.batch, self.kv_bytes = 1, 0
         self.files = SimpleNamespace(name="recorded-captions")
         self.provenance: dict[str, Any] = {"name": "recorded-captions", "prompt": prompt}
         self.fingerprint = fingerprint(self.provenance)
@@ -50,14 +51,14 @@ class RecordedCaptioner:
         """Return the key of a caption, as ``Captioner`` makes it."""
         return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
 
-    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[tuple[str, str] | Failure]:
-        """Yield (key, caption) for each request."""
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
+        """Yield the caption of each request."""
         for request in requests:
             time.sleep(self._seconds)
             self._log.write(request.key + "\n")
             self._log.flush()
             os.fsync(self._log.fileno())
-            yield request.key, self._captions[request.photo.sha256]
+            yield Captioned(request.key, self._captions[request.photo.sha256])
 
     def close(self) -> None:
         """Close the log."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 try:
     import typer
 
     from vlm4rec_edge.errors import ModelError
+    from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.models.manifest import GoldenCaption, LvlmSettings, Manifest, describe_file
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error.name} is not installed; in the checkout run: pip install -e '.[cpu,export]'") from None
@@ -34,6 +36,13 @@ def export(
     text_type: Annotated[str, typer.Option(help="llama.cpp type of the text model: F16, Q8_0, Q4_K_M, ...")] = "Q8_0",
     projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision tower and projector.")] = "Q8_0",
     prompt: Annotated[str, typer.Option(help="The question this model answers best; empty: the package's own.")] = "",
+    structured_prompt: Annotated[
+        str, typer.Option(help="The question it answers with JSON; empty: one made from the schema.")
+    ] = "",
+    schema: Annotated[
+        Path | None,
+        typer.Option(help="JSON schema of these answers; default: the package's own.", exists=True, dir_okay=False),
+    ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest caption in tokens.")] = 150,
     context: Annotated[int, typer.Option(help="Context length in tokens; 0: the model's own, up to 4096.")] = 0,
     photos: Annotated[
@@ -75,7 +84,13 @@ def export(
     prepare_output(out, overwrite=overwrite)
     shown = photos_in(photos) if photos else []
     checkpoint = find_checkpoint(source, revision=revision, source_name=source_name, source_revision=source_revision)
-    settings = LvlmSettings(context_length=context or _context_length(checkpoint), prompt=prompt, max_tokens=max_tokens)
+    settings = LvlmSettings(
+        context_length=context or _context_length(checkpoint),
+        prompt=prompt,
+        max_tokens=max_tokens,
+        structured_prompt=structured_prompt,
+        schema=_schema(schema) if schema else None,
+    )
     name = name or checkpoint.default_name
     text, projector = out / f"{name}-{text_type}.gguf", out / f"mmproj-{name}-{projector_type}.gguf"
 
@@ -116,6 +131,17 @@ def export(
         verification=agreement.figures(),
     )
     say(f"Wrote {manifest.write(out)}. Passed.")
+
+
+def _schema(path: Path) -> dict[str, Any]:
+    """Return the JSON schema in a file, as it is written, if captions can be held to it.
+
+    Raises:
+        UsageError: they can not.
+    """
+    read_schema(path)
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 def _context_length(checkpoint: Checkpoint) -> int:

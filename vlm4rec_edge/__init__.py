@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.errors import Vlm4RecError
     from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.indexing import build_index
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
@@ -46,6 +47,7 @@ _HOMES = {
     "Vlm4RecError": "errors",
     "build_index": "indexing",
     "open_catalog": "catalog.reader",
+    "read_schema": "grounding.schema",
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "__version__",
     "build_index",
     "open_catalog",
+    "read_schema",
     "resolve_encoder",
     "resolve_lvlm",
 ]

@@ -51,7 +51,11 @@ class IndexProgress:
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds."""
+    """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
+
+    ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
+    was not needed.
+    """
 
     progress: IndexProgress
     items: int
@@ -59,6 +63,8 @@ class IndexReport:
     seconds: float
     interrupted: bool
     failures: tuple[Failure, ...]
+    batch: int = 0
+    kv_bytes: int = 0
 
 
 def build_index(
@@ -166,6 +172,8 @@ class _Run:
         try:
             self._ground_everything()
             self._flush()
+            if self.captioner and self.captioner.kv_bytes:
+                self.store.note(batch=str(self.captioner.batch), kv_bytes=str(self.captioner.kv_bytes))
             if prune:
                 removed = self.store.prune()
             self.store.compact()
@@ -175,9 +183,11 @@ class _Run:
         self._build_graph()
         with StoreReader(self.store.folder) as reader:
             items = reader.count()
-        return IndexReport(
-            self.progress, items, removed, time.monotonic() - started, interrupted, tuple(self.first_failures)
-        )
+        seconds = time.monotonic() - started
+        kv_bytes = self.captioner.kv_bytes if self.captioner else 0
+        batch = self.captioner.batch if self.captioner and kv_bytes else 0
+        failures = tuple(self.first_failures)
+        return IndexReport(self.progress, items, removed, seconds, interrupted, failures, batch, kv_bytes)
 
     def _ground_everything(self) -> None:
         if self.captioner is None:
@@ -191,11 +201,11 @@ class _Run:
                     for pending in self._take(result.where):
                         self._fail(Failure(pending.item.id, result.stage, result.reason))
                 else:
-                    first, *twins = self._take(result[0])
-                    self.fresh[result[0]] = result[1]
-                    self._add(first, result[1])
+                    first, *twins = self._take(result.key)
+                    self.fresh[result.key] = result.text
+                    self._add(first, result.text, result.fields)
                     for twin in twins:
-                        self._reuse(twin, result[1])
+                        self._reuse(twin, result.text)
         finally:
             captions.close()  # type: ignore[union-attr]  # it is a generator: stop its threads before the store closes
 
@@ -249,15 +259,14 @@ class _Run:
         else:
             self._store_soon(GroundedItem(item, "", None, "", "", item.title))
 
-    def _add(self, pending: _Pending, caption: str) -> None:
+    def _add(self, pending: _Pending, caption: str, fields: str | None) -> None:
         text = text_of_item(self.encoded_text, title=pending.item.title, caption=caption)
-        self._store_soon(
-            GroundedItem(pending.item, pending.image_sha256, pending.caption_key, pending.question, caption, text)
-        )
+        key, question = pending.caption_key, pending.question
+        self._store_soon(GroundedItem(pending.item, pending.image_sha256, key, question, caption, text, fields))
 
     def _reuse(self, pending: _Pending, caption: str) -> None:
         self.progress.reused += 1
-        self._add(pending, caption)
+        self._add(pending, caption, None)  # the caption, with its fields, is stored already, or is about to be
 
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -25,7 +25,11 @@ class Item:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """An item as an index holds it; ``row`` is the place of its vector."""
+    """An item as an index holds it; ``row`` is the place of its vector.
+
+    ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
+    that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
+    """
 
     id: str
     row: int
@@ -33,6 +37,7 @@ class StoredItem:
     caption: str
     image: str
     attributes: Mapping[str, str]
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.lock import WriterLock
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.salvage import keep_groundings_of_captions, salvage_if_needed
-from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, open_database, text_crc32
 from vlm4rec_edge.store.vectors import DTYPE, vector_file_name
 from vlm4rec_edge.store.writer import StoreWriter
 from vlm4rec_edge.verify import bad_vector_rows, items_of_other_texts
@@ -105,7 +105,8 @@ def _drop_damaged_notes(folder: Path) -> bool:
 def _drop_damaged_texts(folder: Path) -> tuple[int, int]:
     """Drop captions and items that differ from their checksum; return how many of each."""
     with closing(open_database(folder / DATABASE_NAME, write=True)) as database:
-        captions = _mismatches(database, "SELECT key, image_sha256, question, text, crc32 FROM captions")
+        said = database.execute("SELECT key, image_sha256, question, text, fields, crc32 FROM captions")
+        captions = [row[0] for row in said if caption_crc32(*row[:5]) != row[5]]
         items = _mismatches(
             database, "SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items"
         )

@@ -19,7 +19,7 @@ from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.index.hnsw import load_graph
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.schema import DATABASE_NAME, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
 
 # Float32 rounding of a unit vector stays far below this.
 _LENGTH_TOLERANCE = 1e-3
@@ -111,8 +111,8 @@ def _database(store: StoreReader) -> Iterator[Finding]:
 def _captions(store: StoreReader) -> Iterator[Finding]:
     yield from _by_checksum(
         store,
-        "SELECT key, image_sha256, question, text, crc32 FROM captions",
-        lambda row: text_crc32(*row[:4]) == row[4],
+        "SELECT key, image_sha256, question, text, fields, crc32 FROM captions",
+        lambda row: caption_crc32(*row[:5]) == row[5],
         "The caption {} is not what was written.",
     )
 

@@ -67,3 +67,20 @@ def test_a_name_that_is_no_text_is_captioned_and_shown(tmp_path: Path) -> None:
     assert done.code == 0
     assert "\x1b" not in done.out
     assert program("caption", photo, "--max-tokens", "3", "--json").json["captions"][0]["caption"]
+
+
+def test_the_batch_and_its_memory_are_told(photos: list[Path]) -> None:
+    brief = ["--max-tokens", "3", "--json"]
+    few = program("caption", *photos, *brief).json
+    assert few["batch"] == len(photos)
+    assert program("caption", *photos, *brief, "--batch", "1").json["kv_bytes"] * len(photos) == few["kv_bytes"] > 0
+    chosen = program("caption", *photos, *brief, "--batch", "auto").json
+    assert chosen["captions"] == few["captions"]
+    assert chosen["batch"] >= 1
+
+
+@pytest.mark.parametrize("batch", ["0", "-1", "many", "1.5"])
+def test_a_batch_that_is_none_is_wrong_usage(photos: list[Path], batch: str) -> None:
+    done = program("caption", photos[0], "--batch", batch)
+    assert done.code == 2
+    assert "neither auto nor a number from 1 on" in " ".join(done.err.replace("│", " ").split())

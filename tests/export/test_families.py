@@ -6,6 +6,7 @@ The reference is llama.cpp's own: one photo at a time in a context of its own, r
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_families
+from jsonschema import validate
 from pictures import answers, encoded, requests_for
 from PIL import Image
 from tiny_checkpoints import need_export_extra, run_script
@@ -25,8 +27,11 @@ from vlm4rec_edge.grounding import native as native_module
 from vlm4rec_edge.grounding import prepare as preparing
 from vlm4rec_edge.grounding.captioner import CaptionRequest
 from vlm4rec_edge.grounding.engine import Answer, Engine
+from vlm4rec_edge.grounding.grammar import Grammar, rules_of
 from vlm4rec_edge.grounding.native import NativeModel, load_bindings
 from vlm4rec_edge.grounding.prepare import PHOTO_SHARE, prepare
+from vlm4rec_edge.grounding.schema import parse_schema
+from vlm4rec_edge.grounding.structured import fields_of
 from vlm4rec_edge.models.resolve import LvlmFiles
 
 FAMILIES = {
@@ -186,6 +191,37 @@ def test_the_captioner_refuses_a_question_beyond_the_context_alone(family: Famil
     assert len(found) > len(photos) // 2  # what random weights say may be nothing
     for failure in failures.values():
         assert "said nothing about this photo" in failure.reason
+
+
+@pytest.mark.parametrize("slots", [1, 4, 8])
+def test_an_answer_of_random_weights_held_to_a_schema_is_valid_whatever_the_batch(family: Family, slots: int) -> None:
+    form = parse_schema(
+        {
+            "type": "object",
+            "properties": {
+                "kind": {"type": "string", "maxLength": 20},
+                "season": {"type": "string", "enum": ["summer", "all year"]},
+                "uses": {"type": "array", "maxItems": 2, "items": {"type": "string", "maxLength": 10}},
+            },
+            "required": ["kind", "season"],
+        }
+    )
+    with loaded(family.files, slots) as native:
+        grammar, text = Grammar(native, rules_of(form)), question(native, family.files)
+        for temperature in (0.0, 10_000.0):
+            bound = 4 * form.longest  # a letter of four bytes may be four tokens
+            engine = Engine(native, max_tokens=bound, temperature=temperature, grammar=grammar)
+            photos = (
+                prepare(native, key, pixels, text, seed=seed)
+                for seed, (key, pixels) in enumerate(family.photos.items())
+            )
+            answers_in_form = list(engine.answer(photos))
+            assert len(answers_in_form) == len(family.photos)
+            for answer in answers_in_form:
+                assert isinstance(answer, Answer)
+                assert not answer.cut_off
+                validate(json.loads(answer.text, strict=False), form.document)
+                validate(fields_of(answer.text, form, cut_off=False), form.document)
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder"}``; the last two hold the provenance of captions and vectors. Of a bundle also
+  "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes"}``; ``grounding`` and ``encoder`` hold the
+  provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
+  items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
+  ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle). Of a bundle also
   ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
   "name", "licence", "source"}]}``; its ``failures`` and ``run`` are 0.
 """
@@ -39,10 +42,12 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["search", document["method"]],
         ["encoded", document["encoded_text"]],
         ["captioner", _captioner(grounding)],
+        ["caption fields", ", ".join(document["caption_fields"]) or "none, captions are free"],
         ["encoder", encoder.get("name", "none")],
     ]
     if bundle is None:
         rows.insert(3, ["left out", f"{document['failures']:,} in the last run"])
+        rows.append(["captioned", f"{document['batch']} at a time in {document['kv_bytes'] / 1e6:.0f} MB of KV memory"])
     else:
         rows += [[f"licence of {model['role']}", f"{model['licence']} ({model['name']})"] for model in bundle["models"]]
         rows += [["stored as", bundle["vectors"]], ["carries", ", ".join(bundle["carries"]) or "no model"]]
@@ -56,11 +61,17 @@ def _captioner(grounding: dict[str, Any]) -> str:
     return f"{grounding.get('name', '?')}, prompt: {grounding.get('prompt', '?')}" if grounding else "none"
 
 
+def _caption_fields(grounding: dict[str, Any]) -> list[str]:
+    form = grounding.get("structured")
+    return list(form["schema"]["properties"]) if form else []
+
+
 def _of_index(index: Path) -> dict[str, Any]:
     from vlm4rec_edge.index import open_index
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(index) as store:
+        grounding = store.provenance("groundings")
         return {
             "index": str(index),
             **store.counts(),
@@ -69,8 +80,10 @@ def _of_index(index: Path) -> dict[str, Any]:
             "method": open_index(store).name,
             "encoded_text": store.meta.get("encoded_text", ""),
             "run": int(store.meta.get("run", 0)),
-            "grounding": store.provenance("groundings"),
+            "grounding": grounding,
             "encoder": store.provenance("encoders"),
+            "caption_fields": _caption_fields(grounding),
+            **{key: int(store.meta.get(key, 0)) for key in ("batch", "kv_bytes")},
         }
 
 
@@ -80,6 +93,7 @@ def _of_bundle(path: Path) -> dict[str, Any]:
 
     with BundleReader(path) as bundle:
         content, files = bundle.manifest.content, bundle.manifest.files
+        grounding = bundle.provenance("groundings")
         return {
             "index": str(path),
             "items": bundle.count(),
@@ -91,8 +105,11 @@ def _of_bundle(path: Path) -> dict[str, Any]:
             "method": bundle.vectors.name,
             "encoded_text": bundle.meta["encoded_text"],
             "run": 0,
-            "grounding": bundle.provenance("groundings"),
+            "grounding": grounding,
             "encoder": bundle.provenance("encoders"),
+            "caption_fields": _caption_fields(grounding),
+            "batch": 0,
+            "kv_bytes": 0,
             "bundle": {
                 "digest": bundle.manifest.digest,
                 "format": FORMAT,

@@ -46,6 +46,7 @@ def caption_new_photo(source: ItemSource, photo: Path, *, model: str | None, pro
         model=model or (str(source.lvlm_folder) if source.lvlm_folder else grounding["name"]),
         projector=projector,
         prompt=grounding["prompt"],
+        structured=options.form_made_by(grounding),
         max_tokens=grounding["max_tokens"],
         temperature=grounding["temperature"],
         seed=grounding["seed"],

@@ -3,12 +3,15 @@
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "seconds", "interrupted",
-  "failures": [{"where", "stage", "reason"}]}``
-- ``caption``: ``{"captions": [{"image", "caption"}], "failures": [{"where", "stage", "reason"}]}``
+  "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``; the last two tell how many photos were captioned
+  together and the bytes of KV memory that took, 0 if the model was not needed.
+- ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
+  "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +27,7 @@ from vlm4rec_edge.items import Failure, Item
 
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import Catalog
-    from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+    from vlm4rec_edge.grounding.captioner import Captioned, Captioner, CaptionRequest
     from vlm4rec_edge.grounding.imported import ImportedCaptions
 
 EXIT_SOME_FAILED = 3
@@ -62,6 +65,8 @@ def index(
     projector: options.Projector = None,
     encoder: options.EncoderModel = None,
     prompt: options.PromptText = None,
+    structured: options.Structured = False,
+    schema: options.SchemaFile = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
@@ -81,6 +86,7 @@ def index(
       vlm4rec-edge index photos/ --out shop.index
       vlm4rec-edge index catalog.csv --out shop.index --model smolvlm-256m-instruct --prompt "Describe this {brand} product."
       vlm4rec-edge index catalog.csv --out shop.index --captions captions.csv
+      vlm4rec-edge index catalog.csv --out shop.index --structured
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
 
@@ -97,6 +103,7 @@ def index(
             model=model,
             projector=projector,
             prompt=prompt,
+            structured=options.form_of(structured, schema),
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
@@ -168,6 +175,8 @@ def run_index(
                 "seconds": round(report.seconds, 3),
                 "interrupted": report.interrupted,
                 "failures": [asdict(failure) for failure in failures_of(out)],
+                "batch": report.batch,
+                "kv_bytes": report.kv_bytes,
             }
         )
     else:
@@ -197,6 +206,8 @@ def caption(
     model: options.Model = None,
     projector: options.Projector = None,
     prompt: options.PromptText = None,
+    structured: options.Structured = False,
+    schema: options.SchemaFile = None,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = 0.0,
     seed: options.Seed = 0,
@@ -211,20 +222,22 @@ def caption(
     \b
     Example:
       vlm4rec-edge caption shirt.jpg shoe.png
+      vlm4rec-edge caption shirt.jpg --structured --json
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.cli.progress import progress_bar
 
-    captions: dict[str, str] = {}
+    captions: dict[str, Captioned] = {}
     failures: list[Failure] = []
     with (
         options.open_captioner(
             model=model,
             projector=projector,
             prompt=prompt,
+            structured=options.form_of(structured, schema),
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
-            batch=batch or options.batch_for(len(photos)),
+            batch=options.batch_for(len(photos)) if batch is None else batch,
             threads=threads,
             image_size=image_size,
             device=device,
@@ -236,20 +249,30 @@ def caption(
             if isinstance(result, Failure):
                 failures.append(result)
             else:
-                captions[result[0]] = result[1]
+                captions[result.key] = result
             advance(len(captions) + len(failures))
+        used = (captioner.batch, captioner.kv_bytes) if captioner.kv_bytes else (0, 0)
     in_order = [(str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions]
     if as_json:
         emit_json(
             {
-                "captions": [{"image": image, "caption": text} for image, text in in_order],
+                "captions": [
+                    {
+                        "image": image,
+                        "caption": said.text,
+                        "fields": None if said.fields is None else json.loads(said.fields),
+                    }
+                    for image, said in in_order
+                ],
                 "failures": [asdict(failure) for failure in failures],
+                "batch": used[0],
+                "kv_bytes": used[1],
             }
         )
     else:
-        for image, text in in_order:
+        for image, said in in_order:
             typer.secho(printable(image), bold=True)
-            typer.echo(f"  {printable(text)}")
+            typer.echo(f"  {printable(said.text)}")
         _show_failures(failures, len(failures))
     if failures:
         raise typer.Exit(EXIT_SOME_FAILED if captions else 1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.schema import Schema
     from vlm4rec_edge.recommend.selection import Selection
 
 
@@ -55,12 +57,37 @@ PromptText = Annotated[
         show_default=False,
     ),
 ]
+Structured = Annotated[
+    bool, typer.Option("--structured", help="Hold captions to a form; its fields become attributes of the items.")
+]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema",
+        help="JSON schema of structured captions. Default: kind, colour, pattern, audience, details.",
+        show_default=False,
+    ),
+]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
 Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
+
+
+def _batch(given: str) -> int:
+    """Return a batch as a number; 0 stands for ``auto``."""
+    if given != "auto" and not (given.isdecimal() and int(given) >= 1):
+        raise typer.BadParameter(f"{given!r} is neither auto nor a number from 1 on.")
+    return 0 if given == "auto" else int(given)
+
+
 Batch = Annotated[
     int | None,
-    typer.Option(min=1, help="Photos captioned together. Default: chosen from the model.", show_default=False),
+    typer.Option(
+        parser=_batch,
+        metavar="auto|N",
+        help="Photos captioned together. Default: auto, from the model and the memory at hand.",
+        show_default=False,
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", show_default=False)]
 ImageSize = Annotated[int, typer.Option(min=16, help="Longer side of a photo in pixels before the model sees it.")]
@@ -130,11 +157,33 @@ def batch_for(photos: int) -> int | None:
     return photos if photos < _MANY_PHOTOS else None
 
 
+def form_of(structured: bool, schema: Path | None) -> bool | Schema:
+    """Return the form that the options ask for; a schema asks for structured captions by itself.
+
+    Raises:
+        UsageError: the schema can not be used.
+    """
+    if schema is None:
+        return structured
+    from vlm4rec_edge.grounding.schema import read_schema
+
+    return read_schema(schema)
+
+
+def form_made_by(grounding: Mapping[str, Any]) -> bool | Schema:
+    """Return the form of the captions whose provenance is given."""
+    from vlm4rec_edge.grounding.schema import parse_schema
+
+    structured = grounding.get("structured")
+    return parse_schema(structured["schema"]) if structured else False
+
+
 def open_captioner(
     *,
     model: str | None,
     projector: Path | None,
     prompt: str | None,
+    structured: bool | Schema,
     max_tokens: int | None,
     temperature: float,
     seed: int,
@@ -157,10 +206,11 @@ def open_captioner(
     return Captioner(
         files,
         prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
+        structured=structured,
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
-        batch=batch,
+        batch=batch or None,
         threads=threads,
         max_side=image_size,
         device=device.value,

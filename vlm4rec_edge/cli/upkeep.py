@@ -62,6 +62,7 @@ def add(
             model=made_by.get("name"),
             projector=None,
             prompt=made_by.get("prompt"),
+            structured=options.form_made_by(made_by),
             max_tokens=made_by.get("max_tokens"),
             temperature=made_by.get("temperature", 0.0),
             seed=made_by.get("seed", 0),

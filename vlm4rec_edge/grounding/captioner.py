@@ -7,19 +7,23 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.clean import clean_caption
+from vlm4rec_edge.grounding.grammar import Grammar, rules_of
+from vlm4rec_edge.grounding.memory import available_bytes
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, ChatForm, Prompt
+from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
+from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION, as_json, fields_of, flatten
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.models.manifest import sha256_of
 from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.engine import Engine, Refusal
+    from vlm4rec_edge.grounding.engine import Answer, Engine, Refusal
     from vlm4rec_edge.grounding.native import Device, NativeModel
     from vlm4rec_edge.grounding.prepare import PreparedPhoto
     from vlm4rec_edge.models.resolve import LvlmFiles
@@ -28,8 +32,10 @@ if TYPE_CHECKING:
 CAPTION_VERSION = 1
 # Sequences decoded together when the user does not say: on the CPU the gain flattens out here; a GPU carries more.
 _BATCH_CPU, _BATCH_GPU = 16, 32
-# What the KV memory of all sequences may take together on a machine we do not know.
+# What the KV memory of all sequences may take together where nobody tells how much there is, on a GPU for one.
 _KV_BUDGET_BYTES = 2 * 1024**3
+# The share that it may take of what the model leaves; the rest is for photos, llama.cpp's buffers and other programs.
+_KV_SHARE = 2
 _DECODING_THREADS = 2
 
 
@@ -42,6 +48,14 @@ class CaptionRequest:
     question: str
 
 
+class Captioned(NamedTuple):
+    """A finished caption under the key of its request; ``fields`` is the JSON of a structured one, None of a free one."""
+
+    key: str
+    text: str
+    fields: str | None = None
+
+
 class Captioner:
     """A vision-language model that turns photos into captions; a context manager.
 
@@ -50,17 +64,19 @@ class Captioner:
 
     Args:
         files: The checked model, from ``vlm4rec_edge.models.resolve.resolve_lvlm``.
-        prompt: The question; default: the model's own, or ``DEFAULT_PROMPT``.
-        max_tokens: Bound of a caption; default: the model's own.
+        prompt: The question; default: the model's own for this form, or the package's.
+        structured: Hold every answer to a JSON schema: a ``Schema``, or True for the model's own or ``PRODUCT_SCHEMA``.
+        max_tokens: Bound of a caption; default: the model's own, and for structured captions what the longest one takes.
         temperature: 0 for the likeliest words; above 0 words are drawn, the same ones for the same photo and ``seed``.
         seed: Of the drawing.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; default: the cores this process may use.
-        batch: Photos decoded together; default: chosen from the model and the device.
+        batch: Photos decoded together; default: chosen from the model, the device and the memory at hand.
         max_side: Longer side of a photo in pixels before the model's own preprocessing.
 
     Raises:
         UsageError: a setting out of range.
+        ModelError: the model's manifest carries a schema that can not be used.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class Captioner:
         files: LvlmFiles,
         *,
         prompt: Prompt | str | None = None,
+        structured: bool | Schema = False,
         max_tokens: int | None = None,
         temperature: float = 0.0,
         seed: int = 0,
@@ -77,10 +94,14 @@ class Captioner:
         max_side: int = MAX_SIDE,
     ) -> None:
         self.files = files
+        self.schema = _own_schema(files) if structured is True else structured or None
         if prompt is None:
-            prompt = files.settings.prompt or DEFAULT_PROMPT
+            prompt = files.settings.prompt or DEFAULT_PROMPT if self.schema is None else _question(files, self.schema)
         self.prompt = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
-        self._max_tokens = files.settings.max_tokens if max_tokens is None else max_tokens
+        if max_tokens is None:
+            # A token says a letter at least, nearly always: only an answer that nothing bounds would be cut off.
+            max_tokens = max(files.settings.max_tokens, self.schema.longest if self.schema else 0)
+        self._max_tokens = max_tokens
         self._temperature, self._seed = temperature, seed
         self._device: Device = device
         self._threads, self._batch, self._max_side = threads, batch, max_side
@@ -89,13 +110,14 @@ class Captioner:
         self._native: NativeModel | None = None
         self._engine: Engine | None = None
         self._form: ChatForm | None = None
+        self._rules = rules_of(self.schema) if self.schema else ""
         self.provenance = self._describe()
         self.fingerprint = fingerprint(self.provenance)
 
     def _describe(self) -> dict[str, Any]:
         """Return all that decides a caption besides the photo and the question."""
         manifest, files = self.files.manifest, self.files
-        return {
+        described = {
             "caption_version": CAPTION_VERSION,
             "name": files.name,
             "text_sha256": manifest.files["text"].sha256 if manifest else sha256_of(files.text),
@@ -108,6 +130,13 @@ class Captioner:
             "seed": self._seed if self._temperature > 0 else 0,
             "max_side": self._max_side,
         }
+        if self.schema is not None:  # nothing of it in a free caption, whose fingerprint stays what it was
+            described["structured"] = {
+                "version": STRUCTURED_VERSION,
+                "schema": self.schema.document,
+                "grammar_sha256": hashlib.sha256(self._rules.encode()).hexdigest(),
+            }
+        return described
 
     def check_columns(self, columns: Collection[str]) -> None:
         """Look before a run whether the prompt asks for columns that a catalog does not have.
@@ -136,11 +165,11 @@ class Captioner:
         for result in self.caption([request]):
             if isinstance(result, Failure):
                 raise PhotoError(result.reason)
-            return result[1]
+            return result.text
         raise ModelError(f"{self.files.name} gave no answer for {path}.")
 
-    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[tuple[str, str] | Failure]:
-        """Yield (key, caption), or a ``Failure`` named by the key, for each request, in the order they finish.
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
+        """Yield a caption, or a ``Failure`` named by the key, for each request, in the order they finish.
 
         ``requests`` may be endless; it is pulled in this thread, a little ahead of the model, while photos are decoded
         in other threads.
@@ -173,14 +202,24 @@ class Captioner:
             for answer in engine.answer(prepared):
                 if isinstance(answer, Refusal):
                     yield Failure(answer.key, "photo", answer.reason)
-                    continue
-                text = clean_caption(answer.text, cut_off=answer.cut_off)
-                if text:
-                    yield answer.key, text
                 else:
-                    yield Failure(answer.key, "grounding", f"{self.files.name} said nothing about this photo.")
+                    yield self._captioned(answer)
         finally:
             prepared.close()  # type: ignore[attr-defined]  # it is a generator: stop its threads now
+
+    def _captioned(self, answer: Answer) -> Captioned | Failure:
+        fields = None
+        if self.schema is None:
+            text = clean_caption(answer.text, cut_off=answer.cut_off)
+        else:
+            try:
+                said = fields_of(answer.text, self.schema, cut_off=answer.cut_off)
+            except PhotoError as error:
+                return Failure(answer.key, "grounding", str(error))
+            text, fields = flatten(said), as_json(said)
+        if not text:
+            return Failure(answer.key, "grounding", f"{self.files.name} said nothing about this photo.")
+        return Captioned(answer.key, text, fields)
 
     @property
     def batch(self) -> int:
@@ -197,11 +236,7 @@ class Captioner:
             from vlm4rec_edge.grounding import native
             from vlm4rec_edge.grounding.engine import Engine
 
-            slots = self._batch or native.affordable_slots(
-                self.files,
-                wanted=_BATCH_GPU if native.use_gpu(self._device) else _BATCH_CPU,
-                kv_budget=_KV_BUDGET_BYTES,
-            )
+            slots = self._batch or self._affordable_batch()
             self._native = native.NativeModel(
                 self.files,
                 device=self._device,
@@ -210,8 +245,23 @@ class Captioner:
                 context=self.files.settings.context_length,
             )
             self._form = self._chat_form(self._native)
-            self._engine = Engine(self._native, max_tokens=self._max_tokens, temperature=self._temperature)
+            self._engine = Engine(
+                self._native,
+                max_tokens=self._max_tokens,
+                temperature=self._temperature,
+                grammar=Grammar(self._native, self._rules) if self.schema else None,
+            )
         return self._engine
+
+    def _affordable_batch(self) -> int:
+        """Return how many photos to decode together on this machine: as many as are worth it, and as have room."""
+        from vlm4rec_edge.grounding import native
+
+        on_gpu = native.use_gpu(self._device)
+        free = None if on_gpu else available_bytes()
+        weights = sum(path.stat().st_size for path in (self.files.text, self.files.projector))
+        budget = _KV_BUDGET_BYTES if free is None else max(free - weights, 0) // _KV_SHARE
+        return native.affordable_slots(self.files, wanted=_BATCH_GPU if on_gpu else _BATCH_CPU, kv_budget=budget)
 
     def _chat_form(self, model: NativeModel) -> ChatForm:
         template = self.files.settings.chat_template or model.metadata("tokenizer.chat_template")
@@ -251,3 +301,21 @@ class Captioner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _own_schema(files: LvlmFiles) -> Schema:
+    """Return the form a model was trained to answer in, or that of a product."""
+    own = files.settings.schema
+    if not own:
+        return parse_schema(PRODUCT_SCHEMA)
+    try:
+        return parse_schema(own, f"The schema in the manifest of {files.name}")
+    except UsageError as error:
+        raise ModelError(f"{error} Mend it, or give another with --schema.") from None
+
+
+def _question(files: LvlmFiles, schema: Schema) -> str:
+    """Return the question for a form: the model's own where it is the model's own form."""
+    if files.settings.structured_prompt and schema.document == _own_schema(files).document:
+        return files.settings.structured_prompt
+    return schema.question

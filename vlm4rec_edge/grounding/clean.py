@@ -25,3 +25,9 @@ def clean_caption(answer: str, *, cut_off: bool) -> str:
     if cut_off and (ends := list(_SENTENCE_END.finditer(text))):
         text = text[: ends[-1].end()]
     return text
+
+
+def clean_text(text: str) -> str:
+    """Return the text of one field as one line: no control tokens, nothing that does not print, single spaces."""
+    text = _CONTROL_TOKEN.sub(" ", text)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import ModelError, PhotoError
+from vlm4rec_edge.grounding.grammar import Grammar, GrammarState
 from vlm4rec_edge.grounding.native import BATCH_TOKENS, NativeModel, last_native_error
 from vlm4rec_edge.grounding.prepare import TEXT_CHUNK, PreparedPhoto, prepare
 
@@ -47,9 +48,12 @@ class _Sequence:
 
     slot: int
     photo: PreparedPhoto
-    noise: np.random.Generator | None
+    noise: np.random.Generator | None = None
+    form: GrammarState | None = None
     position: int = 0
     said: list[int] = field(default_factory=list)
+    complete: bool = False  # the form has nothing more to ask
+    stuck: bool = False  # the model has no token that goes on with the form
     images: int = 0
     seen: np.ndarray | None = None  # the embedding of the image chunk read last
 
@@ -93,13 +97,17 @@ class Engine:
         max_tokens: Bound of one answer.
         temperature: 0 takes the likeliest token; above, tokens are drawn, reproducibly for a photo and a seed whatever
             else is in the batch.
+        grammar: The form that every answer is held to, if any; an answer that is ``cut_off`` is the beginning of one.
     """
 
-    def __init__(self, native: NativeModel, *, max_tokens: int, temperature: float = 0.0) -> None:
+    def __init__(
+        self, native: NativeModel, *, max_tokens: int, temperature: float = 0.0, grammar: Grammar | None = None
+    ) -> None:
         self._native = native
         self._llama, self._mtmd = native.llama, native.mtmd
         self._max_tokens = max_tokens
         self._temperature = temperature
+        self._grammar = grammar
         self._batch = _Batch(self._llama, BATCH_TOKENS)
         self._mrope = bool(self._mtmd.mtmd_decode_use_mrope(native.projector))
         self._overview_is_tile = self._probe_overview()
@@ -123,9 +131,9 @@ class Engine:
                     if isinstance(photo, Refusal):
                         yield photo
                         continue
-                    noise = np.random.default_rng(photo.seed) if self._temperature > 0 else None
-                    newcomers.append(_Sequence(free.pop(), photo, noise))
+                    newcomers.append(_Sequence(free.pop(), photo))
                     active.append(newcomers[-1])
+                    self._begin(newcomers[-1])
                 if newcomers:
                     yield from self._prefill(newcomers)
                     for lost in [sequence for sequence in newcomers if not sequence.said]:
@@ -143,24 +151,37 @@ class Engine:
         enough = len(free) * _ADMIT_SHARE >= self._native.shape.slots
         return bool(free) and (enough or bool(newcomers) or not active)
 
-    def _has_ended(self, sequence: _Sequence) -> bool:
-        return bool(self._llama.llama_vocab_is_eog(self._native.vocabulary, sequence.said[-1]))
+    def _begin(self, sequence: _Sequence) -> None:
+        """Set a sequence to its beginning, whatever was read and said in it before."""
+        self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
+        if sequence.form is not None:
+            sequence.form.free()
+        sequence.form = self._grammar.begin() if self._grammar else None
+        sequence.noise = np.random.default_rng(sequence.photo.seed) if self._temperature > 0 else None
+        sequence.position, sequence.said = 0, []
+        sequence.complete = sequence.stuck = False
+
+    def _ends(self, token: int) -> bool:
+        return bool(self._llama.llama_vocab_is_eog(self._native.vocabulary, token))
 
     def _is_done(self, sequence: _Sequence) -> bool:
         said = len(sequence.said)
         # Counted in tokens: with positions of several axes (M-RoPE) a photo of 800 tokens moves the position on by 30.
         out_of_room = said >= self._max_tokens or sequence.photo.tokens + said > self._native.shape.context
-        return out_of_room or self._has_ended(sequence)
+        return out_of_room or sequence.complete or sequence.stuck or self._ends(sequence.said[-1])
 
     def _finish(self, sequence: _Sequence) -> Answer:
         said = sequence.said
-        ended = self._has_ended(sequence)
+        ended = self._ends(said[-1])
         tokens = said[:-1] if ended else said
-        return Answer(sequence.photo.key, self._native.text_of(tokens), tuple(tokens), cut_off=not ended)
+        cut_off = not (ended or sequence.complete)
+        return Answer(sequence.photo.key, self._native.text_of(tokens), tuple(tokens), cut_off)
 
     def _release(self, sequence: _Sequence, active: list[_Sequence], free: list[int]) -> None:
         self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
         sequence.photo.free()
+        if sequence.form is not None:
+            sequence.form.free()
         active.remove(sequence)
         free.append(sequence.slot)
 
@@ -189,8 +210,24 @@ class Engine:
             # Gumbel-max draws from the softmax; each photo has its own stream, so the batch around it does not matter.
             noise = np.stack([one.noise.gumbel(size=logits.shape[1]) for one in speakers if one.noise is not None])
             logits = logits / self._temperature + noise
-        for sequence, token in zip(speakers, logits.argmax(axis=1).tolist(), strict=True):
-            sequence.said.append(token)
+        for row, (sequence, likeliest) in enumerate(zip(speakers, logits.argmax(axis=1).tolist(), strict=True)):
+            if sequence.form is None:
+                sequence.said.append(likeliest)
+            else:
+                self._say_in_form(sequence, sequence.form, logits[row])
+
+    def _say_in_form(self, sequence: _Sequence, form: GrammarState, logits: np.ndarray) -> None:
+        token = form.choose(logits)
+        if token is None:
+            if not sequence.said:
+                raise PhotoError(
+                    "The model has no token to begin an answer of this schema with; ask for free captions."
+                )
+            sequence.stuck = True
+            return
+        sequence.said.append(token)
+        form.accept(token)
+        sequence.complete = form.is_complete()
 
     def _prefill(self, newcomers: Sequence[_Sequence]) -> Iterator[Refusal]:
         """Read photo and question into each newcomer's sequence and choose its first token.
@@ -203,8 +240,7 @@ class Engine:
             self._read(newcomers)
         except PhotoError:
             for sequence in newcomers:
-                self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
-                sequence.position, sequence.said = 0, []
+                self._begin(sequence)
                 try:
                     self._read([sequence])
                 except PhotoError as error:

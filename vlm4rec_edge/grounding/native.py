@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,10 @@ class NativeModel:
         buffer = ctypes.create_string_buffer(room)
         length = self.llama.llama_detokenize(self.vocabulary, array, len(tokens), buffer, room, True, False)
         return buffer.raw[: max(length, 0)].decode("utf-8", "ignore")
+
+    def free_with_model(self, free: Callable[[Any], None], handle: Any) -> None:
+        """Free a handle that belongs to this model when it is closed, before the model itself."""
+        self._open.callback(free, handle)
 
     def close(self) -> None:
         """Free everything; the object can not be used afterwards."""

@@ -67,13 +67,16 @@ class LvlmSettings:
 
     ``prompt`` is the question the model answers best (empty: the package's default prompt);
     ``chat_template`` replaces the one in the GGUF file (empty: the file's own); ``max_tokens`` bounds an
-    answer.
+    answer. ``schema`` is the JSON schema it was trained to answer in (None: the package's) and
+    ``structured_prompt`` the question that asks for it (empty: one made from the schema).
     """
 
     context_length: int
     prompt: str = ""
     chat_template: str = ""
     max_tokens: int = 150
+    structured_prompt: str = ""
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -166,10 +166,10 @@ class StoreReader:
     def _read_table(self) -> ItemTable:
         rows, ids, titles, captions, attributes = [], [], [], [], []
         # Many items of a shop say the same of themselves, and a text read twice is one text here.
-        known: dict[str, dict[str, str]] = {}
-        for item_id, row, title, caption, text in self.query(
+        known: dict[tuple[str, str | None], dict[str, str]] = {}
+        for item_id, row, title, caption, *texts in self.query(
             """
-            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes
+            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes, captions.fields
             FROM items LEFT JOIN captions ON captions.key = items.caption_key
             WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id
             """
@@ -178,7 +178,8 @@ class StoreReader:
             ids.append(item_id)
             titles.append(title)
             captions.append(caption)
-            attributes.append(known[text] if text in known else known.setdefault(text, self._object(text)))
+            said = (texts[0], texts[1])
+            attributes.append(known[said] if said in known else known.setdefault(said, self._said(*said)[0]))
         names = dict.fromkeys(name for cells in known.values() for name in cells)
         columns: dict[str, Column] = {
             name: coded(cells.get(name, "") for cells in attributes)
@@ -210,11 +211,17 @@ class StoreReader:
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
         query = f"""
-            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes
+            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes,
+                captions.fields
             FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
         """
-        for item_id, row, title, caption, image, attributes in self.query(query, parameters):
-            yield StoredItem(item_id, row, title, caption, image, self._object(attributes))
+        for item_id, row, title, caption, image, columns, said in self.query(query, parameters):
+            yield StoredItem(item_id, row, title, caption, image, *self._said(columns, said))
+
+    def _said(self, columns: str, said: str | None) -> tuple[dict[str, str], dict[str, str | list[str]]]:
+        """Return the attributes of an item, and the fields of its caption."""
+        fields = {} if said is None else self._object(said)
+        return _attributes(self._object(columns), fields), fields
 
     def has_its_schema(self) -> bool:
         """Whether the tables are those that this version makes.
@@ -268,6 +275,12 @@ class StoreReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) -> dict[str, str]:
+    """Return what is known of an item: the shop's own columns, and what the caption says where they are silent."""
+    said = {name: ", ".join(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return columns | {name: text for name, text in said.items() if text and not columns.get(name)}
 
 
 def _is_unicode(text: str) -> bool:

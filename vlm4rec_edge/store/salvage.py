@@ -145,9 +145,9 @@ def _copy_rows(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: st
     for row in _until_damage(damaged, f"SELECT * FROM {table} {condition}"):
         if row is None:
             return False
-        if len(row) == width:
+        if len(row) <= width:  # of an older format: the columns that came later are behind its own
             with suppress(sqlite3.IntegrityError):  # a row that does not fit its own table is damage too
-                fresh.execute(insert, row)
+                fresh.execute(insert, (*row, *[None] * (width - len(row))))
     return True
 
 

@@ -54,6 +54,14 @@ MIGRATIONS = (
         run INTEGER NOT NULL, place TEXT NOT NULL, stage TEXT NOT NULL, reason TEXT NOT NULL
     );
     """,
+    # The fields of structured captions. A column is only ever added behind the others, so that what is saved of a damaged
+    # older database fits a new one.
+    "ALTER TABLE captions ADD COLUMN fields TEXT;",
+)
+# What stands before the tables of an older format while it is only read, so that a reader finds what each migration added.
+_VIEWS = (
+    "",  # format 0 is no index
+    "CREATE TEMP VIEW captions AS SELECT *, NULL AS fields FROM main.captions;",
 )
 
 
@@ -64,8 +72,13 @@ def text_crc32(*texts: str | None) -> int:
     return zlib.crc32("\x1f".join(parts).encode("utf-8"))
 
 
+def caption_crc32(key: str, image_sha256: str, question: str, text: str, fields: str | None) -> int:
+    """Return the checksum of a caption. A free one has no fields, and the checksum that format 1 gave it."""
+    return text_crc32(key, image_sha256, question, text, *([] if fields is None else [fields]))
+
+
 def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Open ``store.sqlite``; for writing, create it or bring it up to date first.
+    """Open ``store.sqlite``; for writing, create it or bring it up to date first. An older one can be read as it is.
 
     Raises:
         StoreError: it is damaged, not ours, or of a newer version of this package.
@@ -87,9 +100,10 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
         raise StoreError(
             f"{path} has format {version}, this version of vlm4rec-edge reads up to {len(MIGRATIONS)}; upgrade it."
         )
-    if version < len(MIGRATIONS) and not write:
-        raise StoreError(f"{path} has the older format {version}; run `vlm4rec-edge index` on it once to convert it.")
-    if write:
+    if not write:
+        for view in _VIEWS[version:]:
+            connection.execute(view)
+    else:
         try:
             # Not before it is known to be ours: the journal mode is written into the file.
             connection.execute("PRAGMA journal_mode = WAL")
@@ -101,11 +115,15 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def has_its_schema(connection: sqlite3.Connection) -> bool:
-    """Whether the tables of a database are those that the migrations make; SQLite itself believes what it finds."""
+    """Whether the tables of a database are those that the migrations make, or some of them; SQLite believes what it finds."""
     query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    found = connection.execute(query).fetchall()
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        _migrate(fresh, 0)
-        return connection.execute(query).fetchall() == fresh.execute(query).fetchall()
+        for version in range(len(MIGRATIONS)):
+            _migrate(fresh, version, version + 1)
+            if fresh.execute(query).fetchall() == found:
+                return True
+    return False
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
@@ -128,8 +146,8 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+def _migrate(connection: sqlite3.Connection, version: int, target: int = len(MIGRATIONS)) -> None:
+    for number, script in enumerate(MIGRATIONS[version:target], start=version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; "
             f"PRAGMA application_id = {APPLICATION_ID}; COMMIT;"

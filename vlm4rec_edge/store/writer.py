@@ -19,7 +19,7 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store.golden import check_golden, golden_of
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
-from vlm4rec_edge.store.schema import DATABASE_NAME, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, open_database, text_crc32
 from vlm4rec_edge.store.vectors import append_vectors, map_vectors, next_generation, vector_file_name
 
 # Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
@@ -45,7 +45,8 @@ class TextEncoder(Protocol):
 class GroundedItem:
     """An item ready to be stored: its photo's hash, its caption with the caption's key, and the text to encode.
 
-    ``caption_key`` is None for items that are encoded by their title alone.
+    ``caption_key`` is None for items that are encoded by their title alone. ``fields`` is the JSON object of a structured
+    caption, and None where the caption is a free one or is in the store already.
     """
 
     item: Item
@@ -54,6 +55,7 @@ class GroundedItem:
     question: str
     caption: str
     text: str
+    fields: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,10 +202,11 @@ class StoreWriter:
     def _write_caption(self, entry: GroundedItem) -> int:
         if entry.caption_key is None:
             return 0
-        checksum = text_crc32(entry.caption_key, entry.image_sha256, entry.question, entry.caption)
+        said = entry.question, entry.caption
+        checksum = caption_crc32(entry.caption_key, entry.image_sha256, *said, entry.fields)
         added = self._database.execute(
-            "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?)",
-            (entry.caption_key, entry.image_sha256, self._grounding, entry.question, entry.caption, checksum),
+            "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (entry.caption_key, entry.image_sha256, self._grounding, *said, checksum, entry.fields),
         ).rowcount
         return max(added, 0)
 
@@ -231,6 +234,11 @@ class StoreWriter:
                     "INSERT INTO failures VALUES (?, ?, ?, ?)", (self.run, failure.where, failure.stage, failure.reason)
                 )
                 self._database.execute("UPDATE items SET seen_run = ? WHERE id = ?", (self.run, failure.where))
+
+    def note(self, **values: str) -> None:
+        """Keep notes about this run, for ``info`` to show."""
+        with self._transaction():
+            self._set_meta(**values)
 
     def prune(self) -> int:
         """Remove the items that this run did not see, and return how many; call it only after a whole pass."""
