@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -29,17 +30,32 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]),
     }
 
 
+def _without_folders(argument: str) -> str:
+    """Return an argument without the folders of absolute paths: where files lie on one machine helps nobody."""
+    return re.sub(r"(^|[=,])/(?:[^/,]+/)*", r"\1", argument)
+
+
 def write_results(
-    folder: Path, name: str, title: str, rows: Sequence[Mapping[str, Any]], remarks: Sequence[str]
+    folder: Path,
+    name: str,
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    remarks: Sequence[str],
+    *,
+    sections: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write ``NAME.json`` and ``NAME.md`` and return the Markdown."""
+    """Write ``NAME.json`` and ``NAME.md`` and return the Markdown.
+
+    ``sections`` are further parts of the Markdown, ``more`` further parts of the JSON document.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     about = machine()
-    document = {"machine": about, "rows": list(rows), "remarks": list(remarks)}
+    document = {"machine": about, "rows": list(rows), "remarks": list(remarks), **(more or {})}
     (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     columns = list(rows[0])
     lines = [
@@ -51,6 +67,7 @@ def write_results(
         "",
         *(f"- {remark}" for remark in remarks),
         "",
+        *(line for section in sections for line in (section, "")),
         *(f"- {key}: {value}" for key, value in about.items()),
     ]
     text = "\n".join(lines) + "\n"
