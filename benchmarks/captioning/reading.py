@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from words import Vocabulary, audience_word, colour_word, kind_word, pattern_word
 
@@ -14,6 +15,8 @@ from captioning.groups import GROUP_OF_TYPE
 COLUMNS = ("kind", "group", "colour", "colour family", "pattern", "audience", "audience, women as one")
 # Trousers of denim have a name of their own in English, and none in the catalog.
 _JEANS, _JEANS_TYPE, _DENIM = "jeans", "Trousers", "Denim"
+# The drawings, which the training sees too, have a plain colour that the catalog only has by finer names.
+_DRAWN_FAMILIES: Mapping[str, str] = MappingProxyType({"Brown": "Brown"})
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,19 @@ def women_as_one(audience: str) -> str:
 class Reader:
     """Reads captions in the words of a catalog: those that training gives its values, or the values in lower case.
 
+    Attributes:
+        families: The colour family of each colour.
+
     Args:
         rows: The catalog that the model learnt from (columns type, colour, colour_family, appearance, audience).
     """
 
     def __init__(self, rows: Sequence[Mapping[str, str]]) -> None:
         self._kinds = _values(kind_word, (row["type"] for row in rows)) | {_JEANS: _JEANS_TYPE}
-        self._colours = _values(colour_word, (row["colour"] for row in rows))
+        self.families: Mapping[str, str] = {**_DRAWN_FAMILIES, **families_of(rows)}
+        self._colours = _values(colour_word, self.families)
         self._patterns = _values(pattern_word, (row["appearance"] for row in rows))
         self._audiences = _values(audience_word, (row["audience"] for row in rows))
-        self.families = families_of(rows)
         self._vocabulary = Vocabulary(
             tuple(self._kinds), tuple(self._colours), tuple(self._patterns), tuple(self._audiences)
         )
