@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -51,7 +52,7 @@ def machine() -> dict[str, str]:
         "versions": ", ".join(f"{name} {own}" for name in _PACKAGES if (own := _version(name))),
         "threads": ", ".join(f"{name}={os.environ[name]}" for name in _BLAS if name in os.environ) or "all cores",
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]),
     }
 
 
@@ -62,13 +63,30 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _without_folders(argument: str) -> str:
+    """Return an argument without the folders of absolute paths: where files lie on one machine helps nobody."""
+    return re.sub(r"(^|[=,])/(?:[^/,]+/)*", r"\1", argument)
+
+
 def write_results(
-    folder: Path, name: str, title: str, rows: Sequence[Mapping[str, Any]], remarks: Sequence[str]
+    folder: Path,
+    name: str,
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    remarks: Sequence[str],
+    *,
+    sections: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write ``NAME.json`` and ``NAME.md`` of one table and return the Markdown."""
+    """Write ``NAME.json`` and ``NAME.md`` of one table and return the Markdown.
+
+    ``sections`` are further parts of the Markdown, ``more`` further parts of the JSON document.
+    """
     about = machine()
-    document = {"machine": about, "rows": list(rows), "remarks": list(remarks)}
-    return _write(folder, name, document, [f"# {title}", "", *_table(rows), *_list(remarks), *_about(about)])
+    document = {"machine": about, "rows": list(rows), "remarks": list(remarks), **(more or {})}
+    lines = [f"# {title}", "", *_table(rows), *_list(remarks)]
+    lines += [line for section in sections for line in (section, "")]
+    return _write(folder, name, document, [*lines, *_about(about)])
 
 
 def write_report(folder: Path, name: str, title: str, sections: Sequence[Section], plots: Sequence[str] = ()) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,33 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from photos import KEPT, decode_photos
+from rows import part_rows, photo_path, read_rows, row_of_drawing
 from teachers import teacher_features, text_vectors
 from tower import HEAD_WEIGHTS, SIDE, UNKNOWN
 from words import Words, words_of
 
 from vlm4rec_edge.demo.drawings.catalog import Drawing, catalog_of_drawings, draw
 
-HELD_OUT = 2_000  # at most a tenth
 # The demo draws with seed 0, and evaluation with seed 9.
 DRAWING_SEED = 1
 _DRAWN_AT = (192, 288)
-
-_DRAWN_KINDS = {
-    "t-shirt": "T-shirt",
-    "vest-top": "Vest top",
-    "cap": "Cap/peaked",
-    "beanie": "Hat/beanie",
-    "jeans": "Trousers",
-}
-_DRAWN_PATTERNS = {
-    "solid": "Solid",
-    "stripe": "Stripe",
-    "check": "Check",
-    "dots": "Dot",
-    "floral": "All over pattern",
-    "melange": "Melange",
-    "denim": "Denim",
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +53,7 @@ class World:
 def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
     """Read a folder with items.csv and its photos, draw the drawings, and ask the teachers; all of it is kept in ``cache``."""
     cache.mkdir(parents=True, exist_ok=True)
-    with (catalog / "items.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_rows(catalog)
     drawn = catalog_of_drawings(drawings_a_kind, seed=DRAWING_SEED)
     shop_photos = decode_photos([photo_path(catalog, row["image"]) for row in rows], cache / "shop.npy")
     drawn_photos = _draw_all(drawn, cache / "drawn.npy")
@@ -83,8 +64,7 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
     shop_maps, shop_pools = teacher_features(shop_photos, cache, "shop", SIDE)
     drawn_maps, drawn_pools = teacher_features(drawn_photos, cache, "drawn", SIDE)
     pools = torch.from_numpy(np.concatenate([shop_pools, drawn_pools])).float()
-    shuffled = np.random.default_rng(0).permutation(len(rows))
-    held_out = min(HELD_OUT, len(rows) // 10)
+    train, held_out = part_rows(len(rows))
     return World(
         photos=(shop_photos, drawn_photos),
         words=words,
@@ -94,26 +74,9 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
         map_spread=torch.from_numpy(np.array(shop_maps[:512])).float().std((0, 2, 3), keepdim=True) + 1e-3,
         pools=(pools - pools.mean(0)) / (pools.std(0) + 1e-3),
         texts=torch.from_numpy(text_vectors([each.sentence() for each in words], cache / "texts.npy")),
-        train=np.concatenate([np.sort(shuffled[held_out:]), np.arange(len(rows), len(entries))]),
-        held_out=np.sort(shuffled[:held_out]),
+        train=np.concatenate([train, np.arange(len(rows), len(entries))]),
+        held_out=held_out,
     )
-
-
-def photo_path(catalog: Path, image: str) -> Path:
-    """Return where a photo of a catalog lies: beside items.csv, or in ``images``."""
-    beside = catalog / image
-    return beside if beside.is_file() else catalog / "images" / image
-
-
-def row_of_drawing(drawing: Drawing) -> dict[str, str]:
-    """Return a drawing as a row of an ``items.csv``; what a drawing does not show is empty."""
-    return {
-        "type": _DRAWN_KINDS.get(drawing.kind, drawing.kind.capitalize()),
-        "colour": drawing.colour.title(),
-        "appearance": _DRAWN_PATTERNS[drawing.pattern],
-        "audience": "",
-        "description": "",
-    }
 
 
 def _numbers(names: list[str], values: list[str]) -> torch.Tensor:

@@ -1,0 +1,206 @@
+"""What captioners say of photos they have never seen, how much of it is right, and how long it takes.
+
+Example:
+    python benchmarks/captions.py --model ours=stylist-lvlm --model starter=starter-lvlm \
+      --held-out ../hm-train --shop ../hm --other-shop ../myntra --cache ../captions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from captioning.figures import Figures, Texts, commonest, figures_of
+from captioning.models import Model, captions_of, model_of, speed_of
+from captioning.plots import draw_confusion, draw_sizes, use_files_only
+from captioning.reading import Reader
+from captioning.report import Row, difference_row, example_rows, right_row, said_row, table, word_rows
+from captioning.sets import PhotoSet, case_of_row, drawings_set, held_out_set, other_shop_set, shop_set
+from results_file import write_results
+from rows import part_rows, read_rows
+
+from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge.errors import Vlm4RecError
+
+RESULTS = Path(__file__).with_name("results")
+# Of the shop for which targets are set, else of the first set, are the plots, the words and the examples.
+_MAIN_SET = "shop"
+
+
+def main(
+    model_options: Annotated[
+        list[str],
+        typer.Option(
+            "--model", help="NAME=MODEL (registry name, folder) or NAME=TEXT.gguf,MMPROJ.gguf; repeat for more."
+        ),
+    ],
+    held_out: Annotated[
+        Path,
+        typer.Option(help="The training catalog: its columns give words and families, its held-out products a set."),
+    ],
+    cache: Annotated[Path, typer.Option(help="Folder that keeps captions and features; run again to go on.")],
+    shop: Annotated[Path | None, typer.Option(help="A catalog with the training catalog's columns.")] = None,
+    other_shop: Annotated[Path | None, typer.Option(help="A catalog with gender, articleType and baseColour.")] = None,
+    drawings: Annotated[int, typer.Option(min=0, help="Drawings of each of 22 kinds, never trained on.")] = 10,
+    only: Annotated[
+        list[str] | None, typer.Option(help="held-out, shop, other-shop, drawings: this set only; repeat for more.")
+    ] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Photos of each set, the same every time; 0: all.")] = 0,
+    probe: Annotated[bool, typer.Option("--probe", help="Compare with a linear probe (torch; minutes).")] = False,
+    speed: Annotated[bool, typer.Option("--speed", help="Measure the speed, on a quiet machine.")] = False,
+    prompt: Annotated[str, typer.Option(help="The question; default: each model's own.")] = "",
+    max_tokens: Annotated[int, typer.Option(min=0, help="Longest caption; 0: each model's own.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all cores.")] = 0,
+    examples: Annotated[int, typer.Option(min=0, help="Example captions in the report.")] = 12,
+    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+) -> None:
+    """Measure what captioners say of photos they have never seen, through llama.cpp.
+
+    Captions are read back into kind, colour, pattern and audience with the words of the training, and compared with what
+    the catalogs say; their vectors with those of the shop's texts; their words for what can be seen with the texts' words.
+    For comparison: the commonest answer, and with --probe a linear classifier on EfficientNet-Lite0 features. Each further
+    model is also compared with the first, photo by photo. Ctrl-C and the same command go on where it was.
+
+    \b
+    Example:
+      pip install -e '.[cpu,bench]'
+      python benchmarks/captions.py --model ours=stylist-lvlm --model starter=starter-lvlm \\
+        --held-out ../hm-train --shop ../hm --other-shop ../myntra --cache ../captions
+    """  # noqa: D301 (click reads the control character)
+    if plots:
+        use_files_only()
+    settings: dict[str, Any] = {"prompt": prompt or None, "max_tokens": max_tokens or None, "threads": threads or None}
+    try:
+        models = [model_of(option, settings) for option in model_options]
+        rows = read_rows(held_out)
+        learnt = [rows[at] for at in part_rows(len(rows))[0]]
+        reader = Reader(learnt)
+        sets = [
+            photos.sample(sample) if sample else photos
+            for photos in _sets(held_out, shop, other_shop, drawings, cache, reader)
+            if not only or photos.name in only
+        ]
+        figures = _measure(models, sets, reader, cache)
+        compared = [commonest(learnt, photos) for photos in sets]
+        if probe:
+            compared += _probe(learnt, held_out, sets, cache)
+        speeds = [speed_of(model, [case.photo for case in _main_set(sets).cases]).json() for model in models if speed]
+    except Vlm4RecError as error:
+        raise SystemExit(f"Error: {error}") from None
+    text = _write(models, sets, figures, compared, speeds, examples, out)
+    if plots:
+        main_figures = [one for one in figures if one.photos is _main_set(sets)]
+        sizes = {model.name: model.megabytes for model in models}
+        draw_sizes(main_figures, [one for one in compared if one.photos is _main_set(sets)], sizes, out / "captions")
+        draw_confusion(main_figures[0], out / "captions-confusion")
+    typer.echo(text)
+
+
+def _sets(
+    held_out: Path, shop: Path | None, other_shop: Path | None, drawings: int, cache: Path, reader: Reader
+) -> Iterator[PhotoSet]:
+    yield held_out_set(held_out)
+    if shop:
+        yield shop_set(shop)
+    if other_shop:
+        yield other_shop_set(other_shop)
+    if drawings:
+        yield drawings_set(drawings, cache / f"drawings-{drawings}", reader.families)
+
+
+def _main_set(sets: list[PhotoSet]) -> PhotoSet:
+    return next((photos for photos in sets if photos.name.partition(" ")[0] == _MAIN_SET), sets[0])
+
+
+def _measure(models: list[Model], sets: list[PhotoSet], reader: Reader, cache: Path) -> list[Figures]:
+    """Return the figures of every model on every set, one model loaded at a time."""
+    figures = []
+    with Encoder(resolve_encoder()) as encoder:
+        texts = Texts(encoder)
+        for model in models:
+            with model.captioner() as captioner:
+                for photos in sets:
+
+                    def say(line: str, about: str = f"{model.name}, {photos.name}") -> None:
+                        typer.echo(f"{about}: {line}", err=True)
+
+                    captions = captions_of(captioner, [case.photo for case in photos.cases], cache / "captions", say)
+                    figures.append(figures_of(model.name, photos, captions, reader, texts))
+    return figures
+
+
+def _probe(learnt: list[dict[str, str]], catalog: Path, sets: list[PhotoSet], cache: Path) -> list[Figures]:
+    from captioning.probe import Probe, features
+
+    def say(line: str) -> None:
+        typer.echo(f"features: {line}", err=True)
+
+    cases = [case for case in (case_of_row(row, catalog) for row in learnt) if case.photo.is_file()]
+    folder = cache / "efficientnet-lite0"
+    trained = Probe(features([case.photo for case in cases], folder, say), cases)
+    seen = [features([case.photo for case in photos.cases], folder, say) for photos in sets]
+    return [trained.figures(photos, some) for photos, some in zip(sets, seen, strict=True)]
+
+
+def _write(
+    models: list[Model],
+    sets: list[PhotoSet],
+    figures: list[Figures],
+    compared: list[Figures],
+    speeds: list[dict[str, Any]],
+    examples: int,
+    out: Path,
+) -> str:
+    sizes = {model.name: f"{model.megabytes:.1f}" for model in models}
+    of_main = [one for one in figures if one.photos is _main_set(sets)]
+    rows: list[Row] = [
+        right_row(one, sizes.get(one.model, ""))
+        for photos in sets
+        for one in [*figures, *compared]
+        if one.photos is photos
+    ]
+    sections = [table("How it is said", [said_row(one) for one in figures])]
+    others = [
+        difference_row(one, first)
+        for first in figures
+        for one in figures
+        if first.model == models[0].name and one.model != first.model and one.photos is first.photos
+    ]
+    if others:
+        note = "Differences photo by photo, in points, with paired bootstrap intervals."
+        sections.append(table(f"Against {models[0].name}", others, note))
+    if of_main[0].words:
+        note = (
+            "Captions against the shop's texts. A text is silent about much that a photo shows, so precision is a lower "
+            "bound; what counts is its distance to chance, the same captions against the texts of other products."
+        )
+        sections.append(table(f"Words for what can be seen: {of_main[0].model}", word_rows(of_main[0]), note))
+    if speeds:
+        sections.append(table("Speed", speeds))
+    if examples:
+        note = (
+            "Chosen by a fixed seed. What is true is said in our words; the shop's own texts are not ours to pass on."
+        )
+        sections.append(table(f"Examples of {of_main[0].photos.name}", example_rows(of_main, examples), note))
+    remarks = [
+        "Per cent right with 95 % intervals (Wilson); cosines of MiniLM vectors with bootstrap intervals. A column is scored "
+        "where the catalog knows the answer; a caption that does not say it in our words is wrong.",
+        "Group: kinds in the second shop's groups; colour family: each colour in the family that most items of the training "
+        "catalog have; women as one: Ladieswear and Divided (young women) count as one audience.",
+        "Every caption was made by llama.cpp through the package's own captioner.",
+        *(remark for photos in sets for remark in photos.remarks),
+    ]
+    document = {
+        "figures": [one.json() for one in [*figures, *compared]],
+        "models": [{"model": model.name, "MB": round(model.megabytes, 3)} for model in models],
+        "speed": speeds,
+    }
+    title = "What captioners say of photos they have never seen"
+    return write_results(out, "captions", title, rows, remarks, sections=sections, more=document)
+
+
+if __name__ == "__main__":
+    typer.run(main)
