@@ -44,6 +44,9 @@ def export(
         typer.Option(help="JSON schema of these answers; default: the package's own.", exists=True, dir_okay=False),
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest caption in tokens.")] = 150,
+    max_side: Annotated[
+        int, typer.Option(min=0, help="Longer side of a photo in pixels before the model's own preprocessing; 0: 2048.")
+    ] = 0,
     context: Annotated[int, typer.Option(help="Context length in tokens; 0: the model's own, up to 4096.")] = 0,
     photos: Annotated[
         Path | None,
@@ -88,6 +91,7 @@ def export(
         context_length=context or _context_length(checkpoint),
         prompt=prompt,
         max_tokens=max_tokens,
+        max_side=max_side,
         structured_prompt=structured_prompt,
         schema=_schema(schema) if schema else None,
     )

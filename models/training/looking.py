@@ -20,7 +20,7 @@ _PEAK_RATE, _LAST_RATE, _WARM_UP = 1e-3, 1e-5, 300
 _DECAY = 0.05
 # Most of the time the tower sees a random part of the patches (as in FLIP, arXiv 2212.00794): half again as many photos an
 # hour. The last part of the lesson shows whole photos, as they will be shown later.
-_KEPT_PATCHES, _PARTIAL_SHARE = 40, 0.75
+_KEPT_PATCHES, _PARTIAL_SHARE = 40, 0.9
 _AVERAGE = 0.9995  # of the weights that are kept; they see better than the last ones
 _CHECK_EVERY, _SAVE_EVERY = 500, 250  # steps
 

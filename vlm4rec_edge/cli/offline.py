@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
-_MAX_SIDE = 2048  # catalog.photo.MAX_SIDE, which --help must not import numpy for
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
 
@@ -72,7 +71,7 @@ def index(
     seed: options.Seed = 0,
     batch: options.Batch = None,
     threads: options.Threads = None,
-    image_size: options.ImageSize = _MAX_SIDE,
+    image_size: options.ImageSize = None,
     device: options.Device = options.DeviceName.auto,
     as_json: options.AsJson = False,
 ) -> None:
@@ -213,7 +212,7 @@ def caption(
     seed: options.Seed = 0,
     batch: options.Batch = None,
     threads: options.Threads = None,
-    image_size: options.ImageSize = _MAX_SIDE,
+    image_size: options.ImageSize = None,
     device: options.Device = options.DeviceName.auto,
     as_json: options.AsJson = False,
 ) -> None:

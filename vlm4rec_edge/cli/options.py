@@ -90,7 +90,12 @@ Batch = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", show_default=False)]
-ImageSize = Annotated[int, typer.Option(min=16, help="Longer side of a photo in pixels before the model sees it.")]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=16, help="Longer side of a photo in pixels before the model sees it; default: the model's own, or 2048."
+    ),
+]
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
 ]
@@ -189,7 +194,7 @@ def open_captioner(
     seed: int,
     batch: int | None,
     threads: int | None,
-    image_size: int,
+    image_size: int | None,
     device: DeviceName,
 ) -> Captioner:
     """Find and check the model, the installation and the device; nothing is loaded yet.

@@ -68,7 +68,7 @@ def add(
             seed=made_by.get("seed", 0),
             batch=options.batch_for(len(photos)),
             threads=None,
-            image_size=made_by.get("max_side", 2048),
+            image_size=made_by.get("max_side"),
             device=device,
         )
     run_index(

@@ -72,7 +72,7 @@ class Captioner:
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; default: the cores this process may use.
         batch: Photos decoded together; default: chosen from the model, the device and the memory at hand.
-        max_side: Longer side of a photo in pixels before the model's own preprocessing.
+        max_side: Longer side of a photo in pixels before the model's own preprocessing; default: the model's own, or 2048.
 
     Raises:
         UsageError: a setting out of range.
@@ -91,7 +91,7 @@ class Captioner:
         device: Device = "auto",
         threads: int | None = None,
         batch: int | None = None,
-        max_side: int = MAX_SIDE,
+        max_side: int | None = None,
     ) -> None:
         self.files = files
         self.schema = _own_schema(files) if structured is True else structured or None
@@ -104,8 +104,9 @@ class Captioner:
         self._max_tokens = max_tokens
         self._temperature, self._seed = temperature, seed
         self._device: Device = device
-        self._threads, self._batch, self._max_side = threads, batch, max_side
-        if self._max_tokens < 1 or temperature < 0 or (batch is not None and batch < 1) or max_side < 16:
+        self._threads, self._batch = threads, batch
+        self._max_side = (files.settings.max_side or MAX_SIDE) if max_side is None else max_side
+        if self._max_tokens < 1 or temperature < 0 or (batch is not None and batch < 1) or self._max_side < 16:
             raise UsageError("max_tokens and batch are at least 1, temperature at least 0, max_side at least 16.")
         self._native: NativeModel | None = None
         self._engine: Engine | None = None

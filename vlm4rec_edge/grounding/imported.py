@@ -39,6 +39,9 @@ class ImportedCaptions:
     A caption's provenance is its source and the sha256 of its own text, so a new version of the table changes only the
     items whose captions it changes.
 
+    Attributes:
+        batch, kv_bytes: 0, for nothing is computed.
+
     Args:
         path: A CSV, JSONL or Parquet table with the columns ``id`` and ``caption``; others are not read.
         source: Who made the captions, for people and for the licence; default: the name of the file.
@@ -47,6 +50,8 @@ class ImportedCaptions:
         CatalogError: the table can not be read, lacks a column, names an item twice, or is empty. A row that can not be
             used is a failure of its item instead.
     """
+
+    batch = kv_bytes = 0
 
     def __init__(self, path: Path | str, *, source: str = "") -> None:
         self.path = Path(path)

@@ -67,14 +67,17 @@ class LvlmSettings:
 
     ``prompt`` is the question the model answers best (empty: the package's default prompt);
     ``chat_template`` replaces the one in the GGUF file (empty: the file's own); ``max_tokens`` bounds an
-    answer. ``schema`` is the JSON schema it was trained to answer in (None: the package's) and
-    ``structured_prompt`` the question that asks for it (empty: one made from the schema).
+    answer. Photos are made smaller to ``max_side`` pixels, their longer side, before llama.cpp's own
+    preprocessing, which smooths less than Pillow (0: the package's bound). ``schema`` is the JSON schema the
+    model was trained to answer in (None: the package's) and ``structured_prompt`` the question that asks for
+    it (empty: one made from the schema).
     """
 
     context_length: int
     prompt: str = ""
     chat_template: str = ""
     max_tokens: int = 150
+    max_side: int = 0
     structured_prompt: str = ""
     schema: dict[str, Any] | None = None
 
