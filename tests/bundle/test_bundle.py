@@ -155,7 +155,9 @@ def test_a_failed_write_leaves_the_old_bundle_and_nothing_else(folder: Path) -> 
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_a_bundle_may_be_replaced_but_nothing_else(index: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_bundle_may_be_replaced_but_nothing_else(
+    index: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_bundle(index, folder, vectors="int8")
     with BundleReader(folder) as bundle:
         assert bundle.manifest.content["vectors"]["type"] == "int8"
@@ -167,8 +169,11 @@ def test_a_bundle_may_be_replaced_but_nothing_else(index: Path, folder: Path, tm
     for out in ("letters", "photos.zip", "a.zip", "no/such/folder"):
         with pytest.raises(UsageError):
             make_bundle(index, tmp_path / out)
-    with pytest.raises(UsageError, match="no bundle"):
-        make_bundle(index, index)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for out in (index, Path()):
+        with pytest.raises(UsageError, match="no bundle"):
+            make_bundle(index, out)
     assert (tmp_path / "letters" / "to-anna.txt").read_text() == "Dear Anna"
     assert (tmp_path / "photos.zip").read_bytes() == b"PK"
 

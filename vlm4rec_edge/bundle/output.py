@@ -74,7 +74,7 @@ def check_output(out: Path) -> None:
         UsageError: something that is no bundle lies there, or its folder is missing or may not be written.
     """
     try:
-        if os.path.lexists(out) and not _may_be_replaced(out):
+        if not out.name or (os.path.lexists(out) and not _may_be_replaced(out)):
             raise UsageError(f"{out} is there already and is no bundle; give another name.")
         if not out.parent.is_dir():
             raise UsageError(f"The folder {out.parent} does not exist; make it first.")

@@ -90,12 +90,16 @@ def bundle(
         emit_json({**document, "without_thumbnail": list(missing), "delta": about_delta})
     else:
         what = "a bundle" if made is None else f"what is new since {delta}"
-        typer.echo(f"{out}: {what} of {report.items} items, {size / 1e6:.1f} MB, digest {report.digest}.")
+        typer.echo(f"{out}: {what} of {report.items} items, {_shown(size)}, digest {report.digest}.")
         if missing:
             more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             note(f"Their photos can not be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
     if missing:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1_000_000 else f"{size / 1e3:.1f} kB"
 
 
 def _models(
@@ -142,4 +146,4 @@ def patch(
     if as_json:
         emit_json({"bundle": str(out), "items": items, "bytes": size, "digest": manifest.digest})
     else:
-        typer.echo(f"{out}: a bundle of {items} items, {size / 1e6:.1f} MB, digest {manifest.digest}.")
+        typer.echo(f"{out}: a bundle of {items} items, {_shown(size)}, digest {manifest.digest}.")
