@@ -86,6 +86,22 @@ def test_the_figures_are_those_of_recommend(index: Path, purchases: Path, docume
     assert figures["recall@3"]["mean"] == pytest.approx(np.mean(recalls))
 
 
+def test_recency_and_weights_are_evaluated_too(index: Path, purchases: Path, tmp_path: Path) -> None:
+    """With a half-life of minutes, or with nearly all weight on it, the last item of a history decides alone."""
+    lines = purchases.read_text().splitlines()
+    weighted = [f"{line},{1000 ** int(line[-1])}" for line in lines[1:]]
+    table = tmp_path / "weighted.csv"
+    table.write_text("\n".join([f"{lines[0]},weight", *weighted]) + "\n")
+    command = ("evaluate", index, "--interactions", table, "--metric", "mrr", "--resamples", "10", "--json")
+    mean, last, half_life, by_weight = (
+        systems(program(*command, *more).json["tables"][0])["index"]["figures"]["mrr"]["mean"]
+        for more in ([], ["--last", "1"], ["--half-life", "0.01"], ["--weighted"])
+    )
+    assert last == pytest.approx(half_life)
+    assert last == pytest.approx(by_weight)
+    assert last != pytest.approx(mean)
+
+
 def test_people_get_a_table_and_what_it_rests_on(index: Path, purchases: Path) -> None:
     done = program("evaluate", index, "--interactions", purchases, "--protocol", "last", "--metric", "ndcg@10")
     assert done.code == 0

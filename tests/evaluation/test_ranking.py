@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_interactions import interactions_of, random_rows
 from made_store import random_vectors
 
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation import (
     Split,
     chronological_split,
@@ -17,6 +20,7 @@ from vlm4rec_edge.evaluation import (
     ranking,
     without_variants,
 )
+from vlm4rec_edge.recommend.profile import ProfileSettings
 
 IDS = [f"item-{number}" for number in range(60)]
 
@@ -117,6 +121,37 @@ def test_a_history_without_direction_gets_nothing_and_the_others_theirs(split: S
     assert (found.top[3] == -1).all()
     assert found.first_hit[3] == 0
     assert (np.delete(found.top, 3, axis=0) >= 0).all()
+
+
+@pytest.mark.parametrize("is_reduced", [False, True])
+def test_settings_weigh_a_history_by_its_dates_and_weights(vectors: np.ndarray, is_reduced: bool) -> None:
+    rows = random_rows(users=50, items=60, rows=600, seed=2)
+    chance = np.random.default_rng(1)
+    interactions = replace(interactions_of(rows), weight=chance.integers(1, 6, len(rows)).astype(float))
+    weight_of: dict[tuple[str, str], tuple[float, float]] = {}
+    for (user, item, date), weight in zip(rows, interactions.weight.tolist(), strict=True):
+        if (user, item) not in weight_of or date < weight_of[user, item][0]:
+            weight_of[user, item] = (date, weight)
+    users = chronological_split(interactions, IDS)
+    if is_reduced:
+        users = without_variants(users, np.arange(60) // 2)
+    settings = ProfileSettings(half_life=3, last=4)
+    scores = profile_scorer(users, vectors, settings=settings, weighted=True)(range(len(users)))
+    for user, name in enumerate(users.users):
+        newest = users.history[user][-4:]
+        dates, weights = zip(*(weight_of[name, IDS[item]] for item in newest), strict=True)
+        counted = np.array(weights) * 0.5 ** ((max(dates) - np.array(dates)) / 3)
+        profile = counted @ vectors[newest]
+        assert scores[user] == pytest.approx(vectors @ profile / np.linalg.norm(profile), abs=1e-5)
+
+
+def test_the_settings_of_the_paper_are_the_mean(split: Split, vectors: np.ndarray) -> None:
+    everybody = range(len(split))
+    assert profile_scorer(split, vectors, settings=ProfileSettings())(everybody) == pytest.approx(
+        profile_scorer(split, vectors)(everybody), abs=1e-6
+    )
+    with pytest.raises(UsageError, match="several interests"):
+        profile_scorer(split, vectors, settings=ProfileSettings(interests=2))
 
 
 def test_chance_is_repeated_by_its_seed(split: Split) -> None:

@@ -1,10 +1,11 @@
 """The command ``evaluate``: how well an index recommends to the users of a shop.
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
-"failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "min_items", "group", "seed",
-"resamples"}, "items", "vectors", "unknown_items": [id], "short_users", "seconds", "tables": [{"own_variants", "users",
-"systems": [{"system", "figures": {metric: {"mean", "low", "high"}}, "differences": {metric: {"mean", "low", "high",
-"p_value"}}}]}]}``; ``own_variants`` is ``kept`` or ``removed``; ``test_share`` and ``group`` may be null.
+"failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "min_items", "group", "last",
+"half_life", "weighted", "seed", "resamples"}, "items", "vectors", "unknown_items": [id], "short_users", "seconds",
+"tables": [{"own_variants", "users", "systems": [{"system", "figures": {metric: {"mean", "low", "high"}},
+"differences": {metric: {"mean", "low", "high", "p_value"}}}]}]}``; ``own_variants`` is ``kept`` or ``removed``;
+``test_share``, ``group``, ``last`` and ``half_life`` may be null.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def evaluate(
     interactions: Annotated[
         Path,
         typer.Option(
-            help="CSV, JSONL or Parquet with the columns user_id, item_id, date.",
+            help="CSV, JSONL or Parquet with the columns user_id, item_id, date and, if there is one, weight.",
             show_default=False,
         ),
     ],
@@ -73,6 +74,18 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    last: Annotated[
+        int | None, typer.Option(min=1, help="Only the newest so many items of a history count.", show_default=False)
+    ] = None,
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            help="An item of a history counts half as much as one so many days newer (or in the unit of the dates, where "
+            "they are numbers).",
+            show_default=False,
+        ),
+    ] = None,
+    weighted: Annotated[bool, typer.Option("--weighted", help="The column weight counts.")] = False,
     resamples: Annotated[int, typer.Option(min=1, help="Draws of the intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     as_json: options.AsJson = False,
@@ -96,9 +109,11 @@ def evaluate(
     from vlm4rec_edge.cli.progress import progress_bar
     from vlm4rec_edge.columns import group_codes
     from vlm4rec_edge.index import EXACT_LIMIT
+    from vlm4rec_edge.recommend.profile import ProfileSettings
     from vlm4rec_edge.recommend.source import open_source
 
     started = time.monotonic()
+    settings = ProfileSettings(last=last, half_life=half_life)
     metrics = [name.strip() for value in metric or evaluation.DEFAULT_METRICS for name in value.split(",")]
     for name in metrics:
         evaluation.parse_metric(name)  # before any long work
@@ -114,7 +129,7 @@ def evaluate(
         tables = []
         for own_variants, users in splits.items():
             systems = {
-                "index": evaluation.profile_scorer(users, vectors, items.rows),
+                "index": evaluation.profile_scorer(users, vectors, items.rows, settings=settings, weighted=weighted),
                 "popularity": evaluation.popularity_scorer(users),
                 "random": evaluation.random_scorer(users, seed),
             }
@@ -135,6 +150,9 @@ def evaluate(
                 "test_share": test_share if protocol is Protocol.chronological else None,
                 "min_items": min_items or _DEFAULT_MIN_ITEMS[protocol],
                 "group": group,
+                "last": last,
+                "half_life": half_life,
+                "weighted": weighted,
                 "seed": seed,
                 "resamples": resamples,
             },

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation.split import Split
 from vlm4rec_edge.index.exact import best_of
-from vlm4rec_edge.recommend.profile import mean_profile
+from vlm4rec_edge.recommend.profile import ProfileSettings, combine, event_weights, mean_profile
 
 # A system to be compared: it gets positions of users in its split and returns their scores of all items, a new array
 # [users, items], float32; higher is better, and items of minus infinity are never recommended.
@@ -92,7 +93,13 @@ def _first_rank(scores: np.ndarray, order: np.ndarray, test: np.ndarray) -> int:
 
 
 def profile_scorer(
-    split: Split, vectors: np.ndarray, rows: np.ndarray | None = None, *, profile: Profile = mean_profile
+    split: Split,
+    vectors: np.ndarray,
+    rows: np.ndarray | None = None,
+    *,
+    profile: Profile = mean_profile,
+    settings: ProfileSettings | None = None,
+    weighted: bool = False,
 ) -> Scorer:
     """Return the package's own matcher: the cosine between a profile of the history and each item.
 
@@ -102,7 +109,14 @@ def profile_scorer(
         rows: The row of each item, [items]; items of one row have exactly equal scores. Default: item ``i`` has row ``i``.
         profile: From the vectors of a history [n, dimensions] to one unit vector; a history for which it raises
             ``ValueError`` gets no recommendation.
+        settings: In place of ``profile``, the package's own settings: ``last``, and ``half_life`` in the unit of the dates.
+        weighted: Whether the weights of the interactions count; needs ``settings``.
+
+    Raises:
+        UsageError: ``settings`` ask for several interests, which have no single score.
     """
+    if settings is not None and settings.interests > 1:
+        raise UsageError("A profile of several interests has no single score; evaluate one interest.")
     own = np.arange(split.item_count) if rows is None else np.asarray(rows)
     is_in_order = len(own) == len(vectors) and np.array_equal(own, np.arange(len(own)))
 
@@ -111,8 +125,11 @@ def profile_scorer(
         has_none = []
         for place, user in enumerate(users):
             try:
-                profiles[place] = profile(vectors[own[split.history[user]]])
-            except ValueError:
+                history = vectors[own[split.history[user]]]
+                profiles[place] = (
+                    profile(history) if settings is None else _by_settings(split, user, history, settings, weighted)
+                )
+            except (ValueError, UsageError):
                 has_none.append(place)
         scores = np.asarray(profiles @ vectors.T)
         if not is_in_order:
@@ -121,6 +138,17 @@ def profile_scorer(
         return scores
 
     return scorer
+
+
+def _by_settings(split: Split, user: int, history: np.ndarray, settings: ProfileSettings, weighted: bool) -> np.ndarray:
+    events = slice(split.history.starts[user], split.history.starts[user + 1])
+    weights = event_weights(
+        len(history),
+        settings,
+        weights=split.weights[events].tolist() if weighted else None,
+        times=split.dates[events].tolist(),
+    )
+    return combine(history, weights).vector
 
 
 def popularity_scorer(split: Split) -> Scorer:

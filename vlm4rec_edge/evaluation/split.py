@@ -40,10 +40,13 @@ class ItemLists:
 
     def of(self, users: np.ndarray) -> ItemLists:
         """Return the lists of some users, [n] ascending positions."""
+        return ItemLists(starts_of(self.sizes[users]), self.items[self.belongs_to(users)])
+
+    def belongs_to(self, users: np.ndarray) -> np.ndarray:
+        """Return for each of ``items`` whether it is of one of these users, bool."""
         wanted = np.zeros(len(self), bool)
         wanted[users] = True
-        sizes = self.sizes
-        return ItemLists(starts_of(sizes[wanted]), self.items[np.repeat(wanted, sizes)])
+        return np.repeat(wanted, self.sizes)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Split:
     Attributes:
         users: User ids; the lists follow their order.
         history: What is known, oldest first.
+        weights: The weight of each item of the histories, aligned with ``history.items``, float64.
+        dates: Its date, in the unit of the interactions, likewise.
         test: What is to be foretold, oldest first; at least one item a user.
         excluded: What is no candidate for this user: the history, and the own product variants where they are removed.
         item_count: How many candidates there are before any are excluded.
@@ -64,6 +69,8 @@ class Split:
 
     users: tuple[str, ...]
     history: ItemLists
+    weights: np.ndarray
+    dates: np.ndarray
     test: ItemLists
     excluded: ItemLists
     item_count: int
@@ -140,7 +147,7 @@ def _split(
     item = position_of[interactions.item[order]]
     _, first = np.unique(user * len(item_ids) + item, return_index=True)  # the earliest of equal pairs
     first.sort()
-    user, item = user[first], item[first]
+    user, item, order = user[first], item[first], order[first]
 
     sizes = np.bincount(user, minlength=len(interactions.users))
     tested = sizes >= min_items
@@ -154,10 +161,14 @@ def _split(
     is_test = place >= (sizes - held_back)[user]
     everything = ItemLists(starts_of(sizes), item.astype(np.int32))
     who = np.flatnonzero(tested)
-    history = everything.only(~is_test).of(who)
+    known = everything.only(~is_test)
+    history = known.of(who)
+    events = order[~is_test][known.belongs_to(who)]
     return Split(
         users=tuple(interactions.users[number] for number in who),
         history=history,
+        weights=interactions.weight[events],
+        dates=interactions.date[events],
         test=everything.only(is_test).of(who),
         excluded=history,
         item_count=len(item_ids),

@@ -42,6 +42,8 @@ def without_variants(split: Split, groups: np.ndarray) -> Split:
         split,
         users=tuple(split.users[user] for user in kept),
         history=split.history.of(kept),
+        weights=split.weights[split.history.belongs_to(kept)],
+        dates=split.dates[split.history.belongs_to(kept)],
         test=test.of(kept),
         excluded=variants.of(kept),
     )
