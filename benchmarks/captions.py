@@ -216,4 +216,7 @@ def _write(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    # Plain help: square brackets in it are no markup.
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()
