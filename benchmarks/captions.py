@@ -89,7 +89,7 @@ def main(
         ]
         if not sets or not all(photos.cases for photos in sets):
             raise UsageError(f"Nothing to measure: {', '.join(only or ['a set'])} is no set with photos.")
-        figures = _measure(models, sets, reader, cache)
+        figures = _measure(models, sets, reader, cache, threads or None)
         compared = [commonest(learnt, photos) for photos in sets]
         if probe:
             compared += _probe(learnt, held_out, sets, cache)
@@ -128,10 +128,12 @@ def _main_set(sets: list[PhotoSet]) -> PhotoSet:
     return next((photos for photos in sets if photos.name.partition(" ")[0] == _MAIN_SET), sets[0])
 
 
-def _measure(models: list[Model], sets: list[PhotoSet], reader: Reader, cache: Path) -> list[Figures]:
+def _measure(
+    models: list[Model], sets: list[PhotoSet], reader: Reader, cache: Path, threads: int | None
+) -> list[Figures]:
     """Return the figures of every model on every set, one model loaded at a time."""
     figures = []
-    with Encoder(resolve_encoder()) as encoder:
+    with Encoder(resolve_encoder(), threads=threads) as encoder:
         texts = Texts(encoder)
         for model in models:
             with model.captioner() as captioner:
