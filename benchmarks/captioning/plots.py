@@ -13,7 +13,7 @@ from captioning.figures import Figures
 
 _SHOWN = ("kind", "group", "colour family", "pattern", "audience", "audience, women as one")
 _KINDS = 15
-_OTHER = "another"
+_OTHER = "another, or none"
 
 
 def draw_sizes(figures: Sequence[Figures], compared: Sequence[Figures], sizes: Mapping[str, float], path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from captioning import models
 from captioning.figures import commonest, difference, figures_of, outcomes, repeats, shuffle
 from captioning.groups import (
     ARTICLES_WITHOUT_GROUP,
@@ -268,3 +269,11 @@ def test_a_pair_of_files_is_asked_as_the_manifest_beside_it_says() -> None:
     for wrong in ("starter-lvlm", "=starter-lvlm", "name="):
         with pytest.raises(UsageError, match="NAME=MODEL"):
             model_of(wrong, {})
+
+
+def test_speed_is_told_alone_and_in_batches(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "_RUNS", 1)
+    row = models.speed_of(model_of("embedded=starter-lvlm", {"max_tokens": 2, "threads": 1}), photos).json()
+    assert row["model"] == "embedded"
+    assert row["photos in a batch"] > 1
+    assert row["alone, ms a photo"] * row["alone, photos/s"] == pytest.approx(1000, rel=0.2)
