@@ -28,6 +28,8 @@ from vlm4rec_edge.errors import UsageError, Vlm4RecError
 RESULTS = Path(__file__).with_name("results")
 # Of the shop for which targets are set, else of the first set, are the plots, the words and the examples.
 _MAIN_SET = "shop"
+# What a model would say that had learnt everything: as right and as near to the texts as captions of this form can be.
+_CEILING = "the sentences of the training"
 
 
 def main(
@@ -89,8 +91,8 @@ def main(
         ]
         if not sets or not all(photos.cases for photos in sets):
             raise UsageError(f"Nothing to measure: {', '.join(only or ['a set'])} is no set with photos.")
-        figures = _measure(models, sets, reader, cache, threads or None)
-        compared = [commonest(learnt, photos) for photos in sets]
+        figures, ceilings = _measure(models, sets, reader, cache, threads or None)
+        compared = [*(commonest(learnt, photos) for photos in sets), *ceilings]
         if probe:
             compared += _probe(learnt, held_out, sets, cache)
         some = [case.photo for case in _main_set(sets).sample(PHOTOS).cases]
@@ -130,8 +132,8 @@ def _main_set(sets: list[PhotoSet]) -> PhotoSet:
 
 def _measure(
     models: list[Model], sets: list[PhotoSet], reader: Reader, cache: Path, threads: int | None
-) -> list[Figures]:
-    """Return the figures of every model on every set, one model loaded at a time."""
+) -> tuple[list[Figures], list[Figures]]:
+    """Return the figures of every model on every set, one model loaded at a time, and those of perfect captions."""
     figures = []
     with Encoder(resolve_encoder(), threads=threads) as encoder:
         texts = Texts(encoder)
@@ -144,7 +146,12 @@ def _measure(
 
                     captions = captions_of(captioner, [case.photo for case in photos.cases], cache / "captions", say)
                     figures.append(figures_of(model.name, photos, captions, reader, texts))
-    return figures
+        ceilings = [
+            figures_of(_CEILING, photos, [case.sentence for case in photos.cases], reader, texts)
+            for photos in sets
+            if all(case.sentence for case in photos.cases)
+        ]
+    return figures, ceilings
 
 
 def _probe(learnt: list[dict[str, str]], catalog: Path, sets: list[PhotoSet], cache: Path) -> list[Figures]:
@@ -177,7 +184,7 @@ def _write(
         for one in [*figures, *compared]
         if one.photos is photos
     ]
-    sections = [table("How it is said", [said_row(one) for one in figures])]
+    sections = [table("How it is said", [said_row(one) for one in [*figures, *compared] if one.captions])]
     others = [
         difference_row(one, first)
         for first in figures
@@ -205,7 +212,9 @@ def _write(
         "where the catalog knows the answer; a caption that does not say it in our words is wrong.",
         "Group: kinds in the second shop's groups; colour family: each colour in the family that most items of the training "
         "catalog have; women as one: Ladieswear and Divided (young women) count as one audience.",
-        "Every caption was made by llama.cpp through the package's own captioner.",
+        f"Also compared: the commonest value of the training catalog in each column; {_CEILING}, composed from what is true "
+        "of each photo, which are as right and as near to the shop's texts as captions of this form can be.",
+        "Every caption of a model was made by llama.cpp through the package's own captioner.",
         *(remark for photos in sets for remark in photos.remarks),
     ]
     document = {

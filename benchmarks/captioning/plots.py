@@ -29,7 +29,7 @@ def draw_sizes(figures: Sequence[Figures], compared: Sequence[Figures], sizes: M
             if right := one.share(column):
                 error = [[100 * (right.value - right.low)], [100 * (right.high - right.value)]]
                 axes.errorbar(sizes[one.model], 100 * right.value, yerr=error, fmt="o", capsize=3, label=one.model)
-        for one, style in zip(compared, (":", "--"), strict=False):
+        for one, style in zip(compared, (":", "-.", "--"), strict=False):
             if right := one.share(column):
                 axes.axhline(100 * right.value, color="grey", linestyle=style, label=one.model)
         axes.set(title=column, xlabel="MB", ylim=(0, 100))
