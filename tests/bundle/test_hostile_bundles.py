@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from bundle_index import all_of, forge, forge_file
 
+from vlm4rec_edge.bundle.container import is_bundle
 from vlm4rec_edge.bundle.manifest import FORMAT
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.bundle.writer import make_bundle
@@ -280,3 +281,11 @@ def test_what_is_neither_an_index_nor_a_bundle(tmp_path: Path) -> None:
     for name in ("letter.txt", "nowhere.zip"):
         with pytest.raises(BundleError):
             BundleReader(tmp_path / name)
+
+
+def test_a_bundle_is_told_from_other_files_by_its_name_or_its_first_bytes(folder: Path, tmp_path: Path) -> None:
+    packed = write_zip(tmp_path / "shop.bundle", entries(folder))
+    (tmp_path / "empty.zip").touch()
+    (tmp_path / "letter.txt").write_text("Dear Anna")
+    assert all(map(is_bundle, (folder, packed, tmp_path / "empty.zip")))
+    assert not any(map(is_bundle, (tmp_path, tmp_path / "letter.txt", tmp_path / "nowhere.zip")))

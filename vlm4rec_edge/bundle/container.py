@@ -63,7 +63,12 @@ class Container(Protocol):
 def is_bundle(path: Path) -> bool:
     """Whether something lies at ``path`` that is to be opened as a bundle, and not as an index."""
     try:
-        return path.is_file() or (path.is_dir() and os.path.lexists(path / MANIFEST_NAME))
+        if path.is_dir():
+            return os.path.lexists(path / MANIFEST_NAME)
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return path.suffix.lower() == ".zip" or stream.read(2) == _LOCAL_SIGNATURE[:2]
     except (OSError, ValueError):
         return False
 
