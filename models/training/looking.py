@@ -53,7 +53,7 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
         state.average.load_state_dict(saved["average"])
         state.optimizer.load_state_dict(saved["optimizer"])
         state.step = saved["step"]
-    each = len(world.train) // BATCH
+    each = max(len(world.train) // BATCH, 1)
     steps = round(epochs * each)
     journal = Journal(folder / "looking.csv", state.step)
     started, began_at = time.monotonic(), state.step

@@ -116,7 +116,7 @@ def learn_to_speak(
         speaker.model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         done = saved["step"]
-    each = len(world.train) // BATCH
+    each = max(len(world.train) // BATCH, 1)
     steps, tower_steps = round(epochs * each), round(tower_epochs * each)
     journal = Journal(folder / "speaking.csv", done)
     started = time.monotonic()
@@ -193,7 +193,7 @@ def _batches(world: World, examples: dict[bool, list[_Example]], epoch: int, see
         some = rows[first : first + span]
         lengths = np.array([len(examples[False][row].tokens) for row in some])
         some = some[np.argsort(lengths, kind="stable")]
-        batches += [some[at : at + BATCH] for at in range(0, len(some) - BATCH + 1, BATCH)]
+        batches += [some[at : at + BATCH] for at in range(0, max(len(some) - BATCH, 0) + 1, BATCH)]
     np.random.default_rng((seed, epoch)).shuffle(batches)  # type: ignore[arg-type]
     return batches
 

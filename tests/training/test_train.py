@@ -1,0 +1,103 @@
+"""Training goes on where it was stopped, makes the same every time, and ends in a checkpoint that the export takes."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training_code import MISSING
+
+if MISSING:
+    pytest.skip(f"training needs {MISSING[0]}: pip install -e '.[cpu,export,train]'", allow_module_level=True)
+
+import looking
+import speaking
+import torch
+from rows import row_of_drawing
+from world import World, build_world
+
+from vlm4rec_edge.demo.drawings import catalog_of_drawings, draw
+
+ROOT = Path(__file__).parents[2]
+_STEPS = 4  # with so few rows an epoch is one step
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop of drawings, as a catalog of clothes has its columns."""
+    folder = tmp_path_factory.mktemp("catalog")
+    rows = []
+    for number, drawing in enumerate(catalog_of_drawings(1, seed=5)):
+        draw(drawing, (96, 144)).save(folder / f"{number}.jpg")
+        row = row_of_drawing(drawing) | {"audience": "Menswear", "description": f"A {drawing.title} with two pockets."}
+        row |= {"department": f"d{number % 2}", "section": "s", "garment_group": f"g{number % 3}"}
+        rows.append({"id": str(number), "image": f"{number}.jpg", "title": drawing.title, **row})
+    with (folder / "items.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def world(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    torch.set_num_threads(1)
+    return build_world(catalog, tmp_path_factory.mktemp("cache"), 1)
+
+
+def _learn(world: World, folder: Path) -> dict[str, Any]:
+    """Train both lessons for a few steps and return all weights."""
+    folder.mkdir(exist_ok=True)
+    lessons = looking.learn_to_see(world, folder, epochs=_STEPS, seed=3, device="cpu")
+    speaker = speaking.learn_to_speak(world, lessons, folder, epochs=_STEPS, tower_epochs=1, seed=3, device="cpu")
+    return {**lessons.state_dict(), **{f"speaker.{name}": value for name, value in speaker.model.state_dict().items()}}
+
+
+def test_a_stopped_training_goes_on_and_ends_with_the_same_weights(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _learn(world, tmp_path / "straight")
+    for lesson in (looking, speaking):
+        saved = lesson.save_state
+
+        def stop_in_the_middle(path: Path, saved: Any = saved, **state: Any) -> None:
+            saved(path, **state)
+            if state["step"] == _STEPS // 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(lesson, "_SAVE_EVERY", 1)
+            patch.setattr(lesson, "save_state", stop_in_the_middle)
+            with pytest.raises(KeyboardInterrupt):
+                _learn(world, tmp_path / "stopped")
+    found = _learn(world, tmp_path / "stopped")
+    assert [name for name, value in expected.items() if not torch.equal(value, found[name])] == []
+
+
+def test_other_seeds_make_other_weights(world: World, tmp_path: Path) -> None:
+    tmp_path.joinpath("other").mkdir()
+    lessons = [
+        looking.learn_to_see(world, folder, epochs=1, seed=seed, device="cpu")
+        for seed, folder in ((3, tmp_path), (4, tmp_path / "other"))
+    ]
+    first, second = (each.to_map.weight for each in lessons)
+    assert not torch.equal(first, second)
+
+
+def test_the_command_ends_in_a_checkpoint_and_curves(catalog: Path, tmp_path: Path) -> None:
+    arguments = ["--see-epochs", "2", "--speak-epochs", "2", "--drawings", "1", "--threads", "1", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "models/training/train.py"), str(catalog), "--out", str(tmp_path), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "checkpoint").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.model", "preprocessor_config.json"} <= names
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    assert "held out: kind" in done.stdout or "held out: type" in done.stdout
