@@ -26,11 +26,19 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def shop_owner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the README supposes it: some photos, and the export scripts of the checkout."""
+    """A folder as the README supposes it: photos, histories and purchases, and the export scripts of the checkout."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "photos").mkdir()
     for kind, colour in (("t-shirt", "red"), ("jeans", "blue"), ("coat", "black"), ("dress", "pink"), ("cap", "green")):
         draw(Drawing(kind, colour, "solid", 1)).save(folder / "photos" / f"{kind}-1.jpg")
+    (folder / "histories.csv").write_text('user_id,history\nada,"t-shirt-1,jeans-1"\nbela,coat-1\n', encoding="utf-8")
+    taken = [
+        (user, item, f"2026-01-0{day}")
+        for user, items in (("ada", "t-shirt jeans coat cap dress"), ("bela", "coat dress cap jeans t-shirt"))
+        for day, item in enumerate(items.split(), start=1)
+    ]
+    rows = "".join(f"{user},{item}-1,{date}\n" for user, item, date in taken)
+    (folder / "purchases.csv").write_text(f"user_id,item_id,date\n{rows}", encoding="utf-8")
     (folder / "export").symlink_to(ROOT / "export")
     return folder
 
