@@ -1,7 +1,7 @@
 """What captioners say of photos they have never seen, how much of it is right, and how long it takes.
 
 Example:
-    python benchmarks/captions.py --model ours=stylist-lvlm --model starter=starter-lvlm \
+    python benchmarks/captions.py --model ours=stylist-lvlm --model other=my-lvlm/ \
       --held-out ../hm-train --shop ../hm --other-shop ../myntra --cache ../captions
 """
 
@@ -70,7 +70,7 @@ def main(
     \b
     Example:
       pip install -e '.[cpu,bench]'
-      python benchmarks/captions.py --model ours=stylist-lvlm --model starter=starter-lvlm \\
+      python benchmarks/captions.py --model ours=stylist-lvlm --model other=my-lvlm/ \\
         --held-out ../hm-train --shop ../hm --other-shop ../myntra --cache ../captions
     """  # noqa: D301 (click reads the control character)
     if plots:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +42,10 @@ class RecordedCaptioner:
         self.files = SimpleNamespace(name="recorded-captions")
         self.provenance: dict[str, Any] = {"name": "recorded-captions", "prompt": prompt}
         self.fingerprint = fingerprint(self.provenance)
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a placeholder that no row of the catalog can fill."""
+        self.prompt.check_columns(columns)
 
     def question(self, item: Item) -> str:
         """Return the prompt filled in for one item."""

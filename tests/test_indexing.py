@@ -337,7 +337,7 @@ def test_the_embedded_models_are_used_where_none_are_given(photos: Path, out: Pa
     report = build_index(photos, out)
     assert report.items == PHOTOS
     with StoreReader(out) as store:
-        assert store.provenance("groundings")["name"] == "starter-lvlm"
+        assert store.provenance("groundings")["name"] == "stylist-lvlm"
         assert store.provenance("encoders")["name"] == "all-minilm-l6-v2"
 
 

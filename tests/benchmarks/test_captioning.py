@@ -260,20 +260,20 @@ def test_a_photo_that_can_not_be_used_has_no_caption(
 
 
 def test_a_pair_of_files_is_asked_as_the_manifest_beside_it_says() -> None:
-    folder = Path(__file__).parents[2] / "models" / "starter-lvlm"
-    text, projector = folder / "starter-lvlm-Q8_0.gguf", folder / "mmproj-starter-lvlm-Q8_0.gguf"
+    folder = Path(__file__).parents[2] / "models" / "stylist-lvlm"
+    text, projector = folder / "stylist-lvlm-Q8_0.gguf", folder / "mmproj-stylist-lvlm-Q8_0.gguf"
     model = model_of(f"pair={text},{projector}", {})
     whole = model_of(f"whole={folder}", {})
     assert model.files.settings == whole.files.settings
     assert model.megabytes == whole.megabytes == pytest.approx(9.05, abs=0.01)
-    for wrong in ("starter-lvlm", "=starter-lvlm", "name="):
+    for wrong in ("stylist-lvlm", "=stylist-lvlm", "name="):
         with pytest.raises(UsageError, match="NAME=MODEL"):
             model_of(wrong, {})
 
 
 def test_speed_is_told_alone_and_in_batches(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "_RUNS", 1)
-    row = models.speed_of(model_of("embedded=starter-lvlm", {"max_tokens": 2, "threads": 1}), photos).json()
+    row = models.speed_of(model_of("embedded=stylist-lvlm", {"max_tokens": 2, "threads": 1}), photos).json()
     assert row["model"] == "embedded"
     assert row["photos in a batch"] > 1
     assert row["alone, ms a photo"] * row["alone, photos/s"] == pytest.approx(1000, rel=0.2)

@@ -63,7 +63,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(catalogs: Path, cache: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    arguments = ["--model", "embedded=starter-lvlm", "--held-out", str(catalogs / "training"), "--cache", str(cache)]
+    arguments = ["--model", "embedded=stylist-lvlm", "--held-out", str(catalogs / "training"), "--cache", str(cache)]
     arguments += ["--shop", str(catalogs / "shop"), "--other-shop", str(catalogs / "other"), "--out", str(out)]
     return subprocess.run(
         [sys.executable, str(SCRIPT), *arguments, "--drawings", "1", "--sample", "6", "--threads", "1", *more],
@@ -131,7 +131,7 @@ def test_models_are_compared_and_plots_are_drawn(
     document: dict[str, Any], catalogs: Path, cache: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    done = run(catalogs, cache, tmp_path, "--model", "again=starter-lvlm", "--only", "shop")
+    done = run(catalogs, cache, tmp_path, "--model", "again=stylist-lvlm", "--only", "shop")
     assert done.returncode == 0, done.stderr
     again = next(line for line in done.stdout.splitlines() if line.startswith("| again - embedded "))
     assert "| 100.0 | +0.0 (+0.0 to +0.0) |" in again
@@ -140,7 +140,7 @@ def test_models_are_compared_and_plots_are_drawn(
 
 
 def test_a_wrong_model_is_a_sentence(catalogs: Path, cache: Path, tmp_path: Path) -> None:
-    done = run(catalogs, cache, tmp_path, "--no-plots", "--model", "typo=starter-lvml")
+    done = run(catalogs, cache, tmp_path, "--no-plots", "--model", "typo=stylist-lvml")
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: There is no vision-language model 'starter-lvml'")
-    assert "did you mean starter-lvlm?" in done.stderr
+    assert done.stderr.startswith("Error: There is no vision-language model 'stylist-lvml'")
+    assert "did you mean stylist-lvlm?" in done.stderr

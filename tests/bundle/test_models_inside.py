@@ -81,7 +81,7 @@ def test_the_licences_of_the_models_come_with_what_they_made(shop_index: Path, t
     with BundleReader(tmp_path / "b") as bundle:
         licences = {model["role"]: (model["name"], model["licence"]) for model in bundle.manifest.content["models"]}
     assert licences == {
-        "captions": ("starter-lvlm", resolve_lvlm().manifest.license),  # type: ignore[union-attr]
+        "captions": ("stylist-lvlm", resolve_lvlm().manifest.license),  # type: ignore[union-attr]
         "vectors": ("all-minilm-l6-v2", resolve_encoder().manifest.license),  # type: ignore[union-attr]
     }
 

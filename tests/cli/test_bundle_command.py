@@ -135,7 +135,7 @@ def test_captions_from_a_table_make_an_index_without_llama_cpp_and_pillow(shop: 
     refused = program("add", tmp_path / "i", next(folder.rglob("*.jpg")), "--json")
     assert refused.code == 2
     assert "come from a friend" in refused.json["error"]["message"]
-    both = program(*arguments, "--model", "starter-lvlm")
+    both = program(*arguments, "--model", "stylist-lvlm")
     assert both.code == 2
 
 

@@ -99,7 +99,7 @@ def test_settings_of_the_captioner_reach_the_index(photos: Path) -> None:
 def test_models_may_be_given_by_path(photos: Path, tmp_path: Path) -> None:
     pair = tmp_path / "pair"
     pair.mkdir()
-    for path in (shipped_folder() / "starter-lvlm").glob("*.gguf"):
+    for path in (shipped_folder() / "stylist-lvlm").glob("*.gguf"):
         shutil.copy(path, pair)
     encoder = shutil.copytree(shipped_folder() / "all-minilm-l6-v2", tmp_path / "encoder")
     out = tmp_path / "x.index"
@@ -196,9 +196,9 @@ def test_a_catalog_that_can_not_be_used_stops_the_run_before_any_work(
 
 def _model_folder(place: Path, damage: str) -> Path:
     """A copy of an embedded model, or what is taken for one."""
-    source = "all-minilm-l6-v2" if damage.startswith("encoder") else "starter-lvlm"
+    source = "all-minilm-l6-v2" if damage.startswith("encoder") else "stylist-lvlm"
     folder = shutil.copytree(shipped_folder() / source, place / "model")
-    (text,) = [*folder.glob("starter*.gguf"), *folder.glob("*.onnx")]
+    (text,) = [*folder.glob("stylist*.gguf"), *folder.glob("*.onnx")]
     if damage.endswith("truncated"):
         with text.open("r+b") as stream:
             stream.truncate(text.stat().st_size // 2)

@@ -58,7 +58,7 @@ def test_list_tells_people_what_is_here_and_what_could_be(home: Path) -> None:
     done = _models(home, "list")
     assert done.returncode == 0, done.stderr
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert "embedded" in lines["starter-lvlm"]
+    assert "embedded" in lines["stylist-lvlm"]
     assert "absent" in lines["smolvlm-256m-instruct"]
     assert "MIT" in lines["bge-small-en-v1.5"]
 
@@ -66,19 +66,19 @@ def test_list_tells_people_what_is_here_and_what_could_be(home: Path) -> None:
 def test_list_tells_programs_the_same_with_stable_fields(home: Path) -> None:
     folder = _own_copy(home)
     rows = {row["name"]: row for row in json.loads(_models(home, "list", "--json").stdout)["models"]}
-    assert set(rows["starter-lvlm"]) == {
+    assert set(rows["stylist-lvlm"]) == {
         "name", "kind", "state", "description", "license", "repository", "revision", "size_mb",
         "approximate_size", "memory_mb", "quantization", "folder",
     }  # fmt: skip
-    assert rows["starter-lvlm"]["state"] == "embedded"
+    assert rows["stylist-lvlm"]["state"] == "embedded"
     assert rows["moondream2"]["folder"] is None
     assert (rows["my-encoder"]["state"], rows["my-encoder"]["folder"]) == ("own", str(folder))
-    assert set(rows["my-encoder"]) == set(rows["starter-lvlm"])
+    assert set(rows["my-encoder"]) == set(rows["stylist-lvlm"])
 
 
 def test_path_prints_the_folder_and_nothing_else(home: Path) -> None:
-    done = _models(home, "path", "starter-lvlm")
-    assert (done.returncode, done.stdout) == (0, f"{shipped_folder() / 'starter-lvlm'}\n")
+    done = _models(home, "path", "stylist-lvlm")
+    assert (done.returncode, done.stdout) == (0, f"{shipped_folder() / 'stylist-lvlm'}\n")
     files = json.loads(_models(home, "path", "all-minilm-l6-v2", "--json").stdout)["files"]
     assert set(files) == {"model", "tokenizer"}
     assert all(Path(file).is_file() for file in files.values())
@@ -88,7 +88,7 @@ def test_path_prints_the_folder_and_nothing_else(home: Path) -> None:
     ("name", "message"),
     [
         ("smolvlm-256m-instruct", "run: vlm4rec-edge models pull smolvlm-256m-instruct"),
-        ("starter-lvml", "did you mean starter-lvlm"),
+        ("stylist-lvml", "did you mean stylist-lvlm"),
     ],
 )
 def test_a_model_that_is_not_here_is_a_sentence(home: Path, name: str, message: str) -> None:
@@ -103,7 +103,7 @@ def test_verify_finds_the_embedded_models_whole(home: Path) -> None:
     done = _models(home, "verify", "--json")
     assert done.returncode == 0, done.stdout
     results = json.loads(done.stdout)["models"]
-    assert {row["name"] for row in results} == {"starter-lvlm", "all-minilm-l6-v2"}
+    assert {row["name"] for row in results} == {"stylist-lvlm", "all-minilm-l6-v2"}
     assert all(row["ok"] and row["problem"] is None for row in results)
 
 
@@ -116,23 +116,23 @@ def test_verify_finds_one_flipped_byte_and_says_where(home: Path) -> None:
     assert "damaged" in done.stdout
     results = {row["name"]: row for row in json.loads(_models(home, "verify", "--json").stdout)["models"]}
     assert not results["my-encoder"]["ok"]
-    assert results["starter-lvlm"]["ok"]
-    assert _models(home, "verify", "starter-lvlm").returncode == 0
+    assert results["stylist-lvlm"]["ok"]
+    assert _models(home, "verify", "stylist-lvlm").returncode == 0
     assert _models(home, "verify", str(folder)).returncode == 1
 
 
 def test_a_damaged_manifest_hides_no_other_model(home: Path) -> None:
     (_own_copy(home) / "manifest.json").write_text("{")
-    assert "starter-lvlm" in _models(home, "list").stdout
+    assert "stylist-lvlm" in _models(home, "list").stdout
     done = _models(home, "verify")
     assert done.returncode == 1
     assert "manifest.json can not be read" in done.stderr
 
 
 def test_pull_of_an_embedded_model_needs_no_network(home: Path) -> None:
-    done = _models(home, "pull", "starter-lvlm", HF_ENDPOINT="http://127.0.0.1:9")
+    done = _models(home, "pull", "stylist-lvlm", HF_ENDPOINT="http://127.0.0.1:9")
     assert (done.returncode, done.stderr) == (0, "")
-    assert str(shipped_folder() / "starter-lvlm") in done.stdout
+    assert str(shipped_folder() / "stylist-lvlm") in done.stdout
 
 
 def test_pull_offline_says_what_is_missing(home: Path) -> None:

@@ -95,7 +95,7 @@ def test_unknown_ids_are_left_out_told_and_coded(shop_index: Path, ids: list[str
         (["recommend", "--history", " , ,"], "UsageError", 2),
         (["similar", "nobody"], "UnknownItemError", 1),
         (["search", "  "], "UsageError", 2),
-        (["search", "red", "--encoder", "starter-lvlm"], "ModelError", 1),
+        (["search", "red", "--encoder", "stylist-lvlm"], "ModelError", 1),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -152,11 +152,11 @@ def test_info_says_what_an_index_holds_and_what_made_it(shop_index: Path, ids: l
     assert set(document) >= INFO
     assert (document["items"], document["failures"], document["dimensions"]) == (len(ids), 0, 384)
     assert (document["method"], document["encoded_text"], document["run"]) == ("exact", "caption", 1)
-    assert document["grounding"]["name"] == "starter-lvlm"
+    assert document["grounding"]["name"] == "stylist-lvlm"
     assert document["encoder"]["name"] == "all-minilm-l6-v2"
     assert document["bytes"] >= sum(path.stat().st_size for path in shop_index.glob("*.f32"))
     shown = program("info", shop_index).out
-    for part in (str(shop_index), str(len(ids)), "starter-lvlm", "all-minilm-l6-v2", "Describe this product."):
+    for part in (str(shop_index), str(len(ids)), "stylist-lvlm", "all-minilm-l6-v2", "Describe this product."):
         assert part in shown
 
 
@@ -317,8 +317,8 @@ def test_an_option_that_can_not_be_meant_is_a_sentence(
 
 
 def test_a_photo_is_described_by_no_other_model_than_made_the_index(shop_index: Path, tmp_path: Path) -> None:
-    other = shutil.copytree(ROOT / "models" / "starter-lvlm", tmp_path / "other")
-    text = other / "starter-lvlm-Q8_0.gguf"
+    other = shutil.copytree(ROOT / "models" / "stylist-lvlm", tmp_path / "other")
+    text = other / "stylist-lvlm-Q8_0.gguf"
     (other / "manifest.json").unlink()
     text.write_bytes(text.read_bytes() + b"\0")
     done = program("similar", shop_index, "--photo", "x.png", "--model", other)

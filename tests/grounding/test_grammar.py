@@ -234,5 +234,5 @@ def test_the_question_and_the_form_are_the_models_own_unless_the_user_has_others
     assert Captioner(for_products, structured=True).schema == PRODUCT
     assert Captioner(files, structured=True).question(item) == PRODUCT.question
     damaged = replace(files, settings=replace(files.settings, schema={"type": "number"}))
-    with pytest.raises(ModelError, match="schema in the manifest of starter-lvlm describes no object"):
+    with pytest.raises(ModelError, match="schema in the manifest of stylist-lvlm describes no object"):
         Captioner(damaged, structured=True)

@@ -77,7 +77,7 @@ def test_e5_has_its_prefix_and_bge_its_pooling() -> None:
         ({"kind": "sound"}, "kind 'sound'"),
         ({"files": {"text": {"name": "a", "size_mb": 1}}}, "file roles"),
         ({"lvlm": {"colour": "red"}}, "colour"),
-        ({"license": None, "lvlm": None}, "starter-lvlm"),
+        ({"license": None, "lvlm": None}, "stylist-lvlm"),
     ],
 )
 def test_a_damaged_entry_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -48,8 +48,8 @@ def _write_manifest(folder: Path, **changes: object) -> None:
 
 def test_the_embedded_models_are_the_defaults_and_whole() -> None:
     lvlm, encoder = resolve_lvlm(), resolve_encoder()
-    assert (lvlm.name, encoder.name) == ("starter-lvlm", "all-minilm-l6-v2")
-    assert lvlm.folder == shipped_folder() / "starter-lvlm"
+    assert (lvlm.name, encoder.name) == ("stylist-lvlm", "all-minilm-l6-v2")
+    assert lvlm.folder == shipped_folder() / "stylist-lvlm"
     assert encoder.settings.dimensions == 384
     assert encoder.settings.pooling == "in-graph"
 
@@ -82,8 +82,8 @@ def test_an_unknown_name_lists_what_was_tried_and_what_is_like_it(home: Path) ->
 def test_a_model_of_the_other_kind_is_named_as_such(pair: Path, encoder_folder: Path) -> None:
     with pytest.raises(ModelError, match="all-minilm-l6-v2 is a text encoder"):
         resolve_lvlm("all-minilm-l6-v2")
-    with pytest.raises(ModelError, match="starter-lvlm is a vision-language model"):
-        resolve_encoder("starter-lvlm")
+    with pytest.raises(ModelError, match="stylist-lvlm is a vision-language model"):
+        resolve_encoder("stylist-lvlm")
     _write_manifest(pair)
     _write_manifest(encoder_folder)
     with pytest.raises(ModelError, match="holds a vision-language model"):

@@ -109,7 +109,7 @@ def verify(
     \b
     Example:
       vlm4rec-edge models verify --golden
-      vlm4rec-edge models verify starter-lvlm ./my-exported-encoder
+      vlm4rec-edge models verify stylist-lvlm ./my-exported-encoder
     """  # noqa: D301 (click reads the control character)
     from rich.console import Console
 
@@ -144,7 +144,7 @@ def path(
 
     \b
     Example:
-      vlm4rec-edge models path starter-lvlm
+      vlm4rec-edge models path stylist-lvlm
       ls "$(vlm4rec-edge models path all-minilm-l6-v2)"
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.cli.output import emit_json

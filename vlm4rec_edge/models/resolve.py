@@ -29,7 +29,7 @@ from vlm4rec_edge.models.manifest import (
 )
 from vlm4rec_edge.models.registry import registry, shipped_folder
 
-DEFAULT_LVLM = "starter-lvlm"
+DEFAULT_LVLM = "stylist-lvlm"
 DEFAULT_ENCODER = "all-minilm-l6-v2"
 
 # Room for an image of some 1,500 tokens, a prompt and an answer; a model's training context may be 262,144
