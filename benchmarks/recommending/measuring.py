@@ -1,0 +1,89 @@
+"""What each row is worth to each user, kept on disk, and how it differs from the row of captions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import vlm4rec_edge
+from recommending.representations import System
+from recommending.shop import Task
+from vlm4rec_edge.evaluation import (
+    Estimate,
+    PairedDifference,
+    Split,
+    bootstrap_interval,
+    compare,
+    measure,
+    parse_metric,
+    rank,
+)
+
+METRICS = ("recall@10", "ndcg@10", "hit_rate@10")
+SEED = 0
+_DEPTH = 10
+# What decides a value besides the data; figures of changed code are measured anew.
+_CODE = ("evaluation/*.py", "recommend/profile.py", "index/exact.py")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One row of one table.
+
+    Attributes:
+        system: What was measured.
+        task: On whom.
+        figures: Metric to mean over users and 95 % interval.
+        differences: Metric to the paired difference from the baseline; empty for the baseline, and where there is none.
+    """
+
+    system: System
+    task: Task
+    figures: Mapping[str, Estimate]
+    differences: Mapping[str, PairedDifference]
+
+
+def measure_all(systems: Sequence[System], task: Task, baseline: System | None, folder: Path) -> list[Measured]:
+    """Measure systems on one task, each against ``baseline``, user by user; values in ``folder`` are not made again."""
+    against = values_of(baseline, task, folder) if baseline else {}
+    found = []
+    for system in systems:
+        values = values_of(system, task, folder)
+        figures = {name: bootstrap_interval(own, seed=SEED) for name, own in values.items()}
+        differences = {name: compare(values[name], other, seed=SEED) for name, other in against.items()}
+        found.append(Measured(system, task, figures, {} if system is baseline else differences))
+    return found
+
+
+def values_of(system: System, task: Task, folder: Path) -> dict[str, np.ndarray]:
+    """Return the value of each metric for each user: [users], float64."""
+    decisive = [system.key, _digest_of_split(task.split), _digest_of_code(), METRICS, _DEPTH, SEED]
+    path = folder / f"{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:24]}.npz"
+    if not path.is_file():
+        ranking = rank(system.scorer(task.split), task.split, depth=_DEPTH, seed=SEED)
+        values = {name: measure(parse_metric(name), ranking, task.split) for name in METRICS}
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **values)
+        part.replace(path)
+    with np.load(path) as kept:
+        return {name: kept[name] for name in METRICS}
+
+
+def _digest_of_split(split: Split) -> str:
+    digest = hashlib.sha256(json.dumps([split.users, split.item_count]).encode())
+    for lists in (split.history, split.test, split.excluded):
+        digest.update(lists.starts.tobytes() + lists.items.tobytes())
+    digest.update(split.counts.tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_code() -> str:
+    package = Path(vlm4rec_edge.__file__).parent
+    files = sorted(path for pattern in _CODE for path in package.glob(pattern))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -1,0 +1,129 @@
+"""The figures as tables for people, as numbers, as one CSV file, and as pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from results_file import Section
+
+from recommending.measuring import METRICS, Measured
+from recommending.representations import System
+from vlm4rec_edge.evaluation import Estimate, PairedDifference
+
+_TITLES = {"recall@10": "Recall@10", "ndcg@10": "NDCG@10", "hit_rate@10": "HitRate@10"}
+_COLOURS = {"control": "#999999", "text": "#30628c", "vision": "#b06a30", "caption": "#2e7d4f", "fusion": "#7a4f9a"}
+_NONE = "-"
+
+
+def task_section(measured: Sequence[Measured], baseline: System | None) -> Section:
+    """Return the table of one task."""
+    task = measured[0].task
+    rows = []
+    for one in measured:
+        row = {"an item is": one.system.name}
+        row |= {_TITLES[name]: _interval(one.figures[name]) for name in METRICS}
+        if baseline:
+            row |= {f"{_TITLES[name]} - {baseline.name}": _difference(one, name) for name in METRICS}
+        rows.append(row)
+    return Section(task.name, task.title, rows, [_numbers(one) for one in measured])
+
+
+def rows_section(systems: Sequence[System], remarks: Sequence[str]) -> Section:
+    """Return the table that says what each row is."""
+    rows = [
+        {
+            "row": system.name,
+            "what it is": system.about,
+            "dimensions": f"{system.dimensions:,}" if system.dimensions else _NONE,
+            "items without": f"{system.without:,}",
+        }
+        for system in systems
+    ]
+    figures = [
+        {"row": system.name, "kind": system.kind, "dimensions": system.dimensions, "without": system.without}
+        for system in systems
+    ]
+    return Section("rows", "What each row is", rows, figures, remarks)
+
+
+def write_csv(measured: Sequence[Measured], path: Path) -> None:
+    """Write one line for each task, row and metric."""
+    lines = list(_lines(measured))
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def draw(measured: Sequence[Measured], baseline: System | None, folder: Path, name: str) -> str:
+    """Draw the Recall@10 of one task with its intervals, as PNG and SVG, and return the name of the PNG file."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = name  # the same figures give the same file
+    from matplotlib import pyplot
+
+    task = measured[0].task
+    figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.34 * len(measured)), layout="constrained")
+    for place, one in enumerate(measured):
+        found = one.figures["recall@10"]
+        error = [[found.mean - found.low], [found.high - found.mean]]
+        axes.errorbar(found.mean, place, xerr=error, fmt="o", capsize=3, color=_COLOURS[one.system.kind])
+        if one.system is baseline:
+            axes.axvline(found.mean, color=_COLOURS["caption"], linestyle=":")
+    axes.set_yticks(range(len(measured)), [one.system.name for one in measured], fontsize=8)
+    axes.set(xlabel="Recall@10, 95 % interval", title=task.title)
+    axes.title.set_fontsize(10)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / f"{name}-{task.name}"
+    figure.savefig(f"{stem}.png", dpi=120, metadata={"Software": None})
+    figure.savefig(f"{stem}.svg", metadata={"Date": None})
+    pyplot.close(figure)
+    return f"{stem.name}.png"
+
+
+def _lines(measured: Sequence[Measured]) -> Iterator[dict[str, Any]]:
+    for one in measured:
+        for name in METRICS:
+            difference = one.differences.get(name)
+            yield {
+                "task": one.task.name,
+                "users": len(one.task.split),
+                "items": one.task.split.item_count,
+                "row": one.system.name,
+                "kind": one.system.kind,
+                "metric": name,
+                **asdict(one.figures[name]),
+                "difference": difference.mean if difference else "",
+                "difference_low": difference.low if difference else "",
+                "difference_high": difference.high if difference else "",
+                "p_value": difference.p_value if difference else "",
+            }
+
+
+def _numbers(one: Measured) -> dict[str, Any]:
+    return {
+        "row": one.system.name,
+        "kind": one.system.kind,
+        "users": len(one.task.split),
+        "items": one.task.split.item_count,
+        "figures": {name: asdict(figure) for name, figure in one.figures.items()},
+        "differences": {name: asdict(difference) for name, difference in one.differences.items()},
+    }
+
+
+def _interval(found: Estimate) -> str:
+    return f"{found.mean:.4f} ({found.low:.4f} to {found.high:.4f})"
+
+
+def _difference(one: Measured, name: str) -> str:
+    found: PairedDifference | None = one.differences.get(name)
+    if found is None:
+        return _NONE
+    return f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f}), p = {found.p_value:.4f}"

