@@ -261,7 +261,7 @@ def test_a_photo_that_can_not_be_used_has_no_caption(
 
 def test_a_pair_of_files_is_asked_as_the_manifest_beside_it_says() -> None:
     folder = Path(__file__).parents[2] / "models" / "stylist-lvlm"
-    text, projector = folder / "stylist-lvlm-Q8_0.gguf", folder / "mmproj-stylist-lvlm-Q8_0.gguf"
+    text, projector = folder / "stylist-lvlm-Q4_0.gguf", folder / "mmproj-stylist-lvlm-Q4_0.gguf"
     model = model_of(f"pair={text},{projector}", {})
     whole = model_of(f"whole={folder}", {})
     assert model.files.settings == whole.files.settings

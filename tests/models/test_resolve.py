@@ -55,7 +55,7 @@ def test_the_embedded_models_are_the_defaults_and_whole() -> None:
 
 
 def test_a_name_is_found_whatever_its_case() -> None:
-    assert resolve_lvlm("Starter-LVLM").folder == resolve_lvlm().folder
+    assert resolve_lvlm("Stylist-LVLM").folder == resolve_lvlm().folder
 
 
 def test_a_known_model_that_is_not_here_says_how_to_pull_it() -> None:

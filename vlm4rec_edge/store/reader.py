@@ -221,7 +221,10 @@ class StoreReader:
     def _said(self, columns: str, said: str | None) -> tuple[dict[str, str], dict[str, str | list[str]]]:
         """Return the attributes of an item, and the fields of its caption."""
         fields = {} if said is None else self._object(said)
-        return _attributes(self._object(columns), fields), fields
+        try:
+            return _attributes(self._object(columns), fields), fields
+        except TypeError as error:  # damage that is a JSON object still, but not of texts
+            raise self._damaged(error) from error
 
     def has_its_schema(self) -> bool:
         """Whether the tables are those that this version makes.
