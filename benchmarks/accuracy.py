@@ -1,7 +1,7 @@
 """What represents an item best when a shop recommends to real users, one row beside another.
 
 Example:
-    python benchmarks/accuracy.py --data ../hm --group id:7 --model ours=starter-lvlm --cache ../captions
+    python benchmarks/accuracy.py --data ../hm --group id:7 --model ours=stylist-lvlm --cache ../captions
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main(
     Examples:
       python benchmarks/accuracy.py --data ../hm --group id:7 --cache ../captions --rows random,popularity,title
       python benchmarks/accuracy.py --data ../hm --group id:7 --cache ../captions \\
-        --model ours=starter-lvlm --model larger=smolvlm-256m-instruct
+        --model ours=stylist-lvlm --model larger=smolvlm-256m-instruct
       python benchmarks/accuracy.py --data ../films --sentence "{genres} of {year}" --cache ../captions --quick
     """  # noqa: D301 (click reads the control character)
     if plots and find_spec("matplotlib") is None:

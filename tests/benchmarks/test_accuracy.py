@@ -52,7 +52,7 @@ def out(shop: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def _with_captions() -> list[str]:
-    return ["--rows", ROWS, "--model", "embedded=starter-lvlm", "--group", "colour", "--no-plots"]
+    return ["--rows", ROWS, "--model", "embedded=stylist-lvlm", "--group", "colour", "--no-plots"]
 
 
 def document(out: Path, name: str = "accuracy") -> dict[str, Any]:
@@ -149,8 +149,8 @@ def test_raw_visual_features_and_their_fusions_run(shop: Path, cache: Path, tmp_
         (["--rows", "caption"], "The row caption can not be made: no captioner was given with --model"),
         (["--rows", "titles"], "There is no row titles; the rows are random, popularity, title,"),
         (["--group", "product"], "There is no column 'product' to group by"),
-        (["--model", "starter-lvlm"], "--model is NAME=MODEL"),
-        (["--model", "a=starter-lvlm", "--model", "a=starter-lvlm"], "Two captioners have one name"),
+        (["--model", "stylist-lvlm"], "--model is NAME=MODEL"),
+        (["--model", "a=stylist-lvlm", "--model", "a=stylist-lvlm"], "Two captioners have one name"),
     ],
 )
 def test_what_can_not_be_done_is_a_sentence(

@@ -145,7 +145,7 @@ def test_fusions_weigh_both_halves_alike_and_do_without_one() -> None:
 def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     shop: Shop, made: Representations, tmp_path: Path
 ) -> None:
-    made.models = [model_of(f"{name}=starter-lvlm", {"max_tokens": 3, "threads": 1}) for name in ("one", "two")]
+    made.models = [model_of(f"{name}=stylist-lvlm", {"max_tokens": 3, "threads": 1}) for name in ("one", "two")]
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     made.shop = replace(shop, photos=[tmp_path / "broken.jpg", *shop.photos[1:]])
     assert made.hindrance("description") == "items.csv has no column description"
