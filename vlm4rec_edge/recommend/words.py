@@ -39,12 +39,15 @@ class InformativeWords:
             self._items += items
             for word in words_of(text):
                 self._items_with[word] += items
+        # Computed once: explaining ten recommendations compares fifty pairs of captions.
+        self._idf = {word: self.idf(word) for word in self._items_with}
+        self._common = {word for word, items in self._items_with.items() if items > _TOO_COMMON * self._items}
 
     def shared(self, first: str, second: str, count: int) -> tuple[str, ...]:
         """Return up to ``count`` informative words of both texts, the most informative first."""
         both = words_of_shown(first) & words_of_shown(second)
-        told = [word for word in both if self._items_with[word] <= _TOO_COMMON * self._items]
-        return tuple(sorted(told, key=lambda word: (-self.idf(word), word))[:count])
+        told = sorted((-(self._idf.get(word) or self.idf(word)), word) for word in both - self._common)
+        return tuple(word for _, word in told[:count])
 
     def idf(self, word: str) -> float:
         """Return the inverse document frequency of a word in lower case; of an unknown one as if one item had it."""
