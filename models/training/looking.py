@@ -57,7 +57,7 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
     steps = round(epochs * each)
     journal = Journal(folder / "looking.csv", state.step)
     started, began_at = time.monotonic(), state.step
-    order = np.zeros(0, np.int64)
+    order: np.ndarray = np.zeros(0, np.int64)
     for step in range(state.step, steps):
         if not len(order) or step % each == 0:
             order = shuffled_rows(world.train, step // each, seed)

@@ -69,7 +69,7 @@ def teacher_features(photos: np.ndarray, folder: Path, name: str, side: int) -> 
         session = teacher_session(folder / "teacher.onnx", _TEACHER_SIZE)
         part = map_path.with_suffix(".part.npy")
         maps = np.lib.format.open_memmap(part, "w+", np.float16, (len(photos), 112, side, side))
-        pools = np.empty((len(photos), 1280), np.float16)
+        pools: np.ndarray = np.empty((len(photos), 1280), np.float16)
         for first in range(0, len(photos), _BATCH):
             rows = slice(first, first + _BATCH)
             pixels = torch.from_numpy(np.array(photos[rows])).permute(0, 3, 1, 2).float()
