@@ -50,8 +50,8 @@ SCALE_FACTOR = 4
 # The real model enlarges every photo to 2,048 pixels and cuts it into 3 x 4 or 4 x 4 tiles beside the overview.
 _MOST_TILES = 4
 _TOKENS_PER_TILE = SCALE_FACTOR * 16
-# Five times what a training starts with, so that the answer depends on the photo and on what was said.
-_SPREAD = {"initializer_range": 0.1}
+# More than twice what a training starts with, so that the answer depends on the photo and on what was said.
+_SPREAD = {"initializer_range": 0.05}
 _WORDS = (
     "a for with in and the of red blue black white green t-shirt trousers dress skirt jacket boots scarf women men "
     "children soft cotton wool leather plain striped floral dotted wide short long sleeves collar hem pockets zip"
