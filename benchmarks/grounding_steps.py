@@ -10,7 +10,7 @@ import ctypes
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -28,10 +28,15 @@ STEPS = (READ, VISION, PROMPT, DECODE, ENCODE, STORE, OTHER)
 
 
 class Steps:
-    """Seconds of each step; a step inside another one counts for itself alone."""
+    """Seconds of each step, how often llama.cpp was called for it, and of how many tokens or images.
+
+    A step inside another one counts for itself alone.
+    """
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._inside: list[float] = []  # of the engine's thread: what inner steps took of each open one
         self._engine = threading.get_ident()
@@ -66,7 +71,22 @@ class _Timed:
 
     def __call__(self, *arguments: Any) -> Any:
         step = self._step if isinstance(self._step, str) else self._step(*arguments)
-        return self._steps.time(step, self._function, *arguments)
+        result = self._steps.time(step, self._function, *arguments)
+        self._count(step, arguments, result)
+        return result
+
+    def _count(self, step: str, arguments: Sequence[Any], result: Any) -> None:
+        name = self._function.__name__
+        if name == "llama_decode":
+            self._steps.rows[step] += arguments[1].n_tokens
+            self._steps.calls[step] += 1
+        elif name == "mtmd_batch_encode":
+            self._steps.calls[step] += 1
+        elif name == "mtmd_batch_add_chunk" and result == 0:
+            self._steps.rows[step] += 1
+        elif name in {"mtmd_encode_chunk", "mtmd_helper_decode_image_chunk"}:
+            self._steps.rows[step] += 1
+            self._steps.calls[step] += 1
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._function, name)
@@ -94,6 +114,7 @@ def timed() -> Iterator[Steps]:
     steps = Steps()
     native = [
         (llama_cpp, "llama_decode", _step_of),
+        (mtmd_cpp, "mtmd_batch_add_chunk", VISION),
         (mtmd_cpp, "mtmd_batch_encode", VISION),
         (mtmd_cpp, "mtmd_encode_chunk", VISION),
         (mtmd_cpp, "mtmd_helper_decode_image_chunk", PROMPT),

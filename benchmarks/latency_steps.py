@@ -21,7 +21,7 @@ def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:
     """Index the photos of each model in this process and measure each step."""
     rows, figures = [], []
     for model in chosen:
-        own = [_measured(work, model) for _ in range(runs)]
+        own = [measure_steps(work, model) for _ in range(runs)]
         photos = own[0]["photos"]
         per_photo = {step: [one["seconds"][step] / photos for one in own] for step in STEPS}
         whole = [one["whole_s"] / photos for one in own]
@@ -42,7 +42,8 @@ def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:
     return Section("steps", "Where the time goes", rows, figures, remarks)
 
 
-def _measured(work: Path, model: Model) -> dict[str, Any]:
+def measure_steps(work: Path, model: Model) -> dict[str, Any]:
+    """Index the photos of a model once; return seconds by step, and how much llama.cpp was asked for."""
     folder, out = work / "steps-photos", work / "steps.index"
     for place in (folder, out):
         shutil.rmtree(place, ignore_errors=True)
@@ -56,4 +57,10 @@ def _measured(work: Path, model: Model) -> dict[str, Any]:
             whole = time.perf_counter() - started
     seconds = {step: measured.seconds[step] for step in STEPS}
     seconds[OTHER] = whole - sum(seconds[step] for step in STEPS if step not in (READ, OTHER))
-    return {"photos": report.progress.done, "whole_s": whole, "seconds": seconds}
+    return {
+        "photos": report.progress.done,
+        "whole_s": whole,
+        "seconds": seconds,
+        "calls": dict(measured.calls),
+        "rows": dict(measured.rows),
+    }
