@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 from vlm4rec_edge.models.resolve import LvlmFiles
 
 EMBEDDED, LARGE = "stylist-lvlm", "SmolVLM-256M's shape"
-# Photos that every engine captions before it is timed; others than those that count.
+# Photos that each engine captions before it is timed; others than those that count.
 _WARM = 2
 # Our own batch where only one is measured: what `--batch auto` takes on a CPU.
 BATCH = 16
@@ -39,7 +39,7 @@ class Model:
 
     def task(self, engine: str, batch: int, **settings: Any) -> Task:
         """Return the task of captioning this model's photos."""
-        own, names = self.files.settings, [str(photo) for photo in self.photos]
+        own, names = self.files.settings, tuple(map(str, self.photos))
         return Task(
             engine,
             str(self.files.folder),
@@ -83,10 +83,13 @@ def photos_in(work: Path, folder: Path | None, count: int) -> list[Path]:
     return [found[place] for place in np.linspace(0, len(found) - 1, count, dtype=int)]
 
 
-def grounding(
-    chosen: Sequence[Model], *, batches: Sequence[int], server_batches: Sequence[int], singles: int, runs: int
+def throughput(
+    chosen: Sequence[Model], batches: Mapping[str, tuple[Sequence[int], Sequence[int]]], *, singles: int, runs: int
 ) -> Section:
-    """Measure each engine at each batch, and one photo alone; the engines take turns."""
+    """Measure each engine at each batch, and one photo alone; the engines take turns.
+
+    ``batches`` holds, by the label of a model, our batches and those of the server.
+    """
     rows: list[dict[str, str]] = []
     figures: list[dict[str, Any]] = []
     remarks = [
@@ -100,7 +103,7 @@ def grounding(
         measured: dict[Task, list[Done]] = {}
         broken: dict[Task, str] = {}
         for _ in range(runs):
-            for task in _tasks(model, batches, server_batches, singles):
+            for task in _tasks(model, *batches[model.label], singles):
                 if task not in broken:
                     try:
                         measured.setdefault(task, []).append(measure(task))
@@ -123,7 +126,7 @@ def grounding(
                 "captions as the handler's": "" if own["same"] is None else f"{own['same']:.1%}",
             }
         )
-    return Section("grounding", "Grounding", rows, figures, list(dict.fromkeys(remarks)))
+    return Section("throughput", "Photos a second", rows, figures, list(dict.fromkeys(remarks)))
 
 
 def _missing() -> list[str]:

@@ -20,18 +20,18 @@ _HISTORY = 10
 
 
 def process(
-    work: Path, photos: Sequence[Path], sizes: Sequence[int], *, runs: int, long_from: int, processes: int
+    work: Path, photos: Sequence[Path], sizes: Sequence[int], *, runs: int, once_from: int, processes: int
 ) -> Section:
     """Index ``sizes`` photos and recommend from what was made, each in fresh processes.
 
-    From ``long_from`` photos on the index is made once, whatever ``runs`` says.
+    From ``once_from`` photos on the index is made once, whatever ``runs`` says.
     """
     rows: list[dict[str, str]] = []
     figures: list[dict[str, Any]] = []
     for size in sizes:
         folder, out = work / f"photos-{size}", work / f"photos-{size}.index"
         photo_catalog(folder, photos, size)
-        indexed = [_index(folder, out) for _ in range(1 if size >= long_from else runs)]
+        indexed = [_index(folder, out) for _ in range(1 if size >= once_from else runs)]
         with StoreReader(out) as store:
             ids, texts = [item.id for item in islice(store.items(), _HISTORY)], store.rows
         command = [str(PROGRAM), "recommend", str(out), "--history", ",".join(ids), "--json"]
@@ -60,7 +60,7 @@ def process(
             }
         )
     remarks = [
-        f"`index` of a folder of photos with the embedded models, {runs} fresh processes, one from {long_from:,} photos on; then "
+        f"`index` of a folder of photos with the embedded models, {runs} fresh processes, one from {once_from:,} photos on; then "
         f"{processes} cold `recommend` processes with a history of {_HISTORY} items. Medians, lowest and highest in brackets.",
         f"{len(photos):,} different pictures; larger catalogs show them again, as other files, so that each is read and captioned "
         "anew. Equal captions share one vector, so the search has fewer vectors than a catalog of as many different pictures.",
