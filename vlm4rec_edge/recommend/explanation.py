@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -69,15 +69,10 @@ def with_words(
 
     ``texts`` holds the text of each item id; a text that was asked for is its own.
     """
-    told = [
-        replace(
-            reason,
-            words=words.shared(
-                text, reason.source if reason.kind == "text" else texts.get(reason.source, ""), _WORDS_SHOWN
-            ),
-        )
-        for reason in reasons[:REASONS_WITH_WORDS]
-    ]
+    told = []
+    for reason in reasons[:REASONS_WITH_WORDS]:
+        own = reason.source if reason.kind == "text" else texts.get(reason.source, "")
+        told.append(Reason(reason.source, reason.kind, reason.amount, words.shared(text, own, _WORDS_SHOWN)))
     return (*told, *reasons[REASONS_WITH_WORDS:])
 
 

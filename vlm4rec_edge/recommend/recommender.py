@@ -14,6 +14,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
+from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import REASONS_WITH_WORDS, Part, Reason, in_words, reasons_for, with_words
 from vlm4rec_edge.recommend.many import Answer, History, answer_many
@@ -359,12 +360,25 @@ class Recommender:
         return choose(self._store, self._index, question, k, admission, merge=merge, diversity=selection.diversity)
 
     def _shown(self, chosen: Choice, basis: Basis, explained: Question | None) -> list[Recommendation]:
-        items = self._store.items_of(chosen.ids)
-        reasons = self._reasons(chosen, explained) if explained and chosen.ids else [()] * len(chosen.ids)
+        reasons: Sequence[Sequence[Reason]] = [[]] * len(chosen.ids)
+        if explained and chosen.ids:
+            reasons = self._reasons(chosen, explained)
+        items = self._store.items_of(list(dict.fromkeys((*chosen.ids, *_told(reasons)))))
+        if explained:
+            reasons = self._with_words(chosen.ids, reasons, items)
         places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
         return [
             Recommendation(
-                rank, item_id, score, item.title, item.caption, item.image, item.attributes, basis, because, interest
+                rank,
+                item_id,
+                score,
+                item.title,
+                item.caption,
+                item.image,
+                item.attributes,
+                basis,
+                tuple(because),
+                interest,
             )
             for rank, (item_id, score, interest, because) in enumerate(places, start=1)
             for item in (items[item_id],)
@@ -374,23 +388,26 @@ class Recommender:
         nowhere = np.zeros(len(ids), dtype=np.int64)
         return self._shown(Choice(ids, nowhere, np.array(counts), nowhere), "popularity", None)
 
-    def _reasons(self, chosen: Choice, question: Question) -> list[tuple[Reason, ...]]:
+    def _reasons(self, chosen: Choice, question: Question) -> list[list[Reason]]:
         vectors = self._store.vectors_at(chosen.rows)
         found: list[list[Reason]] = [[] for _ in chosen.ids]
         for number, (interest, parts) in enumerate(zip(question.interests, question.parts, strict=True)):
             own = np.flatnonzero(chosen.interests == number)
             for place, reasons in zip(own.tolist(), reasons_for(vectors[own], interest, parts), strict=True):
                 found[place] = reasons
-        told = {reason.source for reasons in found for reason in reasons[:REASONS_WITH_WORDS] if reason.kind != "text"}
+        return found
+
+    def _with_words(
+        self, item_ids: Sequence[str], found: Sequence[Sequence[Reason]], items: Mapping[str, StoredItem]
+    ) -> list[tuple[Reason, ...]]:
         kind = self._store.meta.get("encoded_text", "caption")
         texts = {
             item.id: " ".join({"title": item.title, "caption": item.caption}[name] for name in kind.split("_"))
-            for item in self._store.items_of(list(dict.fromkeys((*told, *chosen.ids)))).values()
+            for item in items.values()
         }
         words = self._informative_words(kind)
         return [
-            with_words(reasons, texts[item_id], texts, words)
-            for item_id, reasons in zip(chosen.ids, found, strict=True)
+            with_words(reasons, texts[item_id], texts, words) for item_id, reasons in zip(item_ids, found, strict=True)
         ]
 
     def _informative_words(self, kind: str) -> InformativeWords:
@@ -440,6 +457,11 @@ class Recommender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _told(found: Sequence[Sequence[Reason]]) -> set[str]:
+    """Return the items whose texts are compared with those of the recommended items."""
+    return {reason.source for reasons in found for reason in reasons[:REASONS_WITH_WORDS] if reason.kind != "text"}
 
 
 def _check_k(k: int) -> None:
