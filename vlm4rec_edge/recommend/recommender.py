@@ -14,9 +14,8 @@ import numpy as np
 
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
-from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.recommend.choice import Choice, choose
-from vlm4rec_edge.recommend.explanation import REASONS_WITH_WORDS, Part, Reason, in_words, reasons_for, with_words
+from vlm4rec_edge.recommend.explanation import Part, Reason, in_words, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.many import Answer, History, answer_many
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
@@ -24,7 +23,7 @@ from vlm4rec_edge.recommend.question import Question, question_of
 from vlm4rec_edge.recommend.running import Profile
 from vlm4rec_edge.recommend.selection import Selection, Selector
 from vlm4rec_edge.recommend.source import ItemSource, open_source
-from vlm4rec_edge.recommend.words import InformativeWords, words_of_table
+from vlm4rec_edge.recommend.words import InformativeWords, encoded_text_of, words_of_table
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
@@ -360,25 +359,20 @@ class Recommender:
         return choose(self._store, self._index, question, k, admission, merge=merge, diversity=selection.diversity)
 
     def _shown(self, chosen: Choice, basis: Basis, explained: Question | None) -> list[Recommendation]:
-        reasons: Sequence[Sequence[Reason]] = [[]] * len(chosen.ids)
-        if explained and chosen.ids:
-            reasons = self._reasons(chosen, explained)
-        items = self._store.items_of(list(dict.fromkeys((*chosen.ids, *_told(reasons)))))
-        if explained:
-            reasons = self._with_words(chosen.ids, reasons, items)
+        found = self._reasons(chosen, explained) if explained and chosen.ids else []
+        items = self._store.items_of(list(dict.fromkeys((*chosen.ids, *sources_compared(found)))))
+        reasons: Sequence[tuple[Reason, ...]] = [()] * len(chosen.ids)
+        if found:
+            kind = self._store.meta.get("encoded_text", "caption")
+            texts = {item_id: encoded_text_of(item, kind) for item_id, item in items.items()}
+            words = self._informative_words(kind)
+            reasons = [
+                with_words(own, texts[item_id], texts, words) for item_id, own in zip(chosen.ids, found, strict=True)
+            ]
         places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
         return [
             Recommendation(
-                rank,
-                item_id,
-                score,
-                item.title,
-                item.caption,
-                item.image,
-                item.attributes,
-                basis,
-                tuple(because),
-                interest,
+                rank, item_id, score, item.title, item.caption, item.image, item.attributes, basis, because, interest
             )
             for rank, (item_id, score, interest, because) in enumerate(places, start=1)
             for item in (items[item_id],)
@@ -396,19 +390,6 @@ class Recommender:
             for place, reasons in zip(own.tolist(), reasons_for(vectors[own], interest, parts), strict=True):
                 found[place] = reasons
         return found
-
-    def _with_words(
-        self, item_ids: Sequence[str], found: Sequence[Sequence[Reason]], items: Mapping[str, StoredItem]
-    ) -> list[tuple[Reason, ...]]:
-        kind = self._store.meta.get("encoded_text", "caption")
-        texts = {
-            item.id: " ".join({"title": item.title, "caption": item.caption}[name] for name in kind.split("_"))
-            for item in items.values()
-        }
-        words = self._informative_words(kind)
-        return [
-            with_words(reasons, texts[item_id], texts, words) for item_id, reasons in zip(item_ids, found, strict=True)
-        ]
 
     def _informative_words(self, kind: str) -> InformativeWords:
         with self._lock:
@@ -457,11 +438,6 @@ class Recommender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _told(found: Sequence[Sequence[Reason]]) -> set[str]:
-    """Return the items whose texts are compared with those of the recommended items."""
-    return {reason.source for reasons in found for reason in reasons[:REASONS_WITH_WORDS] if reason.kind != "text"}
 
 
 def _check_k(k: int) -> None:
