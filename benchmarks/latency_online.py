@@ -76,7 +76,9 @@ def options(work: Path, items: int, *, queries: int, runs: int) -> Section:
         "explanation": {"explain": True},
         "3 interests": {"settings": ProfileSettings(interests=3)},
         "half-life": {"settings": ProfileSettings(half_life=5)},
-        "all of these": {
+        "filter (1 in 2), diversity, explanation, 3 interests together": _together("price < 55"),
+        "filter (1 in 100), diversity, explanation, 3 interests together": _together(narrow),
+        "all of the above": {
             "selection": Selection(where="price < 55", one_per="id:8", diversity=0.3),
             "settings": ProfileSettings(interests=3, half_life=5),
             "explain": True,
@@ -109,10 +111,20 @@ def options(work: Path, items: int, *, queries: int, runs: int) -> Section:
     remarks = [
         f"{items:,} items, searched by {method}; {queries} histories of {_HISTORY} items a run, 10 recommendations each; "
         f"medians of {runs} runs.",
+        "Price and audience go by kind of product here, which is hard on a graph: a filter leaves all neighbours of a history "
+        "or none of them.",
         "The first question that needs the items' columns, or the words of their captions, reads them all once; it is shown "
         "apart. Each row has it only as far as the rows above did not pay for it.",
     ]
     return Section("options", "Options of recommend", rows, figures, remarks)
+
+
+def _together(where: str) -> dict[str, Any]:
+    return {
+        "selection": Selection(where=where, diversity=0.3),
+        "settings": ProfileSettings(interests=3),
+        "explain": True,
+    }
 
 
 def bundles(work: Path, items: int, *, runs: int) -> Section:
