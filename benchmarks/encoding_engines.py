@@ -1,7 +1,7 @@
 """One way to turn texts into vectors, in a process of its own: ours, fastembed, sentence-transformers on torch or ONNX.
 
-``latency_encoding.py`` starts this file with a task as JSON and reads what it measured from the last line. All have the weights
-of one all-MiniLM-L6-v2 and the same threads; each takes its own default for what is encoded together.
+``latency_encoding.py`` starts this file with a task as JSON and reads what it measured from the last line. All have the
+weights of one all-MiniLM-L6-v2 and the same threads; each takes its own default for what is encoded together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from typing import Any
 
 import numpy as np
 
-OURS, FASTEMBED, TORCH, ONNX = "vlm4rec-edge", "fastembed", "sentence-transformers, torch", "sentence-transformers, ONNX"
+OURS, FASTEMBED, TORCH, ONNX = (
+    "vlm4rec-edge",
+    "fastembed",
+    "sentence-transformers, torch",
+    "sentence-transformers, ONNX",
+)
 # The modules each needs, and how they are had.
 PEERS = {
     FASTEMBED: (("fastembed",), "pip install fastembed"),
@@ -86,9 +91,7 @@ def _sentence_transformers(task: Task) -> Callable[[Sequence[str]], np.ndarray]:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = task.threads
-        model = SentenceTransformer(
-            task.model, device="cpu", backend="onnx", model_kwargs={"session_options": options}
-        )
+        model = SentenceTransformer(task.model, device="cpu", backend="onnx", model_kwargs={"session_options": options})
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         return np.asarray(model.encode(list(texts), show_progress_bar=False, normalize_embeddings=True))

@@ -145,7 +145,10 @@ def _handler(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, i
         return [
             _said(
                 model.create_chat_completion(
-                    messages=_messages(photo, task.question), temperature=0.0, repeat_penalty=1.0, max_tokens=task.max_tokens
+                    messages=_messages(photo, task.question),
+                    temperature=0.0,
+                    repeat_penalty=1.0,
+                    max_tokens=task.max_tokens,
                 )
             )
             for photo in photos

@@ -1,7 +1,7 @@
 """Where the time of ``index`` goes: timers around what the engine calls, not inside the package.
 
-The engine works in one thread, and photos are read and preprocessed in others beside it. So there are two clocks: seconds of the
-engine's thread, which add up to the whole, and processor seconds of the readers, which overlap with them.
+The engine works in one thread, and photos are read and preprocessed in others beside it. So there are two clocks: seconds of
+the engine's thread, which add up to the whole, and processor seconds of the readers, which overlap with them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Timed:
 
 
 def _step_of(_context: Any, batch: Any) -> str:
-    """Tell from its rows what a ``llama_decode`` does: in a step every sequence hears of its next token, in a prompt few do."""
+    """Tell from its rows what a ``llama_decode`` does: in a step every row asks for a token, in a prompt few do."""
     if batch.embd:
         return PROMPT
     asked = sum((ctypes.c_int8 * batch.n_tokens).from_address(ctypes.addressof(batch.logits.contents)))

@@ -38,7 +38,10 @@ _TITLES = {
 
 def main(
     sections: Annotated[
-        str, typer.Option(help="Which tables, comma between them; or a group: online, grounding, encoding, process, roofline.")
+        str,
+        typer.Option(
+            help="Which tables, comma between them; or a group: online, grounding, encoding, process, roofline."
+        ),
     ] = "online",
     sizes: Annotated[str, typer.Option(help="Vectors of the retrieval table.")] = "10000,100000,1000000",
     items: Annotated[int, typer.Option(help="Items of cold start and bundles.")] = 10_000,
@@ -72,7 +75,9 @@ def main(
     text_count: Annotated[int, typer.Option(min=1, help="Captions made where there is no --texts.")] = 2000,
     index_sizes: Annotated[str, typer.Option(help="Photos of the process table.")] = "1000,10000",
     index_pictures: Annotated[int, typer.Option(min=1, help="Different pictures among them.")] = 1000,
-    index_once_from: Annotated[int, typer.Option(help="From so many photos on, index once and not --runs times.")] = 5000,
+    index_once_from: Annotated[
+        int, typer.Option(help="From so many photos on, index once and not --runs times.")
+    ] = 5000,
     work: Annotated[
         Path, typer.Option(help="Folder for made indexes, models and other engines' graphs; kept, and used again.")
     ] = Path("latency-work"),

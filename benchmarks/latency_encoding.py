@@ -75,12 +75,12 @@ def encoding(work: Path, texts: Path, *, singles: int, runs: int) -> Section:
     ]
     count, words = _count(texts)
     remarks = [
-        f"{count:,} texts of {words:.0f} words on average, all in one call; one text: {min(singles, count)} calls. Medians of {runs} "
-        f"runs, each a fresh process with {default_threads()} threads.",
-        f"Everywhere the weights of one all-MiniLM-L6-v2. fp32: sentence-transformers' own checkpoint, and the graph that "
+        f"{count:,} texts of {words:.0f} words on average, all in one call; one text: {min(singles, count)} calls. "
+        f"Medians of {runs} runs, each a fresh process with {default_threads()} threads.",
+        "Everywhere the weights of one all-MiniLM-L6-v2. fp32: sentence-transformers' own checkpoint, and the graph that "
         "export/encoder_to_onnx.py makes of it, for ours and for fastembed. int8-weights is what this package comes with.",
-        "The cosine is that with the vectors of the first fp32 engine that was measured, sentence-transformers on torch where it is "
-        "installed.",
+        "The cosine is that with the vectors of the first fp32 engine that was measured, sentence-transformers on "
+        "torch where it is installed.",
         *remarks,
     ]
     return Section("encoding", "Encoding", rows, figures, remarks)
@@ -141,7 +141,9 @@ def _onnx_of(work: Path, checkpoint: Path) -> Path | str:
     folder = work / "minilm-sentence-transformers-onnx"
     if not (folder / "onnx" / "model.onnx").exists():
         code = "import sys; from sentence_transformers import SentenceTransformer as S; "
-        code += "S(sys.argv[1], device='cpu', backend='onnx', model_kwargs={'export': True}).save_pretrained(sys.argv[2])"
+        code += (
+            "S(sys.argv[1], device='cpu', backend='onnx', model_kwargs={'export': True}).save_pretrained(sys.argv[2])"
+        )
         done = subprocess.run(
             [sys.executable, "-c", code, str(checkpoint), str(folder)],
             capture_output=True,

@@ -1,4 +1,4 @@
-"""Photos a second: this package's captioner, llama-cpp-python's own handler and xllamacpp's server, on the same files in one run."""
+"""Photos a second: this package's captioner, llama-cpp-python's own handler, xllamacpp's server, the same files in turns."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ def throughput(
     rows: list[dict[str, str]] = []
     figures: list[dict[str, Any]] = []
     remarks = [
-        "From the files to the captions: read, decode, look, say. The model is loaded and has captioned other photos before; each "
-        f"engine is a process of its own with {default_threads()} threads. Medians of {runs} runs, in which the engines took "
-        "turns; lowest and highest in brackets.",
+        "From the files to the captions: read, decode, look, say. The model is loaded and has captioned other photos "
+        f"before; each engine is a process of its own with {default_threads()} threads. Medians of {runs} runs, in "
+        "which the engines took turns; lowest and highest in brackets.",
         f"One photo alone: p50 of {singles} photos at most, each asked for when the one before it was done.",
     ]
     for model in chosen:
@@ -187,15 +187,15 @@ def _cleaned(done: Done, most: int) -> list[str]:
 def _about(model: Model, done: dict[Task, list[Done]]) -> Iterator[str]:
     first = next(iter(done))
     yield (
-        f"{model.label}: {len(first.photos)} photos, at most {first.max_tokens} tokens a caption, {first.context} of context. "
-        "A server counts the token that ends an answer as well."
+        f"{model.label}: {len(first.photos)} photos, at most {first.max_tokens} tokens a caption, {first.context} of "
+        "context. A server counts the token that ends an answer as well."
     )
     if model.label == LARGE:
         yield (
-            "SmolVLM-256M's shape: the tensors of the real model at the size of the real model with random values, and answers "
-            "of a fixed length; how long it takes depends on the shapes and not on the values. Unless --large-model is another "
-            "one, a photo is one tile of 512 pixels and its overview; the real model's own setting enlarges a photo into 13 to "
-            "17 (smolvlm_shape.py --edge 2048)."
+            "SmolVLM-256M's shape: the tensors of the real model at the size of the real model with random values, and "
+            "answers of a fixed length; how long it takes depends on the shapes and not on the values. Unless "
+            "--large-model is another one, a photo is one tile of 512 pixels and its overview; the real model's own "
+            "setting enlarges a photo into 13 to 17 (smolvlm_shape.py --edge 2048)."
         )
     for engine in (HANDLER, SERVER):
         systems = {own[0].system for task, own in done.items() if task.engine == engine}
@@ -231,8 +231,8 @@ def _with_the_same_pixels(model: Model, ours: Sequence[Done]) -> Iterator[str]:
         except RuntimeError:
             return
     yield (
-        f"{model.label}: the handler leaves it to llama.cpp to make photos smaller, ours has Pillow reduce them to {side} pixels "
-        f"first. Of the same pixels both say the same of {same:.1%} of the photos."
+        f"{model.label}: the handler leaves it to llama.cpp to make photos smaller, ours has Pillow reduce them to "
+        f"{side} pixels first. Of the same pixels both say the same of {same:.1%} of the photos."
     )
 
 
@@ -259,7 +259,9 @@ def image_sizes(model: Model, sizes: Sequence[int], *, runs: int) -> Section:
     ]
     rows = [
         {
-            "--image-size": f"{figure['image_size']} (the model's own)" if figure["default"] else str(figure["image_size"]),
+            "--image-size": f"{figure['image_size']} (the model's own)"
+            if figure["default"]
+            else str(figure["image_size"]),
             "photos/s": spread(figure["photos_per_s"]).text(1, 1),
             "captions unchanged": f"{figure['unchanged']:.1%}",
             "mean cosine of the captions": f"{figure['cosine']:.3f}",
@@ -267,9 +269,9 @@ def image_sizes(model: Model, sizes: Sequence[int], *, runs: int) -> Section:
         for figure in figures
     ]
     remarks = [
-        f"{model.label}, {len(model.photos) - _WARM} photos, batch {BATCH}; medians of {runs} runs. Captions are compared with those "
-        "at the model's own size; the cosine is that of the embedded encoder.",
-        "This model sees 128 x 128 pixels whatever it is given: a smaller photo is enlarged again, a larger one made smaller by "
-        "llama.cpp. The knob saves tokens where a model looks at a photo at its own resolution (Qwen-VL, LFM2-VL).",
+        f"{model.label}, {len(model.photos) - _WARM} photos, batch {BATCH}; medians of {runs} runs. Captions are "
+        "compared with those at the model's own size; the cosine is that of the embedded encoder.",
+        "This model sees 128 x 128 pixels whatever it is given: a smaller photo is enlarged again, a larger one made "
+        "smaller by llama.cpp. The knob saves tokens where a model looks at a photo at its own resolution (Qwen-VL, LFM2-VL).",
     ]
     return Section("image-size", "The size of photos", rows, figures, remarks)

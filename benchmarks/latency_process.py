@@ -60,10 +60,12 @@ def process(
             }
         )
     remarks = [
-        f"`index` of a folder of photos with the embedded models, {runs} fresh processes, one from {once_from:,} photos on; then "
-        f"{processes} cold `recommend` processes with a history of {_HISTORY} items. Medians, lowest and highest in brackets.",
-        f"{len(photos):,} different pictures; larger catalogs show them again, as other files, so that each is read and captioned "
-        "anew. Equal captions share one vector, so the search has fewer vectors than a catalog of as many different pictures.",
+        f"`index` of a folder of photos with the embedded models, {runs} fresh processes, one from {once_from:,} "
+        f"photos on; then {processes} cold `recommend` processes with a history of {_HISTORY} items. Medians, lowest and "
+        "highest in brackets.",
+        f"{len(photos):,} different pictures; larger catalogs show them again, as other files, so that each is read "
+        "and captioned anew. Equal captions share one vector, so the search has fewer vectors than a catalog of as many "
+        "different pictures.",
         "Peak memory is that of the process, mapped files included.",
     ]
     return Section("process", "The whole process", rows, figures, remarks)

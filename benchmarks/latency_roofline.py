@@ -55,14 +55,17 @@ def roofline(work: Path, chosen: Sequence[Model], texts: Path, *, runs: int) -> 
         f"Measured rates, {threads} threads, billion operations/s: "
         + "; ".join(f"{name} {rate / 1e9:.0f}" for name, rate in rates.items())
         + f". Memory, read and written: {memory / 1e9:.1f} GB/s. Products of 1,536 x 1,536, the fastest of some calls.",
-        f"Captioning is held against the highest of them ({best}), though attention and norms are computed in float; encoding "
-        "with this package's int8-weights, which computes in float, against float32.",
-        "Per photo or text; a photo's work is what was asked of llama.cpp in this run (an overview that equals its tile is not "
-        "encoded twice). Weights are read once a call, the batch sharing them; where they fit the caches memory is no bound at all.",
+        f"Captioning is held against the highest of them ({best}), though attention and norms are computed in float; "
+        "encoding with this package's int8-weights, which computes in float, against float32.",
+        "Per photo or text; a photo's work is what was asked of llama.cpp in this run (an overview that equals its "
+        "tile is not encoded twice). Weights are read once a call, the batch sharing them; where they fit the caches "
+        "memory is no bound at all.",
         f"Medians of {runs} runs.",
     ]
     machine = {"rates": rates, "memory": memory}
-    return Section("roofline", "Against what the machine can do", rows, [{**own, "machine": machine} for own in figures], remarks)
+    return Section(
+        "roofline", "Against what the machine can do", rows, [{**own, "machine": machine} for own in figures], remarks
+    )
 
 
 def _captioning(

@@ -34,9 +34,9 @@ def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:
         )
         figures.append({"model": model.label, "photos": photos, "whole_s": whole, "steps_s": per_photo})
     remarks = [
-        f"Milliseconds a photo of `index`, batch {BATCH}; medians of {runs} runs. The timers stand around what the engine calls.",
-        f"Photos are read and preprocessed in threads of their own: `{READ}` is their processor time and runs beside the rest. All "
-        f"other steps add up to the whole; `{OTHER}` is Python, and waiting for a photo or a core.",
+        f"Milliseconds a photo of `index`, batch {BATCH}; medians of {runs} runs. Timers stand around what the engine calls.",
+        f"Photos are read and preprocessed in threads of their own: `{READ}` is their processor time and runs beside "
+        f"the rest. All other steps add up to the whole; `{OTHER}` is Python, and waiting for a photo or a core.",
         "`index` is the store and its graph (a graph is made from some thousands of items on).",
     ]
     return Section("steps", "Where the time goes", rows, figures, remarks)

@@ -100,7 +100,9 @@ class CaptioningWork:
     def read(self, tokens: int, calls: int, length: float, answers: int) -> Work:
         """Return the work of reading prompts of ``length`` tokens, ``tokens`` in all; the head speaks once an answer."""
         tower = self.text
-        operations = tokens * tower.layers * (2 * tower.weights + tower.attention * length / 2) + 2 * answers * self.head
+        operations = (
+            tokens * tower.layers * (2 * tower.weights + tower.attention * length / 2) + 2 * answers * self.head
+        )
         return Work(operations, calls * (tower.layers * tower.weights + self.head) * self.text_bits / 8)
 
     def say(self, tokens: int, calls: int, length: float) -> Work:

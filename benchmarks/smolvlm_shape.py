@@ -52,16 +52,18 @@ _MOST_TILES = 4
 _TOKENS_PER_TILE = SCALE_FACTOR * 16
 # More than twice what a training starts with, so that the answer depends on the photo and on what was said.
 _SPREAD = {"initializer_range": 0.05}
-_WORDS = (
-    "a for with in and the of red blue black white green t-shirt trousers dress skirt jacket boots scarf women men "
-    "children soft cotton wool leather plain striped floral dotted wide short long sleeves collar hem pockets zip"
-).split()
+_WORDS = """
+a for with in and the of red blue black white green t-shirt trousers dress skirt jacket boots scarf women men
+children soft cotton wool leather plain striped floral dotted wide short long sleeves collar hem pockets zip"""
 
 
 def make(
     out: Annotated[Path, typer.Argument(help="Folder for both GGUF files and their manifest.")],
     edge: Annotated[
-        int, typer.Option(help="Longer side of a photo in pixels, a multiple of 512: 512 is one tile, 2048 the real model's.")
+        int,
+        typer.Option(
+            help="Longer side of a photo in pixels, a multiple of 512: 512 is one tile, 2048 the real model's."
+        ),
     ] = 512,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of every answer.")] = 32,
     text_type: Annotated[str, typer.Option(help="llama.cpp type of the text model.")] = "Q8_0",
@@ -92,7 +94,8 @@ def _write_checkpoint(folder: Path, edge: int, tiles: int, layers: int) -> None:
     from tokens import make_tokenizer, write_preprocessor
     from transformers import SmolVLMConfig, SmolVLMForConditionalGeneration
 
-    sentences = [" ".join(_WORDS[i * j % len(_WORDS)] for j in range(1, 9)) for i in range(1, 400)]
+    words = _WORDS.split()
+    sentences = [" ".join(words[i * j % len(words)] for j in range(1, 9)) for i in range(1, 400)]
     tokenizer = make_tokenizer([DEFAULT_PROMPT] * 100 + sentences, folder)
     tokenizer.add_tokens([f"<row_{row}_col_{column}>" for row in range(1, tiles + 1) for column in range(1, tiles + 1)])
     tokenizer.save_pretrained(folder)
@@ -134,12 +137,14 @@ def _say_words_without_end(model: Any, tokenizer: Any) -> None:
     """Give words alone a weight in the head: of some hundred one has a logit above 0, so nothing else is ever likeliest."""
     import torch
 
-    words = [ids[0] for word in _WORDS if len(ids := tokenizer(word, add_special_tokens=False)["input_ids"]) == 1]
+    spoken = [
+        ids[0] for word in _WORDS.split() if len(ids := tokenizer(word, add_special_tokens=False)["input_ids"]) == 1
+    ]
     head = model.get_output_embeddings().weight
     with torch.no_grad():
-        kept = head[words].clone()
+        kept = head[spoken].clone()
         head.zero_()
-        head[words] = kept
+        head[spoken] = kept
 
 
 def _one_photo(folder: Path) -> None:
