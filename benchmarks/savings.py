@@ -148,8 +148,8 @@ def _vnni() -> str:
     own = sorted(known & {"avx_vnni", "avx512_vnni"})
     if own:
         return (
-            f"This CPU has VNNI ({', '.join(own)}) and ONNX Runtime no switch against it: int8 is measured with VNNI; int8-7bit "
-            "is the form for a CPU without it. What the 8-bit form gives on a CPU without VNNI is not measured."
+            f"This CPU has VNNI ({', '.join(own)}) and ONNX Runtime no switch against it: int8 is measured with VNNI; "
+            "int8-7bit is the form for a CPU without it. What the 8-bit form gives on a CPU without VNNI is not measured."
         )
     return "This CPU tells of no VNNI: sums of the 8-bit form may overflow here, those of the 7-bit form do not."
 

@@ -36,35 +36,34 @@ _CODE = Path(__file__).read_bytes()
 
 def profile_systems(represented: str, vectors: np.ndarray) -> list[System]:
     """Return a system for each of ``KNOBS`` over the vectors of all items [items, dimensions]; the default comes first."""
+    return [
+        system_of_vectors(f"{represented}: {name}", "profile", repr(settings), vectors, settings)
+        for name, settings in KNOBS.items()
+    ]
+
+
+def system_of_vectors(
+    name: str, kind: str, about: str, vectors: np.ndarray, settings: ProfileSettings = KNOBS[DEFAULT]
+) -> System:
+    """Return the system that matches a profile of the history with the vectors of all items [items, dimensions], float32."""
     # Items of one text must have exactly equal scores, whatever the order of a sum.
     distinct, rows = np.unique(vectors, axis=0, return_inverse=True)
     rows = rows.reshape(-1)
-    digest = hashlib.sha256(vectors.tobytes() + _CODE).hexdigest()
 
-    def scorer(split: Split, settings: ProfileSettings) -> Scorer:
+    def scorer(split: Split) -> Scorer:
         if settings.interests > 1:
             return interests_scorer(split, distinct, rows, settings)
         return evaluation.profile_scorer(split, distinct, rows, settings=settings)
 
-    return [
-        System(
-            f"{represented}: {name}",
-            "profile",
-            repr(settings),
-            f"{digest} {settings}",
-            lambda split, own=settings: scorer(split, own),  # type: ignore[misc]  # bound now: the loop goes on
-            vectors.shape[1],
-            int((~vectors.any(axis=1)).sum()),
-        )
-        for name, settings in KNOBS.items()
-    ]
+    key = f"{hashlib.sha256(vectors.tobytes() + _CODE).hexdigest()} {settings}"
+    return System(name, kind, about, key, scorer, vectors.shape[1], int((~vectors.any(axis=1)).sum()))
 
 
 def interests_scorer(split: Split, vectors: np.ndarray, rows: np.ndarray, settings: ProfileSettings) -> Scorer:
     """Return what the package recommends from a history of several interests: an item's score is its cosine to the nearest.
 
-    ``best`` takes the nearest items, ``quota`` ten items of which every interest has its share; the others have minus infinity.
-    Which of several items of equal score are among the ten, chance says, as in ``evaluation.rank``.
+    ``best`` takes the nearest items, ``quota`` ten items of which every interest has its share; the others have minus
+    infinity. Which of several items of equal score are among the ten, chance says, as in ``evaluation.rank``.
     """
 
     def scorer(users: range) -> np.ndarray:
