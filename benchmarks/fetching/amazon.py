@@ -23,8 +23,8 @@ from vlm4rec_edge.errors import CatalogError
 REPOSITORY = "McAuley-Lab/Amazon-Reviews-2023"
 REVISION = "d01bb542fc8c234534c064a3ee1fa9529dfe7a41"
 LICENCE = (
-    "Amazon Reviews 2023 was collected by McAuley Lab, UC San Diego, for research; its card names no licence. Texts and photos "
-    "belong to Amazon, its sellers and its customers: measure with them, and pass none of them on."
+    "Amazon Reviews 2023 was collected by McAuley Lab, UC San Diego, for research; its card names no licence. Texts and "
+    "photos belong to Amazon, its sellers and its customers: measure with them, and pass none of them on."
 )
 # A large enough photo for any model here, and a small file; then whatever there is.
 _PHOTO_SIZES = ("large", "hi_res", "thumb")
