@@ -6,18 +6,16 @@ https://amazon-reviews-2023.github.io and the data set McAuley-Lab/Amazon-Review
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fetching.download import HubFile
+from fetching.shop_folder import Taken
 from vlm4rec_edge.errors import CatalogError
 
 REPOSITORY = "McAuley-Lab/Amazon-Reviews-2023"
@@ -28,16 +26,7 @@ LICENCE = (
 )
 # A large enough photo for any model here, and a small file; then whatever there is.
 _PHOTO_SIZES = ("large", "hi_res", "thumb")
-_COLUMNS = ("id", "image", "title", "store", "price", "category", "features", "description")
-
-
-@dataclass(frozen=True)
-class Taken:
-    """Who reviewed what: user, product and the time of his first review of it, in milliseconds since 1970."""
-
-    user: str
-    item: str
-    time: int
+COLUMNS = ("id", "image", "title", "store", "price", "category", "features", "description")
 
 
 def files_of(category: str, revision: str = REVISION) -> tuple[HubFile, HubFile]:
@@ -72,9 +61,9 @@ def chosen_reviews(path: Path, users: int, least: int, seed: int) -> list[Taken]
     """
     reviews = Counter(str(review["user_id"]) for review in read_lines(path))
     candidates = {user for user, count in reviews.items() if count >= least}
-    first: dict[str, dict[str, int]] = {}
+    first: dict[str, dict[str, float]] = {}
     for review in read_lines(path):
-        user, item, time = str(review["user_id"]), str(review["parent_asin"]), int(review["timestamp"])
+        user, item, time = str(review["user_id"]), str(review["parent_asin"]), int(review["timestamp"]) / 1000
         if user in candidates:
             own = first.setdefault(user, {})
             own[item] = min(time, own.get(item, time))
@@ -111,16 +100,6 @@ def photo_of(images: Any) -> str:
     return next((address for address in found if address.startswith(("https://", "http://"))), "")
 
 
-def write_shop(folder: Path, rows: Sequence[Mapping[str, str]], taken: Sequence[Taken]) -> int:
-    """Write ``items.csv`` and ``interactions.csv``; users are numbered. Return how many interactions there are."""
-    known = {row["id"] for row in rows}
-    numbers = {user: f"{number}" for number, user in enumerate(dict.fromkeys(own.user for own in taken), 1)}
-    lines = [(numbers[own.user], own.item, _date(own.time)) for own in taken if own.item in known]
-    _write(folder / "items.csv", _COLUMNS, ([row[column] for column in _COLUMNS] for row in rows))
-    _write(folder / "interactions.csv", ("user_id", "item_id", "date"), lines)
-    return len(lines)
-
-
 def _row(item: str, product: Mapping[str, Any]) -> dict[str, str]:
     def text(value: Any) -> str:
         whole = " ".join(map(str, value)) if isinstance(value, list) else str(value if value is not None else "")
@@ -137,16 +116,3 @@ def _row(item: str, product: Mapping[str, Any]) -> dict[str, str]:
         "features": text(product.get("features")),
         "description": text(product.get("description")),
     }
-
-
-def _date(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header)
-        writer.writerows(lines)
-    part.replace(path)

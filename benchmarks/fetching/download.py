@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -21,8 +22,11 @@ from vlm4rec_edge.models.manifest import sha256_of
 _TOGETHER = 8
 _TRIES, _SECONDS_BETWEEN = 3, 1.0
 _TIMEOUT_S = 30
+# Asking again changes nothing.
+_FINAL = (400, 401, 403, 404, 410)
 # A photo of a product is far smaller; more is something else.
 _LARGEST_PHOTO = 20 * 1024 * 1024
+_BLOCK = 1 << 20
 _SHA256_LENGTH, _SHA1_LENGTH = 64, 40
 
 
@@ -83,6 +87,62 @@ def fetch_hub_file(file: HubFile, folder: Path, say: Callable[[str], None]) -> P
     return path
 
 
+def fetch_file(url: str, path: Path, md5: str, say: Callable[[str], None]) -> Path:
+    """Return a file of any server, at ``path``; what is there is compared with ``md5`` (hex), and not sent again.
+
+    A transfer that broke off goes on where it stopped, if the server can.
+
+    Raises:
+        FetchError: no network, no such file, or the bytes are not those of the checksum.
+    """
+    if path.is_file() and _md5_of(path) == md5:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The checksum in its name keeps the rest of one version from being put behind the start of another.
+    part = path.with_name(f"{path.name}.{md5[:16]}.part")
+    have = part.stat().st_size if part.is_file() else 0
+    say(f"fetching {path.name}")
+    try:
+        with _open(url, {"Range": f"bytes={have}-"} if have else {}) as answer:
+            with part.open("ab" if answer.status == 206 else "wb") as stream:
+                shutil.copyfileobj(answer, stream)
+            expected = answer.headers.get("Content-Length")
+            if expected and part.stat().st_size < int(expected):
+                raise OSError("the connection was closed too early")
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # there is no more than what is here already
+            raise FetchError(f"{url} can not be fetched: HTTP {error.code}.") from error
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise FetchError(f"{url} can not be fetched: {reason}. Run the same command again; it goes on.") from error
+    if _md5_of(part) != md5:
+        part.unlink()
+        raise FetchError(f"{path.name} arrived damaged and was thrown away; run the same command again.")
+    part.replace(path)
+    return path
+
+
+def fetch_text(url: str) -> str:
+    """Return a short text.
+
+    Raises:
+        FetchError: it can not be had.
+    """
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_SECONDS_BETWEEN * attempt)
+        try:
+            with _open(url, {}) as answer:
+                return str(answer.read().decode("utf-8", "replace"))
+        except urllib.error.HTTPError as error:
+            reason = f"HTTP {error.code}"
+            if error.code in _FINAL:
+                break
+        except OSError as error:
+            reason = str(getattr(error, "reason", error))
+    raise FetchError(f"{url.partition('?')[0]} can not be fetched: {reason}.")
+
+
 def fetch_photos(urls: Mapping[Path, str], say: Callable[[str], None]) -> dict[Path, str]:
     """Fetch photos to their paths; those that are there are not sent again. Return why some could not be had.
 
@@ -107,12 +167,11 @@ def _photo(path: Path, url: str) -> str:
         if attempt:
             time.sleep(_SECONDS_BETWEEN * attempt)
         try:
-            request = urllib.request.Request(url, headers={"User-Agent": "vlm4rec-edge benchmarks"})
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            with _open(url, {}) as answer:
                 content = answer.read(_LARGEST_PHOTO + 1)
         except urllib.error.HTTPError as error:
             reason = f"HTTP {error.code}"
-            if error.code in (400, 401, 403, 404, 410):  # asking again changes nothing
+            if error.code in _FINAL:
                 return reason
             continue
         except (OSError, ValueError) as error:
@@ -135,6 +194,19 @@ def _keep(path: Path, content: bytes) -> str:
         return str(error)
     part.replace(path)
     return ""
+
+
+def _open(url: str, headers: Mapping[str, str]) -> Any:
+    request = urllib.request.Request(url, headers={"User-Agent": "vlm4rec-edge benchmarks", **headers})
+    return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+
+
+def _md5_of(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)  # it is what the server states; it tells damage, not malice
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _fits(path: Path, size: int, digest: str) -> bool:
