@@ -20,6 +20,7 @@ from recommending.stored import Opened, open_stored, stored_bytes, write_stored
 from recommending.vectors import text_vectors
 from vlm4rec_edge import Encoder
 from vlm4rec_edge.evaluation import Scorer, Split
+from vlm4rec_edge.grounding.native import load_bindings
 from vlm4rec_edge.recommend.profile import mean_profile
 
 # What costs are measured on: enough to fill batches several times, few enough for every row to be measured again.
@@ -123,6 +124,7 @@ class Savings:
         if (setup.text, setup.projector) != (full.text, full.projector):
             from gguf_check import compare_captions
 
+            load_bindings()  # else llama.cpp tells at length of every vocabulary it reads
             agreement = compare_captions(lvlm.text, self.captions(full), self.captions(setup))
             tokens, captions = agreement.tokens_equal, agreement.captions_equal
         return Saved(saving, sizes, self._measured(setup) if with_costs else {}, tokens, captions)

@@ -24,6 +24,7 @@ _PARTS = {LVLM: "captioning", "encoder": "encoding", "search": "searching"}
 _PACES = {LVLM: "photos/s", "encoder": "texts/s", "search": "searches/s"}
 _SHOWN = {"recall@10": "Recall@10", "ndcg@10": "NDCG@10"}
 _NONE = "-"
+_MARKERS = ("s", "o", "^", "v", "D", "P", "X", "<", ">", "*", "h", "p")
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,12 @@ def write_csv(by_task: Mapping[str, Sequence[Kept]], path: Path) -> None:
         writer.writerows(lines)
 
 
-# Rows of these stages share a panel; full precision stands in each.
-_PANELS: Mapping[str, tuple[tuple[str, ...], str, str]] = {
-    "language model": ((LVLM,), LVLM, LVLM),
-    "encoder": ((ENCODER,), "encoder", "encoder"),
-    "vectors and search": ((VECTORS, SEARCH), "vectors", "search"),
+# Rows of these stages share a panel, beside full precision: what they are large in, what they take time for, and its name.
+_PANELS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]] = {
+    "language model": ((LVLM,), (LVLM,), (LVLM,), "a photo"),
+    "encoder": ((ENCODER,), ("encoder",), ("encoder",), "a text"),
+    "vectors and search": ((VECTORS, SEARCH), ("vectors",), ("search",), "a search"),
+    "all together": ((WHOLE,), (LVLM, "encoder", "vectors"), (LVLM, "encoder"), "an item, captioned and encoded"),
 }
 
 
@@ -153,17 +155,17 @@ def draw_pareto(rows: Sequence[Kept], folder: Path, name: str) -> str:
     task: Task = rows[0].measured.task
     kinds = ["size", *(["time"] if rows[0].saved.costs else [])]
     figure, all_axes = pyplot.subplots(
-        len(kinds), len(_PANELS), figsize=(15, 4.4 * len(kinds)), layout="constrained", sharey="row", squeeze=False
+        len(kinds), len(_PANELS), figsize=(18, 5.6 * len(kinds)), layout="constrained", sharey="row", squeeze=False
     )
     for kind, some in zip(kinds, all_axes, strict=True):
-        for axes, (title, (stages, sized, timed)) in zip(some, _PANELS.items(), strict=True):
-            shown = [rows[0], *(row for row in rows if row.saved.saving.stage in stages)]
-            places = [
-                row.saved.bytes[sized] / 1e6 if kind == "size" else 1000 / row.saved.costs[timed].pace for row in shown
-            ]
+        for axes, (title, (stages, sized, timed, thing)) in zip(some, _PANELS.items(), strict=True):
+            shown = [rows[0], *(row for row in rows[1:] if row.saved.saving.stage in stages)]
+            if kind == "size":
+                places = [sum(row.saved.bytes[part] for part in sized) / 1e6 for row in shown]
+            else:
+                places = [sum(1000 / row.saved.costs[part].pace for part in timed) for row in shown]
             _panel(axes, shown, places)
-            unit = {"language model": "a photo", "encoder": "a text"}.get(title, "a search")
-            axes.set(title=title, xlabel="MB on disk" if kind == "size" else f"ms {unit}")
+            axes.set(title=title, xlabel="MB on disk" if kind == "size" else f"ms {thing}")
         some[0].set_ylabel("Recall@10")
     figure.suptitle(f"{task.title}: intervals of the paired difference from full precision", fontsize=10)
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,17 +187,15 @@ def front(places: Sequence[float], values: Sequence[float]) -> list[int]:
 
 def _panel(axes: Any, shown: Sequence[Kept], places: Sequence[float]) -> None:
     values = [row.measured.figures["recall@10"].mean for row in shown]
-    for row, place, value in zip(shown, places, values, strict=True):
+    for number, (row, place, value) in enumerate(zip(shown, places, values, strict=True)):
         difference = row.measured.differences.get("recall@10")
         error = [[difference.mean - difference.low], [difference.high - difference.mean]] if difference else None
-        full = row.saved.saving.stage == WHOLE
-        axes.errorbar(
-            place, value, yerr=error, fmt="s" if full else "o", capsize=3, color="#333333" if full else "#30628c"
-        )
-        axes.annotate(row.saved.saving.name, (place, value), xytext=(4, 4), textcoords="offset points", fontsize=7)
+        marker = _MARKERS[number % len(_MARKERS)]
+        axes.errorbar(place, value, yerr=error, fmt=marker, capsize=3, label=row.saved.saving.name, alpha=0.8)
     best = front(places, values)
     axes.plot([places[at] for at in best], [values[at] for at in best], color="#2e7d4f", alpha=0.6)
     axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def _taken(one: Saved) -> dict[str, Any]:
