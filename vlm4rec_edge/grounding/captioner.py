@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_photo_file
+from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.grammar import Grammar, rules_of
@@ -243,7 +244,7 @@ class Captioner:
             from vlm4rec_edge.grounding.lanes import shares
 
             slots = self._batch or self._affordable_batch()
-            threads = self._threads or native.default_threads()
+            threads = self._threads or usable_cores()
             lanes = self._lanes(slots, threads)
             for own_slots, own_threads in zip(shares(slots, lanes), shares(threads, lanes), strict=True):
                 model = native.NativeModel(

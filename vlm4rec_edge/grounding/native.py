@@ -75,13 +75,6 @@ def last_native_error() -> str:
     return f" (llama.cpp says: {_log[-1]})" if _log else ""
 
 
-def default_threads() -> int:
-    """Return how many cores this process may use; ggml's spinning threads slow down badly beyond that."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def use_gpu(device: Device) -> bool:
     """Decide whether llama.cpp computes on a GPU.
 
