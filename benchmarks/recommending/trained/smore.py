@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from recommending.trained.graphs import Graph
+
 
 @dataclass(frozen=True)
 class Graphs:
-    """Who took what (``interactions`` of users and items; ``taken``, its users' part) and which items are alike."""
+    """Who took what (``interactions`` of users and items; ``taken``, from users to items) and which items are alike."""
 
-    interactions: torch.Tensor
-    taken: torch.Tensor
-    vision: torch.Tensor
-    text: torch.Tensor
-    fusion: torch.Tensor
+    interactions: Graph
+    taken: Graph
+    vision: Graph
+    text: Graph
+    fusion: Graph
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Smore(nn.Module):
         own = self.ids[self._users :]
         views = {}
         for view, signal in spectra.items():
-            items = torch.sparse.mm(getattr(graphs, view), own * self.gates[view](signal))
-            views[view] = torch.cat([torch.sparse.mm(graphs.taken, items), items])
+            items = getattr(graphs, view).spread(own * self.gates[view](signal))
+            views[view] = torch.cat([graphs.taken.spread(items), items])
         content = self._content(views, behaviour)
         return Embeddings(behaviour + content, content, behaviour)
 
@@ -82,10 +84,10 @@ class Smore(nn.Module):
             for view, spectrum in (("vision", seen), ("text", said), ("fusion", seen * said))
         }
 
-    def _behaviour(self, graph: torch.Tensor) -> torch.Tensor:
+    def _behaviour(self, graph: Graph) -> torch.Tensor:
         layer = total = self.ids
         for _ in range(self._layers):
-            layer = torch.sparse.mm(graph, layer)
+            layer = graph.spread(layer)
             total = total + layer
         return total / (self._layers + 1)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from recommending.trained.graphs import interactions_graph, larger_of, neighbours_graph, users_part
+from recommending.trained.graphs import Graph, interactions_graphs, larger_of, neighbours_graph
 from recommending.trained.histories import Histories, validation_value
 from recommending.trained.smore import Embeddings, Graphs, Smore
 from recommending.trained.stopping import EarlyStopping
@@ -106,15 +106,14 @@ def train_smore(
     return final[:users], final[users:]
 
 
-def _alike(vision: np.ndarray, text: np.ndarray, settings: SmoreSettings) -> tuple[torch.Tensor, ...]:
+def _alike(vision: np.ndarray, text: np.ndarray, settings: SmoreSettings) -> tuple[Graph, Graph, Graph]:
     seen = neighbours_graph(vision, settings.vision_neighbours)
     said = neighbours_graph(text, settings.text_neighbours)
     return seen, said, larger_of(seen, said)
 
 
-def _graphs(history: ItemLists, alike: tuple[torch.Tensor, ...], item_count: int) -> Graphs:
-    interactions = interactions_graph(history, item_count)
-    return Graphs(interactions, users_part(interactions, len(history)), *alike)
+def _graphs(history: ItemLists, alike: tuple[Graph, Graph, Graph], item_count: int) -> Graphs:
+    return Graphs(*interactions_graphs(history, item_count), *alike)
 
 
 def _pairs(
