@@ -11,12 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from captioning.models import model_of
 from recommending.measuring import SEED, measure_all
 from recommending.report import draw, rows_section, task_section, write_csv
-from recommending.representations import ROWS, Representations, System
+from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, Task, quick_sample, read_shop
+from recommending.system import Row
 from results_file import write_report
 
 from vlm4rec_edge import Encoder, resolve_encoder
@@ -57,8 +59,8 @@ def main(
 
     Customers: the last fifth of what each bought is held back (users of 5 items or more). Baskets: the last item is. The
     profile is the mean of the history; all items but the history are candidates. Every row has the same users and
-    candidates, and is compared user by user with the first captioner's captions. Nothing is trained. Ctrl-C and the same
-    command go on where it was.
+    candidates, and is compared user by user with the first captioner's captions. Some fusions are trained, on the histories
+    only, once with each of three seeds. Ctrl-C and the same command go on where it was.
 
     \b
     Examples:
@@ -77,7 +79,7 @@ def main(
         tasks = shop.tasks(group)
         encoder = resolve_encoder(encoder_name) if encoder_name else resolve_encoder()
         with Encoder(encoder, threads=threads or None) as opened:
-            made = Representations(shop, models, opened, sentence, cache, _say)
+            made = Representations(shop, models, opened, sentence, cache, _say, threads)
             wanted, left_out = _wanted(rows, made)
             systems = list(made.systems(wanted))
     except Vlm4RecError as error:
@@ -94,6 +96,7 @@ def main(
             drawn.append(draw(found, baseline, out, name))
     left_out += _unused(shop, tasks)
     remarks = _remarks(shop, baseline, encoder.name, sentence if "attributes" in wanted else "", group, left_out)
+    remarks += _of_training(tasks) if any(system.seeds for system in systems) else []
     report = write_report(out, name, "What represents an item best", [*sections, rows_section(systems, remarks)], drawn)
     write_csv(measured, out / f"{name}.csv")
     typer.echo(report)
@@ -120,7 +123,7 @@ def _unused(shop: Shop, tasks: Sequence[Task]) -> list[str]:
 
 
 def _remarks(
-    shop: Shop, baseline: System | None, encoder: str, sentence: str, group: str, left_out: Sequence[str]
+    shop: Shop, baseline: Row | None, encoder: str, sentence: str, group: str, left_out: Sequence[str]
 ) -> list[str]:
     against = (
         f"Differences are from the row {baseline.name}, user by user, with paired bootstrap intervals; p by a "
@@ -140,6 +143,21 @@ def _remarks(
         *([f"Variants of one product share `{group}`."] if group else []),
         *([f"{shop.sample.removesuffix(': ')}: an easier task, not to be compared."] if shop.sample else []),
         *(f"Left out: {line}." for line in left_out),
+    ]
+
+
+def _of_training(tasks: Sequence[Task]) -> list[str]:
+    counts = []
+    for task in tasks:
+        taught = np.isin(task.split.test.items, task.taught.history.items)
+        counts.append(f"{task.title.rpartition(': ')[2]}: {taught.mean():.0%}")
+    return [
+        "Trained rows learn from the histories of a table's users only, with and without variants from the same ones: an item "
+        "of a history is foretold from the others (InfoNCE); SMORE learns pairs of a user and an item (BPR and a contrast). "
+        "Every seed keeps the last history item of half of the users apart to say when to stop; no test item is ever seen. A "
+        "user's value is the mean over the seeds.",
+        f"Test items that are in anybody's history, of all test items: {'; '.join(counts)}. What SMORE knows of the others "
+        "by their users is nothing.",
     ]
 
 

@@ -19,8 +19,8 @@ from recommending.knobs_report import captions_section, draw_knobs, knobs_sectio
 from recommending.measuring import SEED, Measured, measure_all
 from recommending.profiles import DEFAULT, profile_systems, system_of_vectors
 from recommending.report import write_csv
-from recommending.representations import System
 from recommending.shop import Shop, Task, quick_sample, read_shop
+from recommending.system import System
 from recommending.vectors import text_vectors
 from results_file import Section, write_report
 

@@ -13,8 +13,8 @@ from results_file import Section
 from recommending.caption_knobs import Captions
 from recommending.measuring import SEED, Measured, values_of
 from recommending.report import difference_text, interval_text, numbers
-from recommending.representations import System
 from recommending.shop import Task
+from recommending.system import System
 from vlm4rec_edge.evaluation import Estimate, bootstrap_interval
 
 # Users of a table by history length: from so many items of the history on. Fewer users than this say nothing.

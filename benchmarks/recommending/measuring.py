@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 import vlm4rec_edge
-from recommending.representations import System
 from recommending.shop import Task
+from recommending.system import Row, System
 from vlm4rec_edge.evaluation import (
     Estimate,
     PairedDifference,
@@ -40,15 +40,17 @@ class Measured:
         task: On whom.
         figures: Metric to mean over users and 95 % interval.
         differences: Metric to the paired difference from the baseline; empty for the baseline, and where there is none.
+        by_seed: Seed to the mean of each metric, of a trained row.
     """
 
-    system: System
+    system: Row
     task: Task
     figures: Mapping[str, Estimate]
     differences: Mapping[str, PairedDifference]
+    by_seed: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
 
-def measure_all(systems: Sequence[System], task: Task, baseline: System | None, folder: Path) -> list[Measured]:
+def measure_all(systems: Sequence[Row], task: Task, baseline: Row | None, folder: Path) -> list[Measured]:
     """Measure systems on one task, each against ``baseline``, user by user; values in ``folder`` are not made again."""
     against = values_of(baseline, task, folder) if baseline else {}
     found = []
@@ -56,14 +58,20 @@ def measure_all(systems: Sequence[System], task: Task, baseline: System | None, 
         values = values_of(system, task, folder)
         figures = {name: bootstrap_interval(own, seed=SEED) for name, own in values.items()}
         differences = {name: compare(values[name], other, seed=SEED) for name, other in against.items()}
-        found.append(Measured(system, task, figures, {} if system is baseline else differences))
+        by_seed = {
+            seed: {name: float(kept[name].mean()) for name in METRICS}
+            for seed, one in system.tries(task).items()
+            if system.seeds
+            for kept in (_kept(one, task, folder),)
+        }
+        found.append(Measured(system, task, figures, {} if system is baseline else differences, by_seed))
     return found
 
 
-def values_of(system: System, task: Task, folder: Path) -> dict[str, np.ndarray]:
-    """Return the value of each metric for each user: [users], float64."""
-    kept = _kept(system, task, folder)
-    return {name: kept[name] for name in METRICS}
+def values_of(system: Row, task: Task, folder: Path) -> dict[str, np.ndarray]:
+    """Return the value of each metric for each user, [users], float64; of a trained row the mean over its seeds."""
+    tries = [_kept(one, task, folder) for one in system.tries(task).values()]
+    return {name: np.mean([one[name] for one in tries], axis=0) for name in METRICS}
 
 
 def top_of(system: System, task: Task, folder: Path) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recommending.representations import System
+from recommending.system import System
 from vlm4rec_edge import evaluation
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation import Scorer, Split

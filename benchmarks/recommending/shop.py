@@ -28,11 +28,18 @@ class Task:
         name: What its table and its files are called.
         title: The same for people.
         split: Histories, tests and candidates.
+        whole: The split it was made from by leaving variants out, if it was.
     """
 
     name: str
     title: str
     split: Split
+    whole: Split | None = None
+
+    @property
+    def taught(self) -> Split:
+        """The split whose histories a row may be trained on: the same one with variants and without."""
+        return self.whole or self.split
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,12 @@ class Shop:
             tasks.append(self._task(name, split, ", own product variants kept" if group else ""))
             if group:
                 reduced = evaluation.without_variants(split, group_codes(self._table, group))
-                tasks.append(self._task(f"no-variants-{name}", reduced, ", own product variants removed"))
+                tasks.append(self._task(f"no-variants-{name}", reduced, ", own product variants removed", split))
         return tasks
 
-    def _task(self, name: str, split: Split, variants: str) -> Task:
+    def _task(self, name: str, split: Split, variants: str, whole: Split | None = None) -> Task:
         who = name.rpartition("-")[2]
-        return Task(name, f"{self.sample}{len(split):,} {who}{variants}", split)
+        return Task(name, f"{self.sample}{len(split):,} {who}{variants}", split, whole)
 
     @property
     def _table(self) -> ItemTable:

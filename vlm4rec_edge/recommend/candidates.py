@@ -12,7 +12,7 @@ from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import ItemSource
 
 # When too few of the best rows may be shown, so many times more are looked at.
-_WIDEN = 4
+_WIDEN = 2
 # A row that the index is asked for costs as much as scanning about so many rows one by one: the graph looks at two
 # places for each, and compares the links of each place.
 _SCANNED_PER_ROW = 16

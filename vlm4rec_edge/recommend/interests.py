@@ -59,14 +59,16 @@ def fair_places(keys: Sequence[Sequence[Hashable]], importance: np.ndarray, coun
     taken: set[Hashable] = set()
     followers = [iter(enumerate(ranked)) for ranked in keys]
     heads = {number: head for number, follower in enumerate(followers) if (head := next(follower, None))}
-    places = [0] * len(keys)
+    shares = importance.tolist()
+    places, claims = [0] * len(keys), list(shares)
     chosen: list[tuple[int, int]] = []
     while heads and len(chosen) < count:
-        winner = max(heads, key=lambda number: importance[number] / (2 * places[number] + 1))
+        winner = max(heads, key=claims.__getitem__)
         place, key = heads[winner]
         taken.add(key)
         chosen.append((winner, place))
         places[winner] += 1
+        claims[winner] = shares[winner] / (2 * places[winner] + 1)
         for number in [number for number, head in heads.items() if head[1] == key]:
             following = next((head for head in followers[number] if head[1] not in taken), None)
             if following is None:
