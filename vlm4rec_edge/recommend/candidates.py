@@ -51,9 +51,8 @@ def nearest_items(
     if everything == 0:
         return _none(admission)
     share = everything / source.rows
-    looked_at = count + len(admission.excluded)
-    if share < 1:
-        looked_at = int(looked_at / share * _MARGIN)
+    looked_at = count if share == 1 else int(count / share * _MARGIN)
+    looked_at += len(admission.excluded)
     scanned: tuple[np.ndarray, np.ndarray] | None = None
     while True:
         looked_at = min(looked_at, source.rows)
