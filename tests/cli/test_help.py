@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer.main
 from program import program, watched
+from typer.testing import CliRunner
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import app
+from vlm4rec_edge.cli import make_app
 
 # What help must not pay for.
 HEAVY = {"numpy", "llama_cpp", "onnxruntime", "tokenizers", "hnswlib", "PIL", "huggingface_hub", "pyarrow", "torch"}
@@ -22,7 +25,7 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
         yield from _commands(below, (*path, name))
 
 
-COMMANDS = list(_commands(typer.main.get_command(app)))
+COMMANDS = list(_commands(typer.main.get_command(make_app())))
 
 
 def test_the_commands_of_the_issue_are_there() -> None:
@@ -42,6 +45,25 @@ def test_help_of_every_command_works_and_loads_nothing_heavy(path: tuple[str, ..
     if not path:
         assert all(f"\n  {command[0]} " in done.out for command in COMMANDS if command)
         assert "Exit codes" in done.out
+
+
+@pytest.mark.parametrize("name", [path[0] for path in COMMANDS if len(path) == 1])
+def test_a_command_made_alone_is_the_same_as_among_the_others(name: str) -> None:
+    alone, among = (CliRunner().invoke(app, [name, "--help"]) for app in (make_app([name]), make_app()))
+    assert alone.exit_code == among.exit_code == 0
+    assert alone.output == among.output
+
+
+def test_a_command_does_not_wait_for_the_modules_of_the_others() -> None:
+    code = (
+        "import sys; from vlm4rec_edge.cli import main; sys.argv[1:] = ['recommend', '--help']\n"
+        "try: main()\n"
+        "finally: print(*(name for name in sys.modules if name.startswith('vlm4rec_edge.cli.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "vlm4rec_edge.cli.online" in loaded
+    assert not {f"vlm4rec_edge.cli.{other}" for other in ("offline", "upkeep", "models", "evaluate", "demo")} & loaded
 
 
 def test_the_version_is_that_of_the_package() -> None:

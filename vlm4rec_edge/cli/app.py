@@ -5,24 +5,40 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import bundle, offline, online, upkeep
-from vlm4rec_edge.cli.demo import demo
-from vlm4rec_edge.cli.evaluate import evaluate
-from vlm4rec_edge.cli.export import export
-from vlm4rec_edge.cli.info import info
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
-from vlm4rec_edge.cli.models import models_app
 from vlm4rec_edge.cli.output import emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError
 
 EXIT_INTERRUPTED = 130
+
+# The module of each command, a function of the same name in it; in the order of the help.
+_HOMES = {
+    "index": "offline",
+    "recommend": "online",
+    "similar": "online",
+    "search": "online",
+    "caption": "offline",
+    "info": "info",
+    "evaluate": "evaluate",
+    "add": "upkeep",
+    "remove": "upkeep",
+    "verify": "upkeep",
+    "repair": "upkeep",
+    "bundle": "bundle",
+    "patch": "bundle",
+    "export": "export",
+    "demo": "demo",
+    "models": "models",
+}
 
 
 class _Program(TyperGroup):
@@ -59,32 +75,26 @@ def _ended(kind: str, message: str, code: int) -> typer.Exit:
     return typer.Exit(code)
 
 
-app = typer.Typer(
-    name="vlm4rec-edge",
-    cls=_Program,
-    help="Recommend from product photos, offline, on one ordinary machine.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help starts in half the time
-    pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done; 1 not possible (the reason is on stderr); 2 wrong usage; 3 done, but some items were left "
-    "out; 130 stopped with Ctrl-C, finished work kept.",
-)
-app.command("index")(offline.index)
-app.command("recommend")(online.recommend)
-app.command("similar")(online.similar)
-app.command("search")(online.search)
-app.command("caption")(offline.caption)
-app.command("info")(info)
-app.command("evaluate")(evaluate)
-app.command("add")(upkeep.add)
-app.command("remove")(upkeep.remove)
-app.command("verify")(upkeep.verify)
-app.command("repair")(upkeep.repair)
-app.command("bundle")(bundle.bundle)
-app.command("patch")(bundle.patch)
-app.command("export")(export)
-app.command("demo")(demo)
-app.add_typer(models_app, name="models")
+def make_app(names: Iterable[str] = tuple(_HOMES)) -> typer.Typer:
+    """Return the program with these commands; to import and to describe them all takes longer than most of them run."""
+    app = typer.Typer(
+        name="vlm4rec-edge",
+        cls=_Program,
+        help="Recommend from product photos, offline, on one ordinary machine.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # plain help starts in half the time
+        pretty_exceptions_enable=False,
+        epilog="Exit codes: 0 done; 1 not possible (the reason is on stderr); 2 wrong usage; 3 done, but some items were left "
+        "out; 130 stopped with Ctrl-C, finished work kept.",
+    )
+    app.callback()(_program)
+    for name in names:
+        command = getattr(import_module(f"vlm4rec_edge.cli.{_HOMES[name]}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,7 +103,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _program(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
@@ -106,6 +115,8 @@ def main() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
     hear_ctrl_c()
+    asked = sys.argv[1:2]
+    app = make_app(asked) if _HOMES.keys() & asked else make_app()
     app()
 
 

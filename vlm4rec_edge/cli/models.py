@@ -24,7 +24,7 @@ import typer
 if TYPE_CHECKING:
     from vlm4rec_edge.models.manifest import Manifest
 
-models_app = typer.Typer(
+models = typer.Typer(
     help="List, pull, verify and find vision-language models and text encoders.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -33,7 +33,7 @@ models_app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 
 
-@models_app.command("list")
+@models.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the models known by name, and whether this machine has them.
 
@@ -67,7 +67,7 @@ def list_models(as_json: AsJson = False) -> None:
         )
 
 
-@models_app.command()
+@models.command()
 def pull(
     name: Annotated[str, typer.Argument(help="A name of `vlm4rec-edge models list`.")],
     offline: Annotated[bool, typer.Option("--offline", help="Forbid the network: only look and check.")] = False,
@@ -93,7 +93,7 @@ def pull(
         typer.echo(f"{folder.name} is whole and checked in {folder}")
 
 
-@models_app.command()
+@models.command()
 def verify(
     names: Annotated[
         list[str] | None,
@@ -135,7 +135,7 @@ def verify(
         raise typer.Exit(code=1)
 
 
-@models_app.command()
+@models.command()
 def path(
     name: Annotated[str, typer.Argument(help="An embedded or pulled model.")],
     as_json: AsJson = False,

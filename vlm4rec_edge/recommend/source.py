@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from vlm4rec_edge.bundle.container import is_bundle
-from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import VectorIndex
@@ -99,10 +97,14 @@ def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, Vect
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
     """
+    from vlm4rec_edge.bundle.container import is_bundle
+
     if is_bundle(Path(path)):
+        from vlm4rec_edge.bundle.reader import BundleReader
+
         bundle = BundleReader(path)
         return bundle, bundle.vectors
-    # A device that only reads bundles needs no SQLite.
+    # A device that only reads bundles needs no SQLite, and who reads an index no bundles.
     from vlm4rec_edge.index import open_index
     from vlm4rec_edge.store.reader import StoreReader
 
