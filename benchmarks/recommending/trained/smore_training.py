@@ -53,7 +53,7 @@ class SmoreSettings:
     dropout: float = 0.0
     batch: int = 2048
     rate: float = 1e-3
-    steps: int = 1500
+    steps: int = 1000
     look_every: int = 25
     patience: int = 12
 
