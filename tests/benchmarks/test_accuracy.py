@@ -143,6 +143,34 @@ def test_raw_visual_features_and_their_fusions_run(shop: Path, cache: Path, tmp_
     assert all(row["without"] == 0 for row in described)
 
 
+def test_trained_rows_tell_their_seeds_and_are_not_trained_twice(shop: Path, cache: Path, tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    # What other tests had trained of the same shop is not to be found.
+    cache = shutil.copytree(cache, tmp_path / "cache", ignore=shutil.ignore_patterns("trained", "measured"))
+    rows = ["title", "gating-title", "smore-title"]
+    arguments = ["--rows", ",".join(rows), "--group", "colour", "--no-plots"]
+    done = run(shop, cache, tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "gating of vision and title, baskets, seed 2: best after" in done.stderr
+    # Without variants the same users are taught the same.
+    assert ", no-variants-" not in done.stderr
+    found = document(tmp_path)
+    assert [row["seeds"] for row in found["sections"][-1]["figures"]] == [[], [0, 1, 2], [0, 1, 2]]
+    assert [row["trained"] for row in found["sections"][-1]["rows"]] == ["no", "seeds 0, 1, 2", "seeds 0, 1, 2"]
+    assert any(remark.startswith("Trained rows learn from") for remark in found["sections"][-1]["remarks"])
+    for section in found["sections"][:-1]:
+        untrained, *trained = section["figures"]
+        assert untrained["by_seed"] == {}
+        assert section["rows"][0]["Recall@10 of each seed"] == "-"
+        for figures in trained:
+            means = [by_metric["ndcg@10"] for by_metric in figures["by_seed"].values()]
+            assert len(means) == 3
+            assert figures["figures"]["ndcg@10"]["mean"] == pytest.approx(sum(means) / 3)
+    again = run(shop, cache, tmp_path / "again", *arguments)
+    assert all(line.startswith("measuring ") for line in again.stderr.splitlines())
+    assert document(tmp_path / "again")["sections"] == found["sections"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [

@@ -13,8 +13,9 @@ from captioning.models import model_of
 from made_shop_folder import SENTENCE, made_shop_folder, write_interactions
 from recommending import representations
 from recommending.measuring import METRICS, measure_all, values_of
-from recommending.representations import ROWS, Representations, System
+from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, quick_sample, read_shop, sentences
+from recommending.system import System
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 
 from vlm4rec_edge import Encoder, evaluation
@@ -179,8 +180,14 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     ]
     by_name = {system.name: system for system in systems if isinstance(system, System)}
     assert by_name["caption, one"].key == by_name["caption, two"].key
-    # One model under two names: its tower, its captions, and these after the titles.
-    assert len({system.key for system in by_name.values()}) == len(by_name) - 3
+    assert by_name["vision tower, one"].key == by_name["vision tower, two"].key
+    task = made.shop.tasks()[0]
+    keys = [one.key for system in systems for one in system.tries(task).values()]
+    trained = [system for system in systems if system.seeds]
+    assert len(keys) == len(systems) + 2 * len(trained)
+    assert len(set(keys)) == len(keys) - 3
+    assert [system.name for system in trained] == [system.name for system in systems[-8:]]
+    assert {system.seeds for system in trained} == {(0, 1, 2)}
     # Nothing is known of the first item where only its photo could tell.
     for name in ("vision, EfficientNet-Lite0", "caption, one", "concatenation of vision and caption"):
         assert by_name[name].without == 1
@@ -196,6 +203,8 @@ def test_a_row_that_can_not_be_made_says_why(made: Representations) -> None:
         ("description", "no column description"),
         ("attributes", "no column audience"),
         ("caption", "no captioner"),
+        ("vision-tower", "no captioner"),
+        ("smore-caption", "no captioner"),
         ("concatenation-caption", "no captioner"),
     ):
         with pytest.raises(UsageError, match=f"The row {row} can not be made: .*{why}"):
@@ -207,6 +216,7 @@ def test_items_of_one_text_have_exactly_equal_scores(shop: Shop, made: Represent
     assert titles is not None
     made.shop = replace(shop, rows=[{**row, "title": title} for row, title in zip(shop.rows, titles, strict=True)])
     (system,) = made.systems(["title"])
+    assert isinstance(system, System)
     split = shop.tasks()[0].split
     scores = system.scorer(split)(range(len(split)))
     for kind in set(titles):
@@ -240,7 +250,7 @@ def test_who_buys_one_kind_finds_it_by_words_and_not_by_chance(
     shop: Shop, made: Representations, tmp_path: Path
 ) -> None:
     made.sentence = "{kind}"
-    systems: list[System] = list(made.systems(["random", "attributes"]))
+    systems = list(made.systems(["random", "attributes"]))
     chance, words = measure_all(systems, shop.tasks()[0], systems[1], tmp_path)
     # Of each kind six items, five known: the sixth is the nearest.
     assert words.figures["hit_rate@10"].mean == words.figures["ndcg@10"].mean == 1

@@ -29,6 +29,7 @@ from recommending.trained.graphs import interactions_graphs, larger_of, neighbou
 from recommending.trained.leave_one_out import FusionSettings, train_fusion  # noqa: E402
 from recommending.trained.smore import Smore  # noqa: E402
 from recommending.trained.smore_training import SmoreSettings, train_smore  # noqa: E402
+from recommending.trained.stopping import EarlyStopping  # noqa: E402
 
 FUSIONS = [AttentionFusion, GatedFusion, CrossModalAttention]
 ITEMS, KINDS, WIDTH = 120, 6, 64
@@ -230,7 +231,24 @@ def test_items_kept_apart_are_the_last_and_are_not_taught() -> None:
     assert own.taught.sizes.sum() == whole.sizes.sum() - 30
     assert not np.array_equal(histories_of(whole, ITEMS, 1).validated, own.validated)
     short = ItemLists(np.array([0, 2, 4]), np.array([1, 2, 3, 4], np.int32))
-    assert not len(histories_of(short, ITEMS, 0).validated)
+    own = histories_of(short, ITEMS, 0)
+    assert not len(own.validated)
+    assert np.isnan(validation_value(np.zeros((0, 4)), np.zeros((ITEMS, 4)), own))
+
+
+def test_the_best_state_is_kept_and_the_last_where_none_can_be_compared() -> None:
+    for values, best, ends in (
+        ([0.1, 0.3, 0.2, 0.3, 0.1], 1, [False, False, False, True, True]),
+        ([0.1, 0.1, 0.1], 0, [False, False, True]),
+        ([np.nan, np.nan, np.nan], 2, [False, False, False]),
+    ):
+        network = torch.nn.Linear(1, 1)
+        stopping = EarlyStopping(patience=2)
+        for number, value in enumerate(values):
+            network.weight.data.fill_(number)
+            assert stopping.look(value, network) is ends[number]
+        stopping.restore(network)
+        assert network.weight.item() == stopping.best == best
 
 
 def test_the_validation_ranks_among_all_that_is_not_taught() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class Histories:
 
 
 def histories_of(whole: ItemLists, item_count: int, seed: int) -> Histories:
-    """Keep apart the last item of some users, drawn by ``seed``; at least of one, where one has enough items."""
+    """Keep apart the last item of some users, drawn by ``seed``; of none where nobody has enough items."""
     enough = np.flatnonzero(whole.sizes >= _LEAST_HISTORY)
     order = np.random.default_rng((_SHUFFLE, seed)).permutation(enough)
     validated = np.sort(order[: int(np.ceil(len(enough) * _VALIDATED_SHARE))])
@@ -59,10 +60,10 @@ def validation_value(users: np.ndarray, items: np.ndarray, histories: Histories)
     Args:
         users: A vector for each of ``histories.validated``, [n, dimensions].
         items: A vector for each item, [items, dimensions].
-        histories: What was kept apart.
+        histories: What was kept apart; where that is nothing the value is not a number.
     """
     if not len(histories.validated):
-        return 0.0
+        return math.nan
     scores = users @ items.T
     for place, user in enumerate(histories.validated):
         scores[place, histories.taught[user]] = -np.inf

@@ -75,7 +75,7 @@ def train_fusion(
             loss.backward()
             optimizer.step()
         ends = stopping.look(_value(network, inputs, histories), network)
-        say(f"epoch {epoch}, validation {stopping.values[-1]:.4f}, best {max(stopping.values):.4f}")
+        say(f"epoch {epoch}, validation {stopping.values[-1]:.4f}, best {stopping.values[stopping.best]:.4f}")
         if ends:
             break
     stopping.restore(network)

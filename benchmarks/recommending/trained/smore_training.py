@@ -53,7 +53,7 @@ class SmoreSettings:
     dropout: float = 0.0
     batch: int = 2048
     rate: float = 1e-3
-    steps: int = 1500
+    steps: int = 1000
     look_every: int = 25
     patience: int = 12
 
@@ -92,7 +92,7 @@ def train_smore(
     for step, (taken_by, taken, drawn) in enumerate(_pairs(histories, settings.batch, np.random.default_rng(seed))):
         if step % settings.look_every == 0:
             ends = stopping.look(_value(network, inputs, graphs, histories), network)
-            say(f"step {step}, validation {stopping.values[-1]:.4f}, best {max(stopping.values):.4f}")
+            say(f"step {step}, validation {stopping.values[-1]:.4f}, best {stopping.values[stopping.best]:.4f}")
             if ends or step >= settings.steps:
                 break
         loss = _loss(network(*inputs, graphs), users, taken_by, taken, drawn, settings)

@@ -11,7 +11,7 @@ from torch import nn
 
 @dataclass
 class EarlyStopping:
-    """Keeps the best state of a network, the untrained one among them.
+    """Keeps the best state of a network, the untrained one among them; the last one where nothing can be compared.
 
     Attributes:
         patience: How many looks in a row may be no better.
@@ -27,7 +27,7 @@ class EarlyStopping:
     def look(self, value: float, network: nn.Module) -> bool:
         """Remember a look and return whether it is time to stop."""
         self.values.append(value)
-        if len(self.values) == 1 or value > self.values[self.best]:
+        if len(self.values) == 1 or not value <= self.values[self.best]:
             self.best = len(self.values) - 1
             self._state = copy.deepcopy(network.state_dict())
         return len(self.values) - 1 - self.best >= self.patience
