@@ -24,6 +24,9 @@ OURS, HANDLER, SERVER = "vlm4rec-edge", "llama-cpp-python", "xllamacpp"
 # The module each needs and the package that brings it.
 PEERS = {HANDLER: ("llama_cpp", "llama-cpp-python"), SERVER: ("xllamacpp", "xllamacpp")}
 
+# Up to this context flash attention is slower on a CPU. Our engine leaves it off there, so the others have that too.
+_FLASH_FROM = 2048
+
 
 @dataclass(frozen=True)
 class Task:
@@ -137,7 +140,7 @@ def _handler(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, i
         n_ctx=task.context,
         n_threads=task.threads,
         n_threads_batch=task.threads,
-        flash_attn=True,  # llama.cpp's own default, and ours
+        flash_attn=task.context > _FLASH_FROM,
         verbose=False,
     )
 
@@ -168,6 +171,9 @@ def _server(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, in
     parameters.n_parallel = task.batch
     parameters.n_ctx = task.context * task.batch
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = task.threads
+    flash = xllamacpp.llama_flash_attn_type
+    short, long = flash.LLAMA_FLASH_ATTN_TYPE_DISABLED, flash.LLAMA_FLASH_ATTN_TYPE_AUTO
+    parameters.flash_attn_type = long if task.context > _FLASH_FROM else short
     parameters.cache_ram_mib = 0  # no photo is asked about twice
     server = xllamacpp.Server(parameters)
 

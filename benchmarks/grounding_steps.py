@@ -1,7 +1,7 @@
 """Where the time of ``index`` goes: timers around what the engine calls, not inside the package.
 
-The engine works in one thread, and photos are read and preprocessed in others beside it. So there are two clocks: seconds of
-the engine's thread, which add up to the whole, and processor seconds of the readers, which overlap with them.
+Engines work side by side, each in a thread, and photos are read and preprocessed in other threads beside them. So there are
+two clocks: the seconds that pass in a thread of an engine, and the processor seconds of the readers.
 """
 
 from __future__ import annotations
@@ -37,30 +37,33 @@ class Steps:
         self.seconds: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()
+        self.engines: set[int] = set()  # threads in which llama.cpp said words
         self._lock = threading.Lock()
-        self._inside: list[float] = []  # of the engine's thread: what inner steps took of each open one
-        self._engine = threading.get_ident()
+        self._thread = threading.local()  # what inner steps took of each open one
 
     def time(self, step: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Call, and count how long it took."""
-        if threading.get_ident() != self._engine:
-            started = time.thread_time()
-            try:
-                return call(*arguments, **keywords)
-            finally:
-                with self._lock:
-                    self.seconds[step] += time.thread_time() - started
-        self._inside.append(0.0)
-        started = time.perf_counter()
+        clock = time.thread_time if step == READ else time.perf_counter
+        inside = self._thread.__dict__.setdefault("inside", [])
+        inside.append(0.0)
+        started = clock()
         try:
             return call(*arguments, **keywords)
         finally:
-            took = time.perf_counter() - started
-            inner = self._inside.pop()
+            took = clock() - started
+            inner = inside.pop()
             with self._lock:
                 self.seconds[step] += took - inner
-            if self._inside:
-                self._inside[-1] += took
+            if inside:
+                inside[-1] += took
+
+    def count(self, step: str, *, calls: int = 0, rows: int = 0) -> None:
+        """Count what llama.cpp was asked for in this thread."""
+        with self._lock:
+            self.calls[step] += calls
+            self.rows[step] += rows
+            if step == DECODE:
+                self.engines.add(threading.get_ident())
 
 
 class _Timed:
@@ -78,15 +81,13 @@ class _Timed:
     def _count(self, step: str, arguments: Sequence[Any], result: Any) -> None:
         name = self._function.__name__
         if name == "llama_decode":
-            self._steps.rows[step] += arguments[1].n_tokens
-            self._steps.calls[step] += 1
+            self._steps.count(step, calls=1, rows=arguments[1].n_tokens)
         elif name == "mtmd_batch_encode":
-            self._steps.calls[step] += 1
+            self._steps.count(step, calls=1)
         elif name == "mtmd_batch_add_chunk" and result == 0:
-            self._steps.rows[step] += 1
+            self._steps.count(step, rows=1)
         elif name in {"mtmd_encode_chunk", "mtmd_helper_decode_image_chunk"}:
-            self._steps.rows[step] += 1
-            self._steps.calls[step] += 1
+            self._steps.count(step, calls=1, rows=1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._function, name)
@@ -102,7 +103,7 @@ def _step_of(_context: Any, batch: Any) -> str:
 
 @contextmanager
 def timed() -> Iterator[Steps]:
-    """Put timers around the steps, for this thread's engine."""
+    """Put timers around the steps, in every thread."""
     import llama_cpp
     from llama_cpp import mtmd_cpp
 

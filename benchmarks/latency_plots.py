@@ -13,8 +13,6 @@ from timing import spread
 _TARGET_MS = 5
 _COLOURS = {"vlm4rec-edge": "#30628c", "xllamacpp": "#c07020"}
 _HANDLER = "llama-cpp-python"
-# This step runs in threads beside the others and is no part of their sum.
-_BESIDE = "read image"
 
 
 def draw(sections: Sequence[Section], folder: Path, name: str) -> list[str]:
@@ -117,23 +115,21 @@ def _throughput(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:
 def _steps(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:
     names = [f"{own['model']}\n{spread(own['whole_s']).median * 1e3:,.1f} ms a photo" for own in figures]
     wholes = [spread(own["whole_s"]).median for own in figures]
-    left = [0.0] * len(figures)
-    for number, step in enumerate(figures[0]["steps_s"]):
-        shares = [spread(own["steps_s"][step]).median / whole * 100 for own, whole in zip(figures, wholes, strict=True)]
-        beside = step == _BESIDE
-        places = [place + (0.4 if beside else 0.0) for place in range(len(figures))]
-        axes.barh(
-            places,
-            shares,
-            height=0.12 if beside else 0.6,
-            left=None if beside else left,
-            color=f"C{number}",
-            label=f"{step} (in threads beside)" if beside else step,
-        )
-        if not beside:
-            left = [a + b for a, b in zip(left, shares, strict=True)]
+    steps = list(figures[0]["steps_s"])
+    for place, (own, whole) in enumerate(zip(figures, wholes, strict=True)):
+        left, left_beside = 0.0, 0.0
+        for number, step in enumerate(steps):
+            share = spread(own["steps_s"][step]).median / whole * 100
+            if step in own["beside"]:
+                axes.barh(place + 0.4, share, height=0.12, left=left_beside, color=f"C{number}")
+                left_beside += share
+            else:
+                axes.barh(place, share, height=0.6, left=left, color=f"C{number}")
+                left += share
+    for number, step in enumerate(steps):
+        axes.barh(0, 0, color=f"C{number}", label=step)
     axes.set_yticks(range(len(figures)), names)
-    axes.set(xlabel="% of the time of index")
+    axes.set(xlabel="% of the time of index (thin: in threads beside)")
     axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.15))
 
 

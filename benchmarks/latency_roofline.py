@@ -23,7 +23,7 @@ from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.cores import usable_cores
 
 # Of the embedded encoder: texts in one call, and a weight's bytes once its 8 bits are unpacked to float32 at loading.
-_SENTENCES_A_CALL, _WEIGHT_BYTES = 32, 4
+_SENTENCES_A_CALL, _WEIGHT_BYTES = 8, 4
 
 
 def roofline(work: Path, chosen: Sequence[Model], texts: Path, *, runs: int) -> Section:

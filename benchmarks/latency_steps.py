@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grounding_steps import OTHER, READ, STEPS, timed
+from grounding_steps import DECODE, ENCODE, OTHER, PROMPT, READ, STEPS, STORE, VISION, timed
 from latency_grounding import BATCH, Model
 from photo_catalog import photo_catalog
 from results_file import Section
@@ -28,15 +28,20 @@ def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:
         rows.append(
             {
                 "model": model.label,
+                "engines": str(own[0]["engines"]),
                 "whole, ms a photo": spread(whole).text(1e3, 1),
                 **{step: spread(per_photo[step]).text(1e3, 2) for step in STEPS},
             }
         )
-        figures.append({"model": model.label, "photos": photos, "whole_s": whole, "steps_s": per_photo})
+        figures.append(
+            {"model": model.label, "photos": photos, "whole_s": whole, "steps_s": per_photo, "beside": own[0]["beside"]}
+        )
     remarks = [
         f"Milliseconds a photo of `index`, batch {BATCH}; medians of {runs} runs. Timers stand around what the engine calls.",
-        f"Photos are read and preprocessed in threads of their own: `{READ}` is their processor time and runs beside "
-        f"the rest. All other steps add up to the whole; `{OTHER}` is Python, and waiting for a photo or a core.",
+        "Engines work side by side, each in a thread with cores of its own: a step is the mean of their threads, and what "
+        f"they do adds up to the whole; `{OTHER}` is Python, and waiting for a photo or a core.",
+        f"Photos are read and preprocessed in threads of their own: `{READ}` is their processor time and runs beside the "
+        "engines. So do encoding texts and storing where there is more than one engine; with one they are part of the sum.",
         "`index` is the store and its graph (a graph is made from some thousands of items on).",
     ]
     return Section("steps", "Where the time goes", rows, figures, remarks)
@@ -55,12 +60,18 @@ def measure_steps(work: Path, model: Model) -> dict[str, Any]:
             started = time.perf_counter()
             report = build_index(folder, out, captioner=captioner, encoder=encoder)
             whole = time.perf_counter() - started
-    seconds = {step: measured.seconds[step] for step in STEPS}
-    seconds[OTHER] = whole - sum(seconds[step] for step in STEPS if step not in (READ, OTHER))
+    # One engine works in this thread, between encoding and storing; several in threads beside it.
+    engines = max(len(measured.engines), 1)
+    beside = [READ] if engines == 1 else [READ, ENCODE, STORE]
+    shared = (VISION, PROMPT, DECODE)
+    seconds = {step: measured.seconds[step] / (engines if step in shared else 1) for step in STEPS}
+    seconds[OTHER] = whole - sum(seconds[step] for step in STEPS if step not in (*beside, OTHER))
     return {
         "photos": report.progress.done,
         "whole_s": whole,
         "seconds": seconds,
+        "engines": engines,
+        "beside": beside,
         "calls": dict(measured.calls),
         "rows": dict(measured.rows),
     }
