@@ -15,6 +15,8 @@ from results_file import Section
 from timing import spread
 
 from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder
+from vlm4rec_edge.catalog.photo import read_photo_file
+from vlm4rec_edge.grounding.captioner import CaptionRequest
 
 
 def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:
@@ -52,9 +54,11 @@ def measure_steps(work: Path, model: Model) -> dict[str, Any]:
     folder, out = work / "steps-photos", work / "steps.index"
     for place in (folder, out):
         shutil.rmtree(place, ignore_errors=True)
-    photo_catalog(folder, model.photos, len(model.photos))
+    photo_catalog(folder, model.counted, len(model.counted))
     with Captioner(model.files, batch=BATCH) as captioner, Encoder(resolve_encoder()) as encoder:
-        captioner.caption_file(model.photos[-1])
+        question = captioner.prompt.text
+        for _ in captioner.caption(CaptionRequest(str(path), read_photo_file(path), question) for path in model.warm):
+            pass
         encoder.encode(["a text before the others"])
         with timed() as measured:
             started = time.perf_counter()
