@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fresh_process import PROGRAM, run_process
 from made_index import AUDIENCES, made_histories, made_index
 from results_file import Section
 from timing import percentile, seconds_each, spread
@@ -25,19 +24,10 @@ from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
 from vlm4rec_edge.store.reader import StoreReader
 
-_PROGRAM = Path(sys.executable).with_name("vlm4rec-edge")
 # Long enough for several interests; a customer of a year or two.
 _HISTORY = 10
 _BUNDLES: Sequence[tuple[VectorType, str]] = (("float16", "folder"), ("float16", "zip"), ("int8", "zip"))
 _MEGABYTE = 1e6
-# A process that does nothing but start another one and wait: on Linux the peak memory of a child is at least what its
-# parent had when it was started, which is much in a process that has just measured something else.
-_WATCH = """
-import json, resource, subprocess, sys, time
-started = time.perf_counter()
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print(json.dumps([code, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
-"""
 
 
 def cold(work: Path, items: int, *, processes: int) -> Section:
@@ -49,15 +39,15 @@ def cold(work: Path, items: int, *, processes: int) -> Section:
     commands: dict[str, list[str]] = {
         "Python alone": [sys.executable, "-c", "pass"],
         "Python and numpy": [sys.executable, "-c", "import numpy"],
-        "vlm4rec-edge --help": [str(_PROGRAM), "--help"],
-        "recommend, index": [str(_PROGRAM), "recommend", str(folder), "--history", history, "--json"],
-        "recommend, bundle": [str(_PROGRAM), "recommend", str(bundle), "--history", history, "--json"],
+        "vlm4rec-edge --help": [str(PROGRAM), "--help"],
+        "recommend, index": [str(PROGRAM), "recommend", str(folder), "--history", history, "--json"],
+        "recommend, bundle": [str(PROGRAM), "recommend", str(bundle), "--history", history, "--json"],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
     memory: dict[str, float] = {}
     for _ in range(processes):
         for name, command in commands.items():
-            seconds, peak = _run(command)
+            seconds, peak, _ = run_process(command)
             times[name].append(seconds)
             memory[name] = max(peak, memory.get(name, 0.0))
     rows = [
@@ -86,7 +76,9 @@ def options(work: Path, items: int, *, queries: int, runs: int) -> Section:
         "explanation": {"explain": True},
         "3 interests": {"settings": ProfileSettings(interests=3)},
         "half-life": {"settings": ProfileSettings(half_life=5)},
-        "all of these": {
+        "filter (1 in 2), diversity, explanation, 3 interests together": _together("price < 55"),
+        "filter (1 in 100), diversity, explanation, 3 interests together": _together(narrow),
+        "all of the above": {
             "selection": Selection(where="price < 55", one_per="id:8", diversity=0.3),
             "settings": ProfileSettings(interests=3, half_life=5),
             "explain": True,
@@ -119,10 +111,20 @@ def options(work: Path, items: int, *, queries: int, runs: int) -> Section:
     remarks = [
         f"{items:,} items, searched by {method}; {queries} histories of {_HISTORY} items a run, 10 recommendations each; "
         f"medians of {runs} runs.",
+        "Price and audience go by kind of product here, which is hard on a graph: a filter leaves all neighbours of a history "
+        "or none of them.",
         "The first question that needs the items' columns, or the words of their captions, reads them all once; it is shown "
         "apart. Each row has it only as far as the rows above did not pay for it.",
     ]
     return Section("options", "Options of recommend", rows, figures, remarks)
+
+
+def _together(where: str) -> dict[str, Any]:
+    return {
+        "selection": Selection(where=where, diversity=0.3),
+        "settings": ProfileSettings(interests=3),
+        "explain": True,
+    }
 
 
 def bundles(work: Path, items: int, *, runs: int) -> Section:
@@ -174,9 +176,9 @@ def batches(work: Path, items: Sequence[int], users: Sequence[int], *, runs: int
             writer = csv.writer(stream)
             writer.writerow(["user_id", "history"])
             writer.writerows([user.user, ",".join(user.items)] for user in made_histories(who, count, _HISTORY))
-        command = [str(_PROGRAM), "recommend", str(folder), "--histories", str(table), "--out", str(out), "--json"]
-        measured = [_run(command) for _ in range(runs)]
-        seconds, peaks = [own[0] for own in measured], [own[1] for own in measured]
+        command = [str(PROGRAM), "recommend", str(folder), "--histories", str(table), "--out", str(out), "--json"]
+        measured = [run_process(command) for _ in range(runs)]
+        seconds, peaks = [own.seconds for own in measured], [own.peak_mb for own in measured]
         rows.append(
             {
                 "users": f"{who:,}",
@@ -195,12 +197,3 @@ def _seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def _run(command: Sequence[str]) -> tuple[float, float]:
-    """Return the seconds and the peak memory in MB of a process of its own, mapped files included."""
-    done = subprocess.run([sys.executable, "-c", _WATCH, *command], stdout=subprocess.PIPE, check=True)
-    code, seconds, peak = json.loads(done.stdout)
-    if code:
-        raise SystemExit(f"{' '.join(command[:3])} ended with code {code}.")
-    return seconds, peak / (1024 if sys.platform == "linux" else 1024**2)

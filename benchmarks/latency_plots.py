@@ -11,6 +11,10 @@ from timing import spread
 
 # Below this a shopper sees no delay that is ours (the project's own target).
 _TARGET_MS = 5
+_COLOURS = {"vlm4rec-edge": "#30628c", "xllamacpp": "#c07020"}
+_HANDLER = "llama-cpp-python"
+# This step runs in threads beside the others and is no part of their sum.
+_BESIDE = "read image"
 
 
 def draw(sections: Sequence[Section], folder: Path, name: str) -> list[str]:
@@ -68,7 +72,84 @@ def _options(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:
     axes.legend(fontsize="small")
 
 
+def _throughput(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:
+    """Draw how many times the handler's photos a second, so that models of any size share the axis; else photos a second."""
+    relative = all(own["times_handler"] for own in figures)
+    if relative:
+        axes.axhline(1, color="#707070", label=f"{_HANDLER}, one at a time")
+    for model, line in zip(dict.fromkeys(own["model"] for own in figures), ("-", "--", ":"), strict=False):
+        for engine, colour in _COLOURS.items():
+            own = sorted((one["batch"], one) for one in figures if (one["model"], one["engine"]) == (model, engine))
+            if not own:
+                continue
+            values = [spread(one["photos_per_s"]) for _, one in own]
+            scales = [
+                one["times_handler"] / value.median if relative else 1
+                for (_, one), value in zip(own, values, strict=True)
+            ]
+            middle = [value.median * scale for value, scale in zip(values, scales, strict=True)]
+            errors = [
+                [(value.median - value.low) * scale for value, scale in zip(values, scales, strict=True)],
+                [(value.high - value.median) * scale for value, scale in zip(values, scales, strict=True)],
+            ]
+            axes.errorbar(
+                [batch for batch, _ in own],
+                middle,
+                yerr=errors,
+                marker="o",
+                color=colour,
+                linestyle=line,
+                capsize=3,
+                label=f"{engine}, {model}",
+            )
+    ticks = sorted({own["batch"] for own in figures})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set(
+        xlabel="photos at work together",
+        ylabel="photos/s, times llama-cpp-python's" if relative else "photos/s",
+        ylim=0,
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+
+
+def _steps(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:
+    names = [f"{own['model']}\n{spread(own['whole_s']).median * 1e3:,.1f} ms a photo" for own in figures]
+    wholes = [spread(own["whole_s"]).median for own in figures]
+    left = [0.0] * len(figures)
+    for number, step in enumerate(figures[0]["steps_s"]):
+        shares = [spread(own["steps_s"][step]).median / whole * 100 for own, whole in zip(figures, wholes, strict=True)]
+        beside = step == _BESIDE
+        places = [place + (0.4 if beside else 0.0) for place in range(len(figures))]
+        axes.barh(
+            places,
+            shares,
+            height=0.12 if beside else 0.6,
+            left=None if beside else left,
+            color=f"C{number}",
+            label=f"{step} (in threads beside)" if beside else step,
+        )
+        if not beside:
+            left = [a + b for a, b in zip(left, shares, strict=True)]
+    axes.set_yticks(range(len(figures)), names)
+    axes.set(xlabel="% of the time of index")
+    axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+
+
+def _encoding(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:
+    names = [own["engine"] for own in figures][::-1]
+    rates = [spread(own["texts_per_s"]) for own in figures][::-1]
+    colours = ["#30628c" if name.startswith("vlm4rec") else "#c9d7e8" for name in names]
+    errors = [[rate.median - rate.low for rate in rates], [rate.high - rate.median for rate in rates]]
+    axes.barh(names, [rate.median for rate in rates], xerr=errors, color=colours, capsize=3)
+    axes.set(xlabel="texts/s")
+
+
 _PICTURES: Mapping[str, Callable[[Any, Sequence[Mapping[str, Any]]], None]] = {
     "retrieval": _retrieval,
     "options": _options,
+    "throughput": _throughput,
+    "steps": _steps,
+    "encoding": _encoding,
 }

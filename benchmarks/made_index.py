@@ -30,21 +30,22 @@ def item_id(number: int) -> str:
 
 
 def made_index(work: Path, count: int, *, graph: bool) -> tuple[Path, dict[str, float]]:
-    """Return the folder of an index of ``count`` items, and the seconds that its parts took to make.
+    """Return the folder of an index of ``count`` items, and the seconds that its parts took to make now.
 
-    What lies in ``work`` from an earlier run is taken as it is.
+    What lies in ``work`` from an earlier run is taken as it is and has no seconds.
     """
     folder = work / f"made-{count}.index"
     stamp = work / f"made-{count}.json"
-    seconds: dict[str, float] = json.loads(stamp.read_text()) if stamp.exists() else {}
-    if "items" not in seconds:
+    made: dict[str, float] = json.loads(stamp.read_text()) if stamp.exists() else {}
+    seconds: dict[str, float] = {}
+    if "items" not in made:
         seconds["items"] = _add(folder, count)
-    if graph and "graph" not in seconds:
+    if graph and "graph" not in made:
         started = time.monotonic()
         with StoreReader(folder) as store:
             build_hnsw(store)
         seconds["graph"] = time.monotonic() - started
-    stamp.write_text(json.dumps(seconds))
+    stamp.write_text(json.dumps({**made, **seconds}))
     return folder, seconds
 
 

@@ -14,7 +14,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("vlm4rec-edge", "numpy", "hnswlib", "onnxruntime", "llama-cpp-python", "usearch", "faiss-cpu")
+_PACKAGES = (
+    *("vlm4rec-edge", "numpy", "hnswlib", "onnxruntime", "llama-cpp-python", "pillow", "usearch", "faiss-cpu"),
+    *("xllamacpp", "fastembed", "sentence-transformers", "torch", "transformers"),
+)
 _BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 

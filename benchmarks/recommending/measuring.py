@@ -28,7 +28,7 @@ METRICS = ("recall@10", "ndcg@10", "hit_rate@10")
 SEED = 0
 _DEPTH = 10
 # What decides a value besides the data; figures of changed code are measured anew.
-_CODE = ("evaluation/*.py", "recommend/profile.py", "index/exact.py")
+_CODE = ("evaluation/*.py", "recommend/profile.py", "recommend/interests.py", "index/*.py", "bundle/vectors.py")
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ def measure_all(systems: Sequence[Row], task: Task, baseline: Row | None, folder
         figures = {name: bootstrap_interval(own, seed=SEED) for name, own in values.items()}
         differences = {name: compare(values[name], other, seed=SEED) for name, other in against.items()}
         by_seed = {
-            seed: {name: float(own.mean()) for name, own in _kept(one, task, folder).items()}
+            seed: {name: float(kept[name].mean()) for name in METRICS}
             for seed, one in system.tries(task).items()
             if system.seeds
+            for kept in (_kept(one, task, folder),)
         }
         found.append(Measured(system, task, figures, {} if system is baseline else differences, by_seed))
     return found
@@ -73,18 +74,23 @@ def values_of(system: Row, task: Task, folder: Path) -> dict[str, np.ndarray]:
     return {name: np.mean([one[name] for one in tries], axis=0) for name in METRICS}
 
 
+def top_of(system: System, task: Task, folder: Path) -> np.ndarray:
+    """Return what is recommended to each user, best first: [users, 10], int32; -1 where there is no more."""
+    return _kept(system, task, folder)["top"]
+
+
 def _kept(system: System, task: Task, folder: Path) -> dict[str, np.ndarray]:
-    decisive = [system.key, _digest_of_split(task.split), _digest_of_code(), METRICS, _DEPTH, SEED]
+    decisive = [system.key, _digest_of_split(task.split), _digest_of_code(), METRICS, "top", _DEPTH, SEED]
     path = folder / f"{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:24]}.npz"
     if not path.is_file():
         ranking = rank(system.scorer(task.split), task.split, depth=_DEPTH, seed=SEED)
         values = {name: measure(parse_metric(name), ranking, task.split) for name in METRICS}
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
-        np.savez(part, **values)
+        np.savez(part, top=ranking.top, **values)
         part.replace(path)
     with np.load(path) as kept:
-        return {name: kept[name] for name in METRICS}
+        return dict(kept)
 
 
 def _digest_of_split(split: Split) -> str:

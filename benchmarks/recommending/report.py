@@ -25,13 +25,13 @@ def task_section(measured: Sequence[Measured], baseline: Row | None) -> Section:
     rows = []
     for one in measured:
         row = {"an item is": one.system.name}
-        row |= {_TITLES[name]: _interval(one.figures[name]) for name in METRICS}
+        row |= {_TITLES[name]: interval_text(one.figures[name]) for name in METRICS}
         if baseline:
-            row |= {f"{_TITLES[name]} - {baseline.name}": _difference(one, name) for name in METRICS}
+            row |= {f"{_TITLES[name]} - {baseline.name}": difference_text(one, name) for name in METRICS}
         if any(other.by_seed for other in measured):
             row["Recall@10 of each seed"] = _seeds(one)
         rows.append(row)
-    return Section(task.name, task.title, rows, [_numbers(one) for one in measured])
+    return Section(task.name, task.title, rows, [numbers(one) for one in measured])
 
 
 def rows_section(systems: Sequence[Row], remarks: Sequence[str]) -> Section:
@@ -119,7 +119,8 @@ def _lines(measured: Sequence[Measured]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _numbers(one: Measured) -> dict[str, Any]:
+def numbers(one: Measured) -> dict[str, Any]:
+    """Return the figures of one row of one task."""
     return {
         "row": one.system.name,
         "kind": one.system.kind,
@@ -131,7 +132,8 @@ def _numbers(one: Measured) -> dict[str, Any]:
     }
 
 
-def _interval(found: Estimate) -> str:
+def interval_text(found: Estimate) -> str:
+    """Return a figure with its interval as people read it."""
     return f"{found.mean:.4f} ({found.low:.4f} to {found.high:.4f})"
 
 
@@ -139,7 +141,8 @@ def _seeds(one: Measured) -> str:
     return ", ".join(f"{means['recall@10']:.4f}" for means in one.by_seed.values()) or _NONE
 
 
-def _difference(one: Measured, name: str) -> str:
+def difference_text(one: Measured, name: str) -> str:
+    """Return how far a metric lies above the baseline's, ``-`` for the baseline."""
     found: PairedDifference | None = one.differences.get(name)
     if found is None:
         return _NONE

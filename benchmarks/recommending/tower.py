@@ -7,19 +7,20 @@ be had of it. The mean is over all image tokens of a photo, its tiles and the ov
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from captioning.models import Model
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_photo_file
+from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import PhotoError
-from vlm4rec_edge.grounding.native import NativeModel, default_threads, last_native_error
-from vlm4rec_edge.grounding.prepare import PreparedPhoto, prepare
+from vlm4rec_edge.grounding.native import NativeModel
+from vlm4rec_edge.grounding.prepare import prepare
+from vlm4rec_edge.grounding.vision import encode_images
 from vlm4rec_edge.models.manifest import sha256_of
 
 # Kept in files of so many photos: a run that was stopped loses a minute at most.
@@ -85,7 +86,7 @@ class _Tower:
         self._native = NativeModel(
             model.files,
             device=model.settings.get("device", "auto"),
-            threads=model.settings.get("threads") or default_threads(),
+            threads=model.settings.get("threads") or usable_cores(),
             slots=1,
             context=model.files.settings.context_length,
         )
@@ -99,17 +100,9 @@ class _Tower:
                 pixels = decode_photo(photo, "The photo", max_side=self._max_side)
                 prepared = prepare(self._native, "", pixels, self._marker)
                 try:
-                    return np.concatenate(list(self._tokens(prepared))).mean(axis=0)
+                    return np.concatenate(encode_images(self._native, prepared.images())).mean(axis=0)
                 finally:
                     prepared.free()
         except PhotoError:
             pass
         return np.zeros(self._native.shape.embedding, np.float32)
-
-    def _tokens(self, photo: PreparedPhoto) -> Iterator[np.ndarray]:
-        mtmd, projector = self._native.mtmd, self._native.projector
-        for image, count in zip(photo.images(), photo.image_tokens(), strict=True):
-            if mtmd.mtmd_encode_chunk(projector, image) != 0:
-                raise PhotoError(f"llama.cpp could not encode the photo{last_native_error()}.")
-            rows = ctypes.cast(mtmd.mtmd_get_output_embd(projector), ctypes.POINTER(ctypes.c_float))
-            yield np.ctypeslib.as_array(rows, shape=(count, self._native.shape.embedding)).copy()

@@ -101,3 +101,15 @@ def test_an_unknown_table_is_refused_before_anything_is_measured(tmp_path: Path)
     assert process.returncode == 2
     assert "There is no table 'speed'" in " ".join(process.stderr.replace("│", " ").split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_seconds_to_build_are_told_only_of_what_was_built_in_this_run(done: Path) -> None:
+    def built(name: str) -> dict[str, float | None]:
+        document = json.loads((done / "out" / f"{name}.json").read_text())
+        return {own["engine"]: own["built_s"] for own in document["sections"][0]["figures"]}
+
+    process = _run(done, sections="retrieval", name="kept")
+    assert process.returncode == 0, process.stderr
+    first = {engine for engine, seconds in built("latency-online").items() if seconds is not None}
+    assert {"vlm4rec-edge, graph", "hnswlib"} <= first
+    assert set(built("kept").values()) == {None}

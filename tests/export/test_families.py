@@ -164,7 +164,7 @@ def test_the_reference_depends_on_the_photo_and_ends_at_different_lengths(family
     assert len(said) > len(SIZES) // 2
     assert len({len(tokens) for tokens in said}) > 1
     compared = sum(len(answer.until_a_tie(answer.tokens)) for answer in family.reference.values())
-    assert compared > 0.4 * sum(len(answer.tokens) for answer in family.reference.values())
+    assert compared > 0.3 * sum(len(answer.tokens) for answer in family.reference.values())
 
 
 @pytest.mark.parametrize("slots", [1, 4, 8])

@@ -11,8 +11,8 @@ from pictures import QUESTION, answers, drawn, encoded, requests_for
 
 from vlm4rec_edge import Captioner
 
-# In a process of its own: the handler turns file descriptors and the log of the whole process its way. Flash attention
-# is llama.cpp's default and ours; without it the last bits differ, and some words after a near tie with them.
+# In a process of its own: the handler turns file descriptors and the log of the whole process its way. Neither it nor we
+# use flash attention here; with it the last bits differ, and some words after a near tie with them.
 _HANDLER = """
 import base64, json, sys
 from pathlib import Path
@@ -20,7 +20,7 @@ from llama_cpp import Llama
 from llama_cpp.llama_chat_format import MTMDChatHandler
 text, projector, question, most, *photos = sys.argv[1:]
 handler = MTMDChatHandler(clip_model_path=projector, verbose=False)
-model = Llama(model_path=text, chat_handler=handler, n_ctx=1024, n_threads=1, flash_attn=True, verbose=False)
+model = Llama(model_path=text, chat_handler=handler, n_ctx=1024, n_threads=1, verbose=False)
 said = []
 for photo in photos:
     url = "data:image/png;base64," + base64.b64encode(Path(photo).read_bytes()).decode()

@@ -72,7 +72,7 @@ def _photos() -> list[np.ndarray]:
 def _prepared(captioner: Captioner, pixels: np.ndarray, question: str) -> PreparedPhoto:
     from vlm4rec_edge.grounding.prepare import prepare
 
-    native = captioner._native
+    native = captioner._natives[0]
     text = captioner._form.render(question, native.mtmd.mtmd_default_marker().decode())
     return prepare(native, "photo", pixels, text)
 
@@ -104,7 +104,7 @@ def test_llama_cpp_says_what_transformers_says(captioner: Captioner, speaker: Sp
     own, others = [], []
     for pixels, other in zip(photos, photos[1:] + photos[:1], strict=True):
         photo = _prepared(captioner, pixels, SENTENCE_PROMPT)
-        answer = next(iter(captioner._engine.answer(iter([photo]))))
+        answer = next(iter(captioner._engines[0].answer(iter([photo]))))
         assert len(answer.tokens) >= 10
         own.append(_behind(speaker, pixels, prompt, answer.tokens))
         others.append(_behind(speaker, other, prompt, answer.tokens))

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_photo_file
+from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.grammar import Grammar, rules_of
@@ -71,7 +72,8 @@ class Captioner:
         seed: Of the drawing.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; default: the cores this process may use.
-        batch: Photos decoded together; default: chosen from the model, the device and the memory at hand.
+        batch: Photos decoded together; default: chosen from the model, the device and the memory at hand. On a CPU with
+            several cores they are shared out to several engines, which load the projector once each.
         max_side: Longer side of a photo in pixels before the model's own preprocessing; default: the model's own, or 2048.
 
     Raises:
@@ -108,8 +110,8 @@ class Captioner:
         self._max_side = (files.settings.max_side or MAX_SIDE) if max_side is None else max_side
         if self._max_tokens < 1 or temperature < 0 or (batch is not None and batch < 1) or self._max_side < 16:
             raise UsageError("max_tokens and batch are at least 1, temperature at least 0, max_side at least 16.")
-        self._native: NativeModel | None = None
-        self._engine: Engine | None = None
+        self._natives: list[NativeModel] = []
+        self._engines: list[Engine] = []
         self._form: ChatForm | None = None
         self._rules = rules_of(self.schema) if self.schema else ""
         self.provenance = self._describe()
@@ -180,13 +182,14 @@ class Captioner:
             DeviceError: the asked-for device is not there.
         """
         from vlm4rec_edge.grounding.engine import Refusal
+        from vlm4rec_edge.grounding.lanes import answer_side_by_side
         from vlm4rec_edge.grounding.prepare import PreparedPhoto
 
         requests = iter(requests)
         first = next(requests, None)
         if first is None:
             return
-        engine = self._load()
+        engines = self._load()
 
         def with_first() -> Iterator[CaptionRequest]:
             yield first
@@ -199,14 +202,16 @@ class Captioner:
         prepared = prefetch(
             self._prepare, with_first(), threads=_DECODING_THREADS, ahead=2 * self.batch, discard=discard
         )
+        answers = answer_side_by_side(engines, prepared, slots=self.batch)
         try:
-            for answer in engine.answer(prepared):
+            for answer in answers:
                 if isinstance(answer, Refusal):
                     yield Failure(answer.key, "photo", answer.reason)
                 else:
                     yield self._captioned(answer)
         finally:
-            prepared.close()  # type: ignore[attr-defined]  # it is a generator: stop its threads now
+            answers.close()  # type: ignore[attr-defined]  # both are generators: stop their threads now
+            prepared.close()  # type: ignore[attr-defined]
 
     def _captioned(self, answer: Answer) -> Captioned | Failure:
         fields = None
@@ -225,34 +230,52 @@ class Captioner:
     @property
     def batch(self) -> int:
         """Photos decoded together (1 before the model is loaded and no number was asked for)."""
-        return self._native.shape.slots if self._native else self._batch or 1
+        return sum(native.shape.slots for native in self._natives) or self._batch or 1
 
     @property
     def kv_bytes(self) -> int:
         """Bytes of KV memory that the loaded model holds (0 before it is loaded)."""
-        return self._native.shape.kv_bytes if self._native else 0
+        return sum(native.shape.kv_bytes for native in self._natives)
 
-    def _load(self) -> Engine:
-        if self._engine is None:
+    def _load(self) -> list[Engine]:
+        if not self._engines:
             from vlm4rec_edge.grounding import native
             from vlm4rec_edge.grounding.engine import Engine
+            from vlm4rec_edge.grounding.lanes import shares
 
             slots = self._batch or self._affordable_batch()
-            self._native = native.NativeModel(
-                self.files,
-                device=self._device,
-                threads=self._threads or native.default_threads(),
-                slots=slots,
-                context=self.files.settings.context_length,
-            )
-            self._form = self._chat_form(self._native)
-            self._engine = Engine(
-                self._native,
-                max_tokens=self._max_tokens,
-                temperature=self._temperature,
-                grammar=Grammar(self._native, self._rules) if self.schema else None,
-            )
-        return self._engine
+            threads = self._threads or usable_cores()
+            lanes = self._lanes(slots, threads)
+            for own_slots, own_threads in zip(shares(slots, lanes), shares(threads, lanes), strict=True):
+                model = native.NativeModel(
+                    self.files,
+                    device=self._device,
+                    threads=own_threads,
+                    slots=own_slots,
+                    context=self.files.settings.context_length,
+                    beside=self._natives[0] if self._natives else None,
+                )
+                self._natives.append(model)
+            self._form = self._chat_form(self._natives[0])
+            self._engines = [
+                Engine(
+                    model,
+                    max_tokens=self._max_tokens,
+                    temperature=self._temperature,
+                    grammar=Grammar(model, self._rules) if self.schema else None,
+                )
+                for model in self._natives
+            ]
+        return self._engines
+
+    def _lanes(self, slots: int, threads: int) -> int:
+        from vlm4rec_edge.grounding.lanes import lanes_for
+        from vlm4rec_edge.grounding.native import use_gpu
+
+        if use_gpu(self._device):
+            return 1
+        projector_bytes = self.files.projector.stat().st_size
+        return lanes_for(slots=slots, threads=threads, projector_bytes=projector_bytes, free_bytes=available_bytes())
 
     def _affordable_batch(self) -> int:
         """Return how many photos to decode together on this machine: as many as are worth it, and as have room."""
@@ -279,21 +302,22 @@ class Captioner:
         from vlm4rec_edge.grounding.engine import Refusal
         from vlm4rec_edge.grounding.prepare import prepare
 
-        if self._native is None or self._form is None:
+        if not self._natives or self._form is None:
             raise ModelError("The captioner was closed while it was at work.")
         try:
             pixels = decode_photo(request.photo, "The photo", max_side=self._max_side)
-            text = self._form.render(request.question, self._native.mtmd.mtmd_default_marker().decode())
+            native = self._natives[0]
+            text = self._form.render(request.question, native.mtmd.mtmd_default_marker().decode())
             seed = int(hashlib.sha256(f"{self._seed}:{request.photo.sha256}".encode()).hexdigest()[:16], 16)
-            return prepare(self._native, request.key, pixels, text, seed=seed)
+            return prepare(native, request.key, pixels, text, seed=seed)
         except PhotoError as error:
             return Refusal(request.key, str(error))
 
     def close(self) -> None:
         """Free the model."""
-        if self._native is not None:
-            self._native.close()
-        self._native = self._engine = self._form = None
+        for model in reversed(self._natives):  # the first owns the weights of all
+            model.close()
+        self._natives, self._engines, self._form = [], [], None
 
     def __enter__(self) -> Captioner:
         return self

@@ -2,7 +2,8 @@
 
 llama.cpp decodes a batch of tokens of different sequences for little more than the price of one, because the weights
 are read once. The engine keeps ``slots`` sequences alive: each new photo is preprocessed, encoded and read into its own
-sequence (prefill, several newcomers in the same call), then every call adds one token to each active sequence.
+sequence (prefill, several newcomers in the same call), then every call adds one token to each active sequence. What stands
+before the photo in every question stays in the memory of a slot when its photo goes, and is not read again.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import numpy as np
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.grammar import Grammar, GrammarState
 from vlm4rec_edge.grounding.native import BATCH_TOKENS, NativeModel, last_native_error
-from vlm4rec_edge.grounding.prepare import TEXT_CHUNK, PreparedPhoto, prepare
+from vlm4rec_edge.grounding.prepare import TEXT_CHUNK, PreparedPhoto
+from vlm4rec_edge.grounding.vision import encode_images, overview_is_tile
 
 # New photos are read once a quarter of the places is free. At once would be 110 small prefills for 160 photos instead of
 # 34, and 15 to 20 % slower; waiting for half of the places leaves too few sequences to decode together.
 _ADMIT_SHARE = 4
+# Whether overviews need no encoding of their own is found out with four images; of the first photos it is not worth it.
+_PHOTOS_BEFORE_PROBE = 2
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,9 @@ class Engine:
         temperature: 0 takes the likeliest token; above, tokens are drawn, reproducibly for a photo and a seed whatever
             else is in the batch.
         grammar: The form that every answer is held to, if any; an answer that is ``cut_off`` is the beginning of one.
+
+    Attributes:
+        stopped: Set by another thread, it ends ``answer`` after the call of llama.cpp that is under way.
     """
 
     def __init__(
@@ -105,15 +112,21 @@ class Engine:
     ) -> None:
         self._native = native
         self._llama, self._mtmd = native.llama, native.mtmd
+        self.stopped = False
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._grammar = grammar
         self._batch = _Batch(self._llama, BATCH_TOKENS)
         self._mrope = bool(self._mtmd.mtmd_decode_use_mrope(native.projector))
-        self._overview_is_tile = self._probe_overview()
+        self._overview_is_tile: bool | None = None  # not found out yet
+        self._photos_read = 0
+        # The tokens before the photo that stand in each slot's memory.
+        self._kept: list[tuple[int, ...]] = [()] * native.shape.slots
 
-    def answer(self, photos: Iterable[PreparedPhoto | Refusal]) -> Iterator[Answer | Refusal]:
+    def answer(self, photos: Iterable[PreparedPhoto | Refusal | None]) -> Iterator[Answer | Refusal]:
         """Yield an answer for each photo, in the order they finish; ``photos`` is pulled as places become free.
+
+        A None among them says that no photo is ready now, which it may only do while others are at work.
 
         Raises:
             ModelError: llama.cpp fails on something that is no single photo's fault.
@@ -122,7 +135,7 @@ class Engine:
         free = list(range(self._native.shape.slots))
         active: list[_Sequence] = []
         try:
-            while True:
+            while not self.stopped:
                 for sequence in [one for one in active if self._is_done(one)]:
                     yield self._finish(sequence)
                     self._release(sequence, active, free)
@@ -152,14 +165,32 @@ class Engine:
         return bool(free) and (enough or bool(newcomers) or not active)
 
     def _begin(self, sequence: _Sequence) -> None:
-        """Set a sequence to its beginning, whatever was read and said in it before."""
-        self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
+        """Set a sequence to its beginning, whatever was said in it before."""
         if sequence.form is not None:
             sequence.form.free()
         sequence.form = self._grammar.begin() if self._grammar else None
         sequence.noise = np.random.default_rng(sequence.photo.seed) if self._temperature > 0 else None
         sequence.position, sequence.said = 0, []
         sequence.complete = sequence.stuck = False
+
+    def _forget(self, slot: int) -> None:
+        self._llama.llama_memory_seq_rm(self._native.memory, slot, -1, -1)
+        self._kept[slot] = ()
+
+    def _forget_photo(self, slot: int) -> None:
+        """Empty a slot but for what stands before the photo, or wholly where the memory can not be cut there.
+
+        That of recurrent layers (LFM2) can not, and that of a sliding window (Gemma 3) may have lost its beginning.
+        """
+        llama, memory, kept = self._llama, self._native.memory, len(self._kept[slot])
+        whole = (
+            kept > 0
+            and llama.llama_memory_seq_rm(memory, slot, kept, -1)
+            and llama.llama_memory_seq_pos_min(memory, slot) == 0
+            and llama.llama_memory_seq_pos_max(memory, slot) == kept - 1
+        )
+        if not whole:
+            self._forget(slot)
 
     def _ends(self, token: int) -> bool:
         return bool(self._llama.llama_vocab_is_eog(self._native.vocabulary, token))
@@ -178,7 +209,7 @@ class Engine:
         return Answer(sequence.photo.key, self._native.text_of(tokens), tuple(tokens), cut_off)
 
     def _release(self, sequence: _Sequence, active: list[_Sequence], free: list[int]) -> None:
-        self._llama.llama_memory_seq_rm(self._native.memory, sequence.slot, -1, -1)
+        self._forget_photo(sequence.slot)
         sequence.photo.free()
         if sequence.form is not None:
             sequence.form.free()
@@ -240,18 +271,24 @@ class Engine:
             self._read(newcomers)
         except PhotoError:
             for sequence in newcomers:
+                self._forget(sequence.slot)
                 self._begin(sequence)
                 try:
                     self._read([sequence])
                 except PhotoError as error:
+                    self._forget(sequence.slot)
                     sequence.said = []
                     yield Refusal(sequence.photo.key, str(error))
 
     def _read(self, newcomers: Sequence[_Sequence]) -> None:
         """Decode the newcomers' chunks in step: the first of each, the second of each, and so on."""
-        chunks = [sequence.photo.parts() for sequence in newcomers]
+        chunks = [self._parts_to_read(sequence) for sequence in newcomers]
         for sequence in newcomers:
             sequence.images, sequence.seen = len(sequence.photo.images()), None
+        self._photos_read += len(newcomers)
+        worth_it = self._overview_is_tile is None and self._photos_read > _PHOTOS_BEFORE_PROBE
+        if worth_it and any(sequence.images == 2 for sequence in newcomers):
+            self._overview_is_tile = overview_is_tile(self._native)
         for turn in range(max(map(len, chunks))):
             here = [
                 (one, own[turn], turn + 1 == len(own))
@@ -265,6 +302,25 @@ class Engine:
             self._read_texts(texts)
             self._read_images(images)
 
+    def _parts_to_read(self, sequence: _Sequence) -> list[Any]:
+        """Return the chunks of a photo without the first one where the slot's memory still holds it."""
+        parts = sequence.photo.parts()
+        prefix = self._tokens_of(parts[0]) if len(parts) > 1 else ()
+        if prefix and prefix == self._kept[sequence.slot]:
+            sequence.position = len(prefix)
+            return parts[1:]
+        self._forget(sequence.slot)
+        self._kept[sequence.slot] = prefix
+        return parts
+
+    def _tokens_of(self, chunk: Any) -> tuple[int, ...]:
+        """Return the tokens of a chunk of text, none of an image."""
+        if self._mtmd.mtmd_input_chunk_get_type(chunk) != TEXT_CHUNK:
+            return ()
+        count = ctypes.c_size_t()
+        pointer = self._mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+        return tuple(pointer[: count.value])
+
     def _read_texts(self, texts: Sequence[tuple[_Sequence, Any, bool]]) -> None:
         tokens: list[int] = []
         positions: list[int] = []
@@ -272,9 +328,7 @@ class Engine:
         outputs: list[int] = []
         speakers: list[_Sequence] = []
         for sequence, chunk, is_last in texts:
-            count = ctypes.c_size_t()
-            pointer = self._mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
-            own = pointer[: count.value]
+            own = self._tokens_of(chunk)
             if not own:
                 continue
             tokens += own
@@ -306,27 +360,6 @@ class Engine:
                 f"llama.cpp could not read the photo and its question (status {status}){last_native_error()}."
             )
 
-    def _probe_overview(self) -> bool:
-        """Find out whether a photo of a single tile is encoded twice to the very same numbers, as tile and as overview.
-
-        Idefics3 models (SmolVLM) see each photo as its tiles and an overview of them; of one tile the overview is the
-        tile. Tried on noise of two shapes and compared to the last bit, instead of trusting a list of model names.
-        """
-        noise = np.random.default_rng(0)
-        marker = self._mtmd.mtmd_default_marker().decode()
-        for height, width in ((48, 32), (40, 56)):
-            photo = prepare(self._native, "", noise.integers(0, 256, (height, width, 3), np.uint8), marker)
-            try:
-                images = photo.images()
-                if len(images) != 2:
-                    return False
-                first, second = self._encode(images)
-                if not np.array_equal(first, second):
-                    return False
-            finally:
-                photo.free()
-        return True
-
     def _embeddings(self, images: Sequence[tuple[_Sequence, Any]]) -> list[np.ndarray]:
         """Return the embeddings of image chunks; an overview that equals its tile is not encoded again."""
         known = {
@@ -334,7 +367,9 @@ class Engine:
             for index, (sequence, _) in enumerate(images)
             if self._overview_is_tile and sequence.seen is not None and sequence.images == 2
         }
-        fresh = iter(self._encode([chunk for index, (_, chunk) in enumerate(images) if index not in known]))
+        fresh = iter(
+            encode_images(self._native, [chunk for index, (_, chunk) in enumerate(images) if index not in known])
+        )
         embeddings = [known[index] if index in known else next(fresh) for index in range(len(images))]
         for (sequence, _), embedding in zip(images, embeddings, strict=True):
             sequence.seen = embedding
@@ -383,26 +418,3 @@ class Engine:
         if status != 0:
             raise PhotoError(f"llama.cpp could not read the photo (status {status}){last_native_error()}.")
         sequence.position = position.value
-
-    def _encode(self, chunks: Sequence[Any]) -> list[np.ndarray]:
-        """Return the embeddings [tokens, width] of image chunks, several a pass where the vision tower allows it."""
-        mtmd = self._mtmd
-        width = self._native.shape.embedding
-        embeddings: list[np.ndarray] = []
-        while len(embeddings) < len(chunks):
-            batch = mtmd.mtmd_batch_init(self._native.projector)
-            try:
-                taken = 0
-                for chunk in chunks[len(embeddings) :]:
-                    if mtmd.mtmd_batch_add_chunk(batch, chunk) != 0:
-                        break
-                    taken += 1
-                if taken == 0 or mtmd.mtmd_batch_encode(batch) != 0:
-                    raise PhotoError(f"llama.cpp could not encode the photo{last_native_error()}.")
-                for chunk in chunks[len(embeddings) : len(embeddings) + taken]:
-                    rows = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
-                    pointer = ctypes.cast(mtmd.mtmd_batch_get_output_embd(batch, chunk), ctypes.POINTER(ctypes.c_float))
-                    embeddings.append(np.ctypeslib.as_array(pointer, shape=(rows, width)).copy())
-            finally:
-                mtmd.mtmd_batch_free(batch)
-        return embeddings

@@ -26,6 +26,9 @@ BATCH_TOKENS = 2048
 PASS_TOKENS = 512
 # A photo, its question and a caption of three sentences fit; more only reserves memory. A model's own limit stays below.
 CONTEXT_PER_PHOTO = 2048
+# Up to this context flash attention is slower on a CPU: it saves nothing where a few hundred keys are read, and takes 15 to
+# 25 % longer over a step of several photos. Beyond, it keeps the scores of a pass, the square of the context, out of memory.
+_SHORT_CONTEXT = 2048
 # llama.cpp rounds the context of a sequence up to this.
 _CONTEXT_STEP = 256
 _ALL_LAYERS = 999
@@ -72,13 +75,6 @@ def last_native_error() -> str:
     return f" (llama.cpp says: {_log[-1]})" if _log else ""
 
 
-def default_threads() -> int:
-    """Return how many cores this process may use; ggml's spinning threads slow down badly beyond that."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def use_gpu(device: Device) -> bool:
     """Decide whether llama.cpp computes on a GPU.
 
@@ -118,7 +114,16 @@ class NativeModel:
         shape: Sizes.
     """
 
-    def __init__(self, files: LvlmFiles, *, device: Device, threads: int, slots: int, context: int = 0) -> None:
+    def __init__(
+        self,
+        files: LvlmFiles,
+        *,
+        device: Device,
+        threads: int,
+        slots: int,
+        context: int = 0,
+        beside: NativeModel | None = None,
+    ) -> None:
         """Load the model.
 
         Args:
@@ -127,6 +132,7 @@ class NativeModel:
             threads: CPU threads.
             slots: Sequences decoded together.
             context: Tokens a sequence may hold; 0 chooses.
+            beside: Another one of the same files, whose text weights are used as well; to be closed after this one.
 
         Raises:
             ModelError: llama.cpp refuses a file, the two do not belong together, or memory is short.
@@ -140,28 +146,29 @@ class NativeModel:
         self._open = ExitStack()
         _log.clear()
         try:
-            self._load_text(files, gpu)
-            self._load_context(threads, slots, context or min(self._trained_context(), CONTEXT_PER_PHOTO))
+            self._text_path = files.text
+            self.model: Any = beside.model if beside else self._load_text(files, gpu)
+            self.vocabulary = self.llama.llama_model_get_vocab(self.model)
+            self._load_context(threads, slots, context or min(self._trained_context(), CONTEXT_PER_PHOTO), gpu)
             self._load_projector(files, gpu, threads)
         except BaseException:
             self._open.close()
             raise
 
-    def _load_text(self, files: LvlmFiles, gpu: bool) -> None:
-        self._text_path = files.text
+    def _load_text(self, files: LvlmFiles, gpu: bool) -> Any:
         parameters = self.llama.llama_model_default_params()
         parameters.n_gpu_layers = _ALL_LAYERS if gpu else 0
         self.llama.llama_backend_init()
-        self.model = self.llama.llama_model_load_from_file(str(files.text).encode(), parameters)
-        if not self.model:
+        model = self.llama.llama_model_load_from_file(str(files.text).encode(), parameters)
+        if not model:
             raise ModelError(f"llama.cpp can not load {files.text}{last_native_error()}.")
-        self._open.callback(self.llama.llama_model_free, self.model)
-        self.vocabulary = self.llama.llama_model_get_vocab(self.model)
+        self._open.callback(self.llama.llama_model_free, model)
+        return model
 
     def _trained_context(self) -> int:
         return int(self.llama.llama_model_n_ctx_train(self.model)) or CONTEXT_PER_PHOTO
 
-    def _load_context(self, threads: int, slots: int, context: int) -> None:
+    def _load_context(self, threads: int, slots: int, context: int, gpu: bool) -> None:
         context = -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
         parameters = self.llama.llama_context_default_params()
         parameters.n_ctx = context * slots
@@ -170,6 +177,8 @@ class NativeModel:
         parameters.n_ubatch = PASS_TOKENS
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.kv_unified = False  # each photo attends to its own tokens only, so others' memory is never scanned
+        if not gpu and context <= _SHORT_CONTEXT:
+            parameters.flash_attn_type = self.llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.no_perf = True
         self.context = self.llama.llama_init_from_model(self.model, parameters)
         if not self.context:

@@ -12,7 +12,7 @@ from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import ItemSource
 
 # When too few of the best rows may be shown, so many times more are looked at.
-_WIDEN = 4
+_WIDEN = 2
 # A row that the index is asked for costs as much as scanning about so many rows one by one: the graph looks at two
 # places for each, and compares the links of each place.
 _SCANNED_PER_ROW = 16
@@ -51,9 +51,8 @@ def nearest_items(
     if everything == 0:
         return _none(admission)
     share = everything / source.rows
-    looked_at = count + len(admission.excluded)
-    if share < 1:
-        looked_at = int(looked_at / share * _MARGIN)
+    looked_at = count if share == 1 else int(count / share * _MARGIN)
+    looked_at += len(admission.excluded)
     scanned: tuple[np.ndarray, np.ndarray] | None = None
     while True:
         looked_at = min(looked_at, source.rows)

@@ -72,7 +72,8 @@ def _merged(source: ItemSource, question: Question, lists: Sequence[Ranked], cou
     rows = np.array([lists[number].rows[place] for number, place in places], dtype=np.int64)
     scores = source.vectors_at(rows) @ np.array([interest.vector for interest in question.interests]).T
     everything = Choice(ids, rows, scores.max(axis=1, initial=-np.inf), _argmax(scores))
-    order = sorted(range(len(ids)), key=lambda place: (-everything.scores[place], rows[place], ids[place]))
+    keyed = sorted(zip((-everything.scores).tolist(), rows.tolist(), ids, range(len(ids)), strict=True))
+    order = [place for *_, place in keyed]
     seen: set[object] = set()
     distinct = []
     for place in order:

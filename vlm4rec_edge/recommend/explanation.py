@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from vlm4rec_edge.recommend.words import InformativeWords
 
 Kind = Literal["liked", "disliked", "text"]
 # Words are looked up for the strongest reasons only; nobody reads those of the hundredth.
-REASONS_WITH_WORDS = 5
+_REASONS_WITH_WORDS = 5
 _WORDS_SHOWN = 5
 # What a sentence names before it sums up the rest.
 _REASONS_IN_A_SENTENCE = 3
@@ -69,16 +69,16 @@ def with_words(
 
     ``texts`` holds the text of each item id; a text that was asked for is its own.
     """
-    told = [
-        replace(
-            reason,
-            words=words.shared(
-                text, reason.source if reason.kind == "text" else texts.get(reason.source, ""), _WORDS_SHOWN
-            ),
-        )
-        for reason in reasons[:REASONS_WITH_WORDS]
-    ]
-    return (*told, *reasons[REASONS_WITH_WORDS:])
+    told = []
+    for reason in reasons[:_REASONS_WITH_WORDS]:
+        own = reason.source if reason.kind == "text" else texts.get(reason.source, "")
+        told.append(Reason(reason.source, reason.kind, reason.amount, words.shared(text, own, _WORDS_SHOWN)))
+    return (*told, *reasons[_REASONS_WITH_WORDS:])
+
+
+def sources_compared(found: Sequence[Sequence[Reason]]) -> set[str]:
+    """Return the items of the history whose texts ``with_words`` compares with those of the recommended items."""
+    return {reason.source for reasons in found for reason in reasons[:_REASONS_WITH_WORDS] if reason.kind != "text"}
 
 
 def in_words(reasons: Sequence[Reason]) -> str:

@@ -29,8 +29,7 @@ def split_interests(vectors: np.ndarray, weights: np.ndarray, count: int) -> np.
     centres = _farthest_first(points, weights, count)
     labels = np.argmax(points @ centres.T, axis=1)
     for _ in range(_ROUNDS):
-        sums = np.zeros_like(centres)
-        np.add.at(sums, labels, points * weights[:, None])
+        sums = ((labels == np.arange(len(centres))[:, None]) * weights) @ points
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         centres = np.where(lengths > 1e-9, sums / np.maximum(lengths, 1e-9), centres)
         before, labels = labels, np.argmax(points @ centres.T, axis=1)
@@ -58,17 +57,22 @@ def fair_places(keys: Sequence[Sequence[Hashable]], importance: np.ndarray, coun
     others.
     """
     taken: set[Hashable] = set()
-    places, following = [0] * len(keys), [0] * len(keys)
+    followers = [iter(enumerate(ranked)) for ranked in keys]
+    heads = {number: head for number, follower in enumerate(followers) if (head := next(follower, None))}
+    shares = importance.tolist()
+    places, claims = [0] * len(keys), list(shares)
     chosen: list[tuple[int, int]] = []
-    while len(chosen) < count:
-        for number, ranked in enumerate(keys):
-            while following[number] < len(ranked) and ranked[following[number]] in taken:
-                following[number] += 1
-        open_lists = [number for number, ranked in enumerate(keys) if following[number] < len(ranked)]
-        if not open_lists:
-            break
-        winner = max(open_lists, key=lambda number: importance[number] / (2 * places[number] + 1))
-        taken.add(keys[winner][following[winner]])
-        chosen.append((winner, following[winner]))
+    while heads and len(chosen) < count:
+        winner = max(heads, key=claims.__getitem__)
+        place, key = heads[winner]
+        taken.add(key)
+        chosen.append((winner, place))
         places[winner] += 1
+        claims[winner] = shares[winner] / (2 * places[winner] + 1)
+        for number in [number for number, head in heads.items() if head[1] == key]:
+            following = next((head for head in followers[number] if head[1] not in taken), None)
+            if following is None:
+                del heads[number]
+            else:
+                heads[number] = following
     return chosen

@@ -15,7 +15,7 @@ import numpy as np
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
 from vlm4rec_edge.recommend.choice import Choice, choose
-from vlm4rec_edge.recommend.explanation import REASONS_WITH_WORDS, Part, Reason, in_words, reasons_for, with_words
+from vlm4rec_edge.recommend.explanation import Part, Reason, in_words, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.many import Answer, History, answer_many
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
@@ -23,7 +23,7 @@ from vlm4rec_edge.recommend.question import Question, question_of
 from vlm4rec_edge.recommend.running import Profile
 from vlm4rec_edge.recommend.selection import Selection, Selector
 from vlm4rec_edge.recommend.source import ItemSource, open_source
-from vlm4rec_edge.recommend.words import InformativeWords, words_of_table
+from vlm4rec_edge.recommend.words import InformativeWords, encoded_text_of, words_of_table
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
@@ -359,8 +359,16 @@ class Recommender:
         return choose(self._store, self._index, question, k, admission, merge=merge, diversity=selection.diversity)
 
     def _shown(self, chosen: Choice, basis: Basis, explained: Question | None) -> list[Recommendation]:
-        items = self._store.items_of(chosen.ids)
-        reasons = self._reasons(chosen, explained) if explained and chosen.ids else [()] * len(chosen.ids)
+        found = self._reasons(chosen, explained) if explained and chosen.ids else []
+        items = self._store.items_of(list(dict.fromkeys((*chosen.ids, *sources_compared(found)))))
+        reasons: Sequence[tuple[Reason, ...]] = [()] * len(chosen.ids)
+        if found:
+            kind = self._store.meta.get("encoded_text", "caption")
+            texts = {item_id: encoded_text_of(item, kind) for item_id, item in items.items()}
+            words = self._informative_words(kind)
+            reasons = [
+                with_words(own, texts[item_id], texts, words) for item_id, own in zip(chosen.ids, found, strict=True)
+            ]
         places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
         return [
             Recommendation(
@@ -374,24 +382,14 @@ class Recommender:
         nowhere = np.zeros(len(ids), dtype=np.int64)
         return self._shown(Choice(ids, nowhere, np.array(counts), nowhere), "popularity", None)
 
-    def _reasons(self, chosen: Choice, question: Question) -> list[tuple[Reason, ...]]:
+    def _reasons(self, chosen: Choice, question: Question) -> list[list[Reason]]:
         vectors = self._store.vectors_at(chosen.rows)
         found: list[list[Reason]] = [[] for _ in chosen.ids]
         for number, (interest, parts) in enumerate(zip(question.interests, question.parts, strict=True)):
             own = np.flatnonzero(chosen.interests == number)
             for place, reasons in zip(own.tolist(), reasons_for(vectors[own], interest, parts), strict=True):
                 found[place] = reasons
-        told = {reason.source for reasons in found for reason in reasons[:REASONS_WITH_WORDS] if reason.kind != "text"}
-        kind = self._store.meta.get("encoded_text", "caption")
-        texts = {
-            item.id: " ".join({"title": item.title, "caption": item.caption}[name] for name in kind.split("_"))
-            for item in self._store.items_of(list(dict.fromkeys((*told, *chosen.ids)))).values()
-        }
-        words = self._informative_words(kind)
-        return [
-            with_words(reasons, texts[item_id], texts, words)
-            for item_id, reasons in zip(chosen.ids, found, strict=True)
-        ]
+        return found
 
     def _informative_words(self, kind: str) -> InformativeWords:
         with self._lock:

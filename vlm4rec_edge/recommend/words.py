@@ -9,6 +9,7 @@ from collections.abc import Iterable, Set
 from functools import lru_cache
 
 from vlm4rec_edge.columns import MISSING, ItemTable
+from vlm4rec_edge.items import StoredItem
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 # A word that stands in so large a part of all captions says nothing about one of them.
@@ -62,6 +63,11 @@ def words_of(text: str) -> Set[str]:
 
 # The texts of one history are compared with every item that is shown.
 words_of_shown = lru_cache(4096)(words_of)
+
+
+def encoded_text_of(item: StoredItem, encoded_text: str) -> str:
+    """Return what of an item was encoded; ``title_caption`` is both."""
+    return " ".join({"title": item.title, "caption": item.caption}[name] for name in encoded_text.split("_"))
 
 
 def words_of_table(table: ItemTable, encoded_text: str) -> InformativeWords:

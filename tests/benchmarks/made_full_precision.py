@@ -1,0 +1,29 @@
+"""An export in F16 to begin from, without a checkpoint: the shipped model's files widened, which gives nothing back."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+from pathlib import Path
+
+import llama_cpp
+
+from vlm4rec_edge import resolve_lvlm
+from vlm4rec_edge.models.manifest import describe_file, read_manifest
+
+
+def full_precision(folder: Path) -> Path:
+    """Write text.gguf, mmproj.gguf and manifest.json into ``folder``."""
+    shipped = resolve_lvlm()
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype, parameters.allow_requantize = llama_cpp.LLAMA_FTYPE_MOSTLY_F16, True
+    files = {}
+    for role, source, name in (("text", shipped.text, "text"), ("projector", shipped.projector, "mmproj")):
+        target = folder / f"{name}.gguf"
+        assert not llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(parameters))
+        files[role] = describe_file(target)
+    manifest = read_manifest(shipped.folder)
+    replace(
+        manifest, files=files, quantization={"text": "F16", "projector": "F16"}, golden_captions=(), verification={}
+    ).write(folder)
+    return folder

@@ -1,0 +1,130 @@
+"""Engines side by side say what one says, and stop together."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator
+
+import pytest
+from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
+
+from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.grounding.captioner import CaptionRequest
+from vlm4rec_edge.grounding.engine import Answer, Refusal
+from vlm4rec_edge.grounding.lanes import answer_side_by_side, lanes_for, shares
+
+MIB = 1 << 20
+
+
+def _lanes(slots: int, threads: int, projector: int = MIB, free: int | None = 1024 * MIB) -> int:
+    return lanes_for(slots=slots, threads=threads, projector_bytes=projector, free_bytes=free)
+
+
+def test_there_is_an_engine_for_each_core_as_long_as_each_has_several_photos() -> None:
+    assert _lanes(16, 1) == 1
+    assert _lanes(16, 2) == 2
+    assert _lanes(1, 8) == 1
+    assert 1 < _lanes(16, 64) < 16
+
+
+def test_projectors_loaded_again_take_no_more_than_their_share_of_memory() -> None:
+    assert _lanes(16, 4, projector=100 * MIB, free=None) == 4
+    assert _lanes(16, 4, projector=100 * MIB, free=400 * MIB) == 2
+    assert _lanes(16, 4, projector=100 * MIB, free=0) == 1
+
+
+@pytest.mark.parametrize(("whole", "parts"), [(16, 3), (3, 3), (1, 1), (17, 4)])
+def test_shares_sum_to_the_whole_and_are_alike(whole: int, parts: int) -> None:
+    found = shares(whole, parts)
+    assert (len(found), sum(found)) == (parts, whole)
+    assert max(found) - min(found) <= 1
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[CaptionRequest]:
+    kinds = itertools.product(("t-shirt", "dress", "coat"), ("black", "red", "white", "yellow"))
+    return requests_for({f"{colour} {kind}": drawn(kind, colour) for kind, colour in kinds})
+
+
+def test_two_engines_say_what_one_says_and_a_bad_photo_harms_neither(photos: list[CaptionRequest]) -> None:
+    bad = requests_for({"bad": b"no picture"})
+    with Captioner(resolve_lvlm(), batch=8, threads=1, device="cpu") as one:
+        expected, _ = answers(one, photos)
+    with Captioner(resolve_lvlm(), batch=8, threads=2, device="cpu") as two:
+        found, failures = answers(two, [*photos[:5], *bad, *photos[5:]])
+        assert len(two._engines) == 2
+        assert two.batch == 8
+        assert two.kv_bytes == one_kv_bytes(8)
+    assert found == expected
+    assert set(failures) == {"bad"}
+
+
+def one_kv_bytes(batch: int) -> int:
+    with Captioner(resolve_lvlm(), batch=batch, threads=1, device="cpu") as one:
+        answers(one, requests_for({"a": swatch(200, 30, 40)}))
+        return one.kv_bytes
+
+
+def test_a_stream_that_is_left_leaves_no_thread_behind() -> None:
+    photo = photo_of(encoded(swatch(200, 30, 40)))
+    before = threading.active_count()
+    with Captioner(resolve_lvlm(), batch=8, threads=2, device="cpu", max_tokens=6) as captioner:
+        results = captioner.caption(CaptionRequest(str(number), photo, QUESTION) for number in itertools.count())
+        assert len({next(results).key for _ in range(20)}) == 20  # type: ignore[union-attr]
+        results.close()  # type: ignore[attr-defined]
+        assert threading.active_count() == before
+        assert answers(captioner, requests_for({"again": swatch(200, 30, 40)}))[0]["again"]
+
+
+class _Failing:
+    """In the place of an engine: answers one photo, then fails as a whole."""
+
+    stopped = False
+
+    def answer(self, photos: Iterable[Refusal | None]) -> Iterator[Answer | Refusal]:
+        for number, photo in enumerate(photos):
+            if number:
+                raise ModelError("llama.cpp stopped decoding (status 1).")
+            assert photo is not None
+            yield photo
+
+
+class _Patient(_Failing):
+    """In the place of an engine: hands refusals on until it is stopped."""
+
+    def answer(self, photos: Iterable[Refusal | None]) -> Iterator[Answer | Refusal]:
+        for photo in photos:
+            if photo is not None:
+                yield photo
+
+
+def test_an_engine_that_fails_ends_the_others_too() -> None:
+    endless = (Refusal(str(number), "") for number in itertools.count())
+    before = threading.active_count()
+    with pytest.raises(ModelError, match="stopped decoding"):
+        for _ in answer_side_by_side([_Patient(), _Failing()], endless, slots=2):  # type: ignore[list-item]
+            pass
+    assert threading.active_count() == before
+
+
+def test_the_words_before_the_photo_are_read_once_a_place(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Captioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
+        (engine,) = captioner._load()
+        rows: list[int] = []
+        decode = engine._decode_rows
+        monkeypatch.setattr(
+            engine, "_decode_rows", lambda *arguments: rows.append(len(arguments[0])) or decode(*arguments)
+        )
+        found = []
+        read = []
+        other = CaptionRequest("other", photos[0].photo, "Describe this product as JSON.")
+        for request in (photos[0], photos[0], other, photos[0]):
+            rows.clear()
+            found.append(answers(captioner, [request])[0][request.key])
+            read.append(sum(rows))
+    assert read[0] > read[1] == read[3]
+    assert found[0] == found[1] == found[3] != found[2]
