@@ -50,10 +50,12 @@ class Smore(nn.Module):
     def __init__(self, users: int, items: int, dimensions: int, width: int, layers: int, dropout: float) -> None:
         super().__init__()
         self._users, self._items, self._layers = users, items, layers
-        self.ids = nn.Parameter(nn.init.xavier_uniform_(torch.empty(users + items, width)))
+        # Two tables, as the authors': the first values of users do not depend on how many items there are.
+        tables = [nn.init.xavier_uniform_(torch.empty(count, width)) for count in (users, items)]
+        self.ids = nn.Parameter(torch.cat(tables))
         self.narrow = nn.ModuleDict({view: nn.Linear(dimensions, width) for view in ("vision", "text")})
         views = ("vision", "text", "fusion")
-        self.filters = nn.ParameterDict({view: torch.randn(width // 2 + 1, dtype=torch.cfloat) for view in views})
+        self.filters = nn.ParameterDict({view: torch.view_as_complex(torch.randn(width // 2 + 1, 2)) for view in views})
         self.gates = nn.ModuleDict({view: _gate(width) for view in views})
         self.preferences = nn.ModuleDict({view: _gate(width) for view in views})
         self.attention = nn.ModuleDict({view: _attention(width) for view in ("vision", "text")})
