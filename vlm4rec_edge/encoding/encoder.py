@@ -86,8 +86,8 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the unit vectors of ``texts``, shape [len(texts), dimensions], float32, in order.
 
-        A vector is the same in any company up to rounding: to 1e-5 with a float graph or one whose weights alone are of 8 bits,
-        as the embedded one's. A graph that computes in 8 bits with one scale a batch keeps a cosine of about 0.98 and above.
+        A vector is the same in any company up to rounding: to 1e-5 with a float graph or one whose weights alone are of 8
+        bits, as the embedded one's. A graph that computes in 8 bits with one scale a batch keeps a cosine of about 0.98.
         """
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         if 0 < len(texts) <= self._batch:
