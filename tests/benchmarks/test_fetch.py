@@ -98,7 +98,9 @@ def test_a_second_run_sends_nothing_again_but_what_could_not_be_had(reviews: Rev
     second = amazon(reviews, out)
     assert second.returncode == 0, second.stderr
     assert second.stdout == first.stdout
-    assert {path for method, path, _ in reviews.asked if method == "GET"} == {"/photos/8.jpg", "/photos/12.jpg"}
+    # What the hub's library asks about itself under /api/ is no file.
+    got = {path for method, path, _ in reviews.asked if method == "GET" and not path.startswith("/api/")}
+    assert got == {"/photos/8.jpg", "/photos/12.jpg"}
 
 
 def test_a_transfer_that_broke_off_goes_on(reviews: Reviews, tmp_path: Path) -> None:

@@ -205,5 +205,5 @@ def test_what_is_no_full_precision_is_refused(tmp_path: Path) -> None:
         quantized(resolve_lvlm().folder, tmp_path, []).lvlm("Q8_0", "F16")
     with pytest.raises(UsageError, match="neither a checkpoint"):
         quantized(tmp_path, tmp_path, []).lvlm("F16", "F16")
-    with pytest.raises(ModelError, match=r"encoder_to_onnx\.py failed: .*no-package"):
+    with pytest.raises(ModelError, match=r"encoder_to_onnx\.py failed: .*(no-package|needs torch)"):
         quantized(tmp_path, tmp_path, []).encoder_in("fp16")

@@ -14,9 +14,9 @@ from recommending.tower import tower_vectors
 
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
 from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
-from vlm4rec_edge.grounding.engine import Engine
 from vlm4rec_edge.grounding.native import NativeModel
 from vlm4rec_edge.grounding.prepare import prepare
+from vlm4rec_edge.grounding.vision import encode_images
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_a_photo_is_the_mean_of_what_the_text_model_would_read(
     with NativeModel(model.files, device="auto", threads=1, slots=1, context=settings.context_length) as native:
         pixels = decode_photo(read_photo_file(photos[0]), "", max_side=settings.max_side)
         photo = prepare(native, "", pixels, native.mtmd.mtmd_default_marker().decode())
-        rows = Engine(native, max_tokens=1)._encode(photo.images())
+        rows = [encode_images(native, [image])[0] for image in photo.images()]
         photo.free()
     assert found.shape == (1, rows[0].shape[1])
     assert found[0] == pytest.approx(np.concatenate(rows).mean(axis=0), abs=1e-5)
