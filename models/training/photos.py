@@ -17,6 +17,11 @@ MAX_SIDE = 144
 KEPT = (96, 144)
 IMAGE_SIZE = 128
 _BLOCK = 256
+# Other shops frame differently: square, with white around a smaller product. So many views show the photo smaller and in
+# another shape, from so much nearer to so much farther than it is (1.5 times wider is the photo of a square frame).
+_FRAMED_SHARE = 0.5
+_NEAREST, _FARTHEST = 0.8, 1.4
+_NARROWEST, _WIDEST = 0.85, 1.7
 
 
 def decode_photos(paths: Sequence[Path], cache: Path) -> np.ndarray:
@@ -56,7 +61,10 @@ def as_input(photos: np.ndarray) -> torch.Tensor:
 
 
 class Views:
-    """Random views of photos: mirrored, cut, turned and lit a little differently, the colour kept true.
+    """Random views of photos: mirrored, cut, framed, turned and lit a little differently, the colour kept true.
+
+    Half of them stay near the photo's own frame; the others show it as other shops might: in a frame of another shape,
+    smaller, its background or white around it.
 
     ``window`` of the last call, [n, 2, 3], maps the view's coordinates (-1 to 1) to the photo's, so that a teacher's map
     of the whole photo can be read at the same places.
@@ -71,16 +79,25 @@ class Views:
         pixels = torch.from_numpy(np.array(photos)).permute(0, 3, 1, 2).float() / 127.5 - 1
         count = len(pixels)
         scale_x, scale_y = self._between(0.82, 1.04, count), self._between(0.82, 1.04, count)
+        framed = self._chance(count) < _FRAMED_SHARE
+        distance = self._between(math.log(_NEAREST), math.log(_FARTHEST), count).exp()
+        shape = self._between(math.log(_NARROWEST), math.log(_WIDEST), count).exp()
+        scale_x = torch.where(framed, distance * shape.clamp(min=1), scale_x)
+        scale_y = torch.where(framed, distance / shape.clamp(max=1), scale_y)
         angle = self._between(-6, 6, count) * math.pi / 180
-        mirror = (torch.rand(count, generator=self._generator) < 0.5).float() * -2 + 1
-        shift_x = self._between(-1, 1, count) * (1 - scale_x).clamp(min=0.03)
-        shift_y = self._between(-1, 1, count) * (1 - scale_y).clamp(min=0.03)
+        mirror = (self._chance(count) < 0.5).float() * -2 + 1
+        shift_x = self._between(-1, 1, count) * (1 - scale_x).abs().clamp(min=0.03, max=0.5)
+        shift_y = self._between(-1, 1, count) * (1 - scale_y).abs().clamp(min=0.03, max=0.5)
         aspect = KEPT[1] / KEPT[0]
         row_x = torch.stack([scale_x * angle.cos() * mirror, -scale_y * angle.sin() * aspect, shift_x], 1)
         row_y = torch.stack([scale_x * angle.sin() * mirror / aspect, scale_y * angle.cos(), shift_y], 1)
         self.window = torch.stack([row_x, row_y], 1)
         grid = functional.affine_grid(self.window, [count, 3, IMAGE_SIZE, IMAGE_SIZE], align_corners=False)
-        views = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        # Around the photo: its own background, or white.
+        around = torch.where(self._chance(count)[:, None] < 0.5, _background(pixels), torch.ones(count, 3))[
+            :, :, None, None
+        ]
+        views = functional.grid_sample(pixels - around, grid, mode="bilinear", align_corners=False) + around
         # One light for all three channels: a lamp may be brighter, the cloth keeps its hue.
         gain, lift = self._between(0.92, 1.08, count), self._between(-0.04, 0.04, count)
         return ((views + 1) * gain[:, None, None, None] - 1 + lift[:, None, None, None]).clamp(-1, 1)
@@ -91,4 +108,13 @@ class Views:
         return functional.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
     def _between(self, low: float, high: float, count: int) -> torch.Tensor:
-        return low + (high - low) * torch.rand(count, generator=self._generator)
+        return low + (high - low) * self._chance(count)
+
+    def _chance(self, count: int) -> torch.Tensor:
+        return torch.rand(count, generator=self._generator)
+
+
+def _background(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the median colour of the upper corners and edges of photos [n, 3, height, width]: [n, 3]."""
+    edges = torch.cat([pixels[:, :, 0, :], pixels[:, :, : KEPT[1] // 2, 0], pixels[:, :, : KEPT[1] // 2, -1]], 2)
+    return edges.median(2).values
