@@ -17,8 +17,8 @@ from fetching import amazon, movielens
 from fetching.download import fetch_hub_file, fetch_photos
 from fetching.shop_folder import Taken, write_shop
 
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
-from vlm4rec_edge.models.manifest import sha256_of
 
 # Plain help: square brackets in it are no markup.
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, UsageError, Vlm4RecError
-from vlm4rec_edge.models.manifest import MANIFEST_NAME, Source, sha256_of
+from vlm4rec_edge.models.manifest import MANIFEST_NAME, Source
 
 INSTALL = "pip install -e '.[cpu,export]'"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, PhotoError, Vlm4RecError
-from vlm4rec_edge.models.manifest import sha256_of
 
 # So many photos at once are quick and no burden on anybody's server.
 _TOGETHER = 8

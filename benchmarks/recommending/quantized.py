@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recommending.setups import FULL_TYPE, Setup
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import ModelError, UsageError
-from vlm4rec_edge.models.manifest import MANIFEST_NAME, read_manifest, sha256_of
+from vlm4rec_edge.models.manifest import MANIFEST_NAME, read_manifest
 from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles, resolve_encoder, resolve_lvlm
 
 EXPORT = Path(__file__).parents[2] / "export"

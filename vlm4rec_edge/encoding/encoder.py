@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.cores import physical_cores
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
-from vlm4rec_edge.models.manifest import sha256_of
 from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
 

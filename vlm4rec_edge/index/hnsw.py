@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index.exact import ExactIndex, best_of
 
@@ -166,8 +167,6 @@ def _newest(store: StoreReader) -> Path | None:
 
 def _is_whole(path: Path) -> bool:
     """Whether a graph is what was saved."""
-    from vlm4rec_edge.models.manifest import sha256_of
-
     try:
         stamp = json.loads(_stamp_path(path).read_text(encoding="utf-8"))
         return bool(stamp["sha256"] == sha256_of(path))
@@ -211,8 +210,6 @@ def _make(store: StoreReader) -> Any:
 
 def _save(graph: Any, path: Path) -> None:
     """Write the stamp and then the graph under its name, whole: a graph without a fitting stamp does not count."""
-    from vlm4rec_edge.models.manifest import sha256_of
-
     part = path.with_suffix(".bin.part")
     try:
         graph.save_index(str(part))

@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model
 from vlm4rec_edge.models.home import models_home
@@ -28,7 +29,6 @@ from vlm4rec_edge.models.manifest import (
     Source,
     check_files,
     read_manifest,
-    sha256_of,
 )
 from vlm4rec_edge.models.registry import ModelEntry, RegistryFile, registry, shipped_folder
 from vlm4rec_edge.models.resolve import unknown_name

@@ -7,12 +7,12 @@ model.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vlm4rec_edge.checksums import sha256_of as sha256_of  # noqa: PLC0414 (the captioner takes it from here)
 from vlm4rec_edge.errors import ModelError
 
 MANIFEST_NAME = "manifest.json"
@@ -22,9 +22,6 @@ Kind = Literal["encoder", "lvlm"]
 # How token vectors become one text vector: in the graph itself (our exports), or outside it (the hub's usual
 # ONNX).
 Pooling = Literal["in-graph", "mean", "cls"]
-
-# Large enough that hashing runs at disk speed, small enough to be no memory cost.
-_HASH_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -183,15 +180,6 @@ def _parse(content: dict[str, Any]) -> Manifest:
 def describe_file(path: Path) -> ModelFile:
     """Return name, size and sha256 of a file."""
     return ModelFile(name=path.name, size=path.stat().st_size, sha256=sha256_of(path))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, hex, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
