@@ -1,0 +1,111 @@
+"""A run that is stopped loses nothing that is finished, and nobody beside it sees an index half written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_catalog import PHOTOS, Run, counts_of
+from pictures import swatch, swatches
+
+from vlm4rec_edge import Encoder, Recommender
+from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.indexing import IndexProgress
+from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.writer import StoreWriter
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupted_run_keeps_what_is_finished_and_goes_on_there(run: Run, photos: Path, after: int) -> None:
+    def stop(progress: IndexProgress) -> None:
+        if progress.done == after:
+            raise KeyboardInterrupt
+
+    report = run(photos, on_progress=stop)
+    assert report.interrupted
+    assert after <= report.items < PHOTOS
+    again = run(photos)
+    assert not again.interrupted
+    assert counts_of(again)[:2] == (PHOTOS - report.items, report.items)
+
+
+def test_an_interrupt_while_texts_are_encoded_loses_no_caption(
+    run: Run, photos: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, calls = encoder.encode, 0
+
+    def stop_once(texts: Sequence[str]) -> np.ndarray:
+        nonlocal calls
+        if texts and "Black ankle boots" not in texts[0]:  # the store's own check of the encoder
+            calls += 1
+            if calls == 1:
+                raise KeyboardInterrupt
+        return encode(texts)
+
+    monkeypatch.setattr(encoder, "encode", stop_once)
+    report = run(photos)
+    assert (report.interrupted, report.items) == (True, PHOTOS)
+    assert counts_of(run(photos))[:2] == (0, PHOTOS)
+
+
+def test_pruning_waits_for_a_whole_pass(run: Run, photos: Path) -> None:
+    def stop(_: IndexProgress) -> None:
+        raise KeyboardInterrupt
+
+    run(photos)
+    (photos / "0005.png").unlink()
+    report = run(photos, prune=True, on_progress=stop)
+    assert (report.interrupted, report.removed, report.items) == (True, 0, PHOTOS)
+
+
+def test_a_store_that_is_left_open_by_a_crash_is_taken_over(
+    run: Run, photos: Path, out: Path, encoder: Encoder
+) -> None:
+    run(photos)
+    crashed = StoreWriter(out, grounding=None, encoder=encoder, encoded_text="title")
+    crashed._lock.release()  # what the operating system does for a process that is gone
+    assert run(photos).items == PHOTOS
+    crashed.close()
+
+
+def test_a_second_writer_is_refused_while_the_first_is_at_work(run: Run, photos: Path, out: Path) -> None:
+    caught: list[str] = []
+
+    def second(_: IndexProgress) -> None:
+        with pytest.raises(StoreError, match=r"is being written by .*; wait for it to end") as error:
+            run(photos)
+        caught.append(str(error.value))
+
+    report = run(photos, on_progress=second)
+    assert len(caught) == PHOTOS
+    assert report.items == PHOTOS
+    assert run(photos).items == PHOTOS
+
+
+def test_a_reader_sees_one_state_while_a_writer_writes(run: Run, photos: Path, out: Path) -> None:
+    run(photos)
+    with StoreReader(out) as before:
+        names, vectors = [item.id for item in before.items()], np.array(before.vectors)
+        swatch(255, 255, 255).save(photos / "new.png")
+        (photos / "0000.png").unlink()
+        run(photos, prune=True)
+        assert [item.id for item in before.items()] == names
+        assert before.counts()["items"] == before.count() == PHOTOS
+        np.testing.assert_array_equal(before.vectors, vectors)
+        with StoreReader(out) as after:
+            assert {item.id for item in after.items()} == {*names, "new"} - {"0000"}
+
+
+def test_a_reader_is_served_in_the_middle_of_a_run(run: Run, photos: Path, out: Path) -> None:
+    run(photos)
+    swatches(photos / "more", 10)
+    seen: list[int] = []
+
+    def look(_: IndexProgress) -> None:
+        with Recommender.open(out) as shop:
+            seen.append(len(shop.recommend(["0000"], k=100)))
+
+    run(photos, on_progress=look)
+    assert min(seen) >= PHOTOS - 1
