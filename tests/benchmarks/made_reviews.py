@@ -5,93 +5,40 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import dataclass
 
+from file_server import FileHandler, Files, serving
 from PIL import Image
-
-COMMIT = "c0ffee" + "0" * 34
 
 
 @dataclass
-class Reviews:
-    """What the stand-in serves by path, and what it was asked: method, path, Range header.
-
-    ``cut_at`` closes the connection of the next file after so many bytes, and answers 503 until it is None again.
-    """
+class Reviews(Files):
+    """Files by their paths, and the server's address."""
 
     address: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    served: dict[str, bytes] = field(default_factory=dict)
-    cut_at: int | None = None
-    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
-
-    def sent(self, name: str) -> list[str | None]:
-        """The Range header (or None) of every GET of a file."""
-        return [start for method, path, start in self.asked if method == "GET" and path.endswith(name)]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(FileHandler):
     state: Reviews
 
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing: pytest shows what matters."""
-
-    def do_HEAD(self) -> None:
-        self._answer(send=False)
-
-    def do_GET(self) -> None:
-        self._answer(send=True)
-
-    def _answer(self, *, send: bool) -> None:
-        state, wanted = self.state, self.headers.get("Range")
-        state.asked.append((self.command, self.path, wanted))
-        content = state.files.get(self.path)
-        if content is None or (send and state.cut_at == 0):
-            self.send_response(404 if content is None else 503)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(self) -> None:
+        content = self.state.files.get(self.path)
+        if content is None:
+            self.refuse(404)
             return
-        digest = hashlib.sha256(content).hexdigest()
-        content = state.served.get(self.path, content)
-        start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.send_header("Accept-Ranges", "bytes")
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("X-Linked-Etag", f'"{digest}"')
-        self.send_header("X-Linked-Size", str(len(content)))
-        self.send_header("ETag", f'"{digest}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if not send:
-            return
-        if state.cut_at is not None and "/resolve/" in self.path:
-            self.wfile.write(content[start : state.cut_at])
-            self.wfile.flush()
-            state.cut_at = 0
-            self.close_connection = True
-            return
-        self.wfile.write(content[start:])
+        digest = f'"{hashlib.sha256(content).hexdigest()}"'
+        size = len(self.state.served.get(self.path, content))
+        self.send_file(self.path, {"X-Linked-Etag": digest, "X-Linked-Size": str(size), "ETag": digest})
 
 
 @contextmanager
 def serve() -> Iterator[Reviews]:
     """Run the stand-in."""
     state = Reviews()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
-    state.address = f"http://127.0.0.1:{server.server_address[1]}"
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield state
-    server.shutdown()
-    server.server_close()
+    with serving(_Handler, state) as (state.address,):
+        yield state
 
 
 def fill(state: Reviews, repository: str, revision: str, category: str, *, padding: int = 0) -> None:

@@ -112,11 +112,10 @@ def test_a_transfer_that_broke_off_goes_on(reviews: Reviews, tmp_path: Path) -> 
     assert broken.stderr.splitlines()[-1].startswith("Error: ")
     assert "Run the same command again" in broken.stderr
     assert not (out / "items.csv").exists()
-    reviews.cut_at = None
-    reviews.asked.clear()
+    reviews.heal()
     done = amazon(reviews, out)
     assert done.returncode == 0, done.stderr
-    assert reviews.sent(f"{CATEGORY}.jsonl")[0] == f"bytes={BLOCK}-"
+    assert reviews.transfers(f"{CATEGORY}.jsonl")[0] == f"bytes={BLOCK}-"
 
 
 def test_bytes_that_are_not_those_stated_are_thrown_away(reviews: Reviews, tmp_path: Path) -> None:
@@ -216,7 +215,7 @@ def test_a_release_goes_on_where_it_stopped_and_is_checked(reviews: Reviews, tmp
     (out / "source").mkdir(parents=True)
     (out / "source" / f"{RELEASE}.zip.{digest[:16]}.part").write_bytes(whole[:100])
     assert movielens(reviews, out, "--no-photos").returncode == 0
-    assert reviews.sent(f"{RELEASE}.zip") == ["bytes=100-"]
+    assert reviews.transfers(f"{RELEASE}.zip") == ["bytes=100-"]
     reviews.served[f"/{RELEASE}.zip"] = whole[:-1] + b"x"
     damaged = movielens(reviews, tmp_path / "other", "--no-photos")
     assert damaged.returncode == 1
