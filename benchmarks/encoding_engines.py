@@ -7,15 +7,15 @@ weights of one all-MiniLM-L6-v2 and the same threads; each takes its own default
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fresh_process import ask_process
 
 OURS, FASTEMBED, TORCH, ONNX = (
     "vlm4rec-edge",
@@ -50,13 +50,7 @@ def measure(task: Task) -> dict[str, Any]:
     Raises:
         RuntimeError: the engine failed; the message holds the last line of what it said.
     """
-    done = subprocess.run(
-        [sys.executable, __file__], input=json.dumps(asdict(task)), capture_output=True, text=True, check=False
-    )
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1])
-    measured: dict[str, Any] = json.loads(lines[-1])
+    measured: dict[str, Any] = ask_process(__file__, task)
     return measured
 
 

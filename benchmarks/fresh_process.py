@@ -1,4 +1,4 @@
-"""A command in a process of its own: how long it took from start to end, its peak memory, and what it said."""
+"""Work in a process of its own: a command and what it cost from start to end, or a task and what its process found out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PROGRAM = Path(sys.executable).with_name("vlm4rec-edge")
 # A process that does nothing but start another one and wait: on Linux the peak memory of a child is at least what its
@@ -36,3 +37,22 @@ def run_process(command: Sequence[str]) -> Ran:
     if code:
         raise SystemExit(f"{' '.join(command[:3])} ended with code {code}.")
     return Ran(seconds, peak / (1024 if sys.platform == "linux" else 1024**2), said)
+
+
+def ask_process(script: str, task: Any) -> Any:
+    """Do a task in a fresh process.
+
+    Args:
+        script: File that reads the task as JSON from its input and says what came of it, as JSON, in its last line.
+        task: A dataclass.
+
+    Raises:
+        RuntimeError: it failed; the message holds the last line of what it said.
+    """
+    done = subprocess.run(
+        [sys.executable, script], input=json.dumps(asdict(task)), capture_output=True, text=True, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1])
+    return json.loads(lines[-1])

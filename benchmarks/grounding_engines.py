@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from fresh_process import ask_process
 
 OURS, HANDLER, SERVER = "vlm4rec-edge", "llama-cpp-python", "xllamacpp"
 # The module each needs and the package that brings it.
@@ -83,13 +84,7 @@ def measure(task: Task) -> Done:
     Raises:
         RuntimeError: the engine failed; the message holds the last line of what it said.
     """
-    done = subprocess.run(
-        [sys.executable, __file__], input=json.dumps(asdict(task)), capture_output=True, text=True, check=False
-    )
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1])
-    return Done(**json.loads(lines[-1]))
+    return Done(**ask_process(__file__, task))
 
 
 @contextmanager
