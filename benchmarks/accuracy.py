@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from captioning.models import model_of
+from plain_help import run_plain
 from recommending.measuring import SEED, measure_all
 from recommending.report import draw, rows_section, task_section, write_csv
 from recommending.representations import ROWS, Representations
@@ -166,7 +167,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    # Plain help: square brackets in it are no markup.
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_plain(main)

@@ -19,6 +19,7 @@ from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
 from captioning.report import Row, difference_row, example_rows, right_row, said_row, table, word_rows
 from captioning.sets import PhotoSet, case_of_row, drawings_set, held_out_set, other_shop_set, shop_set
+from plain_help import run_plain
 from results_file import write_results
 from rows import part_rows, read_rows
 
@@ -227,7 +228,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    # Plain help: square brackets in it are no markup.
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_plain(main)

@@ -16,12 +16,12 @@ import typer
 from fetching import amazon, movielens
 from fetching.download import fetch_hub_file, fetch_photos
 from fetching.shop_folder import Taken, write_shop
+from plain_help import plain_program
 
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
-# Plain help: square brackets in it are no markup.
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help=__doc__)
+app = plain_program(__doc__)
 
 _Out = Annotated[Path, typer.Option(help="Folder for items.csv, interactions.csv, images and the files fetched.")]
 _Users = Annotated[int, typer.Option(min=1, help="So many users, drawn by chance; all they took are items.")]

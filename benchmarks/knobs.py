@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from captioning.models import Model, captions_of, model_of
+from plain_help import run_plain
 from recommending.caption_knobs import OWN, Captions, captions_with_knobs
 from recommending.knobs_report import captions_section, draw_knobs, knobs_section, lengths_section
 from recommending.measuring import SEED, Measured, measure_all
@@ -165,7 +166,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    # Plain help: square brackets in it are no markup.
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_plain(main)

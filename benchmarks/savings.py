@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from plain_help import run_plain
 from recommending.measuring import SEED, measure_all
 from recommending.quantized import Quantized
 from recommending.saved import PHOTOS, QUESTIONS, TEXTS, Savings
@@ -159,7 +160,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    # Plain help: square brackets in it are no markup.
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(main)
-    app()
+    run_plain(main)
