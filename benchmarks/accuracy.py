@@ -14,13 +14,13 @@ from typing import Annotated
 import numpy as np
 import typer
 from captioning.models import model_of
-from plain_help import run_plain
 from recommending.measuring import SEED, measure_all
 from recommending.report import draw, rows_section, task_section, write_csv
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, Task, quick_sample, read_shop
 from recommending.system import Row
-from results_file import write_report
+from running.plain_help import run_plain
+from running.results_file import write_report
 
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError

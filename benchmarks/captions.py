@@ -19,9 +19,9 @@ from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
 from captioning.report import Row, difference_row, example_rows, right_row, said_row, table, word_rows
 from captioning.sets import PhotoSet, case_of_row, drawings_set, held_out_set, other_shop_set, shop_set
-from plain_help import run_plain
-from results_file import write_results
 from rows import part_rows, read_rows
+from running.plain_help import run_plain
+from running.results_file import write_results
 
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fault_child import Task
-from fault_trials import (
+from breaking.child import Task
+from breaking.trials import (
     Catalog,
     Ended,
     captions_lost,
@@ -31,8 +31,8 @@ from fault_trials import (
     run_child,
     truth_of,
 )
-from results_file import write_results
-from stand_ins import use_small_limits
+from running.results_file import write_results
+from running.stand_ins import use_small_limits
 
 from vlm4rec_edge.demo.drawings import catalog_of_drawings
 

@@ -16,7 +16,7 @@ import typer
 from fetching import amazon, movielens
 from fetching.download import fetch_hub_file, fetch_photos
 from fetching.shop_folder import Taken, write_shop
-from plain_help import plain_program
+from running.plain_help import plain_program
 
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import UsageError, Vlm4RecError

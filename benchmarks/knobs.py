@@ -14,7 +14,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from captioning.models import Model, captions_of, model_of
-from plain_help import run_plain
 from recommending.caption_knobs import OWN, Captions, captions_with_knobs
 from recommending.knobs_report import captions_section, draw_knobs, knobs_section, lengths_section
 from recommending.measuring import SEED, Measured, measure_all
@@ -23,7 +22,8 @@ from recommending.report import write_csv
 from recommending.shop import Shop, Task, quick_sample, read_shop
 from recommending.system import System
 from recommending.vectors import text_vectors
-from results_file import Section, write_report
+from running.plain_help import run_plain
+from running.results_file import Section, write_report
 
 from vlm4rec_edge import Encoder, evaluation, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from results_file import Section, write_report
+from running.results_file import Section, write_report
 
 if TYPE_CHECKING:
-    from latency_grounding import Model
+    from timing.grounding import Model
 
 RESULTS = Path(__file__).with_name("results")
 # A group has a file of results of its own, latency-GROUP.
@@ -93,13 +93,8 @@ def main(
       python benchmarks/latency.py --sections retrieval --sizes 10000,100000
       python benchmarks/latency.py --sections grounding,encoding,roofline --runs 3
     """
-    import latency_encoding
-    import latency_grounding
-    import latency_online
-    import latency_process
-    import latency_retrieval
-    import latency_roofline
-    import latency_steps
+    from timing import encoding, grounding, online, process, retrieval, roofline, steps
+    from timing.photos import photos_in
 
     wanted = _tables(sections)
     groups = [group for group, tables in GROUPS.items() if any(table in wanted for table in tables)]
@@ -111,36 +106,34 @@ def main(
     work.mkdir(parents=True, exist_ok=True)
 
     def models(large: int = large_photos) -> list[Model]:
-        return list(latency_grounding.models(work, photos, photo_count, large_model, large))
+        return list(grounding.models(work, photos, photo_count, large_model, large))
 
     def lines() -> Path:
-        return texts or latency_encoding.texts_file(work, latency_grounding.photos_in(work, photos, text_count))
+        return texts or encoding.texts_file(work, photos_in(work, photos, text_count))
 
     engines = {
-        latency_grounding.EMBEDDED: (_numbers(batches), _numbers(server_batches)),
-        latency_grounding.LARGE: (_numbers(large_batches), _numbers(large_server_batches)),
+        grounding.EMBEDDED: (_numbers(batches), _numbers(server_batches)),
+        grounding.LARGE: (_numbers(large_batches), _numbers(large_server_batches)),
     }
     measure: dict[str, Callable[[], Section]] = {
-        "retrieval": lambda: latency_retrieval.retrieval(
-            work, _numbers(sizes), queries=queries, batch=batch, runs=runs
-        ),
-        "cold": lambda: latency_online.cold(work, items, processes=processes),
-        "options": lambda: latency_online.options(work, option_items, queries=queries, runs=runs),
-        "bundles": lambda: latency_online.bundles(work, items, runs=max(runs, processes)),
-        "batch": lambda: latency_online.batches(work, batch_sizes, batch_counts, runs=batch_runs),
-        "throughput": lambda: latency_grounding.throughput(models(), engines, singles=singles, runs=runs),
-        "image-size": lambda: latency_grounding.image_sizes(models(0)[0], _numbers(image_sizes), runs=runs),
-        "steps": lambda: latency_steps.steps(work, models(), runs=runs),
-        "encoding": lambda: latency_encoding.encoding(work, lines(), singles=singles, runs=runs),
-        "process": lambda: latency_process.process(
+        "retrieval": lambda: retrieval.retrieval(work, _numbers(sizes), queries=queries, batch=batch, runs=runs),
+        "cold": lambda: online.cold(work, items, processes=processes),
+        "options": lambda: online.options(work, option_items, queries=queries, runs=runs),
+        "bundles": lambda: online.bundles(work, items, runs=max(runs, processes)),
+        "batch": lambda: online.batches(work, batch_sizes, batch_counts, runs=batch_runs),
+        "throughput": lambda: grounding.throughput(models(), engines, singles=singles, runs=runs),
+        "image-size": lambda: grounding.image_sizes(models(0)[0], _numbers(image_sizes), runs=runs),
+        "steps": lambda: steps.steps(work, models(), runs=runs),
+        "encoding": lambda: encoding.encoding(work, lines(), singles=singles, runs=runs),
+        "process": lambda: process.process(
             work,
-            latency_grounding.photos_in(work, photos, index_pictures),
+            photos_in(work, photos, index_pictures),
             _numbers(index_sizes),
             runs=runs,
             once_from=index_once_from,
             processes=processes,
         ),
-        "roofline": lambda: latency_roofline.roofline(work, models(), lines(), runs=runs),
+        "roofline": lambda: roofline.roofline(work, models(), lines(), runs=runs),
     }
     for group in groups:
         measured = []
@@ -150,7 +143,7 @@ def main(
             measured.append(measure[section]())
         file = name or f"latency-{group}"
         try:
-            from latency_plots import draw
+            from timing.plots import draw
 
             plots = draw(measured, out, file)
         except ImportError:

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, NamedTuple
 
 import typer
-from latency_grounding import photos_in
-from results_file import write_results
+from running.results_file import write_results
+from timing.photos import photos_in
 
 from vlm4rec_edge import Captioner, Failure, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import write_results
+from running.results_file import write_results
 
 from vlm4rec_edge import Recommender
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from plain_help import run_plain
 from recommending.measuring import SEED, measure_all
 from recommending.quantized import Quantized
 from recommending.saved import PHOTOS, QUESTIONS, TEXTS, Savings
@@ -26,7 +25,8 @@ from recommending.savings_report import (
 )
 from recommending.setups import LVLM, savings
 from recommending.shop import Shop, quick_sample, read_shop
-from results_file import write_report
+from running.plain_help import run_plain
+from running.results_file import write_report
 
 from vlm4rec_edge import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.errors import UsageError, Vlm4RecError

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from results_file import write_results
+from running.results_file import write_results
 
 RESULTS = Path(__file__).with_name("results")
 # As many kinds of products as a large shop has; titles begin with theirs, so that there are neighbours to find.
@@ -33,7 +33,7 @@ def _memory() -> dict[str, float]:
 
 def _add(folder: str, count: int) -> dict[str, Any]:
     """Add items to a new index, through the same code as ``vlm4rec-edge index --encode title``."""
-    from stand_ins import MadeVectors
+    from running.stand_ins import MadeVectors
 
     from vlm4rec_edge import Item, indexing
     from vlm4rec_edge.catalog.reader import Catalog

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import Section
+from running.results_file import Section
 
 from recommending.caption_knobs import Captions
 from recommending.measuring import SEED, Measured, values_of

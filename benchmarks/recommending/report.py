@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from results_file import Section
+from running.results_file import Section
 
 from recommending.measuring import METRICS, Measured
 from recommending.system import Row

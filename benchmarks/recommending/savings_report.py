@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results_file import Section
+from running.results_file import Section
 
 from recommending.keeping import Target, kept_share, overlap
 from recommending.measuring import METRICS, SEED, Measured, top_of, values_of

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_index import item_id, made_index
 from made_shop_folder import made_shop_folder, write_interactions
 from recommending.caption_knobs import KNOBS as CAPTION_KNOBS
 from recommending.caption_knobs import Captions
@@ -21,6 +20,7 @@ from recommending.knobs_report import lengths_section
 from recommending.profiles import DEFAULT, KNOBS, interests_scorer, profile_systems
 from recommending.representations import System
 from recommending.shop import Task
+from timing.made_index import item_id, made_index
 
 from vlm4rec_edge import Recommender, evaluation
 from vlm4rec_edge.evaluation import Split

@@ -11,15 +11,14 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-import grounding_steps
-import latency_encoding
 import numpy as np
 import pytest
-from grounding_engines import HANDLER, OURS, PEERS, SERVER, Task, measure
 from latency import _tables
-from model_work import CaptioningWork, encoding_work
-from photo_catalog import photo_catalog
 from pictures import swatches
+from timing import encoding, grounding_steps
+from timing.grounding_engines import HANDLER, OURS, PEERS, SERVER, Task, measure
+from timing.model_work import CaptioningWork, encoding_work
+from timing.photos import photo_catalog
 
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
@@ -119,8 +118,8 @@ def test_an_encoder_that_can_not_be_had_is_left_out_with_the_reason(
 ) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("A red dress.\nBlue striped trousers for men.\nA mug.\n", encoding="utf-8")
-    monkeypatch.setattr(latency_encoding, "_checkpoint", lambda: None)
-    section = latency_encoding.encoding(tmp_path, texts, singles=2, runs=2)
+    monkeypatch.setattr(encoding, "_checkpoint", lambda: None)
+    section = encoding.encoding(tmp_path, texts, singles=2, runs=2)
     (own,) = section.figures
     assert own["engine"] == "vlm4rec-edge, int8-weights"
     assert len(own["texts_per_s"]) == len(own["p50_s"]) == 2

@@ -9,9 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from fault_child import Task
-from fault_trials import Catalog, make_catalog, run_child
-from stand_ins import small_limits
+from breaking.child import Task
+from breaking.trials import Catalog, make_catalog, run_child
+from running.stand_ins import small_limits
 
 from vlm4rec_edge.demo.drawings import catalog_of_drawings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_ins import MadeVectors
+from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index import hnsw
 from vlm4rec_edge.index.exact import ExactIndex

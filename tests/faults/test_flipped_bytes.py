@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_child import Task
-from fault_trials import damaged_copy, run_child, truth_of
-from stand_ins import MadeVectors, RecordedCaptioner
+from breaking.child import Task
+from breaking.trials import damaged_copy, run_child, truth_of
+from running.stand_ins import MadeVectors, RecordedCaptioner
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.indexing import IndexReport, build_index

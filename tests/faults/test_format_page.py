@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from fault_child import Task
+from breaking.child import Task
 
 from vlm4rec_edge.store.schema import DATABASE_NAME
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_child import Task
-from fault_trials import captions_made, run_child, truth_of
+from breaking.child import Task
+from breaking.trials import captions_made, run_child, truth_of
 
 from vlm4rec_edge.indexing import _BATCH_ITEMS
 

@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from fault_child import Task
-from fault_trials import captions_lost, captions_made, damage_after_kill, run_child, truth_of
+from breaking.child import Task
+from breaking.trials import captions_lost, captions_made, damage_after_kill, run_child, truth_of
 
 from vlm4rec_edge.demo.drawings import Drawing, write_catalog
 from vlm4rec_edge.indexing import _BATCH_ITEMS

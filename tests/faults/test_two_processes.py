@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fault_child import Task
-from fault_trials import run_child
-from stand_ins import MadeVectors
+from breaking.child import Task
+from breaking.trials import run_child
+from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Item

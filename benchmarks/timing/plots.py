@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results_file import Section
-from timing import spread
+from running.results_file import Section
+
+from timing.spread import spread
 
 # Below this a shopper sees no delay that is ours (the project's own target).
 _TARGET_MS = 5

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grounding_steps import DECODE, ENCODE, OTHER, PROMPT, READ, STEPS, STORE, VISION, timed
-from latency_grounding import BATCH, Model
-from photo_catalog import photo_catalog
-from results_file import Section
-from timing import spread
+from running.results_file import Section
 
+from timing.grounding import BATCH, Model
+from timing.grounding_steps import DECODE, ENCODE, OTHER, PROMPT, READ, STEPS, STORE, VISION, timed
+from timing.photos import photo_catalog
+from timing.spread import spread
 from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.grounding.captioner import CaptionRequest

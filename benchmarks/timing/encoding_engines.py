@@ -1,6 +1,6 @@
 """One way to turn texts into vectors, in a process of its own: ours, fastembed, sentence-transformers on torch or ONNX.
 
-``latency_encoding.py`` starts this file with a task as JSON and reads what it measured from the last line. All have the
+``encoding.py`` starts this file with a task as JSON and reads what it measured from the last line. All have the
 weights of one all-MiniLM-L6-v2 and the same threads; each takes its own default for what is encoded together.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fresh_process import ask_process
+from running.fresh_process import ask_process
 
 OURS, FASTEMBED, TORCH, ONNX = (
     "vlm4rec-edge",
@@ -50,7 +50,7 @@ def measure(task: Task) -> dict[str, Any]:
     Raises:
         RuntimeError: the engine failed; the message holds the last line of what it said.
     """
-    measured: dict[str, Any] = ask_process(__file__, task)
+    measured: dict[str, Any] = ask_process(__name__, task)
     return measured
 
 

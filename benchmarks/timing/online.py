@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fresh_process import PROGRAM, run_process
-from made_index import AUDIENCES, made_histories, made_index
-from results_file import Section
-from timing import percentile, seconds_each, spread
+from running.fresh_process import PROGRAM, run_process
+from running.results_file import Section
 
+from timing.made_index import AUDIENCES, made_histories, made_index
+from timing.spread import percentile, seconds_each, spread
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.bundle.output import size_of
 from vlm4rec_edge.bundle.reader import BundleReader

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fault_child import Task
-from stand_ins import MadeVectors
+from running.stand_ins import MadeVectors
 
+from breaking.child import Task
 from vlm4rec_edge.demo.drawings import Drawing, write_catalog
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.verify import verify_index

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from stand_ins import MadeVectors, RecordedCaptioner, use_small_limits
+from running.fresh_process import part_command
+from running.stand_ins import MadeVectors, RecordedCaptioner, use_small_limits
 
 from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.indexing import build_index
@@ -39,7 +40,7 @@ class Task:
 
     def command(self) -> list[str]:
         """Return the command line that does this task."""
-        return [sys.executable, str(Path(__file__).resolve()), json.dumps(asdict(self))]
+        return part_command(__name__, json.dumps(asdict(self)))
 
 
 def _index(task: Task) -> dict[str, Any]:

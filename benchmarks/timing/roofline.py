@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from grounding_steps import DECODE, PROMPT, VISION
-from latency_grounding import Model
-from latency_steps import measure_steps
-from machine_rates import machine_rates
-from model_work import CaptioningWork, Work, encoding_work
-from results_file import Section
-from timing import spread
+from running.results_file import Section
 
+from timing.grounding import Model
+from timing.grounding_steps import DECODE, PROMPT, VISION
+from timing.machine_rates import machine_rates
+from timing.model_work import CaptioningWork, Work, encoding_work
+from timing.spread import spread
+from timing.steps import measure_steps
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.cores import usable_cores
 

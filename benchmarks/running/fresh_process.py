@@ -20,6 +20,12 @@ done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True)
 seconds = time.perf_counter() - started
 print(json.dumps([done.returncode, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, done.stdout]))
 """
+# The same imports are found as from a file that lies in the folder of the benchmarks.
+_PART = """
+import runpy, sys
+sys.path[0] = sys.argv.pop(1)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
 
 
 class Ran(NamedTuple):
@@ -39,18 +45,23 @@ def run_process(command: Sequence[str]) -> Ran:
     return Ran(seconds, peak / (1024 if sys.platform == "linux" else 1024**2), said)
 
 
-def ask_process(script: str, task: Any) -> Any:
+def part_command(part: str, *arguments: str) -> list[str]:
+    """Return the command that runs a part of the benchmarks, a module such as ``breaking.child``, as a program."""
+    return [sys.executable, "-c", _PART, str(Path(__file__).resolve().parents[1]), part, *arguments]
+
+
+def ask_process(part: str, task: Any) -> Any:
     """Do a task in a fresh process.
 
     Args:
-        script: File that reads the task as JSON from its input and says what came of it, as JSON, in its last line.
+        part: Module that reads the task as JSON from its input and says what came of it, as JSON, in its last line.
         task: A dataclass.
 
     Raises:
         RuntimeError: it failed; the message holds the last line of what it said.
     """
     done = subprocess.run(
-        [sys.executable, script], input=json.dumps(asdict(task)), capture_output=True, text=True, check=False
+        part_command(part), input=json.dumps(asdict(task)), capture_output=True, text=True, check=False
     )
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fresh_process import PROGRAM, run_process
-from photo_catalog import photo_catalog
-from results_file import Section
-from timing import spread
+from running.fresh_process import PROGRAM, run_process
+from running.results_file import Section
 
+from timing.photos import photo_catalog
+from timing.spread import spread
 from vlm4rec_edge.store.reader import StoreReader
 
 _HISTORY = 10

@@ -1,6 +1,6 @@
 """One captioning engine at work, in a process of its own: ours, llama-cpp-python's own handler, or xllamacpp's server.
 
-Two libraries with a llama.cpp inside get in each other's way, so ``latency_grounding.py`` starts this file with a task as JSON
+Two libraries with a llama.cpp inside get in each other's way, so ``grounding.py`` starts this file with a task as JSON
 and reads what it measured from the last line. Each engine reads the same files, asks the same question, is greedy and has the
 same threads; what is timed is from the files to the texts, after the model is loaded and has captioned other photos.
 """
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fresh_process import ask_process
+from running.fresh_process import ask_process
 
 OURS, HANDLER, SERVER = "vlm4rec-edge", "llama-cpp-python", "xllamacpp"
 # The module each needs and the package that brings it.
@@ -84,7 +84,7 @@ def measure(task: Task) -> Done:
     Raises:
         RuntimeError: the engine failed; the message holds the last line of what it said.
     """
-    return Done(**ask_process(__file__, task))
+    return Done(**ask_process(__name__, task))
 
 
 @contextmanager

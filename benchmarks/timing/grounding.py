@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from grounding_engines import HANDLER, OURS, PEERS, SERVER, Done, Task, measure
-from results_file import Section
-from timing import percentile, spread
+from running.results_file import Section
 
+from timing.grounding_engines import HANDLER, OURS, PEERS, SERVER, Done, Task, measure
+from timing.photos import photos_in
+from timing.spread import percentile, spread
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
 from vlm4rec_edge.cores import usable_cores
@@ -73,25 +74,10 @@ def models(work: Path, photos: Path | None, count: int, large: Path | None, larg
         yield Model(EMBEDDED, resolve_lvlm(EMBEDDED), photos_in(work, photos, count + _WARM))
     if large_count:
         if large is None and not (large := work / "smolvlm-256m-shape").is_dir():
-            script = str(Path(__file__).with_name("smolvlm_shape.py"))
+            script = str(Path(__file__).parents[1] / "smolvlm_shape.py")
             if subprocess.run([sys.executable, script, str(large)], stdout=sys.stderr, check=False).returncode:
                 raise SystemExit("The large model could not be made; --large-photos 0 leaves it out.")
         yield Model(LARGE, resolve_lvlm(large), photos_in(work, photos, large_count + _WARM))
-
-
-def photos_in(work: Path, folder: Path | None, count: int) -> list[Path]:
-    """Return photos spread over a folder, or drawings of this package's own."""
-    if folder is None:
-        from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
-
-        folder = work / f"drawings-{count}"
-        if not folder.is_dir():
-            kinds = len(catalog_of_drawings(1))
-            write_catalog(folder, catalog_of_drawings(-(-count // kinds), seed=5)[:count])
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    if len(found) < count:
-        raise SystemExit(f"{folder} has {len(found)} photos, {count} are needed; ask for fewer with --photo-count.")
-    return [found[place] for place in np.linspace(0, len(found) - 1, count, dtype=int)]
 
 
 def throughput(

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from made_index import made_histories, made_index
-from results_file import Section
-from timing import percentile, seconds_each, spread
+from running.results_file import Section
 
+from timing.made_index import made_histories, made_index
+from timing.spread import percentile, seconds_each, spread
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.index import GRAPH_AFTER, ExactIndex
 from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, LINKS, load_graph
