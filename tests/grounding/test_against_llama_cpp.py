@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from pictures import QUESTION, answers, encoded, requests_for
@@ -39,8 +40,7 @@ def test_captions_are_those_of_llama_cpp_pythons_own_handler(captioner: Captione
     # Two garments over one another leave the model in doubt, so that the last bits of a number can tip a word. All are small
     # enough to reach it as they are: Pillow and llama.cpp make a larger photo smaller each in its own way.
     drawn = [draw(drawing, (96, 144)) for drawing in catalog_of_drawings(5, seed=4)]
-    pairs = zip(drawn, drawn[1:], strict=False)
-    pictures = {str(number): Image.blend(one, other, 0.5) for number, (one, other) in enumerate(pairs)}
+    pictures = {str(number): Image.blend(one, other, 0.5) for number, (one, other) in enumerate(pairwise(drawn))}
     for name, picture in pictures.items():
         (tmp_path / f"{name}.png").write_bytes(encoded(picture))
     files = captioner.files
