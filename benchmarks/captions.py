@@ -18,7 +18,7 @@ from captioning.models import PHOTOS, Model, captions_of, model_of, speed_of
 from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
 from captioning.report import Row, difference_row, example_rows, right_row, said_row, table, word_rows
-from captioning.sets import PhotoSet, case_of_row, drawings_set, held_out_set, other_shop_set, shop_set
+from captioning.sets import PhotoSet, case_of_row, drawings_set, framed_set, held_out_set, other_shop_set, shop_set
 from rows import part_rows, read_rows
 from running.plain_help import run_plain
 from running.results_file import write_results
@@ -49,7 +49,7 @@ def main(
     other_shop: Annotated[Path | None, typer.Option(help="A catalog with gender, articleType and baseColour.")] = None,
     drawings: Annotated[int, typer.Option(min=0, help="Drawings of each of 22 kinds, never trained on.")] = 10,
     only: Annotated[
-        list[str] | None, typer.Option(help="held-out, shop, other-shop, drawings: this set only; repeat for more.")
+        list[str] | None, typer.Option(help="held-out, held-out-framed, shop, other-shop, drawings: this set only.")
     ] = None,
     sample: Annotated[int, typer.Option(min=0, help="Photos of each set, the same every time; 0: all.")] = 0,
     probe: Annotated[bool, typer.Option("--probe", help="Compare with a linear probe (torch; minutes).")] = False,
@@ -118,7 +118,8 @@ def _need(package: str, advice: str) -> None:
 def _sets(
     held_out: Path, shop: Path | None, other_shop: Path | None, drawings: int, cache: Path, reader: Reader
 ) -> Iterator[PhotoSet]:
-    yield held_out_set(held_out)
+    yield (apart := held_out_set(held_out))
+    yield framed_set(apart, cache / "held-out-framed")
     if shop:
         yield shop_set(shop)
     if other_shop:

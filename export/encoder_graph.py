@@ -1,8 +1,8 @@
 """One ONNX graph from token ids to pooled unit vectors, and its smaller forms.
 
 ``trace`` writes a BERT-like encoder with pooling and normalisation inside; ``fuse`` merges its small nodes; ``to_fp16``,
-``to_int8_weights`` and ``to_int8`` make the weights smaller, by standard ONNX operators only, so that they run on every
-provider and version of ONNX Runtime that knows opset 20.
+``to_int8_weights`` and ``to_int8`` make the weights smaller. All but ``to_int8`` do so by standard ONNX operators,
+which run on every provider and version of ONNX Runtime that knows opset 20; ``to_int8`` takes its own for integers on a CPU.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def to_int8_weights(model: Any) -> Any:
 
 
 def to_int8(model: Any, *, reduce_range: bool) -> Any:
-    """Return the graph with products of int8 weights (one scale a column) and uint8 activations (one scale a token).
+    """Return a fused graph with products of int8 weights (one scale a column) and uint8 activations (one scale a token).
 
     Scales of activations are found while it runs ("dynamic"), for each token apart, so that a vector does not depend on
     the other sentences of its batch. ``reduce_range`` takes 7 bits for the weights: CPUs without VNNI add two products
@@ -173,30 +173,29 @@ def to_int8(model: Any, *, reduce_range: bool) -> Any:
     """
     rewriter = _Rewriter(model)
     limit = 63 if reduce_range else 127
-    activations: dict[str, tuple[str, str]] = {}
     for node in model.graph.node:
-        weights = rewriter.weights_of(node) if node.op_type == "MatMul" else None
+        weights = rewriter.weights_of(node)
         if rewriter.is_table(node):
             rewriter.gather_int8(node)
         elif weights is None:
             rewriter.nodes.append(node)
+        elif node.op_type == "MatMul":
+            rewriter.multiply_int8(node.input[0], weights, node.output[0], limit)
         else:
-            name, output = node.input[1], node.output[0]
-            quantized, scales = _quantize(weights, axis=0, limit=limit, half_scales=False)
-            q, s = rewriter.constant(f"{name}_int8", quantized), rewriter.constant(f"{name}_scale", scales)
-            if node.input[0] not in activations:
-                activations[node.input[0]] = rewriter.quantize_tokens(node.input[0])
-            tokens, token_scales = activations[node.input[0]]
-            zero = rewriter.constant("activation_zero_point", np.array(128, np.uint8))
-            whole = rewriter.add("MatMulInteger", [tokens, q, zero], f"{output}_int32")
-            whole = rewriter.add("Cast", [whole], f"{output}_float", to=_FLOAT)
-            whole = rewriter.add("Mul", [whole, token_scales], f"{output}_by_token")
-            rewriter.add("Mul", [whole, s], output)
+            # Merged attention hides its three products; apart, they can be integer ones, and the rest stays merged.
+            inputs = [f"{node.output[0]}_{part}" for part in ("query", "key", "value")]
+            for name, part in zip(inputs, np.split(weights, 3, axis=1), strict=True):
+                rewriter.multiply_int8(node.input[0], part, name, limit)
+            heads = next(attribute.i for attribute in node.attribute if attribute.name == "num_heads")
+            bias, lengths = node.input[2], node.input[3]
+            rewriter.add(
+                "MultiHeadAttention", [*inputs, bias, lengths], node.output[0], domain=_CONTRIB, num_heads=heads
+            )
     return rewriter.finish()
 
 
 _FLOAT = 1  # onnx.TensorProto.FLOAT
-_UINT8 = 2  # onnx.TensorProto.UINT8
+_MIDDLE = 128  # the uint8 that stands for 0
 
 
 class _Rewriter:
@@ -208,6 +207,8 @@ class _Rewriter:
         self._old = {entry.name: entry for entry in model.graph.initializer}
         self._new: dict[str, Any] = {}
         self._replaced: set[str] = set()
+        self._tokens: dict[str, tuple[str, str]] = {}
+        self._shapes: dict[int, str] = {}
 
     def weights_of(self, node: Any) -> np.ndarray | None:
         """Return the weight matrix [depth, columns] of a linear layer, or None for any other node."""
@@ -236,19 +237,50 @@ class _Rewriter:
         rows = self.add("Cast", [rows], f"{output}_float", to=_FLOAT)
         self.add("Mul", [rows, self.add("Gather", [s, node.input[1]], f"{output}_scale")], output)
 
-    def quantize_tokens(self, name: str) -> tuple[str, str]:
-        """Quantize activations [batch, sequence, depth] to uint8 around 128; return them and their scales."""
-        last = self.constant("last_axis", np.array([-1], np.int64))
-        largest = self.add("ReduceMax", [self.add("Abs", [name], f"{name}_abs"), last], f"{name}_largest", keepdims=1)
-        tiny = self.constant("smallest_range", np.array(_TINY, np.float32))
-        largest = self.add("Max", [largest, tiny], f"{name}_range")
-        steps = self.constant("steps", np.array(127, np.float32))
-        scaled = self.add("Mul", [name, self.add("Div", [steps, largest], f"{name}_factor")], f"{name}_scaled")
-        # A cast cuts fractions off, so the half rounds.
-        middle = self.constant("middle_and_half", np.array(128.5, np.float32))
-        shifted = self.add("Add", [scaled, middle], f"{name}_shifted")
-        quantized = self.add("Cast", [shifted], f"{name}_uint8", to=_UINT8)
-        return quantized, self.add("Div", [largest, steps], f"{name}_scale")
+    def multiply_int8(self, tokens: str, weights: np.ndarray, output: str, limit: int) -> None:
+        """Multiply activations [batch, sequence, depth] by weights [depth, columns] as integers."""
+        depth, columns = weights.shape
+        quantized, scales = _quantize(weights, axis=0, limit=limit, half_scales=False)
+        q, s = self.constant(f"{output}_int8", quantized), self.constant(f"{output}_scale", scales[0])
+        rows, row_scales = self._quantize_tokens(tokens, depth)
+        one, middle, zero = (
+            self.constant("one", np.array(1, np.float32)),
+            self.constant("middle", np.array(_MIDDLE, np.uint8)),
+            self.constant("zero", np.array(0, np.int8)),
+        )
+        product = self.add(
+            "MatMulIntegerToFloat", [rows, q, one, s, middle, zero], f"{output}_by_column", domain=_CONTRIB
+        )
+        product = self.add("Mul", [product, row_scales], f"{output}_rows")
+        self.add("Reshape", [product, self._shape_of_tokens(columns)], output)
+
+    def _quantize_tokens(self, name: str, depth: int) -> tuple[str, str]:
+        """Quantize activations to uint8 around 128, [tokens, depth]; return them and their scales, [tokens, 1]. Once each."""
+        if name not in self._tokens:
+            last = self.constant("last_axis", np.array([-1], np.int64))
+            highest = self.add("ReduceMax", [name, last], f"{name}_highest", keepdims=0)
+            lowest = self.add("ReduceMin", [name, last], f"{name}_lowest", keepdims=0)
+            tiny = self.constant("smallest_range", np.array(_TINY, np.float32))
+            largest = self.add("Max", [highest, self.add("Neg", [lowest], f"{name}_depth"), tiny], f"{name}_range")
+            scales = self.add("Div", [largest, self.constant("steps", np.array(127, np.float32))], f"{name}_scale")
+            scales = self.add("Reshape", [scales, last], f"{name}_token_scales")
+            count = self.add("Shape", [scales], f"{name}_token_count")
+            middles = self.add(
+                "Expand", [self.constant("middles", np.array([_MIDDLE], np.uint8)), count], f"{name}_middle"
+            )
+            flat = self.constant(f"rows_of_{depth}", np.array([-1, depth], np.int64))
+            rows = self.add("Reshape", [name, flat], f"{name}_tokens")
+            rows = self.add("QuantizeLinear", [rows, scales, middles], f"{name}_uint8", axis=0)
+            self._tokens[name] = rows, self.add("Unsqueeze", [scales, last], f"{name}_scale_column")
+        return self._tokens[name]
+
+    def _shape_of_tokens(self, columns: int) -> str:
+        """Return the shape [batch, sequence, columns] of the batch at hand."""
+        if columns not in self._shapes:
+            own = self.add("Shape", ["input_ids"], f"batch_before_{columns}")
+            width = self.constant(f"columns_{columns}", np.array([columns], np.int64))
+            self._shapes[columns] = self.add("Concat", [own, width], f"batch_of_{columns}", axis=0)
+        return self._shapes[columns]
 
     def constant(self, name: str, values: np.ndarray) -> str:
         """Add a constant (once) and return its name."""

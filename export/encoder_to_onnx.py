@@ -204,9 +204,7 @@ def _write_graph(model: Any, pooling: Any, precision: Precision, reduce_range: b
     from encoder_graph import fuse, to_fp16, to_int8, to_int8_weights, trace
 
     say("Tracing the encoder, its pooling and the normalisation into one graph.")
-    graph = trace(model, pooling)
-    if precision is not Precision.INT8:  # merged attention hides its products from the integer form
-        graph = fuse(graph, heads=model.config.num_attention_heads, width=model.config.hidden_size)
+    graph = fuse(trace(model, pooling), heads=model.config.num_attention_heads, width=model.config.hidden_size)
     say(f"Making {precision.value}.")
     if precision is Precision.FP16:
         graph = to_fp16(graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catal
 # The training draws with seed 1, the demo with seed 0.
 DRAWINGS_SEED = 9
 _SAMPLE_SEED = 0
+_ROOM_AROUND = 1.2
 # What a catalog says where it knows nothing: no truth to be right about.
 _NO_TRUTH = frozenset({"", "Unknown"})
 
@@ -72,6 +73,28 @@ def held_out_set(catalog: Path) -> PhotoSet:
     """Return the products of a training catalog that the training never saw."""
     rows = read_rows(catalog)
     return _with_photos("held-out", [case_of_row(rows[at], catalog) for at in part_rows(len(rows))[1]])
+
+
+def framed_set(photos: PhotoSet, folder: Path) -> PhotoSet:
+    """Show a set's photos as a shop with square photos would: in the middle of a white square, with room around.
+
+    They are written into ``folder``. What is true of them stays true, so what changes is due to the frame alone.
+    """
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = []
+    for case in photos.cases:
+        path = folder / f"{case.item_id}.png"
+        if not path.is_file():
+            with Image.open(case.photo) as opened:
+                photo = opened.convert("RGB")
+            side = round(max(photo.size) * _ROOM_AROUND)
+            square = Image.new("RGB", (side, side), "white")
+            square.paste(photo, ((side - photo.width) // 2, (side - photo.height) // 2))
+            square.save(path)
+        cases.append(replace(case, photo=path))
+    return PhotoSet(f"{photos.name}-framed", cases, [f"{photos.name}-framed: in a white square, with room around."])
 
 
 def shop_set(catalog: Path) -> PhotoSet:

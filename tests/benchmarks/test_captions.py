@@ -94,7 +94,7 @@ def document(catalogs: Path, cache: Path, tmp_path_factory: pytest.TempPathFacto
 def test_every_set_has_its_figures_with_their_intervals(document: dict[str, Any]) -> None:
     measured = {(one["model"], one["set"].partition(" ")[0]): one for one in document["figures"]}
     assert {model for model, _ in measured} == {"embedded", "the commonest answer", CEILING}
-    assert {name for _, name in measured} == {"held-out", "shop", "other-shop", "drawings"}
+    assert {name for _, name in measured} == {"held-out", "held-out-framed", "shop", "other-shop", "drawings"}
     for figures in document["figures"]:
         for figure in figures["right"].values():
             assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
@@ -104,7 +104,7 @@ def test_every_set_has_its_figures_with_their_intervals(document: dict[str, Any]
     assert shop["cosine"].keys() == {"description", "shuffled", "sentence"}
     assert shop["seen words"]["collar"]["true"] == shop["photos"] == 6
     # What training would have said is right in all that a caption of its form can say.
-    for name in ("held-out", "shop", "drawings"):
+    for name in ("held-out", "held-out-framed", "shop", "drawings"):
         perfect = measured[CEILING, name]["right"]
         assert {perfect[column]["value"] for column in ("kind", "colour", "pattern")} == {1.0}
     # No exact kinds of a second shop, and no group for cufflinks.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
-from pictures import QUESTION, answers, drawn, encoded, requests_for
+from pictures import QUESTION, answers, encoded, requests_for
+from PIL import Image
 
 from vlm4rec_edge import Captioner
+from vlm4rec_edge.demo.drawings import catalog_of_drawings, draw
 
 # In a process of its own: the handler turns file descriptors and the log of the whole process its way. Neither it nor we
 # use flash attention here; with it the last bits differ, and some words after a near tie with them.
@@ -34,12 +37,10 @@ sys.stdout.write(json.dumps(said))
 
 
 def test_captions_are_those_of_llama_cpp_pythons_own_handler(captioner: Captioner, tmp_path: Path) -> None:
-    pictures = {
-        "red dress": drawn("dress", "red"),
-        "black t-shirt": drawn("t-shirt", "black"),
-        "yellow sweater": drawn("sweater", "yellow"),
-        "white dress": drawn("dress", "white"),
-    }
+    # Two garments over one another leave the model in doubt, so that the last bits of a number can tip a word. All are small
+    # enough to reach it as they are: Pillow and llama.cpp make a larger photo smaller each in its own way.
+    drawn = [draw(drawing, (96, 144)) for drawing in catalog_of_drawings(5, seed=4)]
+    pictures = {str(number): Image.blend(one, other, 0.5) for number, (one, other) in enumerate(pairwise(drawn))}
     for name, picture in pictures.items():
         (tmp_path / f"{name}.png").write_bytes(encoded(picture))
     files = captioner.files
@@ -55,4 +56,6 @@ def test_captions_are_those_of_llama_cpp_pythons_own_handler(captioner: Captione
     )
     assert done.returncode == 0, done.stderr.decode()
     ours, _ = answers(captioner, requests_for(pictures))
-    assert [ours[name] for name in pictures] == [said.strip() for said in json.loads(done.stdout)]
+    theirs = [said.strip() for said in json.loads(done.stdout)]
+    assert len(set(theirs)) > len(theirs) / 2
+    assert [ours[name] for name in pictures] == theirs
