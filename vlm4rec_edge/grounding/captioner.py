@@ -19,7 +19,7 @@ from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, ChatForm, Prompt
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION, as_json, fields_of, flatten
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.models.manifest import sha256_of
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vlm4rec_edge.checksums import sha256_of as sha256_of  # noqa: PLC0414 (the captioner takes it from here)
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import ModelError
 
 MANIFEST_NAME = "manifest.json"
