@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_photo_file
+from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.clean import clean_caption
@@ -19,7 +20,6 @@ from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, ChatForm, Prompt
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION, as_json, fields_of, flatten
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
 
