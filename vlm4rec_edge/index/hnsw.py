@@ -52,7 +52,8 @@ class HnswIndex:
     def __init__(self, graph: Any, vectors: np.ndarray) -> None:
         self._graph = graph
         self._rows = int(graph.get_current_count())
-        self._tail = ExactIndex(np.asarray(vectors[self._rows :]))  # no memory map: only this part is to be read
+        tail = np.asarray(vectors[self._rows :])  # no memory map: only this part is to be read
+        self._tail = ExactIndex(tail) if len(tail) else None
         self._all = ExactIndex(vectors)
         self._lock = threading.Lock()
         self._asking = 0
@@ -60,16 +61,15 @@ class HnswIndex:
 
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows and their scores, best first; equal scores in row order."""
-        tail_rows, tail_scores = self._tail.top(query, count)
         in_graph = min(count, self._rows)
         if in_graph == 0:
-            return tail_rows, tail_scores
+            return self._all.top(query, count)
         try:
             with self._wide_enough(max(EF_SEARCH, _EF_PER_RESULT * in_graph)):
                 found, distances = self._graph.knn_query(query, k=in_graph, num_threads=1)
         except RuntimeError:  # the links do not lead to as many as were asked for (hnswlib issues 321, 444)
             return self._all.top(query, count)
-        return self._merged(found[0], distances[0], tail_rows, tail_scores, count)
+        return self._best(query, found[0], distances[0], count)
 
     def top_many(self, queries: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each of ``queries`` [n, dimensions] what ``top`` returns, on all cores."""
@@ -79,14 +79,17 @@ class HnswIndex:
                 found, distances = self._graph.knn_query(queries, k=in_graph)
         except RuntimeError:  # as above, for any of them
             return [self.top(query, count) for query in queries]
-        tails = [self._tail.top(query, count) for query in queries]
-        return [self._merged(own, far, *tail, count) for own, far, tail in zip(found, distances, tails, strict=True)]
+        return [self._best(*answer, count) for answer in zip(queries, found, distances, strict=True)]
 
-    def _merged(
-        self, found: np.ndarray, distances: np.ndarray, tail_rows: np.ndarray, tail_scores: np.ndarray, count: int
+    def _best(
+        self, query: np.ndarray, found: np.ndarray, distances: np.ndarray, count: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.concatenate([found.astype(np.int64), tail_rows + self._rows])
-        scores = np.concatenate([(1.0 - distances).astype(np.float32), tail_scores])
+        """Return the best of what the graph found and of the rows after it."""
+        rows, scores = found.astype(np.int64), np.float32(1) - distances
+        if self._tail is not None:
+            tail_rows, tail_scores = self._tail.top(query, count)
+            rows = np.concatenate([rows, tail_rows + self._rows])
+            scores = np.concatenate([scores, tail_scores])
         best = best_of(scores, rows, count)
         return rows[best], scores[best]
 
@@ -94,7 +97,7 @@ class HnswIndex:
     def _wide_enough(self, width: int) -> Iterator[None]:
         """Keep the search at least so wide: the width is the graph's, shared by all threads that ask it just now."""
         with self._lock:
-            if self._asking == 0 or width > self._width:
+            if width > self._width or (self._asking == 0 and width < self._width):
                 self._graph.set_ef(width)
                 self._width = width
             self._asking += 1

@@ -85,14 +85,15 @@ def _items_at(source: ItemSource, rows: np.ndarray, scores: np.ndarray, count: i
     enough = scores.astype(np.float64) >= admission.min_score
     rows, scores = rows[enough], scores[enough]
     if not admission.by_position:
-        ids_at = source.ids_at(rows.tolist())
+        in_order = rows.tolist()
+        ids_at = source.ids_at(in_order)
         found = [
             (item_id, place)
-            for place, row in enumerate(rows.tolist())
+            for place, row in enumerate(in_order)
             for item_id in ids_at.get(row, ())
             if item_id not in admission.excluded and (admission.allowed is None or item_id in admission.allowed)
-        ]
-        places = np.fromiter((place for _, place in found), np.int64, len(found))
+        ][:count]
+        places = np.array([place for _, place in found], dtype=np.int64)
         return Ranked([item_id for item_id, _ in found], rows[places], scores[places], None)
     table = source.table()
     positions, places = table.positions_at(rows)

@@ -65,12 +65,12 @@ def question_of(
     vectors = source.vectors_at([rows[item_id] for item_id in (*liked, *away)])
     liked_vectors, away_vectors = vectors[: len(liked)], vectors[len(liked) :]
     words, word_vectors = ([], vectors[:0]) if text is None else ([Part(text[0], "text")], text[1][None])
-    labels = np.zeros(len(liked), dtype=np.int64)
+    groups = [list(range(len(liked)))]
     if settings.interests > 1 and liked:
         labels = split_interests(liked_vectors, counted, settings.interests)
+        groups = [np.flatnonzero(labels == label).tolist() for label in range(int(labels.max()) + 1)]
     interests, parts, importance = [], [], []
-    for label in range(int(labels.max(initial=0)) + 1):
-        own = np.flatnonzero(labels == label)
+    for own in groups:
         try:
             interests.append(rocchio(liked_vectors[own], counted[own], away_vectors, word_vectors, settings))
         except ValueError as error:
