@@ -138,8 +138,8 @@ def rocchio(
     Raises:
         ValueError: nothing is left of the sum.
     """
-    total = float(np.sum(weights)) or 1.0
-    own = np.asarray(weights, dtype=np.float64) / total
+    own = np.asarray(weights, dtype=np.float64)
+    own = own / (float(own.sum()) or 1.0)
     if len(disliked) == len(texts) == 0:
         return combine(liked, own)
     coefficients = [

@@ -143,8 +143,8 @@ class StoreReader:
         ids: dict[int, list[str]] = {}
         for part in _parts(list(rows)):
             marks = ",".join("?" * len(part))
-            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks}) ORDER BY id"
-            for row, item_id in self.query(query, part):
+            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks})"
+            for row, item_id in sorted(self.query(query, part)):
                 ids.setdefault(row, []).append(item_id)
         return ids
 
