@@ -37,8 +37,8 @@ class StoreReader:
 
     Args:
         folder: The index folder.
-        mapped: Whether the database is a memory map as well: looking a few items up takes half as long, but what was
-            looked at counts as memory of this process while there is room. Not for who reads everything once.
+        mapped: Whether items are looked up in a memory map of the database, which takes half as long; what was looked at
+            counts as memory of this process while the system has room for it.
 
     Raises:
         StoreError: there is no index at ``folder``, it is damaged, or it was never finished enough to hold a vector.
@@ -54,17 +54,21 @@ class StoreReader:
         self._database = open_database(path, write=False)
         # How SQLite was built decides whether a connection may be used by two threads at once (sqlite.org/threadsafe.html).
         self._lock = threading.Lock()
+        self._mapped_bytes = _MAPPED_BYTES if mapped else 0
         self._table_lock = threading.Lock()
         self._table: ItemTable | None = None
         try:
-            if mapped:
-                self._database.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+            self._map_database(self._mapped_bytes)
             self._take_snapshot()
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
                 raise self._damaged(error) from error
             raise
+
+    def _map_database(self, limit: int) -> None:
+        with self._lock:
+            self._database.execute(f"PRAGMA mmap_size = {limit}")
 
     def _take_snapshot(self) -> None:
         missed = ""
@@ -169,7 +173,11 @@ class StoreReader:
         """Return all items as columns; read when first asked for, and kept."""
         with self._table_lock:
             if self._table is None:
-                self._table = self._read_table()
+                self._map_database(0)  # of a whole database, read through once, no page need stay
+                try:
+                    self._table = self._read_table()
+                finally:
+                    self._map_database(self._mapped_bytes)
             return self._table
 
     def _read_table(self) -> ItemTable:
