@@ -100,10 +100,11 @@ def _write(folder: Path, names: range, *, compact: bool = False) -> None:
             store.compact(force=True)
 
 
-def test_a_reader_keeps_its_view_through_exchange_and_compaction(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_reader_keeps_its_view_through_exchange_and_compaction(tmp_path: Path, mapped: bool) -> None:
     folder = tmp_path / "index"
     _write(folder, range(50))
-    with StoreReader(folder) as before:
+    with StoreReader(folder, mapped=mapped) as before:
         known = np.array(before.vectors)
         items = list(before.items())
         _write(folder, range(40, 80), compact=True)
@@ -147,10 +148,10 @@ def test_readers_in_threads_beside_a_writer_never_see_a_half_done_state(tmp_path
     stop = threading.Event()
     wrong: list[object] = []
 
-    def read() -> None:
+    def read(mapped: bool) -> None:
         with MadeVectors(32) as encoder:
             while not stop.is_set():
-                with StoreReader(folder) as store:
+                with StoreReader(folder, mapped=mapped) as store:
                     items = list(store.items())
                     if len(items) != 64:
                         wrong.append(len(items))
@@ -158,7 +159,7 @@ def test_readers_in_threads_beside_a_writer_never_see_a_half_done_state(tmp_path
                         if not np.array_equal(store.vectors[item.row], encoder.encode([item.title])[0]):
                             wrong.append(item)
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
+    readers = [threading.Thread(target=read, args=(mapped,)) for mapped in (False, True)]
     for thread in readers:
         thread.start()
     try:

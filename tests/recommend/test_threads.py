@@ -74,7 +74,8 @@ def test_the_graph_is_loaded_once_however_many_ask(tmp_path: Path, monkeypatch: 
     assert len(loads) == 1
 
 
-def test_a_narrow_search_never_narrows_a_wide_one_beside_it() -> None:
+@pytest.mark.parametrize("beside", [5, 200])
+def test_a_narrower_search_never_narrows_a_wide_one_beside_it(beside: int) -> None:
     """hnswlib keeps one search width for all threads."""
     widths: list[int] = []
     inside, may_end = threading.Event(), threading.Event()
@@ -99,7 +100,7 @@ def test_a_narrow_search_never_narrows_a_wide_one_beside_it() -> None:
     with ThreadPoolExecutor(2) as pool:
         wide = pool.submit(index.top, random_vectors(1)[0], 500)
         assert inside.wait(10)
-        index.top(random_vectors(1)[0], 5)
+        index.top(random_vectors(1)[0], beside)
         may_end.set()
         wide.result()
     index.top(random_vectors(1)[0], 5)

@@ -66,6 +66,8 @@ class LargeIndex:
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows and their scores, best first."""
         answer = self._index.top(query, count)
+        if self._is_loaded:
+            return answer
         with self._lock:
             self._answered += 1
             answered = self._answered

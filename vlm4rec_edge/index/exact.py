@@ -32,6 +32,8 @@ def best_of(scores: np.ndarray, rows: np.ndarray | None, count: int) -> np.ndarr
     count = min(count, len(scores))
     if count == 0:
         return np.zeros(0, np.int64)
+    if count == len(scores):
+        return np.lexsort((np.arange(count) if rows is None else rows, -scores))
     # Every row as good as the last wanted one is looked at, so that a tie there is not decided by chance.
     worst = np.partition(scores, len(scores) - count)[len(scores) - count]
     best = np.flatnonzero(scores >= worst)

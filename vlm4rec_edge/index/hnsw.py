@@ -15,7 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ EF_CONSTRUCTION = 200
 # Width of the search, never below a multiple of what is asked for. hnswlib does not save it with the graph.
 EF_SEARCH = 128
 _EF_PER_RESULT = 2
+_ALL_CORES = -1  # hnswlib's word for them
 # A fixed seed gives the same graph for the same rows when one thread builds it.
 _SEED = 100
 # Rows after the graph that are scanned instead: 15 MB (at 384 dimensions), about a millisecond. Adding one photo to a
@@ -53,57 +54,68 @@ class HnswIndex:
     def __init__(self, graph: Any, vectors: np.ndarray) -> None:
         self._graph = graph
         self._rows = int(graph.get_current_count())
-        self._tail = ExactIndex(np.asarray(vectors[self._rows :]))  # no memory map: only this part is to be read
+        tail = np.asarray(vectors[self._rows :])  # no memory map: only this part is to be read
+        self._tail = ExactIndex(tail) if len(tail) else None
         self._all = ExactIndex(vectors)
         self._lock = threading.Lock()
-        self._asking = 0
-        self._width = 0
+        self._asking_wide = 0
+        self._width = EF_SEARCH
+        self._graph.set_ef(EF_SEARCH)
 
     def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the best rows and their scores, best first; equal scores in row order."""
-        tail_rows, tail_scores = self._tail.top(query, count)
         in_graph = min(count, self._rows)
         if in_graph == 0:
-            return tail_rows, tail_scores
+            return self._all.top(query, count)
         try:
-            with self._wide_enough(max(EF_SEARCH, _EF_PER_RESULT * in_graph)):
-                found, distances = self._graph.knn_query(query, k=in_graph, num_threads=1)
+            found, distances = self._nearest(query, in_graph, threads=1)
         except RuntimeError:  # the links do not lead to as many as were asked for (hnswlib issues 321, 444)
             return self._all.top(query, count)
-        return self._merged(found[0], distances[0], tail_rows, tail_scores, count)
+        return self._best(query, found[0], distances[0], count)
 
     def top_many(self, queries: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each of ``queries`` [n, dimensions] what ``top`` returns, on all cores."""
         in_graph = min(count, self._rows)
         try:
-            with self._wide_enough(max(EF_SEARCH, _EF_PER_RESULT * in_graph)):
-                found, distances = self._graph.knn_query(queries, k=in_graph)
+            found, distances = self._nearest(queries, in_graph, threads=_ALL_CORES)
         except RuntimeError:  # as above, for any of them
             return [self.top(query, count) for query in queries]
-        tails = [self._tail.top(query, count) for query in queries]
-        return [self._merged(own, far, *tail, count) for own, far, tail in zip(found, distances, tails, strict=True)]
+        return [self._best(*answer, count) for answer in zip(queries, found, distances, strict=True)]
 
-    def _merged(
-        self, found: np.ndarray, distances: np.ndarray, tail_rows: np.ndarray, tail_scores: np.ndarray, count: int
+    def _nearest(self, queries: np.ndarray, count: int, *, threads: int) -> Any:
+        width = _EF_PER_RESULT * count
+        with nullcontext() if width <= EF_SEARCH else self._as_wide_as(width):
+            return self._graph.knn_query(queries, k=count, num_threads=threads)
+
+    def _best(
+        self, query: np.ndarray, found: np.ndarray, distances: np.ndarray, count: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.concatenate([found.astype(np.int64), tail_rows + self._rows])
-        scores = np.concatenate([(1.0 - distances).astype(np.float32), tail_scores])
+        """Return the best of what the graph found and of the rows after it."""
+        rows, scores = found.astype(np.int64), np.float32(1) - distances
+        if self._tail is not None:
+            tail_rows, tail_scores = self._tail.top(query, count)
+            rows = np.concatenate([rows, tail_rows + self._rows])
+            scores = np.concatenate([scores, tail_scores])
         best = best_of(scores, rows, count)
         return rows[best], scores[best]
 
     @contextmanager
-    def _wide_enough(self, width: int) -> Iterator[None]:
+    def _as_wide_as(self, width: int) -> Iterator[None]:
         """Keep the search at least so wide: the width is the graph's, shared by all threads that ask it just now."""
         with self._lock:
-            if self._asking == 0 or width > self._width:
-                self._graph.set_ef(width)
-                self._width = width
-            self._asking += 1
+            self._asking_wide += 1
+            self._set_width(max(width, self._width))
         try:
             yield
         finally:
             with self._lock:
-                self._asking -= 1
+                self._asking_wide -= 1
+                if self._asking_wide == 0:
+                    self._set_width(EF_SEARCH)
+
+    def _set_width(self, width: int) -> None:
+        self._width = width
+        self._graph.set_ef(width)
 
 
 def load_graph(store: StoreReader) -> HnswIndex | None:

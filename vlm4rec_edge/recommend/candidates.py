@@ -31,11 +31,6 @@ class Ranked:
     scores: np.ndarray
     groups: np.ndarray | None
 
-    def first(self, count: int) -> Ranked:
-        """Return the first ``count``."""
-        groups = None if self.groups is None else self.groups[:count]
-        return Ranked(self.ids[:count], self.rows[:count], self.scores[:count], groups)
-
 
 def nearest_items(
     source: ItemSource, index: VectorIndex, query: np.ndarray, count: int, admission: Admission
@@ -68,7 +63,7 @@ def nearest_items(
         found = _items_at(source, rows, scores, count, admission)
         is_below = len(scores) > 0 and scores[-1] < admission.min_score
         if len(found.ids) >= count or is_all or is_below:
-            return found.first(count)
+            return found
         looked_at *= _WIDEN
 
 
@@ -85,14 +80,15 @@ def _items_at(source: ItemSource, rows: np.ndarray, scores: np.ndarray, count: i
     enough = scores.astype(np.float64) >= admission.min_score
     rows, scores = rows[enough], scores[enough]
     if not admission.by_position:
-        ids_at = source.ids_at(rows.tolist())
+        in_order = rows.tolist()
+        ids_at = source.ids_at(in_order)
         found = [
             (item_id, place)
-            for place, row in enumerate(rows.tolist())
+            for place, row in enumerate(in_order)
             for item_id in ids_at.get(row, ())
             if item_id not in admission.excluded and (admission.allowed is None or item_id in admission.allowed)
-        ]
-        places = np.fromiter((place for _, place in found), np.int64, len(found))
+        ][:count]
+        places = np.array([place for _, place in found], dtype=np.int64)
         return Ranked([item_id for item_id, _ in found], rows[places], scores[places], None)
     table = source.table()
     positions, places = table.positions_at(rows)
@@ -105,6 +101,8 @@ def _items_at(source: ItemSource, rows: np.ndarray, scores: np.ndarray, count: i
         first = np.sort(np.unique(groups, return_index=True)[1])
         positions, places, groups = positions[first], places[first], groups[first]
     positions, places = positions[:count], places[:count]
+    if groups is not None:
+        groups = groups[:count]
     return Ranked([table.ids[position] for position in positions.tolist()], rows[places], scores[places], groups)
 
 

@@ -10,6 +10,7 @@ are these parts. Which c_i belong to which profile is written at each function.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def combine(parts: np.ndarray, coefficients: np.ndarray) -> Combination:
     if len(parts) == 0:
         raise ValueError("A profile needs at least one item.")
     total = np.asarray(coefficients, dtype=np.float64) @ np.asarray(parts, dtype=np.float64)
-    length = float(np.linalg.norm(total))
+    length = math.sqrt(total @ total)
     if not length > _NO_DIRECTION:
         raise ValueError("The items of this history cancel each other out; their mean has no direction.")
     return Combination((total / length).astype(np.float32), parts, coefficients / length)
@@ -137,9 +138,12 @@ def rocchio(
     Raises:
         ValueError: nothing is left of the sum.
     """
-    total = float(np.sum(weights)) or 1.0
+    own = np.asarray(weights, dtype=np.float64)
+    own = own / (float(own.sum()) or 1.0)
+    if len(disliked) == len(texts) == 0:
+        return combine(liked, own)
     coefficients = [
-        np.asarray(weights, dtype=np.float64) / total,
+        own,
         np.full(len(disliked), -settings.dislike_weight / max(len(disliked), 1)),
         np.full(len(texts), settings.text_weight / max(len(texts), 1)),
     ]
@@ -159,6 +163,8 @@ def event_weights(
     Raises:
         UsageError: weights or times are not one finite number an event, a weight is negative, or all are 0.
     """
+    if weights is None and times is None and settings.last is None and settings.half_life is None:
+        return np.ones(count)
     own = _checked("weights", weights, count, np.ones(count))
     if (own < 0).any():
         raise UsageError("A weight is negative; name what is disliked as disliked instead.")

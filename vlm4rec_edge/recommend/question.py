@@ -59,24 +59,27 @@ def question_of(
         weights=None if weights is None else [weights[place] for place in known],
         times=None if times is None else [times[place] for place in known],
     )
-    liked = [history[place] for place, weight in zip(known, counted, strict=True) if weight > 0]
-    counted = counted[counted > 0]
+    if not counted.all():
+        known = [place for place, weight in zip(known, counted, strict=True) if weight > 0]
+        counted = counted[counted > 0]
+    liked = [history[place] for place in known]
     away = [item_id for item_id in disliked if item_id in rows]
     vectors = source.vectors_at([rows[item_id] for item_id in (*liked, *away)])
     liked_vectors, away_vectors = vectors[: len(liked)], vectors[len(liked) :]
     words, word_vectors = ([], vectors[:0]) if text is None else ([Part(text[0], "text")], text[1][None])
-    labels = np.zeros(len(liked), dtype=np.int64)
+    groups = [(liked, liked_vectors, counted)]
     if settings.interests > 1 and liked:
         labels = split_interests(liked_vectors, counted, settings.interests)
+        members = [np.flatnonzero(labels == label) for label in range(int(labels.max()) + 1)]
+        groups = [([liked[place] for place in own], liked_vectors[own], counted[own]) for own in members]
     interests, parts, importance = [], [], []
-    for label in range(int(labels.max(initial=0)) + 1):
-        own = np.flatnonzero(labels == label)
+    for own_items, own_vectors, own_weights in groups:
         try:
-            interests.append(rocchio(liked_vectors[own], counted[own], away_vectors, word_vectors, settings))
+            interests.append(rocchio(own_vectors, own_weights, away_vectors, word_vectors, settings))
         except ValueError as error:
             raise UsageError(str(error)) from None
         parts.append(
-            [Part(liked[place], "liked") for place in own] + [Part(item_id, "disliked") for item_id in away] + words
+            [Part(item_id, "liked") for item_id in own_items] + [Part(item_id, "disliked") for item_id in away] + words
         )
-        importance.append(float(counted[own].sum()))
+        importance.append(float(own_weights.sum()))
     return Question(interests, parts, np.array(importance))

@@ -108,7 +108,7 @@ def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, Vect
     from vlm4rec_edge.index import open_index
     from vlm4rec_edge.store.reader import StoreReader
 
-    store = StoreReader(path)
+    store = StoreReader(path, mapped=True)
     if store.is_empty():
         store.close()
         raise StoreError(f"The index {path} holds no items yet; run `vlm4rec-edge index` to the end first.")

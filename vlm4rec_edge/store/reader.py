@@ -22,6 +22,8 @@ from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 _PARAMETERS = 500
 # Rows of a result that are fetched at once.
 _FETCHED_ROWS = 256
+# SQLite maps no more than it was built for, 2 GB as a rule, and reads the rest (sqlite.org/mmap.html).
+_MAPPED_BYTES = 2**40
 
 
 class StoreReader:
@@ -33,11 +35,16 @@ class StoreReader:
         vector_file: Name of the file behind ``vectors``; it changes with the encoder and with every compaction.
         meta: What the writer noted: ``encoder``, ``grounding`` (fingerprints), ``encoded_text``, ``dimensions``, ``run``.
 
+    Args:
+        folder: The index folder.
+        mapped: Whether items are looked up in a memory map of the database, which takes half as long; what was looked at
+            counts as memory of this process while the system has room for it.
+
     Raises:
         StoreError: there is no index at ``folder``, it is damaged, or it was never finished enough to hold a vector.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, mapped: bool = False) -> None:
         self.folder = Path(folder)
         path = self.folder / DATABASE_NAME
         if not path.is_file():
@@ -47,15 +54,21 @@ class StoreReader:
         self._database = open_database(path, write=False)
         # How SQLite was built decides whether a connection may be used by two threads at once (sqlite.org/threadsafe.html).
         self._lock = threading.Lock()
+        self._mapped_bytes = _MAPPED_BYTES if mapped else 0
         self._table_lock = threading.Lock()
         self._table: ItemTable | None = None
         try:
+            self._map_database(self._mapped_bytes)
             self._take_snapshot()
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
                 raise self._damaged(error) from error
             raise
+
+    def _map_database(self, limit: int) -> None:
+        with self._lock:
+            self._database.execute(f"PRAGMA mmap_size = {limit}")
 
     def _take_snapshot(self) -> None:
         missed = ""
@@ -127,15 +140,15 @@ class StoreReader:
 
     def vectors_at(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
         """Return the vectors of ``rows``, shape [len(rows), dimensions], float32, read into memory."""
-        return np.asarray(self.vectors[np.asarray(rows, dtype=np.int64)])
+        return np.asarray(np.asarray(self.vectors)[np.asarray(rows, dtype=np.int64)])
 
     def ids_at(self, rows: Sequence[int]) -> dict[int, list[str]]:
         """Return the ids of the items of each vector row, ordered; rows without an item are left out."""
         ids: dict[int, list[str]] = {}
         for part in _parts(list(rows)):
             marks = ",".join("?" * len(part))
-            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks}) ORDER BY id"
-            for row, item_id in self.query(query, part):
+            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks})"
+            for row, item_id in sorted(self.query(query, part)):
                 ids.setdefault(row, []).append(item_id)
         return ids
 
@@ -160,7 +173,11 @@ class StoreReader:
         """Return all items as columns; read when first asked for, and kept."""
         with self._table_lock:
             if self._table is None:
-                self._table = self._read_table()
+                self._map_database(0)  # of a whole database, read through once, no page need stay
+                try:
+                    self._table = self._read_table()
+                finally:
+                    self._map_database(self._mapped_bytes)
             return self._table
 
     def _read_table(self) -> ItemTable:
@@ -220,7 +237,9 @@ class StoreReader:
 
     def _said(self, columns: str, said: str | None) -> tuple[dict[str, str], dict[str, str | list[str]]]:
         """Return the attributes of an item, and the fields of its caption."""
-        fields = {} if said is None else self._object(said)
+        if said is None:
+            return self._object(columns), {}
+        fields = self._object(said)
         try:
             return _attributes(self._object(columns), fields), fields
         except TypeError as error:  # damage that is a JSON object still, but not of texts
@@ -247,10 +266,11 @@ class StoreReader:
             with self._lock:
                 cursor = self._database.execute(sql, parameters)
                 rows = cursor.fetchmany(_FETCHED_ROWS)
-            while rows:
-                yield from rows
+            yield from rows
+            while len(rows) == _FETCHED_ROWS:
                 with self._lock:
                     rows = cursor.fetchmany(_FETCHED_ROWS)
+                yield from rows
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
