@@ -16,9 +16,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, journals and curves; run again to go on.")],
     see_epochs: Annotated[
         float, typer.Option(min=0, help="Passes over the photos in which the tower learns to see.")
-    ] = 22,
-    speak_epochs: Annotated[float, typer.Option(min=0, help="Passes in which the text model learns to speak.")] = 2.5,
-    tower_epochs: Annotated[float, typer.Option(min=0, help="Of these, the last in which the tower learns too.")] = 0.0,
+    ] = 22.5,
+    speak_epochs: Annotated[float, typer.Option(min=0, help="Passes in which the text model learns to speak.")] = 2.0,
+    tower_epochs: Annotated[float, typer.Option(min=0, help="Of these, the last in which the tower learns too.")] = 0.6,
     drawings: Annotated[int, typer.Option(min=1, help="Drawings of our own to learn from, of each of 22 kinds.")] = 220,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and views.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda; default: cuda where it is.")] = "",
