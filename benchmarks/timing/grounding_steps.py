@@ -37,7 +37,6 @@ class Steps:
         self.seconds: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()
-        self.engines: set[int] = set()  # threads in which llama.cpp said words
         self._lock = threading.Lock()
         self._thread = threading.local()  # what inner steps took of each open one
 
@@ -62,8 +61,6 @@ class Steps:
         with self._lock:
             self.calls[step] += calls
             self.rows[step] += rows
-            if step == DECODE:
-                self.engines.add(threading.get_ident())
 
 
 class _Timed:

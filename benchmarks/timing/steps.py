@@ -64,8 +64,8 @@ def measure_steps(work: Path, model: Model) -> dict[str, Any]:
             started = time.perf_counter()
             report = build_index(folder, out, captioner=captioner, encoder=encoder)
             whole = time.perf_counter() - started
+        engines = captioner.engines
     # One engine works in this thread, between encoding and storing; several in threads beside it.
-    engines = max(len(measured.engines), 1)
     beside = [READ] if engines == 1 else [READ, ENCODE, STORE]
     shared = (VISION, PROMPT, DECODE)
     seconds = {step: measured.seconds[step] / (engines if step in shared else 1) for step in STEPS}

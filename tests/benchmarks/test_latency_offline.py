@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -191,20 +190,3 @@ def test_no_answer_of_the_shape_with_random_weights_ends_early(tmp_path: Path) -
         places = str(model), str(files.text), str(files.projector)
         task = Task(engine, *places, photos[:2], photos[2:], "Describe this.", 5, 1, files.settings.context_length, 1)
         assert list(measure(task).tokens) == [5, 5]
-
-
-def test_engines_side_by_side_are_counted_by_their_threads() -> None:
-    steps, all_there = grounding_steps.Steps(), threading.Barrier(3)
-
-    def engine() -> None:
-        all_there.wait()  # a thread that has ended may leave its number to the next
-        steps.count(grounding_steps.DECODE, calls=1, rows=4)
-        all_there.wait()
-
-    threads = [threading.Thread(target=engine) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(steps.engines) == steps.calls[grounding_steps.DECODE] == 3
-    assert steps.rows[grounding_steps.DECODE] == 12

@@ -237,6 +237,11 @@ class Captioner:
         """Bytes of KV memory that the loaded model holds (0 before it is loaded)."""
         return sum(native.shape.kv_bytes for native in self._natives)
 
+    @property
+    def engines(self) -> int:
+        """How many engines work side by side (0 before the model is loaded)."""
+        return len(self._engines)
+
     def _load(self) -> list[Engine]:
         if not self._engines:
             from vlm4rec_edge.grounding import native
