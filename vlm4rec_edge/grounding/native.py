@@ -28,9 +28,11 @@ PASS_TOKENS = 512
 CONTEXT_PER_PHOTO = 2048
 # Up to this context flash attention is slower on a CPU: it saves nothing where a few hundred keys are read, and takes 15 to
 # 25 % longer over a step of several photos. Beyond, it keeps the scores of a pass, the square of the context, out of memory.
-# The vision tower does as the text model, which is what llama-cpp-python's own handler does: the last bits of an embedding
-# differ with it, and words after a near tie, in one caption of twenty.
 _SHORT_CONTEXT = 2048
+# So it is with the patches of a vision tower: of 64 it is as fast without, and says the very words of llama-cpp-python's own
+# handler, which goes without (flash attention changes the last bits, and with them a word of one caption in twenty); of
+# 1,024 a whole caption takes a sixth longer without.
+_FEW_PATCHES = 256
 # llama.cpp rounds the context of a sequence up to this.
 _CONTEXT_STEP = 256
 _ALL_LAYERS = 999
@@ -152,9 +154,8 @@ class NativeModel:
             self.model: Any = beside.model if beside else self._load_text(files, gpu)
             self.vocabulary = self.llama.llama_model_get_vocab(self.model)
             context = context or min(self._trained_context(), CONTEXT_PER_PHOTO)
-            plain_attention = not gpu and context <= _SHORT_CONTEXT
-            self._load_context(threads, slots, context, plain_attention)
-            self._load_projector(files, gpu, threads, plain_attention)
+            self._load_context(threads, slots, context, gpu)
+            self._load_projector(files, gpu, threads)
         except BaseException:
             self._open.close()
             raise
@@ -172,7 +173,7 @@ class NativeModel:
     def _trained_context(self) -> int:
         return int(self.llama.llama_model_n_ctx_train(self.model)) or CONTEXT_PER_PHOTO
 
-    def _load_context(self, threads: int, slots: int, context: int, plain_attention: bool) -> None:
+    def _load_context(self, threads: int, slots: int, context: int, gpu: bool) -> None:
         context = -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
         parameters = self.llama.llama_context_default_params()
         parameters.n_ctx = context * slots
@@ -181,7 +182,7 @@ class NativeModel:
         parameters.n_ubatch = PASS_TOKENS
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.kv_unified = False  # each photo attends to its own tokens only, so others' memory is never scanned
-        if plain_attention:
+        if not gpu and context <= _SHORT_CONTEXT:
             parameters.flash_attn_type = self.llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.no_perf = True
         self.context = self.llama.llama_init_from_model(self.model, parameters)
@@ -199,13 +200,13 @@ class NativeModel:
             kv_bytes=kv_bytes_per_token(self._text_path) * context * slots,
         )
 
-    def _load_projector(self, files: LvlmFiles, gpu: bool, threads: int, plain_attention: bool) -> None:
+    def _load_projector(self, files: LvlmFiles, gpu: bool, threads: int) -> None:
         parameters = self.mtmd.mtmd_context_params_default()
         parameters.use_gpu = gpu
         parameters.print_timings = False
         parameters.n_threads = threads
         parameters.warmup = False
-        if plain_attention:
+        if not gpu and _has_few_patches(files.projector):
             parameters.flash_attn_type = self.llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.projector = self.mtmd.mtmd_init_from_file(str(files.projector).encode(), self.model, parameters)
         if not self.projector:
@@ -260,6 +261,13 @@ class NativeModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _has_few_patches(projector: Path) -> bool:
+    """Whether a vision tower looks at few patches; False where its file does not tell. Keys as llama.cpp writes them."""
+    metadata = read_header(projector).metadata
+    side, patch = (metadata.get(f"clip.vision.{key}") for key in ("image_size", "patch_size"))
+    return isinstance(side, int) and isinstance(patch, int) and patch > 0 and (side // patch) ** 2 <= _FEW_PATCHES
 
 
 def affordable_slots(files: LvlmFiles, *, wanted: int, kv_budget: int) -> int:
