@@ -29,6 +29,7 @@ from vlm4rec_edge.errors import UsageError, Vlm4RecError
 RESULTS = Path(__file__).with_name("results")
 # Of the shop for which targets are set, else of the first set, are the plots, the words and the examples.
 _MAIN_SET = "shop"
+_FRAMED = "held-out-framed"
 # What a model would say that had learnt everything: as right and as near to the texts as captions of this form can be.
 _CEILING = "the sentences of the training"
 
@@ -87,7 +88,7 @@ def main(
         reader = Reader(learnt)
         sets = [
             photos.sample(sample) if sample else photos
-            for photos in _sets(held_out, shop, other_shop, drawings, cache, reader)
+            for photos in _sets(held_out, shop, other_shop, drawings, cache, reader, only)
             if not only or photos.name in only
         ]
         if not sets or not all(photos.cases for photos in sets):
@@ -116,10 +117,17 @@ def _need(package: str, advice: str) -> None:
 
 
 def _sets(
-    held_out: Path, shop: Path | None, other_shop: Path | None, drawings: int, cache: Path, reader: Reader
+    held_out: Path,
+    shop: Path | None,
+    other_shop: Path | None,
+    drawings: int,
+    cache: Path,
+    reader: Reader,
+    only: list[str] | None,
 ) -> Iterator[PhotoSet]:
     yield (apart := held_out_set(held_out))
-    yield framed_set(apart, cache / "held-out-framed")
+    if not only or _FRAMED in only:  # it writes a file a photo
+        yield framed_set(apart, cache / _FRAMED)
     if shop:
         yield shop_set(shop)
     if other_shop:

@@ -15,7 +15,6 @@ from running.results_file import Section
 
 from timing.spread import spread
 
-_TITLE = "Where the time of the encoder goes"
 # As many texts as the encoder gives to one run of the graph.
 _BATCH = 8
 _WARM, _COUNTED = 5, 20
@@ -40,7 +39,7 @@ def operators(folders: Mapping[str, Path], texts: Path, *, runs: int) -> Section
         f"Milliseconds a text, by ONNX Runtime's profiler: {_BATCH} texts of {figures[0]['tokens']} tokens each, one thread; "
         f"medians of {runs} runs. An operator that a graph has not is empty.",
     ]
-    return Section("operators", _TITLE, _rows(figures), figures, remarks)
+    return Section("operators", "Where the time of the encoder goes", _rows(figures), figures, remarks)
 
 
 def _usual_tokens(folder: Path, texts: Path) -> np.ndarray:
