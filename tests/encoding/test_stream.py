@@ -39,14 +39,14 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Encoder]:
 def _watch(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Note the mask of every run of the graph."""
     masks: list[np.ndarray] = []
-    session = encoder._session
+    session = encoder._stream_session()
 
     class Watched:
         def run(self, names: Any, feed: dict[str, np.ndarray]) -> Any:
             masks.append(feed["attention_mask"])
             return session.run(names, feed)
 
-    monkeypatch.setattr(encoder, "_session", Watched())
+    monkeypatch.setattr(encoder, "_stream_session", Watched)
     return masks
 
 
@@ -64,6 +64,14 @@ def test_hardly_anything_is_padded(made: Encoder, monkeypatch: pytest.MonkeyPatc
     assert sum(len(mask) for mask in masks) == 1000
     assert all(mask.any(axis=0).all() for mask in masks)  # no run is longer than its longest text
     assert sum(mask.sum() for mask in masks) > 0.95 * sum(mask.size for mask in masks)
+
+
+def test_runs_side_by_side_have_a_thread_each(made: Encoder) -> None:
+    made.encode([_text(0)])
+    assert made._session_of_streams is None  # who asks for one text does not pay for streams
+    made.encode([_text(number) for number in range(100)])
+    session = made._stream_session()
+    assert session.get_session_options().intra_op_num_threads == 1
 
 
 def test_memory_does_not_grow_with_the_stream(made: Encoder) -> None:

@@ -63,7 +63,9 @@ class Encoder:
         self.files = files
         self._threads = threads or physical_cores()
         self._session = _open_session(files, device, self._threads)
-        self._batch = _BATCH_GPU if "CUDAExecutionProvider" in self._session.get_providers() else _BATCH_CPU
+        self._session_of_streams: Any = None
+        self._on_gpu = "CUDAExecutionProvider" in self._session.get_providers()
+        self._batch = _BATCH_GPU if self._on_gpu else _BATCH_CPU
         self._tokenizer = _open_tokenizer(files)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
         output = self._session.get_outputs()[0]
@@ -91,7 +93,7 @@ class Encoder:
         """
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         if 0 < len(texts) <= self._batch:
-            vectors[:] = self._run(self._tokenise(texts))
+            vectors[:] = self._run(self._session, self._tokenise(texts))
             return vectors
         for row, vector in enumerate(self.encode_stream(texts)):
             vectors[row] = vector
@@ -102,7 +104,12 @@ class Encoder:
 
         ``texts`` is pulled and tokenised in this thread, while the graph runs in others, each on a batch of its own.
         """
-        runs = prefetch(self._vectors, self._batches(texts), threads=self._threads, ahead=2 * self._threads)
+        session = self._stream_session()
+
+        def encoded(batch: _Batch) -> _Batch:
+            return replace(batch, vectors=self._run(session, batch.ids))
+
+        runs = prefetch(encoded, self._batches(texts), threads=self._threads, ahead=2 * self._threads)
         finished: list[_Batch] = []
         try:
             for batch in runs:
@@ -133,10 +140,19 @@ class Encoder:
         encodings = self._tokenizer.encode_batch([self.files.settings.prefix + text for text in readable])
         return [encoding.ids for encoding in encodings]
 
-    def _vectors(self, batch: _Batch) -> _Batch:
-        return replace(batch, vectors=self._run(batch.ids))
+    def _stream_session(self) -> Any:
+        """Return the session of streams. On a CPU it is one of its own, opened when it is first needed.
 
-    def _run(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
+        Runs side by side that share the threads of one session wait for each other: with a thread a run, texts pass a third
+        faster. A single text, on the other hand, is soonest done by all threads together.
+        """
+        if self._on_gpu or self._threads == 1:
+            return self._session
+        if self._session_of_streams is None:
+            self._session_of_streams = _open_session(self.files, "cpu", 1)
+        return self._session_of_streams
+
+    def _run(self, session: Any, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """Run the graph on one batch; padded to its own longest text, not to the model's limit."""
         longest = max(map(len, ids))
         tokens = np.zeros((len(ids), longest), dtype=np.int64)
@@ -147,7 +163,7 @@ class Encoder:
         feed = {"input_ids": tokens, "attention_mask": mask}
         if "token_type_ids" in self._inputs:
             feed["token_type_ids"] = np.zeros_like(tokens)
-        output = self._session.run(None, feed)[0].astype(np.float32, copy=False)
+        output = session.run(None, feed)[0].astype(np.float32, copy=False)
         pooling = self.files.settings.pooling
         if pooling == "cls":
             output = output[:, 0]
@@ -160,8 +176,8 @@ class Encoder:
         return np.asarray(output / norms, dtype=np.float32)
 
     def close(self) -> None:
-        """Free the session."""
-        self._session = self._tokenizer = None
+        """Free the sessions."""
+        self._session = self._session_of_streams = self._tokenizer = None
 
     def __enter__(self) -> Encoder:
         return self
