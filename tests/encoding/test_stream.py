@@ -39,14 +39,14 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Encoder]:
 def _watch(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Note the mask of every run of the graph."""
     masks: list[np.ndarray] = []
-    session = encoder._stream_session()
+    session = encoder._session
 
     class Watched:
         def run(self, names: Any, feed: dict[str, np.ndarray]) -> Any:
             masks.append(feed["attention_mask"])
             return session.run(names, feed)
 
-    monkeypatch.setattr(encoder, "_stream_session", Watched)
+    monkeypatch.setattr(encoder, "_session", Watched())
     return masks
 
 
@@ -66,12 +66,11 @@ def test_hardly_anything_is_padded(made: Encoder, monkeypatch: pytest.MonkeyPatc
     assert sum(mask.sum() for mask in masks) > 0.95 * sum(mask.size for mask in masks)
 
 
-def test_runs_side_by_side_have_a_thread_each(made: Encoder) -> None:
-    made.encode([_text(0)])
-    assert made._session_of_streams is None  # who asks for one text does not pay for streams
-    made.encode([_text(number) for number in range(100)])
-    session = made._stream_session()
-    assert session.get_session_options().intra_op_num_threads == 1
+def test_a_long_stream_gives_each_run_a_thread_of_its_own(made: Encoder) -> None:
+    made.encode([_text(number) for number in range(1000)])
+    assert made._session_of_streams is None  # a few texts are not worth the memory of a second session
+    made.encode([_text(number) for number in range(1024)])
+    assert made._stream_session().get_session_options().intra_op_num_threads == 1
 
 
 def test_memory_does_not_grow_with_the_stream(made: Encoder) -> None:

@@ -32,10 +32,11 @@ _WINDOW_TEXTS = 1024
 
 @dataclass(frozen=True)
 class _Batch:
-    """Texts of like length as tokens: their places in the window, and, once the graph has run, their vectors."""
+    """Texts of like length as tokens: their places in the window, what runs them, and, once it has, their vectors."""
 
     rows: Sequence[int]
     ids: Sequence[Sequence[int]]
+    session: Any
     ends_window: bool
     vectors: np.ndarray | None = None
 
@@ -104,12 +105,7 @@ class Encoder:
 
         ``texts`` is pulled and tokenised in this thread, while the graph runs in others, each on a batch of its own.
         """
-        session = self._stream_session()
-
-        def encoded(batch: _Batch) -> _Batch:
-            return replace(batch, vectors=self._run(session, batch.ids))
-
-        runs = prefetch(encoded, self._batches(texts), threads=self._threads, ahead=2 * self._threads)
+        runs = prefetch(self._encoded, self._batches(texts), threads=self._threads, ahead=2 * self._threads)
         finished: list[_Batch] = []
         try:
             for batch in runs:
@@ -127,12 +123,15 @@ class Encoder:
     def _batches(self, texts: Iterable[str]) -> Iterator[_Batch]:
         """Sort windows of texts by length and cut them into batches, so that little is padded."""
         source = iter(texts)
+        session = None
         while window := list(islice(source, _WINDOW_TEXTS)):
+            if session is None:
+                session = self._session if len(window) < _WINDOW_TEXTS else self._stream_session()
             ids = self._tokenise(window)
             by_length = sorted(range(len(ids)), key=lambda row: len(ids[row]))
             for start in range(0, len(ids), self._batch):
                 rows = by_length[start : start + self._batch]
-                yield _Batch(rows, [ids[row] for row in rows], ends_window=start + self._batch >= len(ids))
+                yield _Batch(rows, [ids[row] for row in rows], session, start + self._batch >= len(ids))
 
     def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         # An argument of a program may hold bytes that are no UTF-8, which no tokenizer takes.
@@ -140,11 +139,14 @@ class Encoder:
         encodings = self._tokenizer.encode_batch([self.files.settings.prefix + text for text in readable])
         return [encoding.ids for encoding in encodings]
 
-    def _stream_session(self) -> Any:
-        """Return the session of streams. On a CPU it is one of its own, opened when it is first needed.
+    def _encoded(self, batch: _Batch) -> _Batch:
+        return replace(batch, vectors=self._run(batch.session, batch.ids))
 
-        Runs side by side that share the threads of one session wait for each other: with a thread a run, texts pass a third
-        faster. A single text, on the other hand, is soonest done by all threads together.
+    def _stream_session(self) -> Any:
+        """Return the session of long streams. On a CPU it is one of its own, opened when it is first needed.
+
+        Runs side by side that share the threads of one session wait for each other; with a thread a run, texts pass a third
+        faster. But it takes as much memory again, which the few texts that `index` encodes at a time are not worth.
         """
         if self._on_gpu or self._threads == 1:
             return self._session
