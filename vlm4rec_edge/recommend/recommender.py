@@ -360,7 +360,13 @@ class Recommender:
 
     def _shown(self, chosen: Choice, basis: Basis, explained: Question | None) -> list[Recommendation]:
         found = self._reasons(chosen, explained) if explained and chosen.ids else []
-        items = self._store.items_of(list(dict.fromkeys((*chosen.ids, *sources_compared(found)))))
+        wanted = dict.fromkeys((*chosen.ids, *sources_compared(found)))
+        items = self._store.items_of(list(wanted))
+        if lost := [item_id for item_id in wanted if item_id not in items]:
+            raise StoreError(
+                f"{self._store.folder} is damaged (it knows where the vector of {lost[0]!r} is, and not the item); "
+                f"run: vlm4rec-edge repair {self._store.folder}"
+            )
         reasons: Sequence[tuple[Reason, ...]] = [()] * len(chosen.ids)
         if found:
             kind = self._store.meta.get("encoded_text", "caption")

@@ -139,16 +139,23 @@ class StoreReader:
         return int(self.vectors.shape[1])
 
     def vectors_at(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
-        """Return the vectors of ``rows``, shape [len(rows), dimensions], float32, read into memory."""
-        return np.asarray(np.asarray(self.vectors)[np.asarray(rows, dtype=np.int64)])
+        """Return the vectors of ``rows``, shape [len(rows), dimensions], float32, read into memory.
+
+        Raises:
+            StoreError: there is no such row.
+        """
+        wanted = np.asarray(rows, dtype=np.int64)
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.rows:
+            raise self._damaged("an item has a vector that is not there")
+        return np.asarray(np.asarray(self.vectors)[wanted])
 
     def ids_at(self, rows: Sequence[int]) -> dict[int, list[str]]:
         """Return the ids of the items of each vector row, ordered; rows without an item are left out."""
         ids: dict[int, list[str]] = {}
         for part in _parts(list(rows)):
             marks = ",".join("?" * len(part))
-            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks})"
-            for row, item_id in sorted(self.query(query, part)):
+            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks}) ORDER BY id"
+            for row, item_id in self.query(query, part):
                 ids.setdefault(row, []).append(item_id)
         return ids
 
