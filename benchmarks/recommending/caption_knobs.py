@@ -13,7 +13,7 @@ from captioning.models import Model, captions_of
 from recommending.shop import Shop
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 
-OWN = "as the model asks"
+OWN, FIRST_SENTENCE = "as the model asks", "its first sentence alone"
 # What is changed, and how ``Captioner`` is told; whatever is not named stays as the model's manifest says.
 KNOBS: Mapping[str, Mapping[str, Any]] = {
     OWN: {},
@@ -48,10 +48,20 @@ class Captions:
 
 
 def captions_with_knobs(shop: Shop, model: Model, folder: Path, say: Callable[[str], None]) -> list[Captions]:
-    """Return the captions with each of ``KNOBS``, the model's own first; those in ``folder`` are not made again."""
+    """Return the captions with each of ``KNOBS``, the model's own first, then the first sentences of those.
+
+    Captions in ``folder`` are not made again.
+    """
     found = []
     for name, settings in KNOBS.items():
         with model.captioner(**settings) as captioner:
             texts = captions_of(captioner, shop.photos, folder, lambda line, own=name: say(f"{own}: {line}"))  # type: ignore[misc]
         found.append(Captions(name, texts))
+    # What comes after it may be invented.
+    found.insert(1, Captions(FIRST_SENTENCE, [_first_sentence(text) for text in found[0].texts]))
     return found
+
+
+def _first_sentence(text: str) -> str:
+    head, stop, _ = text.partition(". ")
+    return head + stop.strip()

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from made_shop_folder import made_shop_folder, write_interactions
+from recommending.caption_knobs import FIRST_SENTENCE, OWN, Captions
 from recommending.caption_knobs import KNOBS as CAPTION_KNOBS
-from recommending.caption_knobs import Captions
 from recommending.knobs_report import lengths_section
 from recommending.profiles import DEFAULT, KNOBS, interests_scorer, profile_systems
 from recommending.representations import System
@@ -140,18 +140,20 @@ def test_every_setting_stands_in_the_tables_with_its_difference(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     found = sections(out, "knobs-quick")
     assert list(found) == ["profiles-customers", "knobs-customers", "profiles-baskets", "knobs-baskets", "captions"]
+    settings = [OWN, FIRST_SENTENCE, *(name for name in CAPTION_KNOBS if name != OWN)]
     for task in ("customers", "baskets"):
         rows = found[f"profiles-{task}"]["figures"]
         assert [row["row"] for row in rows] == [f"{name}: {knob}" for name in ("caption", "title") for knob in KNOBS]
         assert [row["row"] for row in rows if not row["differences"]] == [f"caption: {DEFAULT}", f"title: {DEFAULT}"]
-        assert [row["row"] for row in found[f"knobs-{task}"]["figures"]] == list(CAPTION_KNOBS)
+        assert [row["row"] for row in found[f"knobs-{task}"]["figures"]] == settings
         for suffix in ("png", "svg"):
             assert (out / f"knobs-quick-profiles-{task}.{suffix}").stat().st_size > 1000
     words = {row["setting"]: row["words"] for row in found["captions"]["figures"]}
-    assert words["at most 8 tokens"] <= words["at most 16 tokens"] <= words["as the model asks"]
+    assert words["at most 8 tokens"] <= words["at most 16 tokens"] <= words[OWN]
+    assert 0 < words[FIRST_SENTENCE] < words[OWN]
     assert found["captions"]["figures"][0]["equal"] == 1
     with (out / "knobs-quick.csv").open(encoding="utf-8", newline="") as stream:
-        assert len({line["row"] for line in csv.DictReader(stream)}) == 2 * len(KNOBS) + len(CAPTION_KNOBS)
+        assert len({line["row"] for line in csv.DictReader(stream)}) == 2 * len(KNOBS) + len(settings)
     again = run(shop, cache, out, "--model", "embedded=stylist-lvlm", "--no-plots")
     assert again.returncode == 0, again.stderr
     assert all(line.startswith("measuring ") for line in again.stderr.splitlines())
