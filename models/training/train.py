@@ -16,7 +16,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, journals and curves; run again to go on.")],
     see_epochs: Annotated[
         float, typer.Option(min=0, help="Passes over the photos in which the tower learns to see.")
-    ] = 22.5,
+    ] = 16.0,
     speak_epochs: Annotated[float, typer.Option(min=0, help="Passes in which the text model learns to speak.")] = 2.0,
     tower_epochs: Annotated[float, typer.Option(min=0, help="Of these, the last in which the tower learns too.")] = 0.6,
     drawings: Annotated[int, typer.Option(min=1, help="Drawings of our own to learn from, of each of 22 kinds.")] = 220,
