@@ -58,10 +58,11 @@ def captions_with_knobs(shop: Shop, model: Model, folder: Path, say: Callable[[s
             texts = captions_of(captioner, shop.photos, folder, lambda line, own=name: say(f"{own}: {line}"))  # type: ignore[misc]
         found.append(Captions(name, texts))
     # What comes after it may be invented.
-    found.insert(1, Captions(FIRST_SENTENCE, [_first_sentence(text) for text in found[0].texts]))
+    found.insert(1, Captions(FIRST_SENTENCE, [first_sentence(text) for text in found[0].texts]))
     return found
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
+    """Return a caption up to its first full stop."""
     head, stop, _ = text.partition(". ")
     return head + stop.strip()

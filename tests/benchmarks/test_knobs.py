@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_shop_folder import made_shop_folder, write_interactions
-from recommending.caption_knobs import FIRST_SENTENCE, OWN, Captions
+from recommending.caption_knobs import FIRST_SENTENCE, OWN, Captions, first_sentence
 from recommending.caption_knobs import KNOBS as CAPTION_KNOBS
 from recommending.knobs_report import lengths_section
 from recommending.profiles import DEFAULT, KNOBS, interests_scorer, profile_systems
@@ -116,6 +116,12 @@ def test_captions_are_told_apart() -> None:
     assert other.equal_to(own) == pytest.approx(2 / 3)
 
 
+def test_what_comes_after_the_first_sentence_is_left_out() -> None:
+    assert first_sentence("Red shirt for men. A shirt with a collar. Slits.") == "Red shirt for men."
+    assert first_sentence("Red shirt.") == "Red shirt."
+    assert first_sentence("") == ""
+
+
 def run(shop: Path, cache: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = ["--data", str(shop), "--cache", str(cache), "--out", str(out), "--threads", "1", "--columns", "title"]
     return subprocess.run(
@@ -150,7 +156,7 @@ def test_every_setting_stands_in_the_tables_with_its_difference(tmp_path: Path) 
             assert (out / f"knobs-quick-profiles-{task}.{suffix}").stat().st_size > 1000
     words = {row["setting"]: row["words"] for row in found["captions"]["figures"]}
     assert words["at most 8 tokens"] <= words["at most 16 tokens"] <= words[OWN]
-    assert 0 < words[FIRST_SENTENCE] < words[OWN]
+    assert 0 < words[FIRST_SENTENCE] <= words[OWN]
     assert found["captions"]["figures"][0]["equal"] == 1
     with (out / "knobs-quick.csv").open(encoding="utf-8", newline="") as stream:
         assert len({line["row"] for line in csv.DictReader(stream)}) == 2 * len(KNOBS) + len(settings)
