@@ -32,7 +32,7 @@ from vlm4rec_edge import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 RESULTS = Path(__file__).with_name("results")
-FULL_PRECISION = Path(__file__).parents[1] / "models" / "stylist-lvlm-f16"
+FULL_PRECISION = Path(__file__).parents[1] / "models" / "training" / "stylist-lvlm-f16"
 # Every row needs captions of its own: of so few items all are made within minutes.
 _QUICK_USERS, _QUICK_ITEMS, _QUICK_PHOTOS = 20, 400, 32
 
