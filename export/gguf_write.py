@@ -13,6 +13,9 @@ from vlm4rec_edge.errors import ModelError, UsageError
 
 # What the converter writes, and what every other type is made from.
 FULL = "F16"
+# After a type of a text model: its table of words, which gives each next word its score, stays as the converter wrote it.
+# Where two words score nearly alike, the table's own rounding decides between them more often than that of all else.
+WORDS_KEPT = f"-{FULL}"
 _PREFIX = "LLAMA_FTYPE_MOSTLY_"
 
 
@@ -23,16 +26,17 @@ def quantization_types() -> list[str]:
     return ["F32", *sorted(name.removeprefix(_PREFIX) for name in dir(llama_cpp) if name.startswith(_PREFIX))]
 
 
-def check_type(given: str, option: str) -> str:
-    """Return a type's name as llama.cpp spells it.
+def check_type(given: str, option: str, *, of_text: bool = False) -> str:
+    """Return a type's name as llama.cpp spells it, with ``WORDS_KEPT`` after it where that is asked of a text model.
 
     Raises:
         UsageError: llama.cpp has no such type.
     """
     types = quantization_types()
-    if given.upper() not in types:
+    name = given.upper()
+    if (name.removesuffix(WORDS_KEPT) if of_text else name) not in types:
         raise UsageError(f"{option} {given} is no type of llama.cpp; choose one of {', '.join(types)}.")
-    return given.upper()
+    return name
 
 
 def convert(checkpoint: Path, text: Path, projector: Path) -> None:
@@ -63,7 +67,7 @@ def quantize(source: Path, target: Path, file_type: str) -> int:
     """Quantize a GGUF file; return how many tensors took another type because their rows do not fit its blocks.
 
     llama.cpp itself leaves norms, biases, position embeddings and patch embeddings as the converter wrote them (F32 or
-    F16), in text models and projectors alike.
+    F16), in text models and projectors alike. ``file_type`` may end with ``WORDS_KEPT``.
 
     Raises:
         ModelError: llama.cpp refuses.
@@ -79,7 +83,11 @@ def quantize(source: Path, target: Path, file_type: str) -> int:
     # Named, so that it lives as long as llama.cpp may call it.
     keep = llama_cpp.llama_log_callback(remember)
     parameters = llama_cpp.llama_model_quantize_default_params()
-    parameters.ftype = getattr(llama_cpp, "LLAMA_FTYPE_ALL_F32" if file_type == "F32" else f"{_PREFIX}{file_type}")
+    weights = file_type.removesuffix(WORDS_KEPT)
+    parameters.ftype = getattr(llama_cpp, "LLAMA_FTYPE_ALL_F32" if weights == "F32" else f"{_PREFIX}{weights}")
+    if file_type != weights:
+        # One table does for reading and for scoring in small models; others have one of each.
+        parameters.token_embedding_type = parameters.output_tensor_type = llama_cpp.GGML_TYPE_F16
     llama_cpp.llama_log_set(keep, ctypes.c_void_p(0))
     try:
         status = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(parameters))

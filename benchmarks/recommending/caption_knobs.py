@@ -52,13 +52,13 @@ def captions_with_knobs(shop: Shop, model: Model, folder: Path, say: Callable[[s
 
     Captions in ``folder`` are not made again.
     """
-    found = []
+    found: list[Captions] = []
     for name, settings in KNOBS.items():
         with model.captioner(**settings) as captioner:
             texts = captions_of(captioner, shop.photos, folder, lambda line, own=name: say(f"{own}: {line}"))  # type: ignore[misc]
         found.append(Captions(name, texts))
-    # What comes after it may be invented.
-    found.insert(1, Captions(FIRST_SENTENCE, [first_sentence(text) for text in found[0].texts]))
+        if name == OWN:  # what comes after its first sentence may be invented
+            found.append(Captions(FIRST_SENTENCE, [first_sentence(text) for text in texts]))
     return found
 
 

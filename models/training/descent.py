@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,7 +41,7 @@ class Descent:
                 matrices.append(weight)
             else:
                 (pulled if weight.ndim > 1 and "position" not in name else free).append(weight)
-        groups = [{"params": pulled, "weight_decay": _DECAY, "share": 1.0}, {"params": free, "share": 1.0}]
+        groups: list[dict[str, Any]] = [{"params": pulled, "weight_decay": _DECAY}, {"params": free}]
         if slow:
             groups.append({"params": list(slow), "share": slow_share})
         muon = torch.optim.Muon(matrices, lr=1.0, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw")

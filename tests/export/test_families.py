@@ -163,6 +163,7 @@ def test_the_reference_depends_on_the_photo_and_ends_at_different_lengths(family
     said = {answer.tokens for answer in family.reference.values()}
     assert len(said) > len(SIZES) // 2
     assert len({len(tokens) for tokens in said}) > 1
+    # The tests compare an answer up to its first near tie between two words; were that soon, they would compare little.
     compared = sum(len(answer.until_a_tie(answer.tokens)) for answer in family.reference.values())
     assert compared > 0.3 * sum(len(answer.tokens) for answer in family.reference.values())
 

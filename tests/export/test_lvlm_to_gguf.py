@@ -45,6 +45,17 @@ def test_weights_are_quantized_and_embeddings_of_patches_and_positions_are_not(e
     assert projector["v.patch_embd.weight"] in ("F16", "F32")
 
 
+def test_the_table_of_words_can_stay_in_f16(checkpoint: Path, tmp_path: Path) -> None:
+    types = ["--text-type", "q8_0-f16", "--projector-type", "Q8_0", "--min-agreement", "0", "--max-tokens", "8"]
+    done = run_script(SCRIPT, checkpoint, "--out", tmp_path / "out", *types, "--name", "tiny")
+    assert done.returncode == 0, done.stderr
+    found = _types(tmp_path / "out" / "tiny-Q8_0-F16.gguf")
+    tables = {name: kind for name, kind in found.items() if name in ("token_embd.weight", "output.weight")}
+    assert set(tables.values()) == {"F16"}
+    assert found["blk.0.attn_q.weight"] == "Q8_0"
+    assert read_manifest(tmp_path / "out").quantization == {"text": "Q8_0-F16", "projector": "Q8_0"}
+
+
 def test_the_manifest_tells_origin_settings_and_captions_that_repeat(exported: Path) -> None:
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.models.resolve import resolve_lvlm
@@ -92,6 +103,9 @@ def test_an_unknown_type_is_refused_with_the_known_ones(checkpoint: Path, tmp_pa
     done = run_script(SCRIPT, checkpoint, "--out", tmp_path / "out", "--text-type", "Q9")
     assert done.returncode == 2
     assert "Q4_K_M" in done.stderr
+    done = run_script(SCRIPT, checkpoint, "--out", tmp_path / "out", "--projector-type", "Q8_0-F16")
+    assert done.returncode == 2
+    assert "--projector-type Q8_0-F16 is no type" in done.stderr
 
 
 def test_what_the_converter_can_not_read_is_told_in_one_line(checkpoint: Path, tmp_path: Path) -> None:
