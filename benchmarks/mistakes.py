@@ -1,0 +1,121 @@
+"""Which mistakes of a captioner cost recommendations: its captions as they are, and with each kind of mistake put right.
+
+Example:
+    python benchmarks/mistakes.py --data ../hm --group id:7 --model ours=stylist-lvlm --cache ../captions
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from captioning.models import captions_of, model_of
+from recommending.corrected import COLUMNS, corrected_texts, shares_right
+from recommending.measuring import SEED, measure_all
+from recommending.report import draw, task_section, write_csv
+from recommending.shop import quick_sample, read_shop
+from recommending.system import system_of_vectors
+from recommending.vectors import text_vectors
+from running.plain_help import run_plain
+from running.results_file import Section, write_report
+
+from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge.errors import UsageError, Vlm4RecError
+
+RESULTS = Path(__file__).with_name("results")
+_QUICK_USERS, _QUICK_ITEMS = 20, 400
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
+    cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
+    model_option: Annotated[
+        str,
+        typer.Option(
+            "--model", help="The captioner: NAME=MODEL (registry name, folder) or NAME=TEXT.gguf,MMPROJ.gguf."
+        ),
+    ] = "ours=stylist-lvlm",
+    group: Annotated[
+        str,
+        typer.Option(
+            help="What variants of one product share, as in accuracy.py; adds tables without the user's own variants."
+        ),
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
+    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+) -> None:
+    """Measure what each kind of mistake in captions costs in recommendations.
+
+    A caption's first sentence tells kind, colour, pattern and audience. Each is replaced by what the catalog knows, alone
+    and all together, and so are the details after it; what still is missing then, no captioner of this form can give.
+    Users and candidates are those of accuracy.py; needs the columns of captions.py (type, colour, appearance, audience,
+    description).
+
+    \b
+    Examples:
+      python benchmarks/mistakes.py --data ../hm --group id:7 --cache ../captions
+      python benchmarks/mistakes.py --data ../hm --cache ../captions --model other=../my-export --quick
+    """  # noqa: D301 (click reads the control character)
+    if plots and find_spec("matplotlib") is None:
+        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
+    try:
+        shop = quick_sample(read_shop(data), _QUICK_USERS, _QUICK_ITEMS) if quick else read_shop(data)
+        if missing := [name for name in COLUMNS if shop.column(name) is None]:
+            raise UsageError(f"items.csv has no column {', '.join(missing)}: what is right is not known.")
+        tasks = shop.tasks(group)
+        model = model_of(model_option, {"threads": threads or None})
+        with model.captioner() as captioner:
+            captions = captions_of(captioner, shop.photos, cache / "captions", lambda line: _say(f"captions: {line}"))
+        texts = corrected_texts(shop.rows, captions)
+        with Encoder(resolve_encoder(), threads=threads or None) as encoder:
+            systems = [
+                system_of_vectors(
+                    name,
+                    "text" if name.startswith("the shop") else "caption",
+                    name,
+                    text_vectors(encoder, own, cache / "texts", lambda line, name=name: _say(f"{name}: {line}")),  # type: ignore[misc]
+                )
+                for name, own in texts.items()
+            ]
+    except Vlm4RecError as error:
+        raise SystemExit(f"Error: {error}") from None
+    name = "mistakes-quick" if quick else "mistakes"
+    measured, sections, drawn = [], [], []
+    for task in tasks:
+        _say(f"measuring {len(systems)} rows on {task.title}")
+        found = measure_all(systems, task, systems[0], cache / "measured")
+        measured += found
+        sections.append(task_section(found, systems[0]))
+        if plots:
+            drawn.append(draw(found, systems[0], out, name))
+    shares = shares_right(shop.rows, captions)
+    remarks = [
+        f"Captions of {model.name}. Items without one have an empty caption, and a truth all the same.",
+        "First sentence: what it says, in the words of the training, and nothing after it. Put right: as the catalog knows "
+        "it; the details are what a photo can show of the shop's description. With everything put right, the captions are "
+        "the sentences of the training.",
+        "Differences are from the caption as it is, user by user, with paired bootstrap intervals, 2,000 draws, seed "
+        f"{SEED}; p by a randomisation test, not corrected for the number of rows.",
+        *([f"Variants of one product share `{group}`."] if group else []),
+        *([f"{shop.sample.removesuffix(': ')}: an easier task, not to be compared."] if shop.sample else []),
+    ]
+    row = {
+        "captions": f"{sum(map(bool, captions)):,}",
+        **{f"{of} right": f"{100 * own:.1f} %" for of, own in shares.items()},
+    }
+    sections.append(Section("right", "What the captions are right about", [row], [shares], remarks))
+    report = write_report(out, name, "Which mistakes of the captions cost recommendations", sections, drawn)
+    write_csv(measured, out / f"{name}.csv")
+    typer.echo(report)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    run_plain(main)

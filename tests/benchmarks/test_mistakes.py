@@ -1,0 +1,103 @@
+"""benchmarks/mistakes.py: what is put right is right and all else stays, and one run on drawings and made customers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_shop_folder import made_shop_folder
+from recommending.corrected import ATTRIBUTES, COLUMNS, corrected_texts, shares_right
+from rows import read_rows
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "mistakes.py"
+ROWS = [
+    {
+        "type": "Sweater",
+        "colour": "Dark Blue",
+        "appearance": "Stripe",
+        "audience": "Menswear",
+        "colour_family": "Blue",
+        "description": "Jumper with a hood. Length 70 cm.",
+    },
+    {
+        "type": "Skirt",
+        "colour": "Red",
+        "appearance": "Solid",
+        "audience": "Ladieswear",
+        "colour_family": "Red",
+        "description": "Short skirt with pleats.",
+    },
+]
+CAPTIONS = ["Red striped skirt for men. Skirt with pockets.", "Red sweater for women."]
+
+
+def test_one_kind_of_mistake_is_put_right_and_all_else_stays() -> None:
+    texts = {name: own[0] for name, own in corrected_texts(ROWS, CAPTIONS).items()}
+    assert texts == {
+        "caption": CAPTIONS[0],
+        "first sentence": "Red striped skirt for men.",
+        "first sentence, kind put right": "Red striped sweater for men.",
+        "first sentence, colour put right": "Dark blue striped skirt for men.",
+        "first sentence, pattern put right": "Red striped skirt for men.",
+        "first sentence, audience put right": "Red striped skirt for men.",
+        "first sentence, all four put right": "Dark blue striped sweater for men.",
+        "caption, all four put right": "Dark blue striped sweater for men. Skirt with pockets.",
+        "caption, details put right": "Red striped skirt for men. Jumper with a hood.",
+        "caption, everything put right": "Dark blue striped sweater for men. Jumper with a hood.",
+        "the shop's description": ROWS[0]["description"],
+    }
+
+
+def test_what_is_right_is_counted_where_something_was_said() -> None:
+    assert shares_right(ROWS, CAPTIONS) == {"kind": 0, "colour": 0.5, "pattern": 1, "audience": 1}
+    assert shares_right(ROWS, [CAPTIONS[0], ""]) == {"kind": 0, "colour": 0, "pattern": 1, "audience": 1}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawings with the columns of a catalog, of which what is drawn is not true: the captions can not be right."""
+    folder = made_shop_folder(tmp_path_factory.mktemp("shop"))
+    known = read_rows(folder)
+    for number, row in enumerate(known):
+        row.update(ROWS[number % len(ROWS)])
+    with (folder / "items.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(known[0]))
+        writer.writeheader()
+        writer.writerows(known)
+    return folder
+
+
+def run(shop: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    arguments = ["--data", str(shop), "--cache", str(folder / "cache"), "--out", str(folder / "out"), "--threads", "1"]
+    environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
+    command = [sys.executable, str(SCRIPT), *arguments, *more]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_run_compares_every_text_with_the_captions(shop: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    done = run(shop, tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "out" / "mistakes.json").read_text(encoding="utf-8"))
+    sections = {section["name"]: section for section in document["sections"]}
+    assert list(sections) == ["customers", "baskets", "right"]
+    names = list(corrected_texts(ROWS, CAPTIONS))
+    for name in ("customers", "baskets"):
+        figures = sections[name]["figures"]
+        assert [row["row"] for row in figures] == names
+        assert [bool(row["differences"]) for row in figures] == [False] + [True] * (len(names) - 1)
+    assert set(sections["right"]["figures"][0]) == set(ATTRIBUTES)
+    assert (tmp_path / "out" / "mistakes-baskets.png").is_file()
+    assert (tmp_path / "out" / "mistakes.csv").is_file()
+
+
+def test_a_catalog_that_does_not_know_what_is_right_is_refused(tmp_path: Path) -> None:
+    done = run(made_shop_folder(tmp_path), tmp_path, "--no-plots")
+    assert done.returncode == 1
+    missing = [name for name in COLUMNS if name not in read_rows(tmp_path)[0]]
+    assert f"items.csv has no column {', '.join(missing)}: what is right is not known." in done.stderr
