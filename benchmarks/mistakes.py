@@ -70,6 +70,8 @@ def main(
         model = model_of(model_option, {"threads": threads or None})
         with model.captioner() as captioner:
             captions = captions_of(captioner, shop.photos, cache / "captions", lambda line: _say(f"captions: {line}"))
+        if not any(captions):
+            raise UsageError(f"Not one photo of {data} can be captioned; look at the lines above.")
         texts = corrected_texts(shop.rows, captions)
         with Encoder(resolve_encoder(), threads=threads or None) as encoder:
             systems = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from captioning.reading import Reader, Said
 from words import Words, audience_word, colour_word, kind_word, pattern_word, visible_details
 
-CAPTION = "caption"
+CAPTION, ALL = "caption", "all four"
 # What a caption says in its first sentence, and the column of the catalog that knows better.
 ATTRIBUTES: Mapping[str, str] = {"kind": "type", "colour": "colour", "pattern": "appearance", "audience": "audience"}
 COLUMNS = (*ATTRIBUTES.values(), "colour_family", "description")
@@ -47,13 +48,11 @@ def corrected_texts(rows: Sequence[Mapping[str, str]], captions: Sequence[str]) 
 
 
 def shares_right(rows: Sequence[Mapping[str, str]], captions: Sequence[str]) -> dict[str, float]:
-    """Return for each of ``ATTRIBUTES`` the share of the captions that are right about it."""
+    """Return for each of ``ATTRIBUTES`` the share of the captions that are right about it, and about ``ALL`` of them."""
     reader = Reader(rows)
     pairs = [(reader.read(caption), truth(row)) for row, caption in zip(rows, captions, strict=True) if caption]
-    return {
-        name: sum(getattr(said, name) == getattr(true, name) for said, true in pairs) / max(len(pairs), 1)
-        for name in ATTRIBUTES
-    }
+    right = np.array([[getattr(said, name) == getattr(true, name) for name in ATTRIBUTES] for said, true in pairs])
+    return dict(zip(ATTRIBUTES, right.mean(axis=0).tolist(), strict=True)) | {ALL: float(right.all(axis=1).mean())}
 
 
 def truth(row: Mapping[str, str]) -> Said:

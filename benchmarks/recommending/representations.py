@@ -27,6 +27,7 @@ Say = Callable[[str], None]
 _LITE0 = "EfficientNet-Lite0, pooled"
 _AVERAGE = f"mean of the unit vectors of {_LITE0} (by random projection in the text's dimensions), and of the"
 _BOTH = f"{_LITE0} (by random projection in the text's dimensions), and the"
+_ALONE = "a learned linear map, the training of attention fusion with nothing to fuse, of the"
 _CONCATENATION = f"unit vectors side by side: {_LITE0}, and the"
 
 # In the order of the table: what to ask for, its kind, and what it is.
@@ -62,6 +63,9 @@ ROWS: Mapping[str, tuple[str, str]] = {
         "fusion",
         f"SMORE (WSDM 2025), spectra and graphs of items, and users: {_BOTH} first captioner's caption",
     ),
+    "alone-vision": ("vision", f"{_ALONE} {_LITE0} (by random projection in the text's dimensions)"),
+    "alone-title": ("text", f"{_ALONE} title"),
+    "alone-caption": ("caption", f"{_ALONE} first captioner's caption"),
 }
 # A row for each captioner.
 _OF_EACH_MODEL = ("vision-tower", "caption", "title-caption")
@@ -102,7 +106,7 @@ class Representations:
             return f"items.csv has no column {' and no column '.join(lacks)}; give --sentence with columns it has"
         if (row in _OF_EACH_MODEL or "caption" in row) and not self.models:
             return "no captioner was given with --model"
-        if row.startswith("vision-projected") or row == "vision" or ROWS[row][0] == "fusion":
+        if row in ("vision", "vision-projected") or ROWS[row][0] == "fusion" or _training_of(row):
             lacking = [package.replace("_", "-") for package in _VISION_PACKAGES if find_spec(package) is None]
             if lacking:
                 return f"{' and '.join(lacking)} not installed: pip install -e '.[export,train]'"
@@ -141,7 +145,11 @@ class Representations:
             self._vectors(needed)
 
     def _trained(self, row: str) -> TrainedSystem:
-        vision, text = project(self._vectors("vision"), self.encoder.dimensions), self._vectors(row.rpartition("-")[2])
+        fusion, _, text_row = row.rpartition("-")
+        vision = project(self._vectors("vision"), self.encoder.dimensions)
+        text = np.zeros_like(vision) if text_row == "vision" else self._vectors(text_row)
+        if fusion == "alone" and text_row != "vision":
+            vision = np.zeros_like(text)
         kind, about = ROWS[row]
         training = TRAININGS[_training_of(row)]
         folder = self.cache / "trained"
@@ -232,13 +240,17 @@ _NAMES = {
     "cross-attention-caption": "cross-modal attention, vision and caption",
     "smore-title": "SMORE, vision and title",
     "smore-caption": "SMORE, vision and caption",
+    "alone-vision": "vision alone, trained",
+    "alone-title": "title alone, trained",
+    "alone-caption": "caption alone, trained",
 }
 
 
 def _training_of(row: str) -> str:
     """Return the name of the training of a row; empty where it has none."""
     name = row.rpartition("-")[0]
-    return name if name in TRAININGS else ""
+    # Where there is one modality only, attention has nothing to weigh: its linear map is left.
+    return "attention" if name == "alone" else name if name in TRAININGS else ""
 
 
 def _can_be_read(photo: Path) -> bool:

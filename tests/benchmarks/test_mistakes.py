@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from made_shop_folder import made_shop_folder
-from recommending.corrected import ATTRIBUTES, COLUMNS, corrected_texts, shares_right
+from recommending.corrected import ALL, ATTRIBUTES, COLUMNS, corrected_texts, shares_right
 from rows import read_rows
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "mistakes.py"
@@ -54,8 +54,9 @@ def test_one_kind_of_mistake_is_put_right_and_all_else_stays() -> None:
 
 
 def test_what_is_right_is_counted_where_something_was_said() -> None:
-    assert shares_right(ROWS, CAPTIONS) == {"kind": 0, "colour": 0.5, "pattern": 1, "audience": 1}
-    assert shares_right(ROWS, [CAPTIONS[0], ""]) == {"kind": 0, "colour": 0, "pattern": 1, "audience": 1}
+    assert shares_right(ROWS, CAPTIONS) == {"kind": 0, "colour": 0.5, "pattern": 1, "audience": 1, ALL: 0}
+    assert set(shares_right(ROWS[1:], ["Red skirt for women. Pleats."]).values()) == {1}
+    assert shares_right(ROWS, [CAPTIONS[0], ""]) == {"kind": 0, "colour": 0, "pattern": 1, "audience": 1, ALL: 0}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_run_compares_every_text_with_the_captions(shop: Path, tmp_path: Path)
         figures = sections[name]["figures"]
         assert [row["row"] for row in figures] == names
         assert [bool(row["differences"]) for row in figures] == [False] + [True] * (len(names) - 1)
-    assert set(sections["right"]["figures"][0]) == set(ATTRIBUTES)
+    assert set(sections["right"]["figures"][0]) == {*ATTRIBUTES, ALL}
     assert (tmp_path / "out" / "mistakes-baskets.png").is_file()
     assert (tmp_path / "out" / "mistakes.csv").is_file()
 

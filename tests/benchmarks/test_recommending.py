@@ -16,6 +16,7 @@ from recommending.measuring import METRICS, measure_all, values_of
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, quick_sample, read_shop, sentences
 from recommending.system import System
+from recommending.trained.system import TrainedSystem
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 
 from vlm4rec_edge import Encoder, evaluation
@@ -177,6 +178,9 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
         "cross-modal attention, vision and caption",
         "SMORE, vision and title",
         "SMORE, vision and caption",
+        "vision alone, trained",
+        "title alone, trained",
+        "caption alone, trained",
     ]
     by_name = {system.name: system for system in systems if isinstance(system, System)}
     assert by_name["caption, one"].key == by_name["caption, two"].key
@@ -186,8 +190,12 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     trained = [system for system in systems if system.seeds]
     assert len(keys) == len(systems) + 2 * len(trained)
     assert len(set(keys)) == len(keys) - 3
-    assert [system.name for system in trained] == [system.name for system in systems[-8:]]
+    assert [system.name for system in trained] == [system.name for system in systems[-11:]]
     assert {system.seeds for system in trained} == {(0, 1, 2)}
+    given = {row.name: (row.vision.any(), row.text.any()) for row in trained if isinstance(row, TrainedSystem)}
+    assert given.pop("vision alone, trained") == (True, False)
+    assert given.pop("title alone, trained") == given.pop("caption alone, trained") == (False, True)
+    assert set(given.values()) == {(True, True)}
     # Nothing is known of the first item where only its photo could tell.
     for name in ("vision, EfficientNet-Lite0", "caption, one", "concatenation of vision and caption"):
         assert by_name[name].without == 1
