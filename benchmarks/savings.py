@@ -112,7 +112,8 @@ def main(
 def _remarks(shop: Shop, models: Quantized, group: str, *, is_shipped: bool, photos: int) -> list[str]:
     shipped = models.shipped.name
     return [
-        "Kept as: text model / projector of the vision-language model (types of llama.cpp), encoder, vectors, search. The "
+        "Kept as: text model / projector of the vision-language model (types of llama.cpp; Q8_0-F16 keeps the table of words "
+        "in F16), encoder, vectors, search. The "
         "cross of text model and projector is not whole: each type of one beside the other in F16, and the usual pairs.",
         f"All are quantized from one checkpoint and asked as {shipped} is. "
         + (
@@ -122,8 +123,8 @@ def _remarks(shop: Shop, models: Quantized, group: str, *, is_shipped: bool, pho
         ),
         "Differences and shares kept are from full precision, user by user, with 95 % bootstrap intervals over users, 2,000 "
         f"draws, seed {SEED}; p by a randomisation test, not corrected for the number of rows. Top 10 kept: how many of the "
-        "ten items that full precision recommends to a user are among the row's, in any order. Items of equal score come in "
-        "the same random order in every row.",
+        "ten items that full precision recommends to a user are among the row's, in any order. Items whose scores are "
+        "equal to five decimals come in the same random order in every row.",
         "Encoder: int8-weights keeps int8 and computes in float32; int8 multiplies int8 weights, a scale a column, by uint8 "
         "activations, a scale a token (U8S8); int8-7bit is the same with 7-bit weights (reduce_range), which no CPU sums "
         f"up wrongly. {_vnni()}",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 FULL_TYPE = "F16"
-TEXT_TYPES = (FULL_TYPE, "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0")
+# Q8_0-F16: all in Q8_0 but the table of words, which scores the next one.
+TEXT_TYPES = (FULL_TYPE, "Q8_0-F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0")
 PROJECTOR_TYPES = (FULL_TYPE, "Q8_0", "Q4_0")
 # What is shipped, and what an export of this package would be asked for: both files quantized.
-_BOTH = (("Q8_0", "Q8_0"), ("Q5_K_M", "Q8_0"), ("Q4_K_M", "Q8_0"), ("Q4_0", "Q4_0"))
+_BOTH = (("Q8_0-F16", "Q8_0"), ("Q8_0", "Q8_0"), ("Q5_K_M", "Q8_0"), ("Q4_K_M", "Q8_0"), ("Q4_0", "Q4_0"))
 ENCODER_PRECISIONS = ("fp32", "fp16", "int8-weights", "int8", "int8-7bit")
 # The last two: bits alone, and bits that find what int8 then puts in order.
 VECTOR_FORMS = ("float32", "float16", "int8", "binary", "binary-int8")

@@ -49,7 +49,7 @@ class CaptioningWork:
         patches: Of one image.
         around: Weights times patches of what lies before and behind the vision tower.
         head: Weights from the last layer to the words.
-        vision_bits, text_bits: Bits of a weight.
+        vision_bits, text_bits, head_bits: Bits of a weight.
     """
 
     vision: Tower
@@ -59,6 +59,7 @@ class CaptioningWork:
     head: int
     vision_bits: float
     text_bits: float
+    head_bits: float
 
     @classmethod
     def of(cls, files: LvlmFiles) -> CaptioningWork:
@@ -72,6 +73,8 @@ class CaptioningWork:
         patch = _number(vision, "vision.patch_size")
         patches = (_number(vision, "vision.image_size") // patch) ** 2
         quantization = files.manifest.quantization if files.manifest else {}
+        # Q8_0-F16: the table of words, which is the head, in another type than the layers.
+        layers, _, table = quantization.get("text", "").partition("-")
         return cls(
             Tower(_number(vision, "vision.block_count"), 4 * seen**2 + 2 * seen * seen_wide, 4 * seen, 0),
             patches,
@@ -85,7 +88,8 @@ class CaptioningWork:
             ),
             width * _number(text, "vocab_size"),
             _BITS.get(quantization.get("projector", ""), 16.0),
-            _BITS.get(quantization.get("text", ""), 16.0),
+            _BITS.get(layers, 16.0),
+            _BITS.get(table or layers, 16.0),
         )
 
     def look(self, images: int, calls: int) -> Work:
@@ -103,14 +107,17 @@ class CaptioningWork:
         operations = (
             tokens * tower.layers * (2 * tower.weights + tower.attention * length / 2) + 2 * answers * self.head
         )
-        return Work(operations, calls * (tower.layers * tower.weights + self.head) * self.text_bits / 8)
+        return Work(operations, calls * self._text_bytes)
 
     def say(self, tokens: int, calls: int, length: float) -> Work:
         """Return the work of saying ``tokens``, each behind ``length`` others, in so many calls."""
         tower = self.text
         operations = tokens * (tower.layers * (2 * tower.weights + tower.attention * length) + 2 * self.head)
-        weights = calls * (tower.layers * tower.weights + self.head) * self.text_bits / 8
-        return Work(operations, weights + tokens * length * tower.layers * tower.keys)
+        return Work(operations, calls * self._text_bytes + tokens * length * tower.layers * tower.keys)
+
+    @property
+    def _text_bytes(self) -> float:
+        return (self.text.layers * self.text.weights * self.text_bits + self.head * self.head_bits) / 8
 
 
 def encoding_work(lengths: list[int], batch: int, weight_bytes: float) -> Work:

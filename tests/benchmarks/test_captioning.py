@@ -22,7 +22,7 @@ from captioning.reading import COLUMNS, Reader, Said
 from captioning.seen_words import agreement
 from captioning.sets import Case, PhotoSet, case_of_row, truth_of_row
 
-from vlm4rec_edge import Captioner
+from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.demo.drawings import Drawing, draw
 from vlm4rec_edge.errors import UsageError
 
@@ -260,10 +260,10 @@ def test_a_photo_that_can_not_be_used_has_no_caption(
 
 
 def test_a_pair_of_files_is_asked_as_the_manifest_beside_it_says() -> None:
-    folder = Path(__file__).parents[2] / "models" / "stylist-lvlm"
-    text, projector = folder / "stylist-lvlm-Q4_0.gguf", folder / "mmproj-stylist-lvlm-Q4_0.gguf"
+    files = resolve_lvlm()
+    text, projector = files.text, files.projector
     model = model_of(f"pair={text},{projector}", {})
-    whole = model_of(f"whole={folder}", {})
+    whole = model_of(f"whole={files.folder}", {})
     assert model.files.settings == whole.files.settings
     size = (text.stat().st_size + projector.stat().st_size) / 1e6
     assert model.megabytes == whole.megabytes == pytest.approx(size, abs=0.01)

@@ -20,7 +20,7 @@ from vlm4rec_edge import resolve_encoder
 from vlm4rec_edge.models.manifest import read_manifest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "savings.py"
-NAMES = [row.name for row in savings(Setup("Q4_0", "Q4_0", "int8-weights"))]
+NAMES = [row.name for row in savings(Setup("Q8_0-F16", "Q8_0", "int8-weights"))]
 
 
 def run(folder: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:

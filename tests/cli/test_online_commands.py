@@ -9,7 +9,7 @@ import pytest
 from made_store import random_vectors, write_store
 from program import program, watched
 
-from vlm4rec_edge import Recommender
+from vlm4rec_edge import Recommender, resolve_lvlm
 from vlm4rec_edge.demo.drawings import Drawing
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
@@ -318,7 +318,7 @@ def test_an_option_that_can_not_be_meant_is_a_sentence(
 
 def test_a_photo_is_described_by_no_other_model_than_made_the_index(shop_index: Path, tmp_path: Path) -> None:
     other = shutil.copytree(ROOT / "models" / "stylist-lvlm", tmp_path / "other")
-    text = other / "stylist-lvlm-Q4_0.gguf"
+    text = other / resolve_lvlm().text.name
     (other / "manifest.json").unlink()
     text.write_bytes(text.read_bytes() + b"\0")
     done = program("similar", shop_index, "--photo", "x.png", "--model", other)
