@@ -19,6 +19,7 @@ from recommending.report import draw, rows_section, task_section, write_csv
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, Task, quick_sample, read_shop
 from recommending.system import Row
+from recommending.trained.system import SEEDS
 from running.plain_help import run_plain
 from running.results_file import write_report
 
@@ -51,7 +52,9 @@ def main(
     ] = "",
     sentence: Annotated[str, typer.Option(help="The attributes as a sentence.")] = _SENTENCE,
     encoder_name: Annotated[str, typer.Option("--encoder", help="The encoder; default: the embedded one.")] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only a sample of users and items and one seed, to try it.")
+    ] = False,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
     plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
@@ -80,7 +83,8 @@ def main(
         tasks = shop.tasks(group)
         encoder = resolve_encoder(encoder_name) if encoder_name else resolve_encoder()
         with Encoder(encoder, threads=threads or None) as opened:
-            made = Representations(shop, models, opened, sentence, cache, _say, threads)
+            seeds = SEEDS[:1] if quick else SEEDS
+            made = Representations(shop, models, opened, sentence, cache, _say, threads, seeds)
             wanted, left_out = _wanted(rows, made)
             systems = list(made.systems(wanted))
     except Vlm4RecError as error:

@@ -14,7 +14,7 @@ from captioning.probe import features
 from recommending.shop import Shop, sentence_columns, sentences
 from recommending.system import Row, System, system_of_vectors
 from recommending.tower import tower_vectors
-from recommending.trained.system import TrainedSystem
+from recommending.trained.system import SEEDS, TrainedSystem
 from recommending.trained.trainings import TRAININGS
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 from vlm4rec_edge import Encoder, evaluation
@@ -84,6 +84,7 @@ class Representations:
         cache: Folder; captions and features lie where ``captions.py`` keeps its own, and each takes what the other made.
         say: Told how far it is.
         threads: Of torch, for trained rows; 0: its own choice.
+        seeds: With each of them a trained row is trained once.
     """
 
     shop: Shop
@@ -93,6 +94,7 @@ class Representations:
     cache: Path
     say: Say
     threads: int = 0
+    seeds: tuple[int, ...] = SEEDS
     _made: dict[str, np.ndarray] = field(default_factory=dict)
     _captions: dict[str, list[str]] = field(default_factory=dict)
 
@@ -153,7 +155,9 @@ class Representations:
         kind, about = ROWS[row]
         training = TRAININGS[_training_of(row)]
         folder = self.cache / "trained"
-        trained = TrainedSystem(_NAMES[row], kind, about, training, vision, text, folder, self.say, self.threads)
+        trained = TrainedSystem(
+            _NAMES[row], kind, about, training, vision, text, folder, self.say, self.threads, seeds=self.seeds
+        )
         # SMORE's own embeddings are narrower than what it is given.
         return trained if _training_of(row) == "smore" else replace(trained, dimensions=vision.shape[1])
 

@@ -115,6 +115,7 @@ def test_without_captions_there_is_no_difference_and_what_is_left_out_is_said(
     assert any(remark.startswith("No differences") for remark in remarks)
     assert "Left out: description: items.csv has no column description." in remarks
     assert [section["name"] for section in found["sections"]] == ["customers", "baskets", "rows"]
+    assert all(row["seeds"] in ([], [0]) for row in found["sections"][-1]["figures"])
     for section in found["sections"][:-1]:
         assert section["title"].startswith("Only a sample, 36 of 36 items: 6 ")
         assert not any(" - " in column for column in section["rows"][0])
