@@ -7,14 +7,13 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 from captioning.models import model_of
 from recommending.measuring import SEED, measure_all
+from recommending.options import RESULTS, Cache, Data, Out, Plots, Threads, check_plots
 from recommending.report import draw, rows_section, task_section, write_csv
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, Task, quick_sample, read_shop
@@ -26,13 +25,12 @@ from running.results_file import write_report
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
-RESULTS = Path(__file__).with_name("results")
 _SENTENCE = "{colour} {appearance:lower} {type:lower} for {audience}"
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
-    cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
+    data: Data,
+    cache: Cache,
     rows: Annotated[
         str, typer.Option(help=f"Rows, comma between them: {', '.join(ROWS)}. Default: all that can be made.")
     ] = "",
@@ -55,9 +53,9 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Only a sample of users and items and one seed, to try it.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
-    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+    threads: Threads = 0,
+    plots: Plots = True,
+    out: Out = RESULTS,
 ) -> None:
     """Measure how well each way to represent an item foretells what users bought next.
 
@@ -73,8 +71,7 @@ def main(
         --model ours=stylist-lvlm --model larger=smolvlm-256m-instruct
       python benchmarks/accuracy.py --data ../films --sentence "{genres} of {year}" --cache ../captions --quick
     """  # noqa: D301 (click reads the control character)
-    if plots and find_spec("matplotlib") is None:
-        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
+    check_plots(wanted=plots)
     try:
         models = [model_of(option, {"threads": threads or None}) for option in model_options or []]
         if len({model.name for model in models}) < len(models):

@@ -7,7 +7,6 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,19 @@ from captioning.models import Model, captions_of, model_of
 from recommending.caption_knobs import OWN, Captions, captions_with_knobs
 from recommending.knobs_report import captions_section, draw_knobs, knobs_section, lengths_section
 from recommending.measuring import SEED, Measured, measure_all
+from recommending.options import (
+    QUICK_ITEMS,
+    QUICK_USERS,
+    RESULTS,
+    Cache,
+    Data,
+    Group,
+    Out,
+    Plots,
+    Quick,
+    Threads,
+    check_plots,
+)
 from recommending.profiles import DEFAULT, profile_systems, system_of_vectors
 from recommending.report import write_csv
 from recommending.shop import Shop, Task, quick_sample, read_shop
@@ -28,14 +40,10 @@ from running.results_file import Section, write_report
 from vlm4rec_edge import Encoder, evaluation, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
-RESULTS = Path(__file__).with_name("results")
-# Every caption knob needs captions of its own: of so few items all are made within minutes.
-_QUICK_USERS, _QUICK_ITEMS = 20, 400
-
 
 def main(
-    data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
-    cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
+    data: Data,
+    cache: Cache,
     model_option: Annotated[
         str,
         typer.Option("--model", help="A captioner as in accuracy.py, NAME=MODEL; without one, no row has captions."),
@@ -44,13 +52,11 @@ def main(
     caption_knobs: Annotated[
         bool, typer.Option(help="Try what changes a caption: captions of all photos for each setting.")
     ] = True,
-    group: Annotated[
-        str, typer.Option(help="What variants of one product share, as in accuracy.py; adds tables without them.")
-    ] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
-    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+    group: Group = "",
+    quick: Quick = False,
+    threads: Threads = 0,
+    plots: Plots = True,
+    out: Out = RESULTS,
 ) -> None:
     """Measure what the settings of profiles and captions do to recommendations.
 
@@ -64,10 +70,9 @@ def main(
         --model ours=stylist-lvlm --columns title,description
       python benchmarks/knobs.py --data ../films --cache ../captions
     """  # noqa: D301 (click reads the control character)
-    if plots and find_spec("matplotlib") is None:
-        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
+    check_plots(wanted=plots)
     try:
-        shop = quick_sample(read_shop(data), _QUICK_USERS, _QUICK_ITEMS) if quick else read_shop(data)
+        shop = quick_sample(read_shop(data), QUICK_USERS, QUICK_ITEMS) if quick else read_shop(data)
         tasks = shop.tasks(group)
         model = model_of(model_option, {"threads": threads or None}) if model_option else None
         texts = _texts(shop, model, columns, cache)

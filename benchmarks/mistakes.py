@@ -6,14 +6,25 @@ Example:
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from captioning.models import captions_of, model_of
-from recommending.corrected import COLUMNS, corrected_texts, shares_right
+from recommending.corrected import COLUMNS, corrected_texts, said_and_true, shares_right
 from recommending.measuring import SEED, measure_all
+from recommending.options import (
+    QUICK_ITEMS,
+    QUICK_USERS,
+    RESULTS,
+    Cache,
+    Data,
+    Group,
+    Out,
+    Plots,
+    Quick,
+    Threads,
+    check_plots,
+)
 from recommending.report import draw, task_section, write_csv
 from recommending.shop import quick_sample, read_shop
 from recommending.system import system_of_vectors
@@ -24,29 +35,21 @@ from running.results_file import Section, write_report
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
-RESULTS = Path(__file__).with_name("results")
-_QUICK_USERS, _QUICK_ITEMS = 20, 400
-
 
 def main(
-    data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
-    cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
+    data: Data,
+    cache: Cache,
     model_option: Annotated[
         str,
         typer.Option(
             "--model", help="The captioner: NAME=MODEL (registry name, folder) or NAME=TEXT.gguf,MMPROJ.gguf."
         ),
     ] = "ours=stylist-lvlm",
-    group: Annotated[
-        str,
-        typer.Option(
-            help="What variants of one product share, as in accuracy.py; adds tables without the user's own variants."
-        ),
-    ] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
-    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+    group: Group = "",
+    quick: Quick = False,
+    threads: Threads = 0,
+    plots: Plots = True,
+    out: Out = RESULTS,
 ) -> None:
     """Measure what each kind of mistake in captions costs in recommendations.
 
@@ -60,10 +63,9 @@ def main(
       python benchmarks/mistakes.py --data ../hm --group id:7 --cache ../captions
       python benchmarks/mistakes.py --data ../hm --cache ../captions --model other=../my-export --quick
     """  # noqa: D301 (click reads the control character)
-    if plots and find_spec("matplotlib") is None:
-        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
+    check_plots(wanted=plots)
     try:
-        shop = quick_sample(read_shop(data), _QUICK_USERS, _QUICK_ITEMS) if quick else read_shop(data)
+        shop = quick_sample(read_shop(data), QUICK_USERS, QUICK_ITEMS) if quick else read_shop(data)
         if missing := [name for name in COLUMNS if shop.column(name) is None]:
             raise UsageError(f"items.csv has no column {', '.join(missing)}: what is right is not known.")
         tasks = shop.tasks(group)
@@ -72,7 +74,8 @@ def main(
             captions = captions_of(captioner, shop.photos, cache / "captions", lambda line: _say(f"captions: {line}"))
         if not any(captions):
             raise UsageError(f"Not one photo of {data} can be captioned; look at the lines above.")
-        texts = corrected_texts(shop.rows, captions)
+        pairs = said_and_true(shop.rows, captions)
+        texts = corrected_texts(shop.rows, captions, pairs)
         with Encoder(resolve_encoder(), threads=threads or None) as encoder:
             systems = [
                 system_of_vectors(
@@ -94,7 +97,7 @@ def main(
         sections.append(task_section(found, systems[0]))
         if plots:
             drawn.append(draw(found, systems[0], out, name))
-    shares = shares_right(shop.rows, captions)
+    shares = shares_right(captions, pairs)
     remarks = [
         f"Captions of {model.name}. Items without one have an empty caption, and a truth all the same.",
         "First sentence: what it says, in the words of the training, and nothing after it. Put right: as the catalog knows "

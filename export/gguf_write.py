@@ -14,7 +14,8 @@ from vlm4rec_edge.errors import ModelError, UsageError
 # What the converter writes, and what every other type is made from.
 FULL = "F16"
 # After a type of a text model: its table of words, which gives each next word its score, stays as the converter wrote it.
-# Where two words score nearly alike, the table's own rounding decides between them more often than that of all else.
+# Where two words score nearly alike, its rounding can decide between them: a quarter of the captions that Q8_0 words
+# otherwise than F16 are its doing (benchmarks/results/savings.md).
 WORDS_KEPT = f"-{FULL}"
 _PREFIX = "LLAMA_FTYPE_MOSTLY_"
 

@@ -15,22 +15,31 @@ ATTRIBUTES: Mapping[str, str] = {"kind": "type", "colour": "colour", "pattern": 
 COLUMNS = (*ATTRIBUTES.values(), "colour_family", "description")
 
 
-def corrected_texts(rows: Sequence[Mapping[str, str]], captions: Sequence[str]) -> dict[str, list[str]]:
+def said_and_true(rows: Sequence[Mapping[str, str]], captions: Sequence[str]) -> list[tuple[Said, Said]]:
+    """Return what each caption's first sentence says, and what the catalog (``COLUMNS``) knows; nothing of an empty one."""
+    reader = Reader(rows)
+    return [
+        (reader.read(caption), Said(**{name: row[column] for name, column in ATTRIBUTES.items()}))
+        for row, caption in zip(rows, captions, strict=True)
+    ]
+
+
+def corrected_texts(
+    rows: Sequence[Mapping[str, str]], captions: Sequence[str], pairs: Sequence[tuple[Said, Said]]
+) -> dict[str, list[str]]:
     """Return the texts of all items by what is right in them, the captions themselves first.
 
     Args:
         rows: The catalog, with ``COLUMNS``.
         captions: What was said of each item, empty where nothing was.
+        pairs: Of ``said_and_true``.
     """
-    reader = Reader(rows)
-    said = [reader.read(caption) for caption in captions]
-    true = [truth(row) for row in rows]
     own = [caption.partition(". ")[2] for caption in captions]
     right = [visible_details(row["description"]) for row in rows]
     nothing = [""] * len(rows)
 
     def texts(first: Callable[[Said, Said], Said], details: Sequence[str]) -> list[str]:
-        return [_sentence(first(*pair), rest) for pair, rest in zip(zip(said, true, strict=True), details, strict=True)]
+        return [_sentence(first(*pair), rest) for pair, rest in zip(pairs, details, strict=True)]
 
     def with_truth(name: str) -> Callable[[Said, Said], Said]:
         return lambda says, knows: replace(says, **{name: getattr(knows, name)})
@@ -47,17 +56,11 @@ def corrected_texts(rows: Sequence[Mapping[str, str]], captions: Sequence[str]) 
     }
 
 
-def shares_right(rows: Sequence[Mapping[str, str]], captions: Sequence[str]) -> dict[str, float]:
+def shares_right(captions: Sequence[str], pairs: Sequence[tuple[Said, Said]]) -> dict[str, float]:
     """Return for each of ``ATTRIBUTES`` the share of the captions that are right about it, and about ``ALL`` of them."""
-    reader = Reader(rows)
-    pairs = [(reader.read(caption), truth(row)) for row, caption in zip(rows, captions, strict=True) if caption]
+    pairs = [pair for caption, pair in zip(captions, pairs, strict=True) if caption]
     right = np.array([[getattr(said, name) == getattr(true, name) for name in ATTRIBUTES] for said, true in pairs])
     return dict(zip(ATTRIBUTES, right.mean(axis=0).tolist(), strict=True)) | {ALL: float(right.all(axis=1).mean())}
-
-
-def truth(row: Mapping[str, str]) -> Said:
-    """Return what a perfect first sentence would say of a row of the catalog."""
-    return Said(**{name: row[column] for name, column in ATTRIBUTES.items()})
 
 
 def _sentence(said: Said, details: str) -> str:

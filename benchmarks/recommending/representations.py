@@ -143,15 +143,13 @@ class Representations:
                 yield system_of_vectors(_NAMES.get(row, row), kind, about, self._vectors(row))
 
     def _prepare(self, row: str) -> None:
-        for needed in ("vision", row.rpartition("-")[2]) if _training_of(row) else (row,):
+        for needed in filter(None, _parts(row)) if _training_of(row) else (row,):
             self._vectors(needed)
 
     def _trained(self, row: str) -> TrainedSystem:
-        fusion, _, text_row = row.rpartition("-")
-        vision = project(self._vectors("vision"), self.encoder.dimensions)
-        text = np.zeros_like(vision) if text_row == "vision" else self._vectors(text_row)
-        if fusion == "alone" and text_row != "vision":
-            vision = np.zeros_like(text)
+        vision, text = (self._vectors(part) if part else None for part in _parts(row))
+        vision = np.zeros_like(text) if vision is None else vision
+        text = np.zeros_like(vision) if text is None else text
         kind, about = ROWS[row]
         training = TRAININGS[_training_of(row)]
         folder = self.cache / "trained"
@@ -248,6 +246,14 @@ _NAMES = {
     "alone-title": "title alone, trained",
     "alone-caption": "caption alone, trained",
 }
+
+
+def _parts(row: str) -> tuple[str, str]:
+    """Return the rows whose vectors a trained row is given, the photo's and the text's; empty where it has none."""
+    training, _, text = row.rpartition("-")
+    if text == "vision":
+        return "vision-projected", ""
+    return "" if training == "alone" else "vision-projected", text
 
 
 def _training_of(row: str) -> str:

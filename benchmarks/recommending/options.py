@@ -1,0 +1,30 @@
+"""What the commands on real purchases are told in the same words."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+Data = Annotated[Path, typer.Option(help="A folder with items.csv, photos, interactions.csv, maybe baskets.csv.")]
+Cache = Annotated[Path, typer.Option(help="Folder that keeps all that is expensive; run again to go on.")]
+Group = Annotated[
+    str, typer.Option(help="What variants of one product share, as in accuracy.py; adds tables without them.")
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Only a sample of users and items, to try it.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads of the models; 0: all cores.")]
+Plots = Annotated[bool, typer.Option(help="Draw the plots (matplotlib).")]
+Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+
+# Where every row needs captions of its own: of so few items all are made within minutes.
+QUICK_USERS, QUICK_ITEMS = 20, 400
+
+
+def check_plots(*, wanted: bool) -> None:
+    """End the command where plots are wanted and can not be drawn: before the work, not after it."""
+    if wanted and find_spec("matplotlib") is None:
+        raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")
