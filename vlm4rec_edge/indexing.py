@@ -17,7 +17,7 @@ from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
 from vlm4rec_edge.grounding.imported import ImportedCaptions
 from vlm4rec_edge.index import EXACT_LIMIT
 from vlm4rec_edge.index.hnsw import build_hnsw
-from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.items import Failure, Item, UnreadPart
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
 
@@ -53,6 +53,7 @@ class IndexProgress:
 class IndexReport:
     """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
 
+    ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
     was not needed.
     """
@@ -63,6 +64,7 @@ class IndexReport:
     seconds: float
     interrupted: bool
     failures: tuple[Failure, ...]
+    unread: int = 0
     batch: int = 0
     kv_bytes: int = 0
 
@@ -88,7 +90,7 @@ def build_index(
             Not used when only titles are encoded.
         encoder: Default: the embedded encoder.
         encoded_text: ``caption``, ``title`` or ``title_caption``.
-        prune: Remove items that the catalog no longer has.
+        prune: Remove items that the catalog no longer has; not if a part of it could not be read.
         on_progress: Called in this thread.
 
     Raises:
@@ -155,6 +157,8 @@ class _Run:
     ready: list[GroundedItem] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     first_failures: list[Failure] = field(default_factory=list)
+    failed_ids: set[str] = field(default_factory=set)
+    unread: int = 0
     pending: dict[str, _Pending] = field(default_factory=dict)
     # Photos whose caption is being made right now, and the items that wait for the same one.
     twins: dict[str, list[_Pending]] = field(default_factory=dict)
@@ -174,7 +178,7 @@ class _Run:
             self._flush()
             if self.captioner and self.captioner.kv_bytes:
                 self.store.note(batch=str(self.captioner.batch), kv_bytes=str(self.captioner.kv_bytes))
-            if prune:
+            if prune and not self.unread:
                 removed = self.store.prune()
             self.store.compact()
         except KeyboardInterrupt:
@@ -187,7 +191,7 @@ class _Run:
         kv_bytes = self.captioner.kv_bytes if self.captioner else 0
         batch = self.captioner.batch if self.captioner and kv_bytes else 0
         failures = tuple(self.first_failures)
-        return IndexReport(self.progress, items, removed, seconds, interrupted, failures, batch, kv_bytes)
+        return IndexReport(self.progress, items, removed, seconds, interrupted, failures, self.unread, batch, kv_bytes)
 
     def _ground_everything(self) -> None:
         if self.captioner is None:
@@ -230,7 +234,9 @@ class _Run:
                     yield request
 
     def _is_known_twice(self, item_id: str) -> bool:
-        return any(ready.item.id == item_id for ready in self.ready) or self.store.seen_in_this_run(item_id)
+        if item_id in self.failed_ids or any(ready.item.id == item_id for ready in self.ready):
+            return True
+        return self.store.seen_in_this_run(item_id)
 
     def _request(self, item: Item) -> CaptionRequest | None:
         assert self.captioner is not None
@@ -270,6 +276,8 @@ class _Run:
 
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)
+        self.failed_ids.add(failure.where)
+        self.unread += isinstance(failure, UnreadPart)
         if len(self.first_failures) < self._FAILURES_REPORTED:
             self.first_failures.append(failure)
         self.progress.failed += 1

@@ -50,3 +50,8 @@ class Failure:
     where: str
     stage: Stage
     reason: str
+
+
+@dataclass(frozen=True)
+class UnreadPart(Failure):
+    """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""

@@ -30,13 +30,22 @@ _ENCODE_TEXTS = 256
 
 @dataclass(frozen=True)
 class RepairReport:
-    """What was done. ``dropped_*`` must be made again: run `index` when ``dropped_items`` or ``dropped_captions`` is not 0."""
+    """What was done, and by ``needs_index`` whether the catalog must be indexed again to make what was dropped.
+
+    ``lost_notes``: it is no longer known what made the vectors, so all of them were dropped.
+    """
 
     salvaged_database: bool
     dropped_items: int
     dropped_captions: int
     dropped_vectors: int
     encoded: int
+    lost_notes: bool = False
+
+    @property
+    def needs_index(self) -> bool:
+        """Whether something was dropped that only the catalog, or its captions, can bring back."""
+        return bool(self.salvaged_database or self.dropped_items or self.dropped_captions or self.lost_notes)
 
 
 def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> RepairReport:
@@ -59,12 +68,12 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
     lock = WriterLock(folder)
     try:
         salvaged = salvage_if_needed(folder)
-        vectors_are_known = _drop_damaged_notes(folder)
+        unknown_vectors = _drop_damaged_notes(folder)
         captions, items = _drop_damaged_texts(folder)
-        vectors = _drop_damaged_vectors(folder) if vectors_are_known else 0
+        vectors = _drop_damaged_vectors(folder) if unknown_vectors is None else unknown_vectors
     finally:
         lock.release()
-    encoded = _encode_again(folder, encoder, rewrite=vectors > 0) if vectors_are_known else 0
+    encoded = _encode_again(folder, encoder, rewrite=vectors > 0) if unknown_vectors is None else 0
     lock = WriterLock(folder)
     try:
         for path in folder.glob("hnsw-*"):
@@ -75,14 +84,16 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
                 build_hnsw(store)
     finally:
         lock.release()
-    return RepairReport(salvaged, items, captions, vectors, encoded)
+    return RepairReport(salvaged, items, captions, vectors, encoded, lost_notes=unknown_vectors is not None)
 
 
-def _drop_damaged_notes(folder: Path) -> bool:
-    """Drop notes and provenance that are not what was written; return whether it is still known what the vectors are.
+def _drop_damaged_notes(folder: Path) -> int | None:
+    """Drop notes and provenance that are not what was written; return None if it is still known what the vectors are.
 
-    If not, the items lose their vectors, and the next `index` encodes them from the captions it finds.
+    If not, the items lose their vectors, and the next `index` encodes them from the captions it finds; return how many
+    vectors that were.
     """
+    dropped = None
     with closing(open_database(folder / DATABASE_NAME, write=True)) as database:
         database.execute("BEGIN IMMEDIATE")
         for key in _mismatches(database, "SELECT key, value, crc32 FROM meta"):
@@ -97,9 +108,9 @@ def _drop_damaged_notes(folder: Path) -> bool:
         if not known:
             database.execute("DELETE FROM meta WHERE key = 'encoder'")
             database.execute("UPDATE items SET vector_row = NULL")
-            database.execute("DELETE FROM vectors")
+            dropped = database.execute("DELETE FROM vectors").rowcount
         database.execute("COMMIT")
-    return known
+    return dropped
 
 
 def _drop_damaged_texts(folder: Path) -> tuple[int, int]:
@@ -117,8 +128,12 @@ def _drop_damaged_texts(folder: Path) -> tuple[int, int]:
             # An item without its caption would be encoded as nothing; the next `index` makes both again.
             database.execute("DELETE FROM items WHERE caption_key = ?", (key,))
             database.execute("DELETE FROM captions WHERE key = ?", (key,))
+        # The same for a caption whose key itself was damaged: its item still names the right one.
+        widowed = database.execute(
+            "DELETE FROM items WHERE caption_key IS NOT NULL AND caption_key NOT IN (SELECT key FROM captions)"
+        ).rowcount
         database.execute("COMMIT")
-    return len(captions), len(items)
+    return len(captions), len(items) + widowed
 
 
 def _mismatches(database: sqlite3.Connection, query: str) -> list[Any]:
@@ -158,11 +173,11 @@ def _forget(database: sqlite3.Connection, rows: Sequence[int]) -> int:
 def _encode_again(folder: Path, encoder: Encoder | None, *, rewrite: bool) -> int:
     """Encode the items that have no vector; ``rewrite`` the vector file first, if rows of it were forgotten.
 
-    Into a new file, because a reader may still have the old one open.
+    Into a new file, because a reader may still have the old one open. The writer notes anew what encodes, if that was lost.
     """
     with StoreReader(folder) as store:
         kind = check_encoded_text(store.meta["encoded_text"])
-        name = store.provenance("encoders").get("name", "")
+        made_by = store.provenance("encoders")
         count, highest = next(store.query("SELECT count(*), coalesce(max(row) + 1, 0) FROM vectors"))
         rewrite = rewrite or count != highest
         pending = [
@@ -172,7 +187,7 @@ def _encode_again(folder: Path, encoder: Encoder | None, *, rewrite: bool) -> in
                 "LEFT JOIN captions ON captions.key = items.caption_key WHERE items.vector_row IS NULL"
             )
         ]
-        if not pending and not rewrite:
+        if made_by and not pending and not rewrite:
             return 0
         same_encoder = store.meta["encoder"]
     from vlm4rec_edge.encoding.encoder import Encoder
@@ -181,7 +196,7 @@ def _encode_again(folder: Path, encoder: Encoder | None, *, rewrite: bool) -> in
     with (
         nullcontext(encoder)
         if encoder
-        else Encoder(resolve_encoder(name or DEFAULT_ENCODER), device="cpu") as text_encoder
+        else Encoder(resolve_encoder(made_by.get("name") or DEFAULT_ENCODER), device="cpu") as text_encoder
     ):
         if text_encoder.fingerprint != same_encoder:
             raise StoreError(

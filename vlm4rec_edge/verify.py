@@ -126,7 +126,13 @@ def _items(store: StoreReader) -> Iterator[Finding]:
     )
     missing = next(store.query("SELECT count(*) FROM items WHERE vector_row IS NULL"))[0]
     if missing:
-        yield Finding(DATABASE_NAME, f"{missing} items have no vector yet; run `vlm4rec-edge index` or `repair`.")
+        # Without its notes an index can not be encoded again by itself.
+        how = (
+            "`vlm4rec-edge index` or `repair`"
+            if "encoder" in store.meta
+            else "`vlm4rec-edge index` on the catalog again"
+        )
+        yield Finding(DATABASE_NAME, f"{missing} items have no vector yet; run {how}.")
 
 
 def _texts(store: StoreReader) -> Iterator[Finding]:

@@ -115,6 +115,14 @@ def test_a_delta_fits_only_the_bundle_it_was_made_against(index: Path, changed: 
     assert not (tmp_path / "new").exists()
 
 
+def test_a_delta_does_not_take_the_place_of_the_bundle_it_is_made_against(index: Path, tmp_path: Path) -> None:
+    make_bundle(index, tmp_path / "b.zip")
+    before = (tmp_path / "b.zip").read_bytes()
+    with pytest.raises(UsageError, match="another name"):
+        make_delta(index, tmp_path / "b.zip", tmp_path / "b.zip")
+    assert (tmp_path / "b.zip").read_bytes() == before
+
+
 def test_a_delta_is_no_bundle_and_a_bundle_no_delta(index: Path, tmp_path: Path) -> None:
     make_bundle(index, tmp_path / "b")
     make_delta(index, tmp_path / "d", tmp_path / "b")

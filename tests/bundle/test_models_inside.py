@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,21 @@ def test_text_search_uses_the_encoder_inside(
     assert [item for item, _ in found] == [item for item, _ in expected]
     assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-5)
     assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing was extracted"
+
+
+@pytest.mark.parametrize("name", ["b.zip", "b"])
+def test_a_model_in_files_of_any_name_can_be_carried(shop_index: Path, tmp_path: Path, name: str) -> None:
+    embedded = resolve_encoder()
+    folder = tmp_path / "mein Modell"
+    folder.mkdir()
+    shutil.copyfile(str(embedded.model), folder / "Größe (1).onnx")
+    shutil.copyfile(str(embedded.tokenizer), folder / "tokenizer.json")
+    # Only where its files lie differs from the one that made the index.
+    elsewhere = replace(embedded, model=folder / "Größe (1).onnx", tokenizer=folder / "tokenizer.json")
+    make_bundle(shop_index, tmp_path / name, encoder=elsewhere)
+    assert verify_bundle(tmp_path / name).ok
+    with Recommender.open(tmp_path / name) as shop:
+        assert shop.search("a red dress", k=3)
 
 
 def test_a_changed_encoder_is_refused_when_it_is_used(shop_index: Path, tmp_path: Path) -> None:

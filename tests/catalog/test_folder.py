@@ -10,7 +10,7 @@ from pictures import swatch
 
 from vlm4rec_edge.catalog.reader import MAX_ID_CHARACTERS, open_catalog
 from vlm4rec_edge.errors import CatalogError
-from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.items import Failure, Item, UnreadPart
 
 
 def _photos(folder: Path, *names: str) -> Path:
@@ -53,6 +53,17 @@ def test_other_files_and_hidden_ones_are_no_items(tmp_path: Path) -> None:
     for name in ("notes.txt", "shop.csv", "photo.eps", "photo.png.part", "png"):
         (tmp_path / name).write_bytes(b"no photo")
     assert _ids(tmp_path) == ["shown"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_linked_folder_is_told_and_not_followed(tmp_path: Path) -> None:
+    _photos(tmp_path, "shop/real/a.png", "elsewhere/b.png")
+    (tmp_path / "shop/linked").symlink_to(tmp_path / "elsewhere")
+    entries = list(open_catalog(tmp_path / "shop").read())
+    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["real/a"]
+    (failure,) = [entry for entry in entries if isinstance(entry, UnreadPart)]
+    assert failure.where == "linked"
+    assert "is a link" in failure.reason
 
 
 def test_a_folder_that_is_named_like_a_photo_is_walked_into(tmp_path: Path) -> None:

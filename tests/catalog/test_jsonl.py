@@ -30,6 +30,12 @@ def test_values_of_every_kind_become_text(tmp_path: Path, name: str) -> None:
     )
 
 
+def test_half_a_character_in_a_name_or_a_value_can_be_stored(tmp_path: Path) -> None:
+    (item,), failures = _read(tmp_path / "items.jsonl", r'{"id": "7", "image": "7.jpg", "a\ud83d": "b\ud83d"}')
+    assert failures == []
+    assert item.attributes == {"a?": "b?"}
+
+
 def test_blank_lines_a_mark_at_the_start_and_a_missing_last_line_break_do_no_harm(tmp_path: Path) -> None:
     content = '\ufeff{"id": "1", "image": "a.jpg"}\n\n  \r\n{"id": "2", "image": "b.jpg"}'
     items, failures = _read(tmp_path / "items.jsonl", content)

@@ -119,3 +119,12 @@ def test_the_online_half_alone_is_enough(index: Path, tmp_path: Path) -> None:
     none = "onnxruntime,llama_cpp,tokenizers,PIL,huggingface_hub,pyarrow,torch"
     done = watched("recommend", index, "--histories", table, "--out", tmp_path / "out.csv", "--json", without=none)
     assert done.code == 0, done.err
+
+
+def test_the_histories_are_never_overwritten(index: Path, tmp_path: Path) -> None:
+    table = _write(tmp_path / "in.csv", _histories(5))
+    before = table.read_bytes()
+    done = program("recommend", index, "--histories", table, "--out", tmp_path / "." / "in.csv")
+    assert done.code == 2
+    assert "another name" in done.err
+    assert table.read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,17 @@ def test_a_full_disk_is_a_sentence(index: Path) -> None:
         done = _raw(["similar", index, "i0", "--json"], stdout=full)
     assert done.returncode == 1
     assert b"No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no limit to the size of files")
+def test_with_json_a_file_that_can_not_be_written_is_a_document(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "histories.csv").write_text("user_id,item_id\nann,i0\n", encoding="utf-8")
+    asked = ["recommend", index, "--histories", tmp_path / "histories.csv", "--out", tmp_path / "answers.csv", "--json"]
+    command = shlex.join([str(PROGRAM), *map(str, asked)])
+    done = subprocess.run(["bash", "-c", f"ulimit -f 0; {command}"], capture_output=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["kind"] == "OSError"
     assert b"Traceback" not in done.stderr
 
 

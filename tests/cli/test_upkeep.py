@@ -1,10 +1,15 @@
 """`add`, `remove`, `verify` and `repair` through real processes."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from program import program
 
 from vlm4rec_edge.demo.drawings import Drawing, draw
+from vlm4rec_edge.store.schema import DATABASE_NAME, text_crc32
+from vlm4rec_edge.store.vectors import vector_file_name
 
 
 def damage(index: Path, pattern: str, position: int) -> None:
@@ -12,6 +17,24 @@ def damage(index: Path, pattern: str, position: int) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 0x40
     path.write_bytes(content)
+
+
+def change(index: Path, statement: str, *values: object) -> None:
+    """Change the database as no program would: damage, or the work of another version."""
+    with closing(sqlite3.connect(index / DATABASE_NAME)) as database, database:
+        assert database.execute(statement, values).rowcount > 0
+
+
+def made_by_another(index: Path, note: str) -> None:
+    change(index, "UPDATE meta SET value = 'another', crc32 = ? WHERE key = ?", text_crc32(note, "another"), note)
+    if note == "encoder":  # the file of vectors has its name from it
+        (vectors,) = index.glob("vectors-*")
+        vectors.rename(index / vector_file_name("another", int(vectors.stem.rpartition("-")[2])))
+
+
+def count(index: Path, what: str) -> int:
+    with closing(sqlite3.connect(index / DATABASE_NAME)) as database:
+        return int(database.execute(f"SELECT count(*) FROM {what}").fetchone()[0])
 
 
 def test_a_removed_item_is_never_recommended_and_can_come_back(own_index: Path, tmp_path: Path) -> None:
@@ -36,6 +59,27 @@ def test_removing_what_is_not_there_is_said_and_coded(own_index: Path) -> None:
     done = program("remove", own_index, "no-such-item", "--json")
     assert done.code == 3
     assert done.json["unknown"] == ["no-such-item"]
+
+
+@pytest.mark.parametrize(("note", "option"), [("encoder", "--encoder"), ("grounding", "--model")])
+def test_nothing_is_added_to_what_another_model_made(own_index: Path, tmp_path: Path, note: str, option: str) -> None:
+    draw(Drawing("coat", "black", "solid", 5)).save(tmp_path / "coat.jpg")
+    made_by_another(own_index, note)
+    vectors = count(own_index, "vectors")
+    done = program("add", own_index, tmp_path / "coat.jpg")
+    assert done.code == 1
+    assert option in done.err
+    assert count(own_index, "vectors") == vectors
+    assert count(own_index, "items WHERE vector_row IS NULL") == 0
+
+
+def test_an_id_that_no_item_can_have_is_said(own_index: Path, tmp_path: Path) -> None:
+    not_utf8 = "caf\udce9"
+    added = program("add", own_index, tmp_path / "a.jpg", "--id", not_utf8)
+    assert added.code == 2
+    assert "not valid Unicode" in added.err
+    removed = program("remove", own_index, not_utf8)
+    assert removed.code == 3
 
 
 def test_an_id_for_several_photos_is_wrong_usage(own_index: Path, tmp_path: Path) -> None:
@@ -70,3 +114,41 @@ def test_there_is_nothing_to_verify_or_repair_where_no_index_is(tmp_path: Path) 
         done = program(command, tmp_path / "nowhere", "--json")
         assert done.code == 1
         assert done.json["error"]["kind"] == "StoreError"
+
+
+def test_lost_notes_cost_the_vectors_and_repair_says_what_to_do(own_index: Path, shop: Path) -> None:
+    change(own_index, "UPDATE meta SET value = 'x' WHERE key = 'golden'")
+    vectors, items = count(own_index, "vectors"), count(own_index, "items")
+    mended = program("repair", own_index)
+    assert mended.code == 0
+    assert f"{vectors} vectors dropped" in mended.out
+    assert "vlm4rec-edge index" in mended.err
+    assert "index` on the catalog again" in program("verify", own_index).out
+    lost = program("add", own_index, shop.parent / "nothing.jpg")
+    assert lost.code == 1
+    assert "lost its notes" in lost.err
+
+    again = program("index", shop, "--out", own_index, "--json")
+    assert again.json["captioned"] == 0
+    assert again.json["items"] == items
+    assert program("verify", own_index).code == 0
+
+
+def test_an_item_whose_caption_lost_its_key_is_never_recommended_by_nothing(own_index: Path) -> None:
+    items = count(own_index, "items")
+    change(own_index, "UPDATE captions SET key = 'z' || substr(key, 2) WHERE key = (SELECT min(key) FROM captions)")
+    mended = program("repair", own_index, "--json")
+    assert mended.json["dropped_captions"] == 1
+    assert mended.json["dropped_items"] >= 1
+    assert count(own_index, "items") == items - mended.json["dropped_items"]
+    assert program("verify", own_index).code == 0
+
+
+def test_the_lost_name_of_the_encoder_is_noted_again_by_repair(own_index: Path, tmp_path: Path) -> None:
+    change(own_index, "UPDATE encoders SET provenance = '{}'")
+    searched = program("search", own_index, "red")
+    assert searched.code == 1
+    assert "lost the name of the encoder" in searched.err
+    assert program("bundle", own_index, tmp_path / "b.zip", "--with-encoder").code == 2
+    assert program("repair", own_index).code == 0
+    assert program("search", own_index, "red").code == 0

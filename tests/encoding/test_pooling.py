@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_encoder import TABLE, WORDS, graph_bytes, write_encoder
+from made_encoder import TABLE, WORDS, graph_bytes, tokenizer_text, write_encoder
 
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import ModelError
@@ -77,3 +77,24 @@ def test_vectors_without_a_direction_are_refused_and_never_stored(tmp_path: Path
     (folder / "model.onnx").write_bytes(graph_bytes(np.full_like(TABLE, value)))
     with Encoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
         encoder.encode(["red coat"])
+
+
+def test_a_graph_of_token_vectors_without_a_word_on_pooling_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(graph_bytes())
+    (tmp_path / "tokenizer.json").write_text(tokenizer_text(), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"1_Pooling/config\.json"):
+        Encoder(resolve_encoder(tmp_path))
+
+
+def test_one_graph_of_several_is_named_by_its_path_and_pooled_as_its_folder_says(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    for name in ("model_a.onnx", "model_b.onnx"):
+        (tmp_path / "onnx" / name).write_bytes(graph_bytes())
+    (tmp_path / "tokenizer.json").write_text(tokenizer_text(), encoding="utf-8")
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}', encoding="utf-8")
+    with pytest.raises(ModelError, match="give the path of one of them"):
+        resolve_encoder(tmp_path)
+    with Encoder(resolve_encoder(tmp_path / "onnx" / "model_b.onnx")) as encoder:
+        np.testing.assert_allclose(encoder.encode(["red"])[0], _unit(TABLE[WORDS.index("[CLS]")]), atol=1e-6)

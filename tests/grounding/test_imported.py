@@ -110,3 +110,11 @@ def test_a_table_that_can_not_be_meant_stops_before_the_first_photo(
         (tmp_path / name).write_text(content)
     with pytest.raises(CatalogError, match=because):
         ImportedCaptions(tmp_path / name)
+
+
+def test_captions_without_an_id_are_nobodys_and_stop_nothing(photos: Path, tmp_path: Path, encoder: Encoder) -> None:
+    path = table(tmp_path / "said.csv", SAID)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write("A stray caption.,\nAnother one.,\n")
+    captions = ImportedCaptions(path, source="a cloud model")
+    assert build_index(photos, tmp_path / "i", captioner=captions, encoder=encoder).items == 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -107,6 +109,46 @@ def test_an_engine_that_fails_ends_the_others_too() -> None:
         for _ in answer_side_by_side([_Patient(), _Failing()], endless, slots=2):  # type: ignore[list-item]
             pass
     assert threading.active_count() == before
+
+
+class _InTheMiddle(_Patient):
+    """In the place of an engine: when it is stopped, a call of llama.cpp is still under way."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def answer(self, photos: Iterable[Refusal | None]) -> Iterator[Answer | Refusal]:
+        yield from super().answer(photos)
+        self.done.wait(30)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process can not send itself Ctrl-C there")
+def test_a_second_ctrl_c_waits_for_llama_cpp_too() -> None:
+    endless = (Refusal(str(number), "") for number in itertools.count())
+    engines = [_InTheMiddle(), _InTheMiddle()]
+    before = threading.active_count()
+    results = answer_side_by_side(engines, endless, slots=2)  # type: ignore[arg-type]
+    next(results)
+    timers = [threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT]) for seconds in (0.2, 0.4)]
+    timers += [threading.Timer(0.6, engine.done.set) for engine in engines]
+    for timer in timers:
+        timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        results.close()  # type: ignore[attr-defined]
+    assert all(engine.done.is_set() for engine in engines)
+    for timer in timers:
+        timer.join()
+    assert threading.active_count() == before
+
+
+def test_a_stopped_engine_does_not_read_its_photos_to_the_end(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Captioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
+        (engine,) = captioner._load()
+        monkeypatch.setattr(engine, "_read_texts", lambda entries: setattr(engine, "stopped", True))
+        monkeypatch.setattr(engine, "_read_images", lambda images: pytest.fail("read on") if images else None)
+        assert list(captioner.caption(photos[:1])) == []
 
 
 def test_the_words_before_the_photo_are_read_once_a_place(

@@ -52,6 +52,12 @@ def test_a_limit_of_a_control_group_counts_with_what_is_used_of_it(
     assert available_bytes(_system(tmp_path, 700 * MIB, groups, **files)) == 60 * MIB
 
 
+def test_what_was_read_from_files_before_gives_way(tmp_path: Path) -> None:
+    stat = f"anon {10 * MIB}\ninactive_file {25 * MIB}\nactive_file {5 * MIB}"
+    files = {"memory.max": 100 * MIB, "memory.current": 40 * MIB, "memory.stat": stat}
+    assert available_bytes(_system(tmp_path, 700 * MIB, "0::/\n", **files)) == 85 * MIB
+
+
 def test_damaged_files_of_the_system_are_no_error(tmp_path: Path) -> None:
     root = _system(tmp_path, 700 * MIB, "::::\nnonsense\n0::/../..\n", **{"memory.max": "?", "memory.current": "-1"})
     assert available_bytes(root) == 700 * MIB

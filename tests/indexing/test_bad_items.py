@@ -62,6 +62,30 @@ def test_an_item_whose_photo_breaks_is_kept_as_it_was_even_when_pruning(
     assert (items_of(out)["0003"], vectors_of(out)["0003"]) == before
 
 
+def test_nothing_is_pruned_while_a_part_of_the_catalog_can_not_be_read(run: Run, photos: Path) -> None:
+    rows = rows_of(photos)
+    table = table_of(photos, rows)
+    run(table)
+    # A row too long: whose it was, nobody can tell. And one item has truly left.
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([*lines[:3], lines[3] + ",x", *lines[4:-1], ""]), encoding="utf-8")
+    report = run(table, prune=True)
+    assert (report.unread, report.removed, report.items) == (1, 0, PHOTOS)
+    table.write_text("\n".join([*lines[:-1], ""]), encoding="utf-8")
+    report = run(table, prune=True)
+    assert (report.unread, report.removed, report.items) == (0, 1, PHOTOS - 1)
+
+
+def test_of_an_id_that_stands_twice_the_second_is_not_used_because_the_first_failed(
+    run: Run, photos: Path, out: Path
+) -> None:
+    rows = [{"id": "x", "image": "gone.png"}, {"id": "x", "image": "0001.png"}, {"id": "y", "image": "0002.png"}]
+    report = run(table_of(photos, rows))
+    assert [failure.where for failure in report.failures] == ["x", "x"]
+    assert "more than once" in report.failures[1].reason
+    assert set(items_of(out)) == {"y"}
+
+
 def test_of_an_id_that_stands_twice_the_first_is_used(run: Run, photos: Path, out: Path) -> None:
     rows = rows_of(photos)
     rows += [{"id": "0001", "image": "0005.png"}, {"id": "0002", "image": "0002.png"}]

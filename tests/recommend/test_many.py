@@ -127,6 +127,11 @@ def test_who_can_not_be_answered_is_told_why_and_the_others_are_answered(shop: R
     assert len(fine.items) == 3
 
 
+def test_a_column_that_tells_no_popularity_is_said_before_the_first_answer(shop: Recommender) -> None:
+    with pytest.raises(UsageError, match="no column 'slod'"):
+        shop.recommend_many([], 4, popularity="slod")
+
+
 def test_popularity_answers_where_nothing_is_known(shop: Recommender) -> None:
     users = [History("empty", []), History("unknown", ["x"]), History("known", IDS[:1])]
     empty, unknown, known = shop.recommend_many(users, 4, popularity="sold")

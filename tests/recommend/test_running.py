@@ -53,6 +53,11 @@ def test_an_older_event_counts_less_even_if_it_comes_later() -> None:
     np.testing.assert_allclose(late.liked, early.liked, atol=1e-12)
 
 
+def test_the_time_of_a_table_of_numbers_can_be_written() -> None:
+    profile = Profile.empty("an encoder", 16, half_life=10).add(VECTORS[0], time=np.int64(20))
+    assert Profile.from_json(profile.to_json()).time == 20
+
+
 def test_fading_changes_no_answer_but_the_weight_of_what_comes_after() -> None:
     profile = _sample(half_life=5)
     later = profile.decayed(103)

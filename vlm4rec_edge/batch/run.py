@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.batch.histories import open_histories
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.many import Answer, History
 from vlm4rec_edge.recommend.profile import ProfileSettings
@@ -95,6 +96,8 @@ def recommend_table(
     Raises:
         CatalogError, UsageError, MissingDependencyError: before any long work.
     """
+    if Path(out).exists() and Path(histories).exists() and Path(out).samefile(histories):
+        raise UsageError(f"{out} is the table of the histories itself; give the recommendations another name.")
     report = BatchReport()
     with open_answers(out) as write:
         table = open_histories(histories)

@@ -24,7 +24,7 @@ from vlm4rec_edge.bundle.matching import LITERAL, pieces
 from vlm4rec_edge.bundle.output import bundle_output, check_output
 from vlm4rec_edge.bundle.sections import Section, file_size, written
 from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
-from vlm4rec_edge.errors import BundleError
+from vlm4rec_edge.errors import BundleError, UsageError
 
 _GET_AGAIN = "get the delta again."
 
@@ -43,9 +43,14 @@ def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: 
 
     Raises:
         BundleError: ``old`` is no bundle, or damaged.
-        UsageError, StoreError: as ``make_bundle``.
+        UsageError: ``out`` is ``old``, or as ``make_bundle``.
+        StoreError: as ``make_bundle``.
     """
     out, old = Path(out), Path(old)
+    if out.exists() and old.exists() and out.samefile(old):
+        raise UsageError(
+            f"{out} is the old bundle itself, without which no delta against it is of use; give another name."
+        )
     check_output(out)
     older = open_container(old)
     try:

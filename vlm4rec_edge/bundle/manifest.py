@@ -30,6 +30,11 @@ _NAME = re.compile(
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a bundle can hold a file of this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """One file: size in bytes, sha256 (hex), and the arrays in it (none in a model's file)."""
@@ -120,7 +125,7 @@ def document_of(manifest: BundleManifest) -> dict[str, Any]:
 
 
 def _entry(name: str, entry: Mapping[str, Any]) -> FileEntry:
-    if not _NAME.fullmatch(name):
+    if not is_file_name(name):
         raise ValueError(f"a file called {name!a}")
     if not _is_count(entry["size"]) or not _SHA256.fullmatch(_text(entry["sha256"])):
         raise ValueError(f"size or sha256 of {name}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vlm4rec_edge.bundle.manifest import ENCODER_FOLDER, LVLM_FOLDER
+from vlm4rec_edge.bundle.manifest import ENCODER_FOLDER, LVLM_FOLDER, is_file_name
 from vlm4rec_edge.bundle.output import BundleOutput
 from vlm4rec_edge.errors import ModelError, UsageError
 from vlm4rec_edge.models.installed import installed
@@ -27,6 +27,8 @@ from vlm4rec_edge.models.registry import registry
 from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles
 
 _FOLDERS: Mapping[Kind, str] = {"encoder": ENCODER_FOLDER, "lvlm": LVLM_FOLDER}
+# What a file is called in a bundle if its own name can not be: with a blank or an accent, or that of another file.
+_PLAIN_NAMES = {"model": "model.onnx", "tokenizer": "tokenizer.json", "text": "text.gguf", "projector": "mmproj.gguf"}
 _UNKNOWN = "unknown"
 _BLOCK = 1 << 20
 
@@ -77,6 +79,9 @@ def add_model(output: BundleOutput, files: EncoderFiles | LvlmFiles) -> None:
     else:
         roles = {"text": files.text, "projector": files.projector}
     described = {role: describe_file(path) for role, path in roles.items()}
+    names = [MANIFEST_NAME, *(file.name for file in described.values())]
+    if len(set(names)) < len(names) or not all(is_file_name(f"{_FOLDERS[kind]}/{name}") for name in names):
+        described = {role: replace(file, name=_PLAIN_NAMES[role]) for role, file in described.items()}
     manifest = files.manifest or Manifest(
         name=files.name, kind=kind, license=_UNKNOWN, source=Source("", ""), files={}, quantization={}
     )
@@ -85,7 +90,7 @@ def add_model(output: BundleOutput, files: EncoderFiles | LvlmFiles) -> None:
     manifest = replace(manifest, files=described, golden_captions=(), **settings)
     data = manifest_bytes(manifest)
     contents: dict[str, tuple[int, Iterable[bytes]]] = {MANIFEST_NAME: (len(data), [data])}
-    contents |= {path.name: (described[role].size, _content(path)) for role, path in roles.items()}
+    contents |= {described[role].name: (described[role].size, _content(path)) for role, path in roles.items()}
     for name in sorted(contents):
         output.add(f"{_FOLDERS[kind]}/{name}", *contents[name])
 

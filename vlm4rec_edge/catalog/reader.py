@@ -10,7 +10,7 @@ from pathlib import Path
 from vlm4rec_edge.catalog.photo import SUFFIXES
 from vlm4rec_edge.catalog.table import ROW_READERS, Row
 from vlm4rec_edge.errors import CatalogError
-from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.items import Failure, Item, UnreadPart
 
 # An id is a key in files, tables and URLs of the user's shop; more is a broken column, not an id.
 MAX_ID_CHARACTERS = 512
@@ -99,12 +99,15 @@ def _open_folder(folder: Path) -> Catalog:
             yield from (_closed_folder(error, folder) for error in closed)
             closed.clear()
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield from (
+                _linked_folder(Path(place, name), folder) for name in subfolders if Path(place, name).is_symlink()
+            )
             for name in sorted(names):
                 if Path(name).suffix.lower() not in SUFFIXES or name.startswith("."):
                     continue
                 image = Path(place, name)
                 item_id = image.relative_to(folder).with_suffix("").as_posix()
-                reason = _id_trouble(item_id) or _path_trouble(image, root)
+                reason = id_trouble(item_id) or _path_trouble(image, root)
                 yield Failure(ascii(item_id)[1:-1], "catalog", reason) if reason else Item(item_id, image)
         yield from (_closed_folder(error, folder) for error in closed)
 
@@ -112,10 +115,20 @@ def _open_folder(folder: Path) -> Catalog:
     return Catalog(folder, (), read)
 
 
-def _closed_folder(error: OSError, folder: Path) -> Failure:
-    place = Path(os.fsdecode(error.filename))
-    where = ascii(place.relative_to(folder).as_posix())[1:-1]
-    return Failure(where, "catalog", f"The folder {where} can not be listed: {error.strerror}.")
+def _closed_folder(error: OSError, folder: Path) -> UnreadPart:
+    where = _within(Path(os.fsdecode(error.filename)), folder)
+    return UnreadPart(where, "catalog", f"The folder {where} can not be listed: {error.strerror}.")
+
+
+def _linked_folder(place: Path, folder: Path) -> UnreadPart:
+    where = _within(place, folder)
+    return UnreadPart(
+        where, "catalog", f"The folder {where} is a link, which is not followed; put the photos there instead."
+    )
+
+
+def _within(place: Path, folder: Path) -> str:
+    return ascii(place.relative_to(folder).as_posix())[1:-1]
 
 
 def _require_content(rows: Iterator[Item | Failure], message: str) -> None:
@@ -126,10 +139,10 @@ def _require_content(rows: Iterator[Item | Failure], message: str) -> None:
 def _item_of(row: Row, root: Path, resolved_root: Path) -> Item | Failure:
     cells = dict(row.cells)
     item_id, image = cells.pop("id", "").strip(), cells.pop("image", "").strip()
-    where = item_id if item_id and not _id_trouble(item_id) else row.where
+    where = item_id if item_id and not id_trouble(item_id) else row.where
     if not item_id:
         return Failure(row.where, "catalog", f"{row.where} has no id.")
-    reason = _id_trouble(item_id)
+    reason = id_trouble(item_id)
     if reason is None and not image:
         reason = f"{row.where} names no image."
     if reason is None and len(image) > MAX_PATH_CHARACTERS:
@@ -143,7 +156,8 @@ def _item_of(row: Row, root: Path, resolved_root: Path) -> Item | Failure:
     return Item(item_id, root / image, cells.pop("title", "").strip(), cells)
 
 
-def _id_trouble(item_id: str) -> str | None:
+def id_trouble(item_id: str) -> str | None:
+    """Return a sentence on why a text can not be the id of an item, or None if it can."""
     if len(item_id) > MAX_ID_CHARACTERS:
         return f"The id that begins {item_id[:40]!r} has more than {MAX_ID_CHARACTERS} characters."
     if any(ord(character) < 32 or ord(character) == 127 for character in item_id):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.errors import CatalogError, MissingDependencyError
-from vlm4rec_edge.items import Failure
+from vlm4rec_edge.items import Failure, UnreadPart
 
 # Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
 _CSV_CELL_LIMIT = 16 * 1024 * 1024
@@ -52,12 +52,12 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
                     reason = f"is no CSV: {error}."
                     if "NUL" in str(error):  # Python 3.10 refuses them before we can look
                         reason = _NUL_BYTES
-                    yield where, Failure(where, "catalog", f"{where} {reason}")
+                    yield where, UnreadPart(where, "catalog", f"{where} {reason}")
                     continue
                 if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
-                    yield where, Failure(where, "catalog", f"{where} is not UTF-8; save the table as UTF-8.")
+                    yield where, UnreadPart(where, "catalog", f"{where} is not UTF-8; save the table as UTF-8.")
                 elif any("\x00" in cell for cell in cells):
-                    yield where, Failure(where, "catalog", f"{where} {_NUL_BYTES}")
+                    yield where, UnreadPart(where, "catalog", f"{where} {_NUL_BYTES}")
                 elif cells:
                     yield where, cells
     except OSError as error:
@@ -87,7 +87,7 @@ def _csv_rows(path: Path) -> Iterator[Row | Failure]:
         if isinstance(cells, Failure):
             yield cells
         elif len(cells) != len(names):
-            yield Failure(where, "catalog", f"{where} has {len(cells)} cells, the header has {len(names)}.")
+            yield UnreadPart(where, "catalog", f"{where} has {len(cells)} cells, the header has {len(names)}.")
         else:
             yield Row(where, dict(zip(names, cells, strict=True)))
 
@@ -102,14 +102,14 @@ def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
                 try:
                     record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
                 except UnicodeDecodeError:
-                    yield Failure(where, "catalog", f"{where} is not UTF-8.")
+                    yield UnreadPart(where, "catalog", f"{where} is not UTF-8.")
                 except (ValueError, RecursionError) as error:
-                    yield Failure(where, "catalog", f"{where} is no JSON: {error}.")
+                    yield UnreadPart(where, "catalog", f"{where} is no JSON: {error}.")
                 else:
                     if isinstance(record, dict):
                         yield Row(where, _text_cells(record))
                     else:
-                        yield Failure(where, "catalog", f"{where} is no JSON object.")
+                        yield UnreadPart(where, "catalog", f"{where} is no JSON object.")
     except OSError as error:
         raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
 
@@ -159,9 +159,13 @@ def _text_cells(record: Mapping[str, Any]) -> dict[str, str]:
             text = json.dumps(value, ensure_ascii=False, default=str)
         else:
             text = str(value)
-        # JSON may spell half a surrogate pair, which no UTF-8 file or database can hold.
-        cells[str(name)] = text.encode("utf-8", "replace").decode("utf-8")
+        cells[_whole(str(name))] = _whole(text)
     return cells
+
+
+def _whole(text: str) -> str:
+    """Return a text without halves of surrogate pairs: JSON may spell them, and no UTF-8 file or database can hold them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 ROW_READERS: Mapping[str, RowReader] = {

@@ -56,9 +56,7 @@ class _Program(TyperGroup):
             _drop_output()
             raise typer.Exit(0) from None
         except OSError as error:  # a full disk, a place that may not be written: not ours to foresee everywhere
-            if error.filename is None:  # then it is our own output that can not be written
-                _drop_output()
-            place = error.filename or "The output"
+            place = error.filename or "The output"  # of which file, a failed write does not tell
             raise _ended(type(error).__name__, f"{place} can not be used: {error.strerror or error}.", 1) from None
 
 
@@ -69,8 +67,12 @@ def _drop_output() -> None:
 
 def _ended(kind: str, message: str, code: int) -> typer.Exit:
     """Say why a command ends, to people and, if they asked for it, to programs."""
-    if "--json" in sys.argv:
-        emit_json({"error": {"kind": kind, "message": message}})
+    try:
+        if "--json" in sys.argv:
+            emit_json({"error": {"kind": kind, "message": message}})
+        sys.stdout.flush()
+    except OSError:  # then it is our own output that can not be written
+        _drop_output()
     note(f"Error: {message}")
     return typer.Exit(code)
 

@@ -115,6 +115,8 @@ def _models(
         captions, vectors = store.provenance("groundings"), store.provenance("encoders")
     found: dict[str, Any] = {}
     if with_encoder:
+        if encoder is None and "name" not in vectors:
+            raise UsageError(f"{index} has lost the name of its encoder; name it with --encoder, or repair the index.")
         found["encoder"] = resolve_encoder(encoder or vectors["name"])
     if with_lvlm:
         if model is None and "text_sha256" not in captions:

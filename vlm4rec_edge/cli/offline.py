@@ -2,9 +2,10 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "seconds", "interrupted",
-  "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``; the last two tell how many photos were captioned
-  together and the bytes of KV memory that took, 0 if the model was not needed.
+- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "unread", "seconds",
+  "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``; ``unread`` is how many folders or rows
+  could not be read, with which nothing is pruned; the last two tell how many photos were captioned together and the bytes of
+  KV memory that took, 0 if the model was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
   "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
@@ -22,7 +23,7 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, note, printable
 from vlm4rec_edge.encoding.text import EncodedText
-from vlm4rec_edge.errors import PhotoError, UsageError
+from vlm4rec_edge.errors import PhotoError, StoreError, UsageError
 from vlm4rec_edge.items import Failure, Item
 
 if TYPE_CHECKING:
@@ -130,13 +131,17 @@ def run_index(
     *,
     captioner: Captioner | ImportedCaptions | None,
     encoder: str | None,
+    encoder_of_index: str | None = None,
     encoded_text: EncodedText,
     prune: bool,
     threads: int | None,
     device: options.DeviceName,
     as_json: bool,
 ) -> None:
-    """Index with a progress bar, say what was done, and exit with the code that fits; closes ``captioner``."""
+    """Index with a progress bar, say what was done, and exit with the code that fits; closes ``captioner``.
+
+    ``encoder_of_index`` is the fingerprint that the encoder must have, where the vectors that are there are to stay.
+    """
     from vlm4rec_edge.cli.progress import progress_bar
     from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.indexing import build_index, failures_of
@@ -147,6 +152,11 @@ def run_index(
             Encoder(resolve_encoder(encoder or DEFAULT_ENCODER), device=device.value, threads=threads) as text_encoder,
             progress_bar("Indexing", catalog.count(), shown=not as_json, out=out) as advance,
         ):
+            if encoder_of_index not in (None, text_encoder.fingerprint):
+                raise StoreError(
+                    f"The vectors of {out} were made by another encoder or another version of it than "
+                    f"{text_encoder.files.name}; give the right one with --encoder, or index the catalog again with this one."
+                )
             report = build_index(
                 catalog,
                 out,
@@ -171,6 +181,7 @@ def run_index(
                 "encoded": done.encoded,
                 "failed": done.failed,
                 "removed": report.removed,
+                "unread": report.unread,
                 "seconds": round(report.seconds, 3),
                 "interrupted": report.interrupted,
                 "failures": [asdict(failure) for failure in failures_of(out)],
@@ -181,6 +192,10 @@ def run_index(
     else:
         _show_failures(report.failures, done.failed)
         _say_what_was_done(out, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        if prune and report.unread:
+            note(
+                f"Nothing was removed: {report.unread} folders or rows of the catalog can not be read; items may stand there."
+            )
         if report.interrupted:
             note("Stopped; what was finished is kept. Run the same command again to go on.")
     if report.interrupted:

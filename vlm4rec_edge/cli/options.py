@@ -49,6 +49,18 @@ EncoderModel = Annotated[
         show_default=False,
     ),
 ]
+ModelOfIndex = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Where the model that made the captions is, if not found by its name.", show_default=False
+    ),
+]
+EncoderOfIndex = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder", help="Where the encoder that made the vectors is, if not found by its name.", show_default=False
+    ),
+]
 PromptText = Annotated[
     str | None,
     typer.Option(

@@ -4,7 +4,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``add``: the document of ``index`` - ``remove``: ``{"index", "removed", "unknown": [id]}``
 - ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}]}``
-- ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded"}``
+- ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
+  "lost_notes"}``
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.offline import run_index
 from vlm4rec_edge.cli.output import emit_json, note
-from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.items import Item
 
 EXIT_SOME_FAILED = 3
@@ -31,6 +32,9 @@ def add(
         str | None, typer.Option("--id", help="Item id. Default: the file's name without suffix.", show_default=False)
     ] = None,
     title: Annotated[str, typer.Option(help="Title, for a single photo.")] = "",
+    model: options.ModelOfIndex = None,
+    projector: options.Projector = None,
+    encoder: options.EncoderOfIndex = None,
     device: options.Device = options.DeviceName.auto,
     as_json: options.AsJson = False,
 ) -> None:
@@ -41,16 +45,24 @@ def add(
       vlm4rec-edge add shop.index new/scarf-9.jpg
       vlm4rec-edge add shop.index IMG_0412.jpg --id scarf-9 --title "Striped scarf"
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.catalog.reader import Catalog
+    from vlm4rec_edge.catalog.reader import Catalog, id_trouble
     from vlm4rec_edge.encoding.text import check_encoded_text
     from vlm4rec_edge.store.reader import StoreReader
 
     if len(photos) > 1 and (item_id or title):
         raise UsageError("--id and --title are for a single photo; for several use a table and `vlm4rec-edge index`.")
+    title = title.encode("utf-8", "replace").decode("utf-8")  # a terminal may send other bytes
     items = [Item(item_id or photo.stem, photo, title) for photo in photos]
+    for item in items:
+        if trouble := id_trouble(item.id):
+            raise UsageError(f"{trouble} Give another one with --id.")
     with StoreReader(index) as store:
-        encoded_text = check_encoded_text(store.meta["encoded_text"])
-        made_by, encoder = store.provenance("groundings"), store.provenance("encoders")
+        notes, made_by, vectors_by = store.meta, store.provenance("groundings"), store.provenance("encoders")
+    if not {"encoded_text", "encoder"} <= notes.keys():
+        raise StoreError(
+            f"{index} has lost its notes of how it was made; run `vlm4rec-edge index` on the catalog again, then add."
+        )
+    encoded_text = check_encoded_text(notes["encoded_text"])
     captioner = None
     if made_by.get("imported"):
         raise UsageError(
@@ -59,8 +71,8 @@ def add(
         )
     if encoded_text != "title":
         captioner = options.open_captioner(
-            model=made_by.get("name"),
-            projector=None,
+            model=model or made_by.get("name"),
+            projector=projector,
             prompt=made_by.get("prompt"),
             structured=options.form_made_by(made_by),
             max_tokens=made_by.get("max_tokens"),
@@ -71,11 +83,18 @@ def add(
             image_size=made_by.get("max_side"),
             device=device,
         )
+        if captioner.fingerprint != notes.get("grounding"):
+            captioner.close()
+            raise StoreError(
+                f"The captions of {index} were made by another model or another version of it than "
+                f"{captioner.files.name}; give the right one with --model, or index the catalog again with this one."
+            )
     run_index(
         Catalog(index, None, lambda: iter(items)),
         index,
         captioner=captioner,
-        encoder=encoder.get("name"),
+        encoder=encoder or vectors_by.get("name"),
+        encoder_of_index=notes["encoder"],
         encoded_text=encoded_text,
         prune=False,
         threads=None,
@@ -137,7 +156,11 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     else:
         for finding in report.findings:
             typer.echo(f"{finding.file}: {finding.problem}")
-        note("Get the bundle again." if shipped else f"Mend it with: vlm4rec-edge repair {index}")
+        note(
+            "Get the bundle again."
+            if shipped
+            else f"Mend it with: vlm4rec-edge repair {index}; it says what is left to do."
+        )
     if not report.ok:
         raise typer.Exit(1)
 
@@ -167,5 +190,7 @@ def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: 
     )
     if report.salvaged_database:
         note("The database could not be read whole; what could be saved is in it, the damaged file lies beside it.")
-    if report.salvaged_database or report.dropped_items or report.dropped_captions:
+    if report.lost_notes:
+        note("It is no longer noted what made the vectors, so all of them are gone; the captions are kept.")
+    if report.needs_index:
         note("Run `vlm4rec-edge index` on the catalog again, to make what was lost anew.")

@@ -70,6 +70,11 @@ class Encoder:
         self._tokenizer = _open_tokenizer(files)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
         output = self._session.get_outputs()[0]
+        if files.settings.pooling == "in-graph" and len(output.shape) > 2:
+            raise ModelError(
+                f"The graph {files.model} gives a vector for every token; to pool them it needs 1_Pooling/config.json beside "
+                "it, as sentence-transformers writes it, or a manifest.json with encoder.pooling."
+            )
         self.dimensions = files.settings.dimensions or _static_size(output.shape[-1], files)
         manifest = files.manifest
         self.provenance: dict[str, Any] = {

@@ -93,6 +93,10 @@ class _Batch:
         )
 
 
+class _StoppedError(Exception):
+    """Ends the reading of photos in the middle."""
+
+
 class Engine:
     """Continuous batching over one loaded model.
 
@@ -104,7 +108,7 @@ class Engine:
         grammar: The form that every answer is held to, if any; an answer that is ``cut_off`` is the beginning of one.
 
     Attributes:
-        stopped: Set by another thread, it ends ``answer`` after the call of llama.cpp that is under way.
+        stopped: Set by another thread, it ends ``answer`` before its next step, or the next part of the photos it is reading.
     """
 
     def __init__(
@@ -155,6 +159,8 @@ class Engine:
                 if not active:
                     return
                 self._step(active)
+        except _StoppedError:
+            return
         finally:
             for sequence in list(active):
                 self._release(sequence, active, free)
@@ -290,6 +296,8 @@ class Engine:
         if worth_it and any(sequence.images == 2 for sequence in newcomers):
             self._overview_is_tile = overview_is_tile(self._native)
         for turn in range(max(map(len, chunks))):
+            if self.stopped:
+                raise _StoppedError
             here = [
                 (one, own[turn], turn + 1 == len(own))
                 for one, own in zip(newcomers, chunks, strict=True)

@@ -83,6 +83,9 @@ class ImportedCaptions:
                 self._unread = self._unread or f" A row of it can not be read: {row.reason}"
                 continue
             item_id = row.cells.get("id", "").strip()
+            if not item_id:
+                self._unread = self._unread or f" A row of it can not be used: {row.where} has no id."
+                continue
             if item_id in self._texts or item_id in self._reasons:
                 raise CatalogError(f"{row.where} names the item {item_id!r} once more; which caption is meant?")
             text = " ".join(row.cells.get("caption", "").split())

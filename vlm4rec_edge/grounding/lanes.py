@@ -72,6 +72,7 @@ class _Lanes:
         self._engines = engines
         for engine in engines:
             engine.stopped = False
+        self._ended = threading.Semaphore(0)
         self._threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in engines]
         for thread in self._threads:
             thread.start()
@@ -114,15 +115,26 @@ class _Lanes:
                     self._outbox.put(result)
         except BaseException as error:
             self._outbox.put(error)
+        finally:
+            self._ended.release()
 
     def stop(self) -> None:
-        """End the threads after the call of llama.cpp they are in, and free the photos that nobody took."""
+        """End the threads after the step they are in, and free the photos that nobody took."""
         for engine in self._engines:
             engine.stopped = True
             self._inbox.put(None)
+        interrupted, running = False, len(self._threads)
+        while running:
+            try:
+                self._ended.acquire()  # not join, which Python 3.11 takes for done when it is interrupted
+                running -= 1
+            except KeyboardInterrupt:  # once more: what llama.cpp is still at work with must not be freed
+                interrupted = True
         for thread in self._threads:
             thread.join()
         while not self._inbox.empty():
             photo = self._inbox.get()
             if isinstance(photo, PreparedPhoto):
                 photo.free()
+        if interrupted:
+            raise KeyboardInterrupt

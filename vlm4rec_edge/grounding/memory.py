@@ -46,10 +46,16 @@ def _left_in_groups(root: Path) -> list[int]:
         for place in [group, *group.parents]:  # the limit of a group holds for those inside it as well
             most, used = _number(place / limit), _number(place / current)
             if most is not None and used is not None and most < _NO_LIMIT:
-                left.append(max(most - used, 0))
+                left.append(min(max(most - used, 0) + _unused_cache(place), most))
             if place == mount:
                 break
     return left
+
+
+def _unused_cache(group: Path) -> int:
+    """Return the bytes of files read before: they count as used, but give way as soon as memory is asked for."""
+    found = re.findall(r"^(?:total_)?inactive_file (\d+)", _text(group / "memory.stat"), re.MULTILINE)
+    return max(map(int, found), default=0)
 
 
 def _number(path: Path) -> int | None:

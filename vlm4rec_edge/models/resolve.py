@@ -99,7 +99,8 @@ def resolve_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> EncoderFiles:
 
     Accepted: an embedded or pulled name; a folder with a manifest; a folder with ``tokenizer.json`` and one
     ``*.onnx`` (or ``model.onnx`` among several; also below ``onnx/``, the hub's layout); an ``.onnx`` file
-    with ``tokenizer.json`` beside it. Without a manifest the pooling and the longest text are read from the
+    with ``tokenizer.json`` beside it, or above its folder ``onnx/``. Without a manifest the pooling and the longest text
+    are read from the
     sentence-transformers files (``1_Pooling/config.json``, ``sentence_bert_config.json``) if they are there;
     else the graph must pool and normalise by itself. With a manifest, the sha256 of every file is compared:
     about 15 to 60 ms for the embedded 23 MB, as the CPU has it.
@@ -112,6 +113,10 @@ def resolve_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> EncoderFiles:
         return _encoder_with_manifest(place)
     model = place if place.is_file() else _graph_in(place)
     folder = place if place.is_dir() else place.parent
+    if (
+        folder.name == "onnx" and (folder.parent / _TOKENIZER).is_file()
+    ):  # a graph named in a folder of the hub's layout
+        folder = folder.parent
     tokenizer = next((path for path in (folder / _TOKENIZER, model.parent / _TOKENIZER) if path.is_file()), None)
     if tokenizer is None:
         raise ModelError(f"{folder} has no {_TOKENIZER}; an encoder needs it beside its graph.")

@@ -9,10 +9,8 @@ from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import ItemSource
 
 
-def most_popular(source: ItemSource, column: str, k: int, admission: Admission) -> tuple[list[str], list[float]]:
-    """Return the ids and counts of the ``k`` admitted items with the largest number in ``column``, largest first.
-
-    Items without a number there are left out; equal numbers come in the order of the item table.
+def popularity_of(source: ItemSource, column: str) -> np.ndarray:
+    """Return the number that each item has in ``column`` [items], float64, NaN where it has none.
 
     Raises:
         UsageError: there is no such column, or it holds no number.
@@ -23,9 +21,21 @@ def most_popular(source: ItemSource, column: str, k: int, admission: Admission) 
         raise UsageError(
             f"There is no column {column!r} to take popularity from; the index has {', '.join(table.names)}."
         )
-    numbers = np.append(counts.numbers, np.nan)[counts.codes]
+    numbers: np.ndarray = np.append(counts.numbers, np.nan)[counts.codes]
     if np.isnan(numbers).all():
         raise UsageError(f"The column {column!r} holds no number to take popularity from.")
+    return numbers
+
+
+def most_popular(source: ItemSource, column: str, k: int, admission: Admission) -> tuple[list[str], list[float]]:
+    """Return the ids and counts of the ``k`` admitted items with the largest number in ``column``, largest first.
+
+    Items without a number there are left out; equal numbers come in the order of the item table.
+
+    Raises:
+        UsageError: as ``popularity_of``.
+    """
+    table, numbers = source.table(), popularity_of(source, column)
     admitted = ~np.isnan(numbers)
     if admission.mask is not None:
         admitted &= admission.mask

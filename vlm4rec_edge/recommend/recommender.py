@@ -17,7 +17,7 @@ from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import Part, Reason, in_words, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.many import Answer, History, answer_many
-from vlm4rec_edge.recommend.popularity import most_popular
+from vlm4rec_edge.recommend.popularity import most_popular, popularity_of
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
 from vlm4rec_edge.recommend.question import Question, question_of
 from vlm4rec_edge.recommend.running import Profile
@@ -247,9 +247,11 @@ class Recommender:
             popularity: A column of counts, for users of whose history nothing is known.
 
         Raises:
-            UsageError: ``k`` is below 1, or the filter can not be read.
+            UsageError: ``k`` is below 1, the filter can not be read, or popularity can not be taken from that column.
         """
         _check_k(k)
+        if popularity is not None:  # now, not when the first user comes who needs it
+            popularity_of(self._store, popularity)
         return answer_many(
             self._store,
             self._index,
@@ -410,7 +412,7 @@ class Recommender:
                     from vlm4rec_edge.encoding.encoder import Encoder
                     from vlm4rec_edge.models.resolve import resolve_encoder
 
-                    files = self._store.encoder_files() or resolve_encoder(self._store.provenance("encoders")["name"])
+                    files = self._store.encoder_files() or resolve_encoder(self._name_of_encoder())
                     # Looking one text up is too small for a GPU to be worth its start.
                     self._encoder = Encoder(files, device="cpu")
                 encoder = self._encoder
@@ -420,6 +422,15 @@ class Recommender:
                 f"{encoder.files.name}; give the right one with --encoder, or index again with this one."
             )
         return np.asarray(encoder.encode([text])[0])
+
+    def _name_of_encoder(self) -> str:
+        name = self._store.provenance("encoders").get("name")
+        if not name:
+            raise StoreError(
+                f"{self._store.folder} has lost the name of the encoder that made it; give the encoder, or mend the index "
+                f"with: vlm4rec-edge repair {self._store.folder}"
+            )
+        return str(name)
 
     def _unknown_message(self, unknown: Sequence[str]) -> str:
         message = f"The index {self._store.folder} holds no item {', '.join(map(repr, unknown[:5]))}"

@@ -96,6 +96,8 @@ class Profile:
             time = None
         elif time is None or not np.isfinite(time):
             raise UsageError("This profile has a half-life, so every event needs the time it happened.")
+        else:
+            time = float(time)  # one of NumPy's numbers could not be written as JSON
         event = replace(
             self,
             liked=own,

@@ -15,7 +15,7 @@ import numpy as np
 from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, StoredItem
-from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, is_unicode, open_database, text_crc32
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
@@ -119,7 +119,7 @@ class StoreReader:
 
     def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
         """Return the vector row of each id that is known; unknown ids are left out."""
-        wanted = [item_id for item_id in dict.fromkeys(item_ids) if _is_unicode(item_id)]
+        wanted = [item_id for item_id in dict.fromkeys(item_ids) if is_unicode(item_id)]
         found: dict[str, int] = {}
         for part in _parts(wanted):
             marks = ",".join("?" * len(part))
@@ -162,7 +162,7 @@ class StoreReader:
     def items_of(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Return the items of those ids that are known."""
         items: dict[str, StoredItem] = {}
-        for part in _parts([item_id for item_id in item_ids if _is_unicode(item_id)]):
+        for part in _parts([item_id for item_id in item_ids if is_unicode(item_id)]):
             marks = ",".join("?" * len(part))
             condition = f"WHERE items.vector_row IS NOT NULL AND items.id IN ({marks})"
             items.update((item.id, item) for item in self._items(condition, part))
@@ -311,15 +311,6 @@ def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) 
     """Return what is known of an item: the shop's own columns, and what the caption says where they are silent."""
     said = {name: ", ".join(value) if isinstance(value, list) else value for name, value in fields.items()}
     return columns | {name: text for name, text in said.items() if text and not columns.get(name)}
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether a text can be in a database at all: an argument of a program may hold bytes that are no UTF-8."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _parts(values: list[Any]) -> Iterator[list[Any]]:

@@ -152,3 +152,12 @@ def _migrate(connection: sqlite3.Connection, version: int, target: int = len(MIG
             f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; "
             f"PRAGMA application_id = {APPLICATION_ID}; COMMIT;"
         )
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be in a database at all: an argument of a program may hold bytes that are no UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -19,7 +19,7 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store.golden import check_golden, golden_of
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
-from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, is_unicode, open_database, text_crc32
 from vlm4rec_edge.store.vectors import append_vectors, map_vectors, next_generation, vector_file_name
 
 # Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
@@ -159,7 +159,7 @@ class StoreWriter:
         return row[0] if row else None
 
     def seen_in_this_run(self, item_id: str) -> bool:
-        """Whether an item of this id was already written, or failed, in this run."""
+        """Whether an item of this id was already written in this run, or failed in it and is kept from an earlier one."""
         row = self._first("SELECT seen_run FROM items WHERE id = ?", item_id)
         return row is not None and row[0] == self.run
 
@@ -376,7 +376,8 @@ def remove_items(folder: Path, item_ids: Sequence[str]) -> list[str]:
             unknown = [
                 item_id
                 for item_id in dict.fromkeys(item_ids)
-                if database.execute("DELETE FROM items WHERE id = ?", (item_id,)).rowcount == 0
+                if not is_unicode(item_id)
+                or database.execute("DELETE FROM items WHERE id = ?", (item_id,)).rowcount == 0
             ]
             database.execute("COMMIT")
         except sqlite3.Error as error:
