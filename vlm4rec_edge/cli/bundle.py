@@ -38,7 +38,8 @@ def bundle(
         Path, typer.Argument(help="Bundle to write: a zip file if it ends in .zip, else a folder.", show_default=False)
     ],
     vectors: Annotated[
-        VectorName, typer.Option(help="float16 keeps 99.9 % of the ten best, int8 is half as large and keeps 98 %.")
+        VectorName,
+        typer.Option(help="float16 keeps 98 to 99.9 % of the ten best; int8 is half as large, and keeps 95 to 98 %."),
     ] = VectorName.float16,
     thumbnails: Annotated[
         int | None,
