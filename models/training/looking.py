@@ -16,6 +16,8 @@ from precision import half_precision
 from tower import HEAD_WEIGHTS, SIDE, Lessons
 from world import World, shuffled_rows
 
+from vlm4rec_edge.errors import UsageError
+
 BATCH = 128
 _PEAK_RATE, _LAST_RATE, _WARM_UP = 2e-3, 1e-5, 300
 _BETAS = (0.9, 0.98)
@@ -34,7 +36,9 @@ class _State:
     step: int
 
 
-def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device: str) -> Lessons:
+def learn_to_see(
+    world: World, folder: Path, *, epochs: float, seed: int, device: str, compiled: bool = False
+) -> Lessons:
     """Train the tower, going on from ``folder/looking.pt`` if it is there; return the averaged weights.
 
     Args:
@@ -43,15 +47,23 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
         epochs: Passes over the training rows.
         seed: Of the initial weights, the order and the views.
         device: ``cpu`` or ``cuda``.
+        compiled: Let torch compile the tower: quicker, but needs a C++ compiler.
+
+    Raises:
+        UsageError: what is there was begun with another seed.
     """
     torch.manual_seed(seed)
     lessons = Lessons({head: len(names) for head, names in world.classes.items()})
     state = _State(
         lessons.to(device), copy.deepcopy(lessons).to(device), Descent(lessons.named_parameters(), _BETAS), 0
     )
+    if compiled:
+        state.lessons.tower.compile()
     path = folder / "looking.pt"
     if path.is_file():
         saved = load_state(path)
+        if saved.get("seed", seed) != seed:
+            raise UsageError(f"{path} was begun with --seed {saved['seed']}; go on with that, or give another --out.")
         state.lessons.load_state_dict(saved["lessons"])
         state.average.load_state_dict(saved["average"])
         state.descent.load(saved["optimizers"])
@@ -86,6 +98,7 @@ def learn_to_see(world: World, folder: Path, *, epochs: float, seed: int, device
                 average=state.average.state_dict(),
                 optimizers=state.descent.state_dicts(),
                 step=state.step,
+                seed=seed,
             )
     return state.average
 
@@ -102,9 +115,10 @@ def _learn(
         chance = torch.rand(len(rows), SIDE * SIDE, generator=generator)
         kept = chance.argsort(1)[:, :_KEPT_PATCHES].to(device)
     labels = {head: world.labels[head][rows].to(device) for head in HEAD_WEIGHTS}
+    opinions = {head: chances[rows].float().to(device) for head, chances in world.opinions.items()}
     pools, texts = world.pools[rows].to(device), world.texts[rows].to(device)
     with half_precision(device):
-        loss, parts = state.lessons.loss(pixels.to(device), kept, labels, maps.to(device), pools, texts)
+        loss, parts = state.lessons.loss(pixels.to(device), kept, labels, opinions, maps.to(device), pools, texts)
     state.descent.take(loss, rate_at(step, steps, _PEAK_RATE, _LAST_RATE, _WARM_UP))
     # Early on the average follows quickly, or it would keep the first, random weights for long.
     follow = min(_AVERAGE, (step + 1) / (step + 10))

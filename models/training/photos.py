@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from vlm4rec_edge.errors import UsageError
+
 # The runtime makes a photo this small before the model's own preprocessing (``max_side`` in the manifest), so that a
 # photo of any size reaches the model as sharp as those it was trained on.
 MAX_SIDE = 144
@@ -28,7 +30,7 @@ def decode_photos(paths: Sequence[Path], cache: Path) -> np.ndarray:
     """Return photos as a memory map [n, 144, 96, 3], uint8, decoded into ``cache`` unless it is there.
 
     Raises:
-        ValueError: ``cache`` holds another number of photos.
+        UsageError: ``cache`` holds another number of photos.
     """
     from PIL import Image
 
@@ -47,7 +49,9 @@ def decode_photos(paths: Sequence[Path], cache: Path) -> np.ndarray:
         part.replace(cache)
     decoded: np.ndarray = np.load(cache, mmap_mode="r")
     if len(decoded) != len(paths):
-        raise ValueError(f"{cache} holds {len(decoded)} photos, not {len(paths)}; remove it and run again.")
+        raise UsageError(
+            f"{cache} holds {len(decoded)} photos, not {len(paths)}; give another --out, or remove its folder."
+        )
     return decoded
 
 

@@ -47,13 +47,21 @@ def make_tokenizer(texts: Iterable[str], folder: Path) -> LlamaTokenizer:
         num_threads=1,  # the same vocabulary every time
         minloglevel=2,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tokenizer.model").write_bytes(model.getvalue())
-    tokenizer = LlamaTokenizer(str(folder / "tokenizer.model"), legacy=False, pad_token="<pad>")
+    # In a folder beside it first: half a vocabulary must not be taken for one.
+    part = folder.with_name(folder.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    (part / "tokenizer.model").write_bytes(model.getvalue())
+    tokenizer = LlamaTokenizer(str(part / "tokenizer.model"), legacy=False, pad_token="<pad>")
     tokenizer.add_tokens(list(MARKERS))
     tokenizer.chat_template = CHAT_TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return tokenizer
+    tokenizer.save_pretrained(part)
+    part.replace(folder)
+    return read_tokenizer(folder)
+
+
+def read_tokenizer(folder: Path) -> LlamaTokenizer:
+    """Read a tokenizer that ``make_tokenizer`` wrote."""
+    return LlamaTokenizer.from_pretrained(folder, legacy=False)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ HEAD_WEIGHTS: Mapping[str, float] = {
 }
 _MAP_WEIGHT, _POOL_WEIGHT, _TEXT_WEIGHT = 1.0, 1.0, 0.4
 _LABEL_SMOOTHING = 0.1
+_OPINION_SHARE = 0.5  # of what a head learns: so much from the second opinion, the rest from the shop's own word
 _TEMPERATURE = 0.07
 UNKNOWN = -100  # a label that an item does not have; no head learns from it
 
@@ -98,6 +99,7 @@ class Lessons(nn.Module):
         pixels: torch.Tensor,
         kept: torch.Tensor | None,
         labels: Mapping[str, torch.Tensor],
+        opinions: Mapping[str, torch.Tensor],
         teacher_map: torch.Tensor,
         teacher_pool: torch.Tensor,
         text: torch.Tensor,
@@ -108,6 +110,7 @@ class Lessons(nn.Module):
             pixels: [n, 3, 128, 128].
             kept: [n, k], the patches to look at, or None for all.
             labels: Per head, [n], ``UNKNOWN`` where there is none.
+            opinions: For some heads, [n, classes], what a second judge believes.
             teacher_map: [n, 64, 112], the convolutional teacher's features where the patches are.
             teacher_pool: [n, 1280], its pooled features.
             text: [n, 384], unit vectors of the shop's words.
@@ -117,17 +120,20 @@ class Lessons(nn.Module):
         parts = {}
         for key, head in self.heads.items():
             name = key.removesuffix("_head")
-            if bool((labels[name] != UNKNOWN).any()):
-                mistake = functional.cross_entropy(
-                    head(pooled), labels[name], ignore_index=UNKNOWN, label_smoothing=_LABEL_SMOOTHING
-                )
+            known = labels[name] != UNKNOWN
+            if bool(known.any()):
+                logits, told = head(pooled)[known], labels[name][known]
+                mistake = functional.cross_entropy(logits, told, label_smoothing=_LABEL_SMOOTHING)
+                if name in opinions:
+                    unlike = functional.cross_entropy(logits, opinions[name][known])
+                    mistake = torch.lerp(mistake, unlike, _OPINION_SHARE)
                 parts[name] = HEAD_WEIGHTS[name] * mistake
         if kept is not None:
             teacher_map = teacher_map.gather(1, kept[:, :, None].expand(-1, -1, teacher_map.shape[2]))
         parts["map"] = _MAP_WEIGHT * functional.smooth_l1_loss(self.to_map(states), teacher_map)
         parts["pool"] = _POOL_WEIGHT * functional.smooth_l1_loss(self.to_pool(pooled), teacher_pool)
         similar = functional.normalize(self.to_text(pooled), dim=1) @ text.T / _TEMPERATURE
-        same = torch.arange(len(text))
+        same = torch.arange(len(text), device=text.device)
         both = functional.cross_entropy(similar, same) + functional.cross_entropy(similar.T, same)
         parts["text"] = _TEXT_WEIGHT * both / 2
         return torch.stack(list(parts.values())).sum(), {name: float(part.detach()) for name, part in parts.items()}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vlm4rec_edge.errors import UsageError
 
 
 def train(
@@ -23,11 +26,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and views.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda; default: cuda where it is.")] = "",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all cores.")] = 0,
+    compiled: Annotated[bool, typer.Option("--compile", help="See a fifth quicker; needs a C++ compiler.")] = False,
 ) -> None:
     """Train a small SmolVLM on a catalog of clothes, from random weights to a checkpoint for lvlm_to_gguf.py.
 
-    The vision tower learns to see first (attribute heads, EfficientNet-Lite0's features, the shop's words), then the text
-    model learns to say what it sees. Checkpoints are written every few minutes; Ctrl-C and the same command go on from
+    The vision tower learns to see first (attribute heads, EfficientNet-Lite0's features and what they tell of kind, pattern
+    and audience, the shop's words; on photos, on drawings, and on drawn people in the photos' clothes), then the text model
+    learns to say what the tower sees. Checkpoints are written every few minutes; Ctrl-C and the same command go on from
     there. Columns of items.csv: id, image, type, appearance, colour, audience, department, section, garment_group,
     description. 2,000 products are held out.
 
@@ -47,7 +52,11 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     world = build_world(catalog, out / "cache", drawings)
     print(f"{len(world.train)} photos and drawings to learn from, {len(world.held_out)} photos held out, on {device}.")
-    lessons = learn_to_see(world, out, epochs=see_epochs, seed=seed, device=device)
+    lessons = learn_to_see(world, out, epochs=see_epochs, seed=seed, device=device, compiled=compiled)
+    if speak_epochs == 0:
+        draw_curves(out)
+        print(f"Wrote {out / 'looking.pt'}; the same command with --speak-epochs goes on from there.")
+        return
     speaker = learn_to_speak(
         world, lessons, out, epochs=speak_epochs, tower_epochs=tower_epochs, seed=seed, device=device
     )
@@ -59,4 +68,8 @@ def train(
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(train)
-    app()
+    try:
+        app()
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,7 +1,8 @@
-"""The photos and words that the model learns from: a shop's catalog and this project's own drawings."""
+"""The photos and words that the model learns from: a shop's catalog, some of its clothes worn, and our own drawings."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,30 +11,37 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from opinions import features_of, second_opinions
 from photos import KEPT, decode_photos
 from rows import part_rows, photo_path, read_rows, row_of_drawing
 from teachers import teacher_features, text_vectors
 from tower import HEAD_WEIGHTS, SIDE, UNKNOWN
 from words import Words, words_of
+from worn import dress_people, wearable
 
 from vlm4rec_edge.demo.drawings.catalog import Drawing, catalog_of_drawings, draw
+from vlm4rec_edge.errors import UsageError
 
 # The demo draws with seed 0, and evaluation with seed 9.
 DRAWING_SEED = 1
 _DRAWN_AT = (192, 288)
+# So many garments are tried on drawn people; somewhat fewer than half stand clear enough of their background.
+_WORN = 16_000
 
 
 @dataclass(frozen=True)
 class World:
     """Photos [n, 144, 96, 3], what is true of each, and what the teachers say; ``train`` and ``held_out`` are row numbers.
 
-    ``labels`` holds per head [n], ``UNKNOWN`` where an item has none; ``classes`` the names behind the numbers.
+    ``labels`` holds per head [n], ``UNKNOWN`` where an item has none; ``classes`` the names behind the numbers;
+    ``opinions`` the chances [n, classes] that a second judge gives them, for most heads.
     """
 
     photos: Sequence[np.ndarray]
     words: list[Words]
     classes: dict[str, list[str]]
     labels: dict[str, torch.Tensor]
+    opinions: dict[str, torch.Tensor]
     maps: Sequence[np.ndarray]
     map_spread: torch.Tensor
     pools: torch.Tensor
@@ -51,11 +59,19 @@ class World:
 
 
 def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
-    """Read a folder with items.csv and its photos, draw the drawings, and ask the teachers; all of it is kept in ``cache``."""
+    """Read a folder with items.csv and its photos, draw what is drawn, and ask the teachers; all of it is kept in ``cache``.
+
+    First come the rows of the catalog, then the drawings, then those rows to learn from that people are dressed in.
+
+    Raises:
+        UsageError: a photo is missing, or ``cache`` is of another catalog or another number of drawings.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     rows = read_rows(catalog)
+    paths = [photo_path(catalog, row["image"]) for row in rows]
+    _check_cache(cache, catalog, paths, drawings_a_kind)
     drawn = catalog_of_drawings(drawings_a_kind, seed=DRAWING_SEED)
-    shop_photos = decode_photos([photo_path(catalog, row["image"]) for row in rows], cache / "shop.npy")
+    shop_photos = decode_photos(paths, cache / "shop.npy")
     drawn_photos = _draw_all(drawn, cache / "drawn.npy")
     entries = rows + [row_of_drawing(drawing) for drawing in drawn]
     words = [words_of(row) for row in entries]
@@ -64,19 +80,48 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
     shop_maps, shop_pools = teacher_features(shop_photos, cache, "shop", SIDE)
     drawn_maps, drawn_pools = teacher_features(drawn_photos, cache, "drawn", SIDE)
     pools = torch.from_numpy(np.concatenate([shop_pools, drawn_pools])).float()
-    train, held_out = part_rows(len(rows))
+    mean, spread = pools.mean(0), pools.std(0) + 1e-3
+    pools = (pools - mean) / spread
+    shop_train, held_out = part_rows(len(rows))
+    train = np.concatenate([shop_train, np.arange(len(rows), len(entries))])
+    features = features_of((shop_maps, drawn_maps), pools)
+    opinions = second_opinions(features, labels, train, cache / "opinions.pt")
+    texts = torch.from_numpy(text_vectors([each.sentence() for each in words], cache / "texts.npy"))
+    # A garment stays what it is when somebody wears it; only what the convolutional teacher sees is another picture.
+    wanted = wearable(rows, shop_train, _WORN)
+    worn_photos, worn = dress_people(shop_photos, rows, wanted, cache / "worn.npz")
+    worn_maps, worn_pools = teacher_features(worn_photos, cache, "worn", SIDE)
+    again = np.concatenate([np.arange(len(entries)), worn])
     return World(
-        photos=(shop_photos, drawn_photos),
-        words=words,
+        photos=(shop_photos, drawn_photos, worn_photos),
+        words=[words[row] for row in again],
         classes=classes,
-        labels=labels,
-        maps=(shop_maps, drawn_maps),
+        labels={head: numbers[again] for head, numbers in labels.items()},
+        opinions={head: chances[again] for head, chances in opinions.items()},
+        maps=(shop_maps, drawn_maps, worn_maps),
         map_spread=torch.from_numpy(np.array(shop_maps[:512])).float().std((0, 2, 3), keepdim=True) + 1e-3,
-        pools=(pools - pools.mean(0)) / (pools.std(0) + 1e-3),
-        texts=torch.from_numpy(text_vectors([each.sentence() for each in words], cache / "texts.npy")),
-        train=np.concatenate([train, np.arange(len(rows), len(entries))]),
+        pools=torch.cat([pools, (torch.from_numpy(worn_pools).float() - mean) / spread]),
+        texts=texts[again],
+        train=np.concatenate([train, np.arange(len(entries), len(again))]),
         held_out=held_out,
     )
+
+
+def _check_cache(cache: Path, catalog: Path, photos: Sequence[Path], drawings_a_kind: int) -> None:
+    """Note what the cache is made of, or compare: all of it goes by row number, so it fits these very rows only."""
+    try:
+        sizes = [(path.name, path.stat().st_size) for path in photos]
+    except OSError as error:
+        raise UsageError(f"{error.filename}, a photo of items.csv, can not be read: {error.strerror}.") from error
+    made_of = hashlib.sha256((catalog / "items.csv").read_bytes())
+    made_of.update(repr((sizes, drawings_a_kind, DRAWING_SEED, _WORN)).encode())
+    noted = cache / "made-of.txt"
+    if not noted.is_file():
+        noted.write_text(made_of.hexdigest(), encoding="ascii")
+    elif noted.read_text(encoding="ascii") != made_of.hexdigest():
+        raise UsageError(
+            f"{cache} is of another catalog, or of another number of drawings; give another --out, or remove that folder."
+        )
 
 
 def _numbers(names: list[str], values: list[str]) -> torch.Tensor:
@@ -92,7 +137,9 @@ def _draw_all(drawings: list[Drawing], cache: Path) -> np.ndarray:
                 pictures.append(picture)
                 if number % 500 == 0:
                     print(f"  drew {number} of {len(drawings)} pictures", flush=True)
-        np.save(cache, np.stack(pictures))
+        part = cache.with_suffix(".part.npy")
+        np.save(part, np.stack(pictures))
+        part.replace(cache)
     return np.load(cache, mmap_mode="r")
 
 
@@ -111,8 +158,10 @@ def shuffled_rows(rows: np.ndarray, epoch: int, seed: int) -> np.ndarray:
 
 def _at(parts: Sequence[np.ndarray], rows: np.ndarray) -> np.ndarray:
     """Return rows of several arrays laid end to end."""
-    first = len(parts[0])
     found = np.empty((len(rows), *parts[0].shape[1:]), parts[0].dtype)
-    early = rows < first
-    found[early], found[~early] = parts[0][rows[early]], parts[1][rows[~early] - first]
+    first = 0
+    for part in parts:
+        here = (rows >= first) & (rows < first + len(part))
+        found[here] = part[rows[here] - first]
+        first += len(part)
     return found

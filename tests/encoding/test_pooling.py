@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,33 @@ def test_one_graph_of_several_is_named_by_its_path_and_pooled_as_its_folder_says
         resolve_encoder(tmp_path)
     with Encoder(resolve_encoder(tmp_path / "onnx" / "model_b.onnx")) as encoder:
         np.testing.assert_allclose(encoder.encode(["red"])[0], _unit(TABLE[WORDS.index("[CLS]")]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "read"),
+    [
+        ({"embedding_dimension": 3, "pooling_mode": "cls", "include_prompt": True}, "cls"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False, "include_prompt": True}, "mean"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, None),
+        ({"pooling_mode": "weightedmean"}, None),
+        ({"pooling_mode_max_tokens": True}, None),
+    ],
+)
+def test_the_pooling_is_read_from_files_of_old_and_new_versions(
+    tmp_path: Path, pooling: dict[str, object], read: str | None
+) -> None:
+    folder = write_encoder(tmp_path / "e", "mean")
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    if read is None:
+        with pytest.raises(ModelError, match="other than mean or cls alone"):
+            resolve_encoder(folder)
+    else:
+        assert resolve_encoder(folder).settings.pooling == read
+
+
+def test_a_layer_after_the_pooling_is_refused_not_left_out(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "e", "mean")
+    modules = [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling", "Dense")]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    with pytest.raises(ModelError, match="Dense"):
+        resolve_encoder(folder)

@@ -109,7 +109,7 @@ def test_an_export_below_its_bound_fails_and_leaves_no_manifest(encoders: dict[s
     assert done.returncode == 1
     assert "mean cosine" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "manifest.json").exists()
+    assert list(tmp_path.iterdir()) == [], "what failed must not pass for a model of one's own"
 
 
 def test_a_checkpoint_of_another_kind_is_named_in_one_sentence(encoders: dict[str, Path], tmp_path: Path) -> None:
@@ -125,6 +125,16 @@ def test_a_folder_with_files_is_not_written_into_unasked(encoders: dict[str, Pat
     done = run_script(SCRIPT, encoders["mean"], "--out", encoders["mean"])
     assert done.returncode == 2
     assert "--overwrite" in done.stderr
+
+
+def test_a_typing_mistake_leaves_the_older_export_as_it_was(encoders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("of an older export", encoding="utf-8")
+    done = run_script(SCRIPT, tmp_path / "no-such-checkpoint", "--out", tmp_path, "--overwrite")
+    assert done.returncode == 1
+    done = run_script(SCRIPT, encoders["mean"], "--out", tmp_path, "--overwrite", "--max-tokens", "9999")
+    assert done.returncode == 2
+    assert "positions of this encoder" in done.stderr
+    assert (tmp_path / "manifest.json").read_text(encoding="utf-8") == "of an older export"
 
 
 def test_reduce_range_belongs_to_int8(tmp_path: Path) -> None:

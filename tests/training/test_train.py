@@ -18,9 +18,12 @@ import looking
 import speaking
 import torch
 from rows import row_of_drawing
+from tower import UNKNOWN, Lessons
+from words import kind_word
 from world import World, build_world
 
 from vlm4rec_edge.demo.drawings import catalog_of_drawings, draw
+from vlm4rec_edge.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 _STEPS = 4  # with so few rows an epoch is one step
@@ -88,14 +91,64 @@ def test_other_seeds_make_other_weights(world: World, tmp_path: Path) -> None:
     assert not torch.equal(first, second)
 
 
+def test_what_was_begun_with_another_seed_is_not_gone_on_with(world: World, tmp_path: Path) -> None:
+    looking.learn_to_see(world, tmp_path, epochs=1, seed=3, device="cpu")
+    with pytest.raises(UsageError, match="--seed 3"):
+        looking.learn_to_see(world, tmp_path, epochs=2, seed=4, device="cpu")
+
+
+def test_speaking_begins_anew_where_the_tower_has_learned_more(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings: dict[str, Any] = {"seed": 3, "device": "cpu"}
+    lessons = looking.learn_to_see(world, tmp_path, epochs=1, **settings)
+    speaking.learn_to_speak(world, lessons, tmp_path, epochs=1, tower_epochs=0, **settings)
+    lessons = looking.learn_to_see(world, tmp_path, epochs=2, **settings)
+    speaker = speaking.learn_to_speak(world, lessons, tmp_path, epochs=1, tower_epochs=0, **settings)
+    assert "begins anew" in capsys.readouterr().out
+    seen, kept = lessons.tower.vision.state_dict(), speaker.tower.vision.state_dict()
+    assert all(torch.equal(seen[name], kept[name]) for name in seen)
+
+
+def test_a_cache_of_other_rows_is_refused(catalog: Path, tmp_path: Path) -> None:
+    build_world(catalog, tmp_path / "cache", 1)
+    with pytest.raises(UsageError, match="another number of drawings"):
+        build_world(catalog, tmp_path / "cache", 2)
+
+
+def test_seeing_alone_leaves_no_checkpoint(catalog: Path, tmp_path: Path) -> None:
+    done = _train(catalog, tmp_path, "--see-epochs", "1", "--speak-epochs", "0")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "checkpoint").exists()
+    assert (tmp_path / "curves.png").is_file()
+    other = _train(catalog, tmp_path, "--see-epochs", "2", "--seed", "9")
+    assert other.returncode == 2
+    assert "--seed 1" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def _train(catalog: Path, out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "models/training/train.py"), str(catalog), "--out", str(out), *arguments]
+    command += ["--drawings", "1", "--threads", "1", "--device", "cpu"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_it_learns_to_say_what_the_tower_sees(world: World) -> None:
+    lessons = Lessons({head: len(names) for head, names in world.classes.items()})
+    with torch.no_grad():
+        for head in lessons.heads.values():  # whatever the photo, the last class
+            head.weight.zero_()
+            head.bias.copy_(torch.arange(len(head.bias)))
+    words = speaking.words_seen(world, lessons, "cpu")
+    assert {words[row].kind for row in world.train} == {kind_word(world.classes["type"][-1])}
+    assert [words[row].details for row in world.train] == [world.words[row].details for row in world.train]
+    assert [words[row] for row in world.held_out] == [world.words[row] for row in world.held_out]
+    # What a drawing does not tell is not made up.
+    assert {words[row].audience for row in world.train if world.labels["audience"][row] == UNKNOWN} == {""}
+
+
 def test_the_command_ends_in_a_checkpoint_and_curves(catalog: Path, tmp_path: Path) -> None:
-    arguments = ["--see-epochs", "2", "--speak-epochs", "2", "--drawings", "1", "--threads", "1", "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "models/training/train.py"), str(catalog), "--out", str(tmp_path), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _train(catalog, tmp_path, "--see-epochs", "2", "--speak-epochs", "2")
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "checkpoint").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.model", "preprocessor_config.json"} <= names

@@ -28,6 +28,7 @@ from vlm4rec_edge.models.manifest import (
     read_manifest,
 )
 from vlm4rec_edge.models.registry import registry, shipped_folder
+from vlm4rec_edge.models.sentence_transformers import longest_text_of, pooling_of
 
 DEFAULT_LVLM = "stylist-lvlm"
 DEFAULT_ENCODER = "all-minilm-l6-v2"
@@ -265,23 +266,5 @@ def _check_tokenizer(path: Path) -> None:
 
 
 def _own_encoder_settings(folder: Path) -> EncoderSettings:
-    pooling = _json_object(folder / "1_Pooling" / "config.json")
-    length = _json_object(folder / "sentence_bert_config.json").get("max_seq_length")
-    max_tokens = length if isinstance(length, int) and length > 0 else OWN_MAX_TOKENS
-    if pooling.get("pooling_mode_cls_token") is True:
-        return EncoderSettings(dimensions=0, max_tokens=max_tokens, pooling="cls")
-    if pooling.get("pooling_mode_mean_tokens") is True:
-        return EncoderSettings(dimensions=0, max_tokens=max_tokens, pooling="mean")
-    if pooling:
-        raise ModelError(f"{folder / '1_Pooling' / 'config.json'} asks for a pooling other than mean and cls.")
-    return EncoderSettings(dimensions=0, max_tokens=max_tokens)
-
-
-def _json_object(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} can not be read ({error}).") from error
-    return content if isinstance(content, dict) else {}
+    max_tokens = longest_text_of(folder) or OWN_MAX_TOKENS
+    return EncoderSettings(dimensions=0, max_tokens=max_tokens, pooling=pooling_of(folder) or "in-graph")
