@@ -13,7 +13,18 @@ import numpy as np
 import typer
 from captioning.models import model_of
 from recommending.measuring import SEED, measure_all
-from recommending.options import RESULTS, Cache, Data, Out, Plots, Threads, check_plots
+from recommending.options import (
+    RESULTS,
+    Cache,
+    Data,
+    OrderOfDay,
+    Out,
+    Plots,
+    Threads,
+    about_same_day,
+    check_plots,
+    result_name,
+)
 from recommending.report import draw, rows_section, task_section, write_csv
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, Task, quick_sample, read_shop
@@ -49,6 +60,7 @@ def main(
         ),
     ] = "",
     sentence: Annotated[str, typer.Option(help="The attributes as a sentence.")] = _SENTENCE,
+    same_day: OrderOfDay = "by-id",
     encoder_name: Annotated[str, typer.Option("--encoder", help="The encoder; default: the embedded one.")] = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="Only a sample of users and items and one seed, to try it.")
@@ -77,7 +89,7 @@ def main(
         if len({model.name for model in models}) < len(models):
             raise UsageError("Two captioners have one name; give each --model a NAME of its own.")
         shop = quick_sample(read_shop(data)) if quick else read_shop(data)
-        tasks = shop.tasks(group)
+        tasks = shop.tasks(group, same_day)
         encoder = resolve_encoder(encoder_name) if encoder_name else resolve_encoder()
         with Encoder(encoder, threads=threads or None) as opened:
             seeds = SEEDS[:1] if quick else SEEDS
@@ -88,7 +100,7 @@ def main(
         raise SystemExit(f"Error: {error}") from None
     baseline = next((system for system in systems if system.kind == "caption"), None)
     measured, sections, drawn = [], [], []
-    name = "accuracy-quick" if quick else "accuracy"
+    name = result_name("accuracy", same_day, quick=quick)
     for task in tasks:
         _say(f"measuring {len(systems)} rows on {task.title}")
         found = measure_all(systems, task, baseline, cache / "measured")
@@ -97,7 +109,8 @@ def main(
         if plots:
             drawn.append(draw(found, baseline, out, name))
     left_out += _unused(shop, tasks)
-    remarks = _remarks(shop, baseline, encoder.name, sentence if "attributes" in wanted else "", group, left_out)
+    remarks = about_same_day(same_day)
+    remarks += _remarks(shop, baseline, encoder.name, sentence if "attributes" in wanted else "", group, left_out)
     remarks += _of_training(tasks) if any(system.seeds for system in systems) else []
     report = write_report(out, name, "What represents an item best", [*sections, rows_section(systems, remarks)], drawn)
     write_csv(measured, out / f"{name}.csv")
@@ -156,8 +169,8 @@ def _of_training(tasks: Sequence[Task]) -> list[str]:
     return [
         "Trained rows learn from the histories of a table's users only, with and without variants from the same ones: an item "
         "of a history is foretold from the others (InfoNCE); SMORE learns pairs of a user and an item (BPR and a contrast). "
-        "Every seed keeps the last history item of half of the users apart to say when to stop; no test item is ever seen. A "
-        "user's value is the mean over the seeds.",
+        "Every seed keeps the last history item of half of the users who have three or more apart to say when to stop; no "
+        "test item is ever seen. A user's value is the mean over the seeds.",
         f"Test items that are in anybody's history, of all test items: {'; '.join(counts)}. What SMORE knows of the others "
         "by their users is nothing.",
     ]

@@ -23,11 +23,14 @@ from recommending.options import (
     Cache,
     Data,
     Group,
+    OrderOfDay,
     Out,
     Plots,
     Quick,
     Threads,
+    about_same_day,
     check_plots,
+    result_name,
 )
 from recommending.profiles import DEFAULT, profile_systems, system_of_vectors
 from recommending.report import write_csv
@@ -53,6 +56,7 @@ def main(
         bool, typer.Option(help="Try what changes a caption: captions of all photos for each setting.")
     ] = True,
     group: Group = "",
+    same_day: OrderOfDay = "by-id",
     quick: Quick = False,
     threads: Threads = 0,
     plots: Plots = True,
@@ -73,7 +77,7 @@ def main(
     check_plots(wanted=plots)
     try:
         shop = quick_sample(read_shop(data), QUICK_USERS, QUICK_ITEMS) if quick else read_shop(data)
-        tasks = shop.tasks(group)
+        tasks = shop.tasks(group, same_day)
         model = model_of(model_option, {"threads": threads or None}) if model_option else None
         texts = _texts(shop, model, columns, cache)
         captions: list[Captions] = []
@@ -89,7 +93,7 @@ def main(
         raise SystemExit(f"Error: {error}") from None
     profiles = [profile_systems(name, vectors) for name, vectors in represented.items()]
     rows = _rows(represented)
-    name = "knobs-quick" if quick else "knobs"
+    name = result_name("knobs", same_day, quick=quick)
     measured: list[Measured] = []
     sections: list[Section] = []
     drawn: list[str] = []
@@ -103,7 +107,7 @@ def main(
         measured += [one for some in by_kind.values() for one in some]
         if plots:
             drawn.append(draw_knobs(by_kind, out, name))
-    remarks = _remarks(shop, group)
+    remarks = [*about_same_day(same_day), *_remarks(shop, group)]
     if captions:
         sections.append(captions_section(captions, remarks))
     else:

@@ -6,11 +6,14 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from captioning.models import captions_of, model_of
-from recommending.corrected import COLUMNS, corrected_texts, said_and_true, shares_right
+from recommending.corrected import CAPTION, COLUMNS, FIRST, corrected_texts, said_and_true, shares_right
 from recommending.measuring import SEED, measure_all
 from recommending.options import (
     QUICK_ITEMS,
@@ -19,21 +22,29 @@ from recommending.options import (
     Cache,
     Data,
     Group,
+    OrderOfDay,
     Out,
     Plots,
     Quick,
     Threads,
+    about_same_day,
     check_plots,
+    result_name,
 )
 from recommending.report import draw, task_section, write_csv
-from recommending.shop import quick_sample, read_shop
-from recommending.system import system_of_vectors
+from recommending.representations import NAMES, Representations
+from recommending.shop import Task, quick_sample, read_shop
+from recommending.system import Row, system_of_vectors
 from recommending.vectors import text_vectors
 from running.plain_help import run_plain
 from running.results_file import Section, write_report
 
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
+
+# Against which other row some rows are compared as well: an attribute put right has to be seen without the details, and
+# captions without a mistake beside the raw features of the photo.
+_OTHER_BASELINES = {FIRST: FIRST, NAMES["vision"]: CAPTION}
 
 
 def main(
@@ -46,6 +57,7 @@ def main(
         ),
     ] = "ours=stylist-lvlm",
     group: Group = "",
+    same_day: OrderOfDay = "by-id",
     quick: Quick = False,
     threads: Threads = 0,
     plots: Plots = True,
@@ -68,7 +80,7 @@ def main(
         shop = quick_sample(read_shop(data), QUICK_USERS, QUICK_ITEMS) if quick else read_shop(data)
         if missing := [name for name in COLUMNS if shop.column(name) is None]:
             raise UsageError(f"items.csv has no column {', '.join(missing)}: what is right is not known.")
-        tasks = shop.tasks(group)
+        tasks = shop.tasks(group, same_day)
         model = model_of(model_option, {"threads": threads or None})
         with model.captioner() as captioner:
             captions = captions_of(captioner, shop.photos, cache / "captions", lambda line: _say(f"captions: {line}"))
@@ -77,7 +89,8 @@ def main(
         pairs = said_and_true(shop.rows, captions)
         texts = corrected_texts(shop.rows, captions, pairs)
         with Encoder(resolve_encoder(), threads=threads or None) as encoder:
-            systems = [
+            features = Representations(shop, [model], encoder, "", cache, _say, threads)
+            systems: list[Row] = [
                 system_of_vectors(
                     name,
                     "text" if name.startswith("the shop") else "caption",
@@ -86,25 +99,31 @@ def main(
                 )
                 for name, own in texts.items()
             ]
+            lacking = features.hindrance("vision")
+            systems += [] if lacking else features.systems(["vision"])
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
-    name = "mistakes-quick" if quick else "mistakes"
+    name = result_name("mistakes", same_day, quick=quick)
     measured, sections, drawn = [], [], []
     for task in tasks:
         _say(f"measuring {len(systems)} rows on {task.title}")
         found = measure_all(systems, task, systems[0], cache / "measured")
         measured += found
         sections.append(task_section(found, systems[0]))
+        sections += _other_sections(systems, task, cache)
         if plots:
             drawn.append(draw(found, systems[0], out, name))
     shares = shares_right(captions, pairs)
     remarks = [
+        *about_same_day(same_day),
         f"Captions of {model.name}. Items without one have an empty caption, and a truth all the same.",
         "First sentence: what it says, in the words of the training, and nothing after it. Put right: as the catalog knows "
         "it; the details are what a photo can show of the shop's description. With everything put right, the captions are "
         "the sentences of the training.",
-        "Differences are from the caption as it is, user by user, with paired bootstrap intervals, 2,000 draws, seed "
-        f"{SEED}; p by a randomisation test, not corrected for the number of rows.",
+        "A description is the same for all colours of a product, so details put right find own variants, as titles do.",
+        *([f"Left out: raw visual features, {lacking}."] if lacking else []),
+        "Differences are from the caption as it is, or from the row in the title, user by user, with paired bootstrap "
+        f"intervals, 2,000 draws, seed {SEED}; p by a randomisation test, not corrected for the number of rows.",
         *([f"Variants of one product share `{group}`."] if group else []),
         *([f"{shop.sample.removesuffix(': ')}: an easier task, not to be compared."] if shop.sample else []),
     ]
@@ -116,6 +135,18 @@ def main(
     report = write_report(out, name, "Which mistakes of the captions cost recommendations", sections, drawn)
     write_csv(measured, out / f"{name}.csv")
     typer.echo(report)
+
+
+def _other_sections(systems: Sequence[Row], task: Task, cache: Path) -> list[Section]:
+    """Return the tables of one task against the other baselines, of which there may be none."""
+    sections = []
+    for name, beginning in _OTHER_BASELINES.items():
+        rows = [row for row in systems if row.name == name or row.name.startswith(beginning)]
+        for baseline in [row for row in rows if row.name == name]:
+            section = task_section(measure_all(rows, task, baseline, cache / "measured"), baseline)
+            place = f"{task.name}-{name.partition(',')[0].replace(' ', '-')}"
+            sections.append(replace(section, name=place, title=f"{task.title}: against {name}"))
+    return sections
 
 
 def _say(line: str) -> None:

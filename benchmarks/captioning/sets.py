@@ -85,7 +85,7 @@ def framed_set(photos: PhotoSet, folder: Path) -> PhotoSet:
     folder.mkdir(parents=True, exist_ok=True)
     cases = []
     for case in photos.cases:
-        path = folder / f"{case.item_id}.png"
+        path = folder / f"{case.item_id}-{case.photo.stat().st_size}.png"
         if not path.is_file():
             with Image.open(case.photo) as opened:
                 photo = opened.convert("RGB")
@@ -121,8 +121,7 @@ def other_shop_set(catalog: Path) -> PhotoSet:
 def drawings_set(count_per_kind: int, folder: Path, families: Mapping[str, str]) -> PhotoSet:
     """Draw pictures that no training drew, into ``folder``, and return them; ``families`` has the family of each colour."""
     drawings = catalog_of_drawings(count_per_kind, seed=DRAWINGS_SEED)
-    if not (folder / "items.csv").is_file():  # it is written last
-        write_catalog(folder, drawings)
+    write_catalog(folder, drawings)  # every time: how they are drawn may have changed
     cases = [_case_of_drawing(drawing, folder, families) for drawing in drawings]
     return PhotoSet("drawings", cases, jeans_apart=True)
 

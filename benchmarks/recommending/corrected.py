@@ -9,7 +9,7 @@ import numpy as np
 from captioning.reading import Reader, Said
 from words import Words, audience_word, colour_word, kind_word, pattern_word, visible_details
 
-CAPTION, ALL = "caption", "all four"
+CAPTION, FIRST, ALL = "caption", "first sentence", "all four"
 # What a caption says in its first sentence, and the column of the catalog that knows better.
 ATTRIBUTES: Mapping[str, str] = {"kind": "type", "colour": "colour", "pattern": "appearance", "audience": "audience"}
 COLUMNS = (*ATTRIBUTES.values(), "colour_family", "description")
@@ -46,9 +46,9 @@ def corrected_texts(
 
     return {
         CAPTION: list(captions),
-        "first sentence": texts(lambda says, _: says, nothing),
-        **{f"first sentence, {name} put right": texts(with_truth(name), nothing) for name in ATTRIBUTES},
-        "first sentence, all four put right": texts(lambda _, knows: knows, nothing),
+        FIRST: texts(lambda says, _: says, nothing),
+        **{f"{FIRST}, {name} put right": texts(with_truth(name), nothing) for name in ATTRIBUTES},
+        f"{FIRST}, all four put right": texts(lambda _, knows: knows, nothing),
         "caption, all four put right": texts(lambda _, knows: knows, own),
         "caption, details put right": texts(lambda says, _: says, right),
         "caption, everything put right": texts(lambda _, knows: knows, right),

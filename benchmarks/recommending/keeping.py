@@ -12,18 +12,25 @@ from vlm4rec_edge.evaluation.significance import LEVEL, RESAMPLES
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be kept of something, as a share, and what is."""
+    """What is to be kept of something, as a share, and what is; ``units``: how many users have something to lose."""
 
     row: str
     what: str
     least: float
     found: Estimate
+    units: int | None = None
 
     @property
     def verdict(self) -> str:
-        """Whether it is reached: the whole interval, the mean only, or neither."""
+        """Whether it is reached: the whole interval, the mean only, or neither.
+
+        Where no user loses anything, every draw of the bootstrap keeps everything, and its interval says too much: that none
+        of ``units`` users lost anything is to be expected even if up to 3 / units of them do (the rule of three).
+        """
         if not np.isfinite(self.found.mean):
             return "can not be said: nothing was found at all"
+        if self.units and self.found.low >= 1 and 1 - 3 / self.units < self.least:
+            return f"reached by the mean; {self.units} users with a hit are too few to say more"
         if self.found.low >= self.least:
             return "reached, with its whole interval"
         return "reached by the mean, not by the whole interval" if self.found.mean >= self.least else "missed"

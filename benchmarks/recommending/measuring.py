@@ -97,7 +97,8 @@ def _digest_of_split(split: Split) -> str:
     digest = hashlib.sha256(json.dumps([split.users, split.item_count]).encode())
     for lists in (split.history, split.test, split.excluded):
         digest.update(lists.starts.tobytes() + lists.items.tobytes())
-    digest.update(split.counts.tobytes())
+    for array in (split.counts, split.dates, split.weights):
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 

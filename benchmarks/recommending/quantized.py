@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class Quantized:
         """Return the encoder in a precision of ``encoder_to_onnx.py``; ``int8-7bit`` is int8 with ``--reduce-range``."""
         if precision == self.setup.encoder:
             return self.encoder
-        place = self.folder / f"encoder-{precision}"
+        place = self.folder / f"encoder-{precision}-{self._stamp_of_encoder()}"
         if not (place / MANIFEST_NAME).is_file():
             kind, _, bits = precision.rpartition("-") if precision.endswith("-7bit") else (precision, "", "")
             self.say(f"making the encoder in {precision}")
@@ -75,6 +76,14 @@ class Quantized:
                 [self.encoder_checkpoint, "--out", str(place), "--precision", kind, "--overwrite", *check, *name],
             )
         return resolve_encoder(place)
+
+    def _stamp_of_encoder(self) -> str:
+        """Return what tells an export of this checkpoint by these scripts from any other."""
+        digest = hashlib.sha256(self.encoder_checkpoint.encode())
+        weights = sorted(Path(self.encoder_checkpoint).glob("*.safetensors"))
+        for path in [*weights, *sorted(EXPORT.glob("encoder_*.py"))]:
+            digest.update(sha256_of(path).encode())
+        return digest.hexdigest()[:12]
 
     def is_shipped(self) -> bool:
         """Whether the checkpoint, in the types of the shipped model, gives the shipped files."""

@@ -12,7 +12,7 @@ from captioning.models import Model, captions_of
 from captioning.probe import features
 
 from recommending.shop import Shop, sentence_columns, sentences
-from recommending.system import Row, System, system_of_vectors
+from recommending.system import RANDOM_ORDERS, Chance, Row, System, system_of_vectors
 from recommending.tower import tower_vectors
 from recommending.trained.system import SEEDS, TrainedSystem
 from recommending.trained.trainings import TRAININGS
@@ -32,7 +32,7 @@ _CONCATENATION = f"unit vectors side by side: {_LITE0}, and the"
 
 # In the order of the table: what to ask for, its kind, and what it is.
 ROWS: Mapping[str, tuple[str, str]] = {
-    "random": ("control", "order drawn by chance, seed 0"),
+    "random": ("control", f"order drawn by chance, mean of {RANDOM_ORDERS} draws"),
     "popularity": ("control", "what most users have in their training data, for everybody"),
     "title": ("text", "the shop's title"),
     "description": ("text", "the shop's description: an oracle, what a perfect captioner could write"),
@@ -130,17 +130,17 @@ class Representations:
         for row in (row for row in ROWS if row in rows):
             kind, about = ROWS[row]
             if row == "random":
-                yield System(row, kind, about, "random, seed 0", evaluation.random_scorer)
+                yield Chance(row, kind, about)
             elif row == "popularity":
                 yield System(row, kind, about, row, evaluation.popularity_scorer)
             elif row in _OF_EACH_MODEL:
                 for model in self.models:
-                    name = f"{_NAMES.get(row, row)}, {model.name}"
+                    name = f"{NAMES.get(row, row)}, {model.name}"
                     yield system_of_vectors(name, kind, about, self._of_model(row, name, model))
             elif _training_of(row):
                 yield self._trained(row)
             else:
-                yield system_of_vectors(_NAMES.get(row, row), kind, about, self._vectors(row))
+                yield system_of_vectors(NAMES.get(row, row), kind, about, self._vectors(row))
 
     def _prepare(self, row: str) -> None:
         for needed in filter(None, _parts(row)) if _training_of(row) else (row,):
@@ -154,7 +154,7 @@ class Representations:
         training = TRAININGS[_training_of(row)]
         folder = self.cache / "trained"
         trained = TrainedSystem(
-            _NAMES[row], kind, about, training, vision, text, folder, self.say, self.threads, seeds=self.seeds
+            NAMES[row], kind, about, training, vision, text, folder, self.say, self.threads, seeds=self.seeds
         )
         # SMORE's own embeddings are narrower than what it is given.
         return trained if _training_of(row) == "smore" else replace(trained, dimensions=vision.shape[1])
@@ -225,7 +225,7 @@ class Representations:
         return vectors
 
 
-_NAMES = {
+NAMES = {
     "vision": "vision, EfficientNet-Lite0",
     "vision-projected": "vision, projected",
     "vision-tower": "vision tower",

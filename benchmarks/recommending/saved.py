@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from captioning.models import Model, captions_of
 
+import vlm4rec_edge
 from recommending.costs import Cost, cost_of, encoder_work, lvlm_work, search_work
 from recommending.quantized import Quantized
 from recommending.setups import FULL, LVLM, Saving, Setup
@@ -173,13 +174,20 @@ class Savings:
     def _stored(self, setup: Setup) -> tuple[Path, np.ndarray, int]:
         """Return the folder of the stored vectors, the row of each item in them (-1: none), and their dimensions."""
         vectors, rows = _distinct(self.vectors(setup))
-        digest = hashlib.sha256(vectors.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(vectors.tobytes() + _code_of_stores()).hexdigest()[:16]
         folder = self.cache / "stored" / f"{digest}-{setup.vectors}-{setup.search}"
         if not folder.is_dir():
             part = folder.with_name(f"{folder.name}.part")
             write_stored(vectors, setup.vectors, setup.search, part)
             part.replace(folder)
         return folder, rows, vectors.shape[1]
+
+
+def _code_of_stores() -> bytes:
+    """Return what decides the bytes of stored vectors and graphs, besides the vectors."""
+    package = Path(vlm4rec_edge.__file__).parent
+    files = [Path(__file__).with_name("stored.py"), package / "bundle/vectors.py", package / "index/hnsw.py"]
+    return b"".join(path.read_bytes() for path in files)
 
 
 def _distinct(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from vlm4rec_edge import evaluation
 from vlm4rec_edge.columns import ItemTable, coded, group_codes
 from vlm4rec_edge.errors import CatalogError, UsageError
 from vlm4rec_edge.evaluation import Interactions, Split
+from vlm4rec_edge.evaluation.split import SameDay
 
 # Enough for the commands to be tried and for gross faults to be seen; no figure of a sample is one of the whole.
 QUICK_USERS, QUICK_ITEMS = 60, 2_000
@@ -71,18 +72,19 @@ class Shop:
         """Return a column, stripped; None where the table has none of that name."""
         return [row[name].strip() for row in self.rows] if name in self.rows[0] else None
 
-    def tasks(self, group: str = "") -> list[Task]:
+    def tasks(self, group: str = "", same_day: SameDay = "by-id") -> list[Task]:
         """Return the tables to be made: customers, then baskets, each also without own variants where ``group`` is given.
 
         Args:
             group: What variants of one product share, a column or ``id:7``, the first 7 characters of the id.
+            same_day: See ``evaluation.chronological_split``; no table of baskets with ``left-out``, as most are of one day.
 
         Raises:
             UsageError: there is no such column, or nobody is left to be tested.
         """
-        splits = {"customers": evaluation.chronological_split(self.customers, self.ids)}
-        if self.baskets is not None:
-            splits["baskets"] = evaluation.leave_last_out(self.baskets, self.ids)
+        splits = {"customers": evaluation.chronological_split(self.customers, self.ids, same_day=same_day)}
+        if self.baskets is not None and same_day != "left-out":
+            splits["baskets"] = evaluation.leave_last_out(self.baskets, self.ids, same_day=same_day)
         tasks = []
         for name, split in splits.items():
             tasks.append(self._task(name, split, ", own product variants kept" if group else ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from recommending.shop import Task
 from vlm4rec_edge import evaluation
 from vlm4rec_edge.evaluation import Scorer, Split
+
+RANDOM_ORDERS = 10
 
 
 class Row(Protocol):
@@ -48,6 +51,26 @@ class System:
     def tries(self, task: Task) -> Mapping[int, System]:  # noqa: ARG002 (a trained row is another one for each task)
         """Return itself."""
         return {0: self}
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The row of no knowledge: a user's value is the mean of many random orders, near to what is to be expected."""
+
+    name: str
+    kind: str
+    about: str
+    dimensions: int = 0
+    without: int = 0
+    seeds: tuple[int, ...] = ()  # nothing is trained
+
+    def tries(self, task: Task) -> Mapping[int, System]:  # noqa: ARG002 (as above)
+        """Return the random orders."""
+        return {seed: self._order(seed) for seed in range(RANDOM_ORDERS)}
+
+    def _order(self, seed: int) -> System:
+        scorer = partial(evaluation.random_scorer, seed=seed)
+        return System(self.name, self.kind, self.about, f"random, seed {seed}", scorer)
 
 
 def system_of_vectors(name: str, kind: str, about: str, vectors: np.ndarray) -> System:

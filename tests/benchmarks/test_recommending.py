@@ -13,9 +13,10 @@ from captioning.models import model_of
 from made_shop_folder import SENTENCE, made_shop_folder, write_interactions
 from recommending import representations
 from recommending.measuring import METRICS, measure_all, values_of
+from recommending.options import about_same_day, result_name
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, quick_sample, read_shop, sentences
-from recommending.system import System
+from recommending.system import RANDOM_ORDERS, Chance, System
 from recommending.trained.system import TrainedSystem
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 
@@ -65,6 +66,22 @@ def test_customers_and_baskets_are_tasks_with_and_without_variants(shop: Shop) -
     assert len(tasks["customers"].split) == len(tasks["baskets"].split) == 6
     assert set(tasks["customers"].split.history.sizes) == {5}
     assert set(tasks["baskets"].split.history.sizes) == {2}
+
+
+def test_purchases_of_the_day_of_the_test_can_be_left_out_or_mixed(shop: Shop) -> None:
+    assert [task.name for task in shop.tasks(same_day="left-out")] == ["customers"]
+    assert [task.name for task in shop.tasks(same_day="random")] == ["customers", "baskets"]
+    assert result_name("accuracy", "by-id", quick=False) == "accuracy"
+    assert result_name("accuracy", "left-out", quick=True) == "accuracy-left-out-quick"
+    assert not about_same_day("by-id")
+    assert "no candidate" in about_same_day("left-out")[0]
+
+
+def test_chance_is_the_mean_of_different_orders(shop: Shop, tmp_path: Path) -> None:
+    task, chance = shop.tasks()[0], Chance("random", "control", "")
+    orders = [values_of(one, task, tmp_path)["ndcg@10"] for one in chance.tries(task).values()]
+    assert len({order.tobytes() for order in orders}) > RANDOM_ORDERS // 2
+    np.testing.assert_allclose(values_of(chance, task, tmp_path)["ndcg@10"], np.mean(orders, axis=0))
 
 
 def test_a_group_that_no_item_has_is_refused(shop: Shop) -> None:
@@ -188,7 +205,7 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     task = made.shop.tasks()[0]
     keys = [one.key for system in systems for one in system.tries(task).values()]
     trained = [system for system in systems if system.seeds]
-    assert len(keys) == len(systems) + 2 * len(trained)
+    assert len(keys) == len(systems) + 2 * len(trained) + RANDOM_ORDERS - 1
     assert len(set(keys)) == len(keys) - 3
     assert [system.name for system in trained] == [system.name for system in systems[-11:]]
     assert {system.seeds for system in trained} == {(0, 1, 2)}
@@ -236,7 +253,7 @@ def test_figures_are_those_of_the_evaluation_and_none_is_measured_twice(
     shop: Shop, made: Representations, tmp_path: Path
 ) -> None:
     task = shop.tasks()[0]
-    systems = list(made.systems(["random", "title", "attributes"]))
+    systems = list(made.systems(["popularity", "title", "attributes"]))
     found = measure_all(systems, task, systems[2], tmp_path / "measured")
     scorers = {system.name: system.scorer(task.split) for system in reversed(systems)}
     expected = {one.system: one for one in evaluation.evaluate(scorers, task.split, metrics=METRICS)}

@@ -171,6 +171,12 @@ def test_a_target_is_reached_or_not(found: Estimate, verdict: str) -> None:
     assert Target("row", "of it", 0.99, found).verdict == verdict
 
 
+def test_few_users_who_all_keep_their_hit_show_little() -> None:
+    kept = Estimate(1.0, 1.0, 1.0)
+    assert "27 users with a hit are too few" in Target("row", "of it", 0.99, kept, 27).verdict
+    assert Target("row", "of it", 0.99, kept, 500).verdict == "reached, with its whole interval"
+
+
 def test_the_front_leaves_out_what_is_beaten() -> None:
     assert front([1, 2, 3, 4, 1], [0.1, 0.3, 0.2, 0.4, 0.2]) == [4, 1, 3]
 

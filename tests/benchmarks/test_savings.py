@@ -97,7 +97,7 @@ def test_targets_say_what_is_kept_and_whether_that_is_enough(out: Path) -> None:
     rows = sections(out)["targets"]["rows"]
     assert len(rows) == 8
     graph = [row for row in rows if row["row"] == "hnsw"]
-    assert {row[""] for row in graph} == {"reached, with its whole interval"}
+    assert all(row[""].startswith("reached") for row in graph)
     assert {row["wanted"] for row in graph} == {"99.5 %"}
 
 

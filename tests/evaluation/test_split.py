@@ -119,3 +119,37 @@ def test_when_all_is_one_product_nothing_is_left_to_foretell() -> None:
     split = chronological_split(interactions_of(random_rows(users=10, items=40, rows=200, seed=5)), IDS)
     with pytest.raises(UsageError, match="Every test item is a variant"):
         without_variants(split, np.zeros(len(IDS), np.int64))
+
+
+def _trips(days: int, items_a_day: int) -> list[tuple[str, str, float]]:
+    """Every user buys several items on each of some days; ids grow with the days."""
+    return [
+        (f"user-{user}", IDS[day * items_a_day + item], day)
+        for user in range(20)
+        for day in range(days)
+        for item in range(items_a_day)
+    ]
+
+
+def test_items_of_one_day_can_come_in_random_order() -> None:
+    interactions = interactions_of(_trips(days=2, items_a_day=5))
+    by_id, random = leave_last_out(interactions, IDS), leave_last_out(interactions, IDS, same_day="random")
+    assert {name for names in named(by_id.test) for name in names} == {IDS[9]}
+    last = {name for names in named(random.test) for name in names}
+    assert len(last) > 2
+    assert last <= set(IDS[5:10]), "an earlier day never comes later"
+    again = leave_last_out(interactions, IDS, same_day="random")
+    assert named(again.test) == named(random.test)
+
+
+def test_what_was_bought_on_the_day_of_the_test_can_be_left_out_of_the_history() -> None:
+    interactions = interactions_of(_trips(days=2, items_a_day=5))
+    split = chronological_split(interactions, IDS, same_day="left-out")
+    for history, test, excluded in zip(named(split.history), named(split.test), named(split.excluded), strict=True):
+        assert history == IDS[:5]
+        assert test == IDS[8:10]
+        assert excluded == IDS[:8], "what was bought is no candidate, known or not"
+    assert len(split.dates) == len(split.history.items)
+    assert split.dates.max() == 0
+    with pytest.raises(UsageError, match="before the day"):
+        leave_last_out(interactions_of(_trips(days=1, items_a_day=5)), IDS, same_day="left-out")

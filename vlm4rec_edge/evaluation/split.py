@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from vlm4rec_edge.interactions import Interactions
 # The protocol's own choice: a fifth of at least five items is at least one.
 TEST_SHARE = 0.2
 MIN_ITEMS = 5
+SameDay = Literal["by-id", "random", "left-out"]
+_TIE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -89,17 +92,24 @@ def chronological_split(
     *,
     test_share: float = TEST_SHARE,
     min_items: int = MIN_ITEMS,
+    same_day: SameDay = "by-id",
 ) -> Split:
     """Hold back the last ``test_share`` of each user's items, rounded to the nearest whole item and at least one.
 
-    A user's items are sorted by date, then by item id; an item taken several times counts once, at its first date.
-    Items that are not in ``item_ids`` are left out before anything is counted.
+    A user's items are sorted by date; an item taken several times counts once, at its first date. Items that are not in
+    ``item_ids`` are left out before anything is counted.
+
+    Where dates are days, many items share one, and which of them come last is a matter of convention. Ids often grow with
+    time, so by id the last item of a day is the newest product; and a history that ends on the day of the test tells what
+    else was bought on that trip. The other choices of ``same_day`` show how much of a result comes from that.
 
     Args:
         interactions: Who took what and when.
         item_ids: The candidates: the ids of the catalog, each once.
         test_share: Part of a user's items that is held back, above 0 and below 1.
         min_items: Users with fewer distinct items are not tested; at least 2.
+        same_day: Items of equal dates come in the order of their ids, in random order (the same every time), or by id, and
+            those of the history that are of the day of the first test item are left out; users with no other are not tested.
 
     Raises:
         UsageError: a setting is out of range, or no user has enough items.
@@ -110,16 +120,18 @@ def chronological_split(
     def test_sizes(sizes: np.ndarray) -> np.ndarray:
         return np.clip(np.floor(sizes * test_share + 0.5).astype(np.int64), 1, sizes - 1)
 
-    return _split(interactions, item_ids, test_sizes, min_items)
+    return _split(interactions, item_ids, test_sizes, min_items, same_day)
 
 
-def leave_last_out(interactions: Interactions, item_ids: Sequence[str], *, min_items: int = 2) -> Split:
+def leave_last_out(
+    interactions: Interactions, item_ids: Sequence[str], *, min_items: int = 2, same_day: SameDay = "by-id"
+) -> Split:
     """Hold back the last item of each user: for baskets and for short histories. The rest as ``chronological_split``.
 
     Raises:
         UsageError: ``min_items`` is below 2, or no user has enough items.
     """
-    return _split(interactions, item_ids, np.ones_like, min_items)
+    return _split(interactions, item_ids, np.ones_like, min_items, same_day)
 
 
 def starts_of(sizes: np.ndarray) -> np.ndarray:
@@ -132,6 +144,7 @@ def _split(
     item_ids: Sequence[str],
     test_sizes: Callable[[np.ndarray], np.ndarray],
     min_items: int,
+    same_day: SameDay,
 ) -> Split:
     if min_items < 2:
         raise UsageError(f"A user needs at least 2 items, one known and one to foretell; min_items is {min_items}.")
@@ -141,7 +154,10 @@ def _split(
     rank_of = np.empty(len(interactions.items), np.int64)
     rank_of[sorted(range(len(interactions.items)), key=interactions.items.__getitem__)] = np.arange(len(rank_of))
 
-    order = np.lexsort((rank_of[interactions.item], interactions.date, interactions.user))
+    within_day = rank_of[interactions.item]
+    if same_day == "random":
+        within_day = np.random.default_rng(_TIE_SEED).permutation(len(within_day))
+    order = np.lexsort((within_day, interactions.date, interactions.user))
     order = order[position_of[interactions.item[order]] >= 0]
     user = interactions.user[order].astype(np.int64)
     item = position_of[interactions.item[order]]
@@ -159,18 +175,26 @@ def _split(
     held_back = np.where(tested, test_sizes(np.maximum(sizes, 2)), 0)
     place = np.arange(len(user)) - np.repeat(starts_of(sizes)[:-1], sizes)
     is_test = place >= (sizes - held_back)[user]
+    is_known = ~is_test
+    if same_day == "left-out":
+        first_test_day = np.full(len(sizes), np.inf)
+        np.minimum.at(first_test_day, user[is_test], interactions.date[order[is_test]])
+        is_known &= interactions.date[order] < first_test_day[user]
+        tested &= np.bincount(user[is_known], minlength=len(sizes)) > 0
+        if not tested.any():
+            raise UsageError("No user has a history before the day of the first item to foretell.")
     everything = ItemLists(starts_of(sizes), item.astype(np.int32))
     who = np.flatnonzero(tested)
-    known = everything.only(~is_test)
+    known = everything.only(is_known)
     history = known.of(who)
-    events = order[~is_test][known.belongs_to(who)]
+    events = order[is_known][known.belongs_to(who)]
     return Split(
         users=tuple(interactions.users[number] for number in who),
         history=history,
         weights=interactions.weight[events],
         dates=interactions.date[events],
         test=everything.only(is_test).of(who),
-        excluded=history,
+        excluded=history if same_day != "left-out" else everything.only(~is_test).of(who),
         item_count=len(item_ids),
         counts=np.bincount(item[~is_test], minlength=len(item_ids)),
         training_users=int((sizes > 0).sum()),
