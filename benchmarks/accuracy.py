@@ -109,8 +109,8 @@ def main(
         if plots:
             drawn.append(draw(found, baseline, out, name))
     left_out += _unused(shop, tasks)
-    remarks = about_same_day(same_day)
-    remarks += _remarks(shop, baseline, encoder.name, sentence if "attributes" in wanted else "", group, left_out)
+    about_attributes = sentence if "attributes" in wanted else ""
+    remarks = [*about_same_day(same_day), *_remarks(shop, baseline, encoder.name, about_attributes, group, left_out)]
     remarks += _of_training(tasks) if any(system.seeds for system in systems) else []
     report = write_report(out, name, "What represents an item best", [*sections, rows_section(systems, remarks)], drawn)
     write_csv(measured, out / f"{name}.csv")

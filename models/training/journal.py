@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 _RECENT = 50
@@ -49,6 +50,13 @@ def save_state(path: Path, **state: Any) -> None:
     """Write a checkpoint, whole: a stop in the middle leaves the earlier one."""
     part = path.with_suffix(".part")
     torch.save(state, part)
+    part.replace(path)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as ``.npy``, whole: a stop in the middle leaves nothing that would be taken for it."""
+    part = path.with_suffix(".part.npy")
+    np.save(part, array)
     part.replace(path)
 
 

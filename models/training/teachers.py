@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from journal import save_array
 from torch import nn
 from torch.nn import functional
 
@@ -80,7 +81,7 @@ def teacher_features(photos: np.ndarray, folder: Path, name: str, side: int) -> 
                 print(f"  teacher: {first} of {len(photos)} photos of {name}", flush=True)
         maps.flush()
         part.replace(map_path)
-        _save(pool_path, pools)
+        save_array(pool_path, pools)
     return np.load(map_path, mmap_mode="r"), np.load(pool_path)
 
 
@@ -94,13 +95,6 @@ def text_vectors(texts: Sequence[str], cache: Path) -> np.ndarray:
             for first in range(0, len(texts), 2048):
                 blocks.append(encoder.encode(list(texts[first : first + 2048])))
                 print(f"  encoded {first} of {len(texts)} texts", flush=True)
-        _save(cache, np.concatenate(blocks))
+        save_array(cache, np.concatenate(blocks))
     vectors: np.ndarray = np.load(cache)
     return vectors
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write an array, whole: a stop in the middle leaves nothing that would be taken for it."""
-    part = path.with_suffix(".part.npy")
-    np.save(part, array)
-    part.replace(path)

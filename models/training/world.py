@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from journal import save_array
 from opinions import features_of, second_opinions
 from photos import KEPT, decode_photos
 from rows import part_rows, photo_path, read_rows, row_of_drawing
@@ -137,9 +138,7 @@ def _draw_all(drawings: list[Drawing], cache: Path) -> np.ndarray:
                 pictures.append(picture)
                 if number % 500 == 0:
                     print(f"  drew {number} of {len(drawings)} pictures", flush=True)
-        part = cache.with_suffix(".part.npy")
-        np.save(part, np.stack(pictures))
-        part.replace(cache)
+        save_array(cache, np.stack(pictures))
     return np.load(cache, mmap_mode="r")
 
 
