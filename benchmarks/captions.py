@@ -17,7 +17,7 @@ from captioning.figures import Figures, Texts, commonest, figures_of
 from captioning.models import PHOTOS, Model, captions_of, model_of, speed_of
 from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
-from captioning.report import Row, difference_row, example_rows, right_row, said_row, table, word_rows
+from captioning.report import Row, difference_row, example_rows, group_rows, right_row, said_row, table, word_rows
 from captioning.sets import PhotoSet, case_of_row, drawings_set, framed_set, held_out_set, other_shop_set, shop_set
 from rows import part_rows, read_rows
 from running.plain_help import run_plain
@@ -204,6 +204,12 @@ def _write(
     if others:
         note = "Differences photo by photo, in points, with paired bootstrap intervals."
         sections.append(table(f"Against {models[0].name}", others, note))
+    # Where kinds are known by their groups only, which of them a model knows is told apart.
+    sections += [
+        table(f"By group of kinds: {one.model}, {one.photos.name}", group_rows(one))
+        for one in figures
+        if one.model == models[0].name and one.share("group") and not one.share("kind")
+    ]
     if of_main[0].words:
         note = (
             "Captions against the shop's texts. A text is silent about much that a photo shows, so precision is a lower "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from captioning.figures import Figures, difference
-from captioning.intervals import Figure
+from captioning.intervals import Figure, share
 from captioning.reading import COLUMNS
 from captioning.seen_words import SEEN_WORDS
 from captioning.sets import Case
@@ -82,6 +82,19 @@ def word_rows(figures: Figures) -> list[Row]:
             }
         )
     return rows
+
+
+def group_rows(figures: Figures) -> list[Row]:
+    """Return a table of one model's share of each group of kinds that is named right, the largest group first."""
+    of_group: dict[str, list[int]] = {}
+    for case, outcome in zip(figures.photos.cases, figures.right["group"].tolist(), strict=True):
+        if outcome >= 0:
+            of_group.setdefault(" or ".join(sorted(case.truth["group"])), []).append(outcome)
+    largest_first = sorted(of_group.items(), key=lambda one: (-len(one[1]), one[0]))
+    return [
+        {"group": group, "photos": len(each), "right, %": _percent(share(sum(each), len(each)))}
+        for group, each in largest_first
+    ]
 
 
 def example_rows(figures: Sequence[Figures], count: int) -> list[Row]:

@@ -22,17 +22,9 @@ class Descent:
     Args:
         named: Weights by name; those of two dimensions in a transformer's layers are Muon's.
         betas: Of AdamW.
-        slow: Further weights, AdamW's, that are never pulled and move at ``slow_share`` of the rate.
-        slow_share: See ``slow``.
     """
 
-    def __init__(
-        self,
-        named: Iterable[tuple[str, nn.Parameter]],
-        betas: tuple[float, float],
-        slow: Sequence[nn.Parameter] = (),
-        slow_share: float = 1.0,
-    ) -> None:
+    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], betas: tuple[float, float]) -> None:
         matrices: list[nn.Parameter] = []
         pulled: list[nn.Parameter] = []
         free: list[nn.Parameter] = []
@@ -42,8 +34,6 @@ class Descent:
             else:
                 (pulled if weight.ndim > 1 and "position" not in name else free).append(weight)
         groups: list[dict[str, Any]] = [{"params": pulled, "weight_decay": _DECAY}, {"params": free}]
-        if slow:
-            groups.append({"params": list(slow), "share": slow_share})
         muon = torch.optim.Muon(matrices, lr=1.0, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw")
         adamw = torch.optim.AdamW(groups, lr=1.0, betas=betas, weight_decay=0.0, fused=True)
         self._optimizers: list[torch.optim.Optimizer] = [muon, adamw]
@@ -56,7 +46,7 @@ class Descent:
         loss.backward()
         torch.nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], 1.0)
         for group in groups:
-            group["lr"] = rate * group.get("share", 1.0)
+            group["lr"] = rate
         for optimizer in self._optimizers:
             optimizer.step()
 

@@ -23,18 +23,23 @@ class Journal:
         if path.is_file():
             with path.open(encoding="utf-8", newline="") as stream:
                 rows = [(int(row["step"]), row["name"], float(row["value"])) for row in csv.DictReader(stream)]
-            self._rows = [row for row in rows if row[0] <= from_step]
+            for step, name, value in rows:
+                if step <= from_step:
+                    self._remember(step, name, value)
 
     def add(self, step: int, **figures: float) -> None:
         """Remember some figures of a step."""
         for name, value in figures.items():
-            self._rows.append((step, name, value))
-            self._recent.setdefault(name, deque(maxlen=_RECENT)).append(value)
+            self._remember(step, name, value)
 
     def mean(self, name: str) -> float:
-        """Return the mean of a figure over the last 50 steps."""
+        """Return the mean of a figure over the last 50 steps that had it."""
         recent = self._recent[name]
         return sum(recent) / len(recent)
+
+    def _remember(self, step: int, name: str, value: float) -> None:
+        self._rows.append((step, name, value))
+        self._recent.setdefault(name, deque(maxlen=_RECENT)).append(value)
 
     def save(self) -> None:
         """Write the table, whole."""

@@ -13,7 +13,7 @@ from descent import Descent, rate_at
 from journal import Journal, load_state, save_state
 from photos import Views, as_input
 from precision import half_precision
-from tower import HEAD_WEIGHTS, SIDE, Lessons
+from tower import HEAD_WEIGHTS, SIDE, UNKNOWN, Lessons
 from world import World, shuffled_rows
 
 from vlm4rec_edge.errors import UsageError
@@ -108,7 +108,7 @@ def _learn(
 ) -> tuple[float, dict[str, float]]:
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     views = Views(generator)
-    pixels = views(world.photos_at(rows))
+    pixels = views(world.photos_at(rows)).to(device)
     maps = views.read_map(world.maps_at(rows)).flatten(2).transpose(1, 2)
     kept = None
     if step < _PARTIAL_SHARE * steps:
@@ -117,8 +117,8 @@ def _learn(
     labels = {head: world.labels[head][rows].to(device) for head in HEAD_WEIGHTS}
     opinions = {head: chances[rows].float().to(device) for head, chances in world.opinions.items()}
     pools, texts = world.pools[rows].to(device), world.texts[rows].to(device)
-    with half_precision(device):
-        loss, parts = state.lessons.loss(pixels.to(device), kept, labels, opinions, maps.to(device), pools, texts)
+    with half_precision(pixels.device.type):
+        loss, parts = state.lessons.loss(pixels, kept, labels, opinions, maps.to(device), pools, texts)
     state.descent.take(loss, rate_at(step, steps, _PEAK_RATE, _LAST_RATE, _WARM_UP))
     # Early on the average follows quickly, or it would keep the first, random weights for long.
     follow = min(_AVERAGE, (step + 1) / (step + 10))
@@ -130,10 +130,12 @@ def _learn(
 
 @torch.no_grad()
 def accuracy(lessons: Lessons, world: World, rows: np.ndarray, device: str) -> dict[str, float]:
-    """Return per head the share of rows that the head gets right."""
-    right = dict.fromkeys(HEAD_WEIGHTS, 0)
+    """Return per head the share it gets right of the rows whose label is known."""
+    right, known = dict.fromkeys(HEAD_WEIGHTS, 0), dict.fromkeys(HEAD_WEIGHTS, 0)
     for first in range(0, len(rows), BATCH):
         some = rows[first : first + BATCH]
         for head, logits in lessons(as_input(world.photos_at(some)).to(device)).items():
-            right[head] += int((logits.argmax(1).cpu() == world.labels[head][some]).sum())
-    return {head: count / len(rows) for head, count in right.items()}
+            labels = world.labels[head][some]
+            right[head] += int((logits.argmax(1).cpu() == labels).sum())
+            known[head] += int((labels != UNKNOWN).sum())
+    return {head: right[head] / known[head] for head in HEAD_WEIGHTS if known[head]}

@@ -1,7 +1,7 @@
 """Second opinions: what classifiers on EfficientNet-Lite0's features say of each photo, each asked of photos it never saw.
 
 The convolutional teacher knows 1.2 million photos of the world, the tower only the shop's; what the teacher's features say
-of kind, pattern and audience therefore differs from what the tower sees, and both together are right more often than either.
+of everything but colour therefore differs from what the tower sees, and both together are right more often than either.
 """
 
 from __future__ import annotations

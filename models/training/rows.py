@@ -37,7 +37,7 @@ _DRAWN_PATTERNS = {
 def read_rows(catalog: Path) -> list[dict[str, str]]:
     """Return the rows of a folder's ``items.csv``, in order."""
     with (catalog / "items.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+        return list(csv.DictReader(stream, restval=""))
 
 
 def part_rows(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,6 @@ from world import World, shuffled_rows
 BATCH = 64
 _SORTED_BATCHES = 16  # so many batches are sorted by length together, so that little is padding
 _PEAK_RATE, _LAST_RATE, _WARM_UP = 2e-3, 2e-5, 200
-_TOWER_SHARE = 0.05  # of the learning rate, for the tower, where it goes on learning
 _BETAS = (0.9, 0.95)
 # The first sentence names kind, colour, pattern and audience; a mistake there costs more than one in the details.
 _HEAD_WEIGHT = 2.0
@@ -53,19 +52,16 @@ class Speaker:
         self.tower.vision = self.model.model.vision_model
         self.tower.vision.load_state_dict(lessons.tower.vision.state_dict())
 
-    def logits(
-        self, pixels: torch.Tensor, tokens: torch.Tensor, from_: int, *, teach_tower: bool = False
-    ) -> torch.Tensor:
+    def logits(self, pixels: torch.Tensor, tokens: torch.Tensor, from_: int) -> torch.Tensor:
         """Return the logits [n, length - from_, vocabulary] after each token from ``from_`` on.
 
         Args:
             pixels: [n, 3, 128, 128], -1 to 1.
             tokens: [n, length], the image tokens in their two places.
             from_: Where the logits begin.
-            teach_tower: Let gradients through to the tower.
         """
         inner = self.model.model
-        with torch.set_grad_enabled(teach_tower and torch.is_grad_enabled()):
+        with torch.no_grad():  # the tower stays as it learned to see
             seen = self.tower(pixels)
         photo = inner.connector(seen)
         states = inner.text_model.embed_tokens(tokens)
@@ -88,9 +84,7 @@ class Speaker:
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
-def learn_to_speak(
-    world: World, lessons: Lessons, folder: Path, *, epochs: float, tower_epochs: float, seed: int, device: str
-) -> Speaker:
+def learn_to_speak(world: World, lessons: Lessons, folder: Path, *, epochs: float, seed: int, device: str) -> Speaker:
     """Train the text model, going on from ``folder/speaking.pt`` if it is there and of the same tower.
 
     Args:
@@ -98,7 +92,6 @@ def learn_to_speak(
         lessons: The tower that learned to see.
         folder: For the vocabulary, the checkpoint and the journal.
         epochs: Passes over the training rows.
-        tower_epochs: So much of the end teaches the tower as well.
         seed: Of the initial weights, the order and the views.
         device: ``cpu`` or ``cuda``.
     """
@@ -123,7 +116,7 @@ def learn_to_speak(
         else:
             print("The tower has learned more since it was taught to speak; speaking begins anew.", flush=True)
     each = max(len(world.train) // BATCH, 1)
-    steps, tower_steps = round(epochs * each), round(tower_epochs * each)
+    steps = round(epochs * each)
     journal = Journal(folder / "speaking.csv", done)
     started = time.monotonic()
     order: list[np.ndarray] = []
@@ -132,12 +125,7 @@ def learn_to_speak(
             order = _batches(world, examples, step // each, seed)
         chosen, as_json = order[step % each], bool(np.random.default_rng((seed, step)).random() < _JSON_SHARE)
         views = Views(torch.Generator().manual_seed(seed * 2_000_003 + step))
-        loss = _loss(
-            speaker,
-            views(world.photos_at(chosen)).to(device),
-            [examples[as_json][row] for row in chosen],
-            teach_tower=step >= steps - tower_steps,
-        )
+        loss = _loss(speaker, views(world.photos_at(chosen)).to(device), [examples[as_json][row] for row in chosen])
         descent.take(loss, rate_at(step, steps, _PEAK_RATE, _LAST_RATE, _WARM_UP))
         journal.add(step + 1, **{"json_loss" if as_json else "loss": float(loss.detach())})
         if (step + 1) % 50 == 0:
@@ -165,7 +153,7 @@ def held_out_loss(world: World, speaker: Speaker, examples: list[_Example], devi
     for first in range(0, min(_CHECKED, len(world.held_out)), BATCH):
         rows = world.held_out[first : first + BATCH]
         pixels = as_input(world.photos_at(rows)).to(device)
-        losses.append(float(_loss(speaker, pixels, [examples[row] for row in rows], teach_tower=False)))
+        losses.append(float(_loss(speaker, pixels, [examples[row] for row in rows])))
     return sum(losses) / len(losses)
 
 
@@ -227,7 +215,7 @@ def _batches(world: World, examples: dict[bool, list[_Example]], epoch: int, see
     return batches
 
 
-def _loss(speaker: Speaker, pixels: torch.Tensor, examples: list[_Example], *, teach_tower: bool) -> torch.Tensor:
+def _loss(speaker: Speaker, pixels: torch.Tensor, examples: list[_Example]) -> torch.Tensor:
     longest, answer = max(len(example.tokens) for example in examples), examples[0].answer
     tokens = torch.full((len(examples), longest), speaker.tokenizer.pad_token_id)
     weights = torch.zeros(len(examples), longest)
@@ -237,7 +225,7 @@ def _loss(speaker: Speaker, pixels: torch.Tensor, examples: list[_Example], *, t
         weights[at, answer : example.head] = _HEAD_WEIGHT
     tokens, weights = tokens.to(pixels.device), weights[:, answer:].to(pixels.device)
     with half_precision(pixels.device.type):
-        logits = speaker.logits(pixels, tokens[:, :-1], answer - 1, teach_tower=teach_tower).float()
+        logits = speaker.logits(pixels, tokens[:, :-1], answer - 1).float()
     # Token by token: over a transposed view it takes twice as long.
     each = functional.cross_entropy(logits.flatten(0, 1), tokens[:, answer:].flatten(), reduction="none")
     return (each * weights.flatten()).sum() / weights.sum()
@@ -271,7 +259,6 @@ def _config(chat: ChatTokens) -> SmolVLMConfig:
 
 
 def _descent(speaker: Speaker) -> Descent:
-    """Return what moves the text model and the connector, and slowly the tower, where it has gradients."""
+    """Return what moves the text model and the connector; the tower stays as it is."""
     inner = speaker.model.model
-    fast = [*inner.connector.named_parameters(), *inner.text_model.named_parameters()]
-    return Descent(fast, _BETAS, list(inner.vision_model.parameters()), _TOWER_SHARE)
+    return Descent([*inner.connector.named_parameters(), *inner.text_model.named_parameters()], _BETAS)

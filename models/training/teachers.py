@@ -49,17 +49,19 @@ def teacher_session(graph: Path, side: int) -> Any:
     import onnxruntime
 
     if not graph.is_file():
+        part = graph.with_suffix(".part")
         free = {"pixels": {0: "n"}, "map": {0: "n"}, "pool": {0: "n"}}
         example = torch.zeros(2, 3, side, side)
         torch.onnx.export(
             ConvolutionalTeacher().eval(),
             (example,),
-            str(graph),
+            str(part),
             input_names=["pixels"],
             output_names=["map", "pool"],
             dynamic_axes=free,
             dynamo=False,
         )
+        part.replace(graph)
     return onnxruntime.InferenceSession(str(graph))
 
 

@@ -19,19 +19,20 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints, journals and curves; run again to go on.")],
     see_epochs: Annotated[
         float, typer.Option(min=0, help="Passes over the photos in which the tower learns to see.")
-    ] = 16.0,
+    ] = 30.0,
     speak_epochs: Annotated[float, typer.Option(min=0, help="Passes in which the text model learns to speak.")] = 2.0,
-    tower_epochs: Annotated[float, typer.Option(min=0, help="Of these, the last in which the tower learns too.")] = 0.6,
     drawings: Annotated[int, typer.Option(min=1, help="Drawings of our own to learn from, of each of 22 kinds.")] = 220,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and views.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda; default: cuda where it is.")] = "",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all cores.")] = 0,
-    compiled: Annotated[bool, typer.Option("--compile", help="See a fifth quicker; needs a C++ compiler.")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the tower: it learns to see in less time; needs a C++ compiler.")
+    ] = False,
 ) -> None:
     """Train a small SmolVLM on a catalog of clothes, from random weights to a checkpoint for lvlm_to_gguf.py.
 
-    The vision tower learns to see first (attribute heads, EfficientNet-Lite0's features and what they tell of kind, pattern
-    and audience, the shop's words; on photos, on drawings, and on drawn people in the photos' clothes), then the text model
+    The vision tower learns to see first (attribute heads, EfficientNet-Lite0's features and what they tell of all but
+    colour, the shop's words; on photos, on drawings, and on drawn people in the photos' clothes), then the text model
     learns to say what the tower sees. Checkpoints are written every few minutes; Ctrl-C and the same command go on from
     there. Columns of items.csv: id, image, type, appearance, colour, audience, department, section, garment_group,
     description. 2,000 products are held out.
@@ -48,6 +49,7 @@ def train(
     from world import build_world
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
     torch.set_num_threads(threads or os.cpu_count() or 1)
     out.mkdir(parents=True, exist_ok=True)
     world = build_world(catalog, out / "cache", drawings)
@@ -57,12 +59,23 @@ def train(
         draw_curves(out)
         print(f"Wrote {out / 'looking.pt'}; the same command with --speak-epochs goes on from there.")
         return
-    speaker = learn_to_speak(
-        world, lessons, out, epochs=speak_epochs, tower_epochs=tower_epochs, seed=seed, device=device
-    )
+    speaker = learn_to_speak(world, lessons, out, epochs=speak_epochs, seed=seed, device=device)
     speaker.save(out / "checkpoint")
     draw_curves(out)
     print(f"Wrote {out / 'checkpoint'}; next: python export/lvlm_to_gguf.py {out / 'checkpoint'} --out MODEL")
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    if name.partition(":")[0] not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: training runs on cpu or cuda.")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: {error}") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"--device {name}: torch finds no such GPU here; leave --device out to take what there is.")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +65,11 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
     First come the rows of the catalog, then the drawings, then those rows to learn from that people are dressed in.
 
     Raises:
-        UsageError: a photo is missing, or ``cache`` is of another catalog or another number of drawings.
+        UsageError: a photo or a column is missing, or ``cache`` is of another catalog or another number of drawings.
     """
     cache.mkdir(parents=True, exist_ok=True)
     rows = read_rows(catalog)
+    _check_columns(catalog, rows)
     paths = [photo_path(catalog, row["image"]) for row in rows]
     _check_cache(cache, catalog, paths, drawings_a_kind)
     drawn = catalog_of_drawings(drawings_a_kind, seed=DRAWING_SEED)
@@ -76,7 +77,8 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
     drawn_photos = _draw_all(drawn, cache / "drawn.npy")
     entries = rows + [row_of_drawing(drawing) for drawing in drawn]
     words = [words_of(row) for row in entries]
-    classes = {head: sorted({row[head] for row in rows}) for head in HEAD_WEIGHTS}
+    # An empty cell is no class of its own; nothing is learned from it.
+    classes = {head: sorted({row[head] for row in rows} - {""}) for head in HEAD_WEIGHTS}
     labels = {head: _numbers(names, [row.get(head, "") for row in entries]) for head, names in classes.items()}
     shop_maps, shop_pools = teacher_features(shop_photos, cache, "shop", SIDE)
     drawn_maps, drawn_pools = teacher_features(drawn_photos, cache, "drawn", SIDE)
@@ -123,6 +125,12 @@ def _check_cache(cache: Path, catalog: Path, photos: Sequence[Path], drawings_a_
         raise UsageError(
             f"{cache} is of another catalog, or of another number of drawings; give another --out, or remove that folder."
         )
+
+
+def _check_columns(catalog: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    for column in ("image", "description", *HEAD_WEIGHTS):
+        if not any(row.get(column) for row in rows):
+            raise UsageError(f"{catalog / 'items.csv'} has no column {column}, or nothing in it; training needs it.")
 
 
 def _numbers(names: list[str], values: list[str]) -> torch.Tensor:

@@ -12,8 +12,8 @@ from photos import KEPT
 from PIL import Image, ImageDraw, ImageFilter
 
 # Where on a body a type belongs; other types are not worn by drawn people.
-_OVER_OTHERS = frozenset(["Blazer", "Cardigan", "Coat", "Hoodie", "Jacket", "Outdoor Waistcoat", "Sweater"])
-_UPPER = _OVER_OTHERS | {"Blouse", "Bodysuit", "Polo shirt", "Shirt", "T-shirt", "Top", "Vest top"}
+_OUTER = ("Blazer", "Cardigan", "Coat", "Hoodie", "Jacket", "Outdoor Waistcoat", "Sweater")
+_UPPER = frozenset([*_OUTER, "Blouse", "Bodysuit", "Polo shirt", "Shirt", "T-shirt", "Top", "Vest top"])
 _WHOLE = frozenset(["Dress", "Dungarees", "Jumpsuit/Playsuit"])
 _LOWER = frozenset(["Leggings/Tights", "Outdoor trousers", "Shorts", "Skirt", "Trousers"])
 

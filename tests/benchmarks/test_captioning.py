@@ -19,6 +19,7 @@ from captioning.groups import (
 from captioning.intervals import mean, share
 from captioning.models import captions_of, model_of
 from captioning.reading import COLUMNS, Reader, Said
+from captioning.report import group_rows
 from captioning.seen_words import agreement
 from captioning.sets import Case, PhotoSet, case_of_row, truth_of_row
 
@@ -222,6 +223,14 @@ def test_two_models_are_compared_photo_by_photo() -> None:
     assert found["kind"].value == pytest.approx(0.25)
     # Where both are alike nothing is uncertain, however many are wrong.
     assert difference(figures(20), figures(20))["kind"].high == 0
+
+
+def test_groups_are_told_apart_the_largest_first() -> None:
+    photos = PhotoSet("other-shop", [case(group="headwear"), *[case(group="topwear")] * 3, case()])
+    captions = ["Dark blue beanie.", "Dark blue T-shirt.", "Dark blue beanie.", "", "Dark blue T-shirt."]
+    rows = group_rows(figures_of("ours", photos, captions, Reader(ROWS), LetterTexts()))  # type: ignore[arg-type]
+    assert [(row["group"], row["photos"]) for row in rows] == [("topwear", 3), ("headwear", 1)]
+    assert [str(row["right, %"]).split()[0] for row in rows] == ["33.3", "100.0"]
 
 
 @pytest.fixture(scope="module")

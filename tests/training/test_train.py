@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ if MISSING:
 import looking
 import speaking
 import torch
+from journal import Journal
 from rows import row_of_drawing
 from tower import UNKNOWN, Lessons
 from words import kind_word
@@ -56,7 +59,7 @@ def _learn(world: World, folder: Path) -> dict[str, Any]:
     """Train both lessons for a few steps and return all weights."""
     folder.mkdir(exist_ok=True)
     lessons = looking.learn_to_see(world, folder, epochs=_STEPS, seed=3, device="cpu")
-    speaker = speaking.learn_to_speak(world, lessons, folder, epochs=_STEPS, tower_epochs=1, seed=3, device="cpu")
+    speaker = speaking.learn_to_speak(world, lessons, folder, epochs=_STEPS, seed=3, device="cpu")
     return {**lessons.state_dict(), **{f"speaker.{name}": value for name, value in speaker.model.state_dict().items()}}
 
 
@@ -102,12 +105,60 @@ def test_speaking_begins_anew_where_the_tower_has_learned_more(
 ) -> None:
     settings: dict[str, Any] = {"seed": 3, "device": "cpu"}
     lessons = looking.learn_to_see(world, tmp_path, epochs=1, **settings)
-    speaking.learn_to_speak(world, lessons, tmp_path, epochs=1, tower_epochs=0, **settings)
+    speaking.learn_to_speak(world, lessons, tmp_path, epochs=1, **settings)
     lessons = looking.learn_to_see(world, tmp_path, epochs=2, **settings)
-    speaker = speaking.learn_to_speak(world, lessons, tmp_path, epochs=1, tower_epochs=0, **settings)
+    speaker = speaking.learn_to_speak(world, lessons, tmp_path, epochs=1, **settings)
     assert "begins anew" in capsys.readouterr().out
     seen, kept = lessons.tower.vision.state_dict(), speaker.tower.vision.state_dict()
     assert all(torch.equal(seen[name], kept[name]) for name in seen)
+
+
+def _changed(catalog: Path, folder: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> Path:
+    """Copy a catalog with every row changed."""
+    shutil.copytree(catalog, folder)
+    with (catalog / "items.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [change(row) for row in csv.DictReader(stream)]
+    with (folder / "items.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_an_empty_cell_is_no_class_of_its_own(catalog: Path, tmp_path: Path) -> None:
+    some = _changed(catalog, tmp_path / "some", lambda row: row | {"section": "" if row["id"] < "5" else "s"})
+    world = build_world(some, tmp_path / "cache", 1)
+    assert world.classes["section"] == ["s"]
+    assert UNKNOWN in world.labels["section"].tolist()
+    right = looking.accuracy(
+        Lessons({head: len(names) for head, names in world.classes.items()}), world, world.train, "cpu"
+    )
+    assert right["section"] == 1.0  # of those that have one
+
+
+@pytest.mark.parametrize("column", ["audience", "description"])
+def test_a_column_that_is_missing_is_named(catalog: Path, tmp_path: Path, column: str) -> None:
+    without = _changed(catalog, tmp_path / "without", lambda row: {name: row[name] for name in row if name != column})
+    done = _train(without, tmp_path / "out")
+    assert done.returncode == 2
+    assert f"no column {column}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("device", ["cdua", "cuda:99"])
+def test_a_device_that_is_not_there_is_told_before_any_work(catalog: Path, tmp_path: Path, device: str) -> None:
+    done = _train(catalog, tmp_path / "out", "--device", device)
+    assert done.returncode == 2
+    assert f"--device {device}" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mean_goes_on_where_the_training_was_stopped(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.csv", 0)
+    for step in range(4):
+        journal.add(step + 1, loss=float(step))
+    journal.save()
+    assert Journal(tmp_path / "journal.csv", 2).mean("loss") == 0.5
 
 
 def test_a_cache_of_other_rows_is_refused(catalog: Path, tmp_path: Path) -> None:
@@ -129,7 +180,8 @@ def test_seeing_alone_leaves_no_checkpoint(catalog: Path, tmp_path: Path) -> Non
 
 def _train(catalog: Path, out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "models/training/train.py"), str(catalog), "--out", str(out), *arguments]
-    command += ["--drawings", "1", "--threads", "1", "--device", "cpu"]
+    command += ["--drawings", "1", "--threads", "1"]
+    command += [] if "--device" in arguments else ["--device", "cpu"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
