@@ -37,10 +37,6 @@ class Journal:
         recent = self._recent[name]
         return sum(recent) / len(recent)
 
-    def _remember(self, step: int, name: str, value: float) -> None:
-        self._rows.append((step, name, value))
-        self._recent.setdefault(name, deque(maxlen=_RECENT)).append(value)
-
     def save(self) -> None:
         """Write the table, whole."""
         part = self._path.with_suffix(".part")
@@ -49,6 +45,10 @@ class Journal:
             writer.writerow(("step", "name", "value"))
             writer.writerows((step, name, f"{value:.6g}") for step, name, value in self._rows)
         part.replace(self._path)
+
+    def _remember(self, step: int, name: str, value: float) -> None:
+        self._rows.append((step, name, value))
+        self._recent.setdefault(name, deque(maxlen=_RECENT)).append(value)
 
 
 def save_state(path: Path, **state: Any) -> None:

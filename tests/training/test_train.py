@@ -32,6 +32,13 @@ ROOT = Path(__file__).parents[2]
 _STEPS = 4  # with so few rows an epoch is one step
 
 
+def _write_items(folder: Path, rows: list[dict[str, str]]) -> None:
+    with (folder / "items.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop of drawings, as a catalog of clothes has its columns."""
@@ -42,10 +49,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
         row = row_of_drawing(drawing) | {"audience": "Menswear", "description": f"A {drawing.title} with two pockets."}
         row |= {"department": f"d{number % 2}", "section": "s", "garment_group": f"g{number % 3}"}
         rows.append({"id": str(number), "image": f"{number}.jpg", "title": drawing.title, **row})
-    with (folder / "items.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_items(folder, rows)
     return folder
 
 
@@ -118,10 +122,7 @@ def _changed(catalog: Path, folder: Path, change: Callable[[dict[str, str]], dic
     shutil.copytree(catalog, folder)
     with (catalog / "items.csv").open(encoding="utf-8", newline="") as stream:
         rows = [change(row) for row in csv.DictReader(stream)]
-    with (folder / "items.csv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_items(folder, rows)
     return folder
 
 
