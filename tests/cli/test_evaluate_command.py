@@ -102,6 +102,29 @@ def test_recency_and_weights_are_evaluated_too(index: Path, purchases: Path, tmp
     assert last != pytest.approx(mean)
 
 
+def test_what_else_was_bought_on_the_day_of_the_test_can_be_left_out(index: Path, tmp_path: Path) -> None:
+    """Users buy three kinds on one day and three on another; only the second tells the last item's kind."""
+    lines = ["user_id,item_id,date"]
+    for user in range(KINDS):
+        kinds = [(user + 1) % KINDS] * 3 + [user] * 3
+        bought = [kind * OF_EACH + number for number, kind in enumerate(kinds)]
+        lines += [
+            f"u{user},p{item // 2:05d}-{item % 2},2024-01-0{1 + number // 3}" for number, item in enumerate(bought)
+        ]
+    table = tmp_path / "days.csv"
+    table.write_text("\n".join(lines) + "\n")
+    command = ("evaluate", index, "--interactions", table, "--metric", "mrr", "--resamples", "10", "--json")
+    documents = {order: program(*command, "--same-day", order).json for order in ("by-id", "random", "left-out")}
+    assert {order: each["protocol"]["same_day"] for order, each in documents.items()} == {o: o for o in documents}
+    mrr = {order: systems(each["tables"][0])["index"]["figures"]["mrr"]["mean"] for order, each in documents.items()}
+    assert min(mrr["by-id"], mrr["random"]) > 2 * mrr["left-out"] > 0
+
+    table.write_text(table.read_text().replace("-02\n", "-01\n"))
+    refused = program(*command, "--same-day", "left-out")
+    assert refused.code == 2
+    assert "No user has a history before the day of the first item to foretell." in refused.err
+
+
 def test_people_get_a_table_and_what_it_rests_on(index: Path, purchases: Path) -> None:
     done = program("evaluate", index, "--interactions", purchases, "--protocol", "last", "--metric", "ndcg@10")
     assert done.code == 0

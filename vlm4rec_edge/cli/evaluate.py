@@ -1,9 +1,9 @@
 """The command ``evaluate``: how well an index recommends to the users of a shop.
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
-"failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "min_items", "group", "last",
-"half_life", "weighted", "seed", "resamples"}, "items", "vectors", "unknown_items": [id], "short_users", "seconds",
-"tables": [{"own_variants", "users", "systems": [{"system", "figures": {metric: {"mean", "low", "high"}},
+"failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "same_day", "min_items", "group",
+"last", "half_life", "weighted", "seed", "resamples"}, "items", "vectors", "unknown_items": [id], "short_users",
+"seconds", "tables": [{"own_variants", "users", "systems": [{"system", "figures": {metric: {"mean", "low", "high"}},
 "differences": {metric: {"mean", "low", "high", "p_value"}}}]}]}``; ``own_variants`` is ``kept`` or ``removed``;
 ``test_share``, ``group``, ``last`` and ``half_life`` may be null.
 """
@@ -37,6 +37,14 @@ class Protocol(str, Enum):
     last = "last"
 
 
+class SameDay(str, Enum):
+    """What becomes of items of one date; see ``evaluation.chronological_split``."""
+
+    by_id = "by-id"
+    random = "random"
+    left_out = "left-out"
+
+
 def evaluate(
     index: options.Index,
     interactions: Annotated[
@@ -50,6 +58,13 @@ def evaluate(
         Protocol, typer.Option(help="Foretell the last part of each user's items, or the last item only (baskets).")
     ] = Protocol.chronological,
     test_share: Annotated[float, typer.Option(help="The part held back, with --protocol chronological.")] = 0.2,
+    same_day: Annotated[
+        SameDay,
+        typer.Option(
+            help="Items of one date come in the order of their ids, or in random order; or those of the date of the first "
+            "item to foretell are left out of the history: what else was bought on that trip tells much."
+        ),
+    ] = SameDay.by_id,
     min_items: Annotated[
         int | None,
         typer.Option(
@@ -121,7 +136,7 @@ def evaluate(
     with closing(source):
         items = source.table()
         read, failures = evaluation.read_interactions(interactions)
-        split = _split(read, items.ids, protocol, test_share, min_items)
+        split = _split(read, items.ids, protocol, test_share, same_day, min_items)
         splits = {"kept": split}
         if group is not None:
             splits["removed"] = evaluation.without_variants(split, group_codes(items, group))
@@ -148,6 +163,7 @@ def evaluate(
             "protocol": {
                 "name": protocol.value,
                 "test_share": test_share if protocol is Protocol.chronological else None,
+                "same_day": same_day.value,
                 "min_items": min_items or _DEFAULT_MIN_ITEMS[protocol],
                 "group": group,
                 "last": last,
@@ -180,14 +196,21 @@ _DEFAULT_MIN_ITEMS = {Protocol.chronological: 5, Protocol.last: 2}
 
 
 def _split(
-    interactions: Interactions, ids: Sequence[str], protocol: Protocol, test_share: float, min_items: int | None
+    interactions: Interactions,
+    ids: Sequence[str],
+    protocol: Protocol,
+    test_share: float,
+    same_day: SameDay,
+    min_items: int | None,
 ) -> Split:
     from vlm4rec_edge import evaluation
 
     least = min_items or _DEFAULT_MIN_ITEMS[protocol]
     if protocol is Protocol.last:
-        return evaluation.leave_last_out(interactions, ids, min_items=least)
-    return evaluation.chronological_split(interactions, ids, test_share=test_share, min_items=least)
+        return evaluation.leave_last_out(interactions, ids, min_items=least, same_day=same_day.value)
+    return evaluation.chronological_split(
+        interactions, ids, test_share=test_share, min_items=least, same_day=same_day.value
+    )
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, Any]:
