@@ -239,10 +239,12 @@ def _show(own_variants: str, users: int, evaluations: Sequence[Evaluation], *, i
 
 def _tell(document: dict[str, Any]) -> None:
     """Say what the figures rest on and what was left out."""
+    left_out = document["protocol"]["same_day"] == SameDay.left_out.value
+    or_no_history = ", or none of an earlier day," if left_out else ""
     note(
         f"{document['items']:,} items ({document['vectors']:,} different vectors) are the candidates; "
         f"{document['interactions']['used']:,} interactions; {document['short_users']:,} users have fewer than "
-        f"{document['protocol']['min_items']} items and are not tested."
+        f"{document['protocol']['min_items']} items{or_no_history} and are not tested."
     )
     unknown, failures = document["unknown_items"], document["interactions"]["failures"]
     if unknown:
