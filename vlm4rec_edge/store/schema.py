@@ -154,8 +154,13 @@ def _migrate(connection: sqlite3.Connection, version: int, target: int = len(MIG
         )
 
 
-def is_unicode(text: str) -> bool:
-    """Whether a text can be in a database at all: an argument of a program may hold bytes that are no UTF-8."""
+def is_unicode(text: object) -> bool:
+    """Whether this can be in a database as a text: an argument of a program may hold bytes that are no UTF-8.
+
+    What damage left where a text was may be no text either.
+    """
+    if not isinstance(text, str):
+        return False
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
