@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# llama.cpp is compiled on this machine. Its server, tools and the helper library that only those use are left out, which
-# takes 3 minutes instead of 10 on two cores. Set CMAKE_ARGS yourself for a GPU; the README says how.
-SLIM := $(abspath $(VENV))/llama-cpp-slim.cmake
-export CMAKE_ARGS ?= -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(SLIM) -DLLAMA_OPENSSL=OFF -DMTMD_VIDEO=OFF
+# llama.cpp is compiled on this machine, as packaging/llama.cpp.cmake says. Set CMAKE_ARGS yourself for a GPU; the README
+# says how.
+LLAMA_CPP := $(abspath packaging/llama.cpp.cmake)
+export CMAKE_ARGS ?= -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(LLAMA_CPP) -DLLAMA_OPENSSL=OFF -DMTMD_VIDEO=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 .PHONY: demo test test-export test-wheel check train-lvlm clean
@@ -55,9 +55,8 @@ check: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV) demo-output
 
-$(VENV)/installed-cpu: pyproject.toml
+$(VENV)/installed-cpu: pyproject.toml packaging/llama.cpp.cmake
 	$(PYTHON) -m venv $(VENV)
-	echo 'set(LLAMA_BUILD_COMMON OFF)' > $(SLIM)
 	@echo "Installing; the first time llama.cpp is compiled, which takes 3 to 10 minutes."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]"
 	touch $@
