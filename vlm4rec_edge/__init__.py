@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.errors import Vlm4RecError
+    from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.indexing import build_index
@@ -45,6 +45,7 @@ _HOMES = {
     "Recommender": "recommend.recommender",
     "Selection": "recommend.selection",
     "Vlm4RecError": "errors",
+    "Vlm4RecWarning": "errors",
     "build_index": "indexing",
     "open_catalog": "catalog.reader",
     "read_schema": "grounding.schema",
@@ -64,6 +65,7 @@ __all__ = [
     "Recommender",
     "Selection",
     "Vlm4RecError",
+    "Vlm4RecWarning",
     "__version__",
     "build_index",
     "open_catalog",

@@ -2,7 +2,7 @@
 
 Every message is a sentence that says what was wrong, where (file, row, item id), and what to do about it. The
 command line prints it without a traceback and ends with ``exit_code``; a Python caller catches
-``Vlm4RecError`` or one of its kinds.
+``Vlm4RecError`` or one of its kinds. What does not stop the work is a ``Vlm4RecWarning``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,13 @@ class Vlm4RecError(Exception):
     """What this package raises on purpose. Anything else that escapes is a bug of ours."""
 
     exit_code = 1
+
+
+class Vlm4RecWarning(UserWarning):
+    """Something a user should know although the work goes on, as a sentence.
+
+    Given through Python's ``warnings``, so a program can filter, catch or log it; the command line prints it once.
+    """
 
 
 class UsageError(Vlm4RecError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
@@ -16,7 +17,7 @@ from typer.core import TyperGroup
 import vlm4rec_edge
 from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.output import emit_json, note
-from vlm4rec_edge.errors import Vlm4RecError
+from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 
 EXIT_INTERRUPTED = 130
 
@@ -116,10 +117,25 @@ def _program(
 def main() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
+    _print_warnings()
     hear_ctrl_c()
     asked = sys.argv[1:2]
     app = make_app(asked) if _HOMES.keys() & asked else make_app()
     app()
+
+
+def _print_warnings() -> None:
+    """Print our own warnings as sentences, each once; those of other packages stay as Python handles them."""
+    warnings.simplefilter("once", Vlm4RecWarning)
+    show = warnings.showwarning
+
+    def show_ours(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, Vlm4RecWarning):
+            note(f"Note: {message}")
+        else:
+            show(message, category, *where, **more)
+
+    warnings.showwarning = show_ours
 
 
 def _steady_streams() -> None:
