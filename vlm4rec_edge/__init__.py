@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
     from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.indexing import build_index
     from vlm4rec_edge.items import Failure, Item
@@ -37,6 +38,7 @@ _HOMES = {
     "Captioner": "grounding.captioner",
     "Encoder": "encoding.encoder",
     "Failure": "items",
+    "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
     "Profile": "recommend.running",
     "ProfileSettings": "recommend.profile",
@@ -57,6 +59,7 @@ __all__ = [
     "Captioner",
     "Encoder",
     "Failure",
+    "IsolatedCaptioner",
     "Item",
     "Profile",
     "ProfileSettings",

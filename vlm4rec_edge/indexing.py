@@ -13,8 +13,9 @@ from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
 from vlm4rec_edge.errors import PhotoError, StoreError
-from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+from vlm4rec_edge.grounding.base import BaseCaptioner
 from vlm4rec_edge.grounding.imported import ImportedCaptions
+from vlm4rec_edge.grounding.request import CaptionRequest
 from vlm4rec_edge.index import EXACT_LIMIT
 from vlm4rec_edge.index.hnsw import build_hnsw
 from vlm4rec_edge.items import Failure, Item, UnreadPart
@@ -73,7 +74,7 @@ def build_index(
     catalog: Path | str | Catalog,
     out: Path | str,
     *,
-    captioner: Captioner | ImportedCaptions | None = None,
+    captioner: BaseCaptioner | ImportedCaptions | None = None,
     encoder: Encoder | None = None,
     encoded_text: EncodedText = "caption",
     prune: bool = False,
@@ -86,8 +87,8 @@ def build_index(
     Args:
         catalog: A folder of photos, a table, or an opened catalog.
         out: The index folder; made or brought up to date.
-        captioner: Default: the embedded vision-language model. ``ImportedCaptions`` takes captions from a table instead.
-            Not used when only titles are encoded.
+        captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes captions
+            from a table instead. Not used when only titles are encoded.
         encoder: Default: the embedded encoder.
         encoded_text: ``caption``, ``title`` or ``title_caption``.
         prune: Remove items that the catalog no longer has; not if a part of it could not be read.
@@ -99,14 +100,15 @@ def build_index(
     """
     check_encoded_text(encoded_text)
     opened = catalog if isinstance(catalog, Catalog) else open_catalog(catalog)
-    own: list[Captioner | Encoder] = []
+    own: list[BaseCaptioner | Encoder] = []
     try:
         if encoded_text == "title":
             captioner = None
         elif captioner is None:
+            from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
             from vlm4rec_edge.models.resolve import resolve_lvlm
 
-            captioner = Captioner(resolve_lvlm())
+            captioner = IsolatedCaptioner(resolve_lvlm())
             own.append(captioner)
         if captioner is not None and opened.columns is not None:
             captioner.check_columns(opened.columns)
@@ -150,7 +152,7 @@ class _Pending:
 class _Run:
     catalog: Catalog
     store: StoreWriter
-    captioner: Captioner | ImportedCaptions | None
+    captioner: BaseCaptioner | ImportedCaptions | None
     encoded_text: EncodedText
     on_progress: Callable[[IndexProgress], None] | None
     progress: IndexProgress = field(default_factory=IndexProgress)

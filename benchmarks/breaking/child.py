@@ -68,12 +68,13 @@ def _findings(report: VerifyReport) -> list[str]:
 def _engine(task: Task) -> None:
     """The real program with the real models; only noting, for each caption, that it was made."""
     from vlm4rec_edge.cli import main
-    from vlm4rec_edge.grounding.captioner import Captioner, CaptionRequest
+    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.request import CaptionRequest
 
-    make = Captioner.caption
+    make = IsolatedCaptioner.caption
     log = Path(task.log).open("a", encoding="utf-8")  # noqa: SIM115 (open until the process is killed)
 
-    def noted(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Iterator[Any]:
+    def noted(captioner: IsolatedCaptioner, requests: Iterable[CaptionRequest]) -> Iterator[Any]:
         results = make(captioner, requests)
         try:
             for result in results:
@@ -85,7 +86,7 @@ def _engine(task: Task) -> None:
         finally:
             results.close()  # type: ignore[attr-defined]
 
-    Captioner.caption = noted  # type: ignore[method-assign]
+    IsolatedCaptioner.caption = noted  # type: ignore[method-assign]
     sys.argv = ["vlm4rec-edge", "index", task.catalog, "--out", task.out]
     main()
 

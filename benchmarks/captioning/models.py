@@ -13,7 +13,7 @@ from typing import Any
 from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
-from vlm4rec_edge.grounding.captioner import CaptionRequest
+from vlm4rec_edge.grounding.request import CaptionRequest
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.models.manifest import MANIFEST_NAME, read_manifest
 from vlm4rec_edge.models.resolve import LvlmFiles

@@ -18,8 +18,8 @@ import numpy as np
 
 from vlm4rec_edge import index, indexing, repair, verify
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.grounding.captioner import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.prompt import Prompt
+from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
 from vlm4rec_edge.index import hnsw
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.provenance import fingerprint

@@ -286,7 +286,7 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(
     assert done.json["answered_by"] == "photo"
     best = done.json["recommendations"][0]
     assert (best["caption"], best["score"]) == (item.caption, pytest.approx(1, abs=1e-5))
-    assert "llama_cpp" in done.loaded
+    assert "llama_cpp" not in done.loaded  # it is at work in a process of its own
 
 
 @pytest.mark.parametrize(

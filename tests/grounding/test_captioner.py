@@ -13,7 +13,7 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
-from vlm4rec_edge.grounding.captioner import CaptionRequest
+from vlm4rec_edge.grounding.request import CaptionRequest
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.models.golden import check_captions
 from vlm4rec_edge.models.manifest import read_manifest

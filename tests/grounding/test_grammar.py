@@ -19,10 +19,10 @@ from pictures import drawn, encoded, photo_of, requests_for
 from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding import captioner as captioner_module
-from vlm4rec_edge.grounding.captioner import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.engine import Engine
 from vlm4rec_edge.grounding.grammar import Grammar, GrammarState, rules_of
 from vlm4rec_edge.grounding.native import NativeModel
+from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.items import Failure, Item
 

@@ -13,9 +13,9 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 
 from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.captioner import CaptionRequest
 from vlm4rec_edge.grounding.engine import Answer, Refusal
 from vlm4rec_edge.grounding.lanes import answer_side_by_side, lanes_for, shares
+from vlm4rec_edge.grounding.request import CaptionRequest
 
 MIB = 1 << 20
 
@@ -150,17 +150,19 @@ def test_a_stopped_engine_does_not_read_its_photos_to_the_end(
     photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Captioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
-        (engine,) = captioner._load()
+        captioner.load()
+        (engine,) = captioner._engines
         monkeypatch.setattr(engine, "_read_texts", lambda entries: setattr(engine, "stopped", True))
         monkeypatch.setattr(engine, "_read_images", lambda images: pytest.fail("read on") if images else None)
-        assert list(captioner.caption(photos[:1])) == []
+        assert list(engine.answer([captioner._prepare(photos[0])])) == []
 
 
 def test_the_words_before_the_photo_are_read_once_a_place(
     photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Captioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
-        (engine,) = captioner._load()
+        captioner.load()
+        (engine,) = captioner._engines
         rows: list[int] = []
         decode = engine._decode_rows
         monkeypatch.setattr(

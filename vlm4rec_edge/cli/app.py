@@ -15,7 +15,6 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
-from vlm4rec_edge.cli.interrupt import hear_ctrl_c
 from vlm4rec_edge.cli.output import emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 
@@ -118,7 +117,6 @@ def main() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
     _print_warnings()
-    hear_ctrl_c()
     asked = sys.argv[1:2]
     app = make_app(asked) if _HOMES.keys() & asked else make_app()
     app()

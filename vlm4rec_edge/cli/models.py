@@ -195,9 +195,9 @@ def _check_lvlm(folder: Path, *, golden: bool) -> None:
 
     files = resolve_lvlm(str(folder.absolute()))
     if golden and files.manifest and files.manifest.golden_captions:
-        from vlm4rec_edge.grounding.captioner import Captioner
+        from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
 
-        with Captioner(files, device="cpu", batch=1) as captioner:
+        with IsolatedCaptioner(files, device="cpu", batch=1) as captioner:
             check_captions(files.manifest, folder, captioner.caption_file)
 
 

@@ -28,8 +28,9 @@ from vlm4rec_edge.items import Failure, Item
 
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import Catalog
-    from vlm4rec_edge.grounding.captioner import Captioned, Captioner, CaptionRequest
+    from vlm4rec_edge.grounding.base import BaseCaptioner
     from vlm4rec_edge.grounding.imported import ImportedCaptions
+    from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -91,7 +92,7 @@ def index(
     from vlm4rec_edge.catalog.reader import open_catalog
 
     opened = open_catalog(catalog, images=images)
-    captioner: Captioner | ImportedCaptions | None = None
+    captioner: BaseCaptioner | ImportedCaptions | None = None
     if captions is not None:
         if encode == "title" or model is not None or prompt is not None:
             raise UsageError("--captions takes the place of a model; leave out --model, --prompt and --encode title.")
@@ -129,7 +130,7 @@ def run_index(
     catalog: Catalog,
     out: Path,
     *,
-    captioner: Captioner | ImportedCaptions | None,
+    captioner: BaseCaptioner | ImportedCaptions | None,
     encoder: str | None,
     encoder_of_index: str | None = None,
     encoded_text: EncodedText,
@@ -294,7 +295,7 @@ def caption(
 
 def _requests(photos: Sequence[Path], failures: list[Failure], question: str) -> Iterator[CaptionRequest]:
     from vlm4rec_edge.catalog.photo import read_photo_file
-    from vlm4rec_edge.grounding.captioner import CaptionRequest
+    from vlm4rec_edge.grounding.request import CaptionRequest
 
     for photo in dict.fromkeys(photos):
         try:

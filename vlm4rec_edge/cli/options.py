@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.schema import Schema
     from vlm4rec_edge.recommend.selection import Selection
 
@@ -208,19 +208,21 @@ def open_captioner(
     threads: int | None,
     image_size: int | None,
     device: DeviceName,
-) -> Captioner:
-    """Find and check the model, the installation and the device; nothing is loaded yet.
+) -> IsolatedCaptioner:
+    """Find and check the model, the installation and the device; nothing is loaded yet, unless a device was asked for.
 
     Raises:
         ModelError, UsageError, DeviceError, MissingDependencyError: before any long work.
     """
-    from vlm4rec_edge.grounding.captioner import Captioner
-    from vlm4rec_edge.grounding.native import use_gpu
+    from vlm4rec_edge.catalog.photo import require_pillow
+    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.native import require_bindings
     from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
 
     files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
-    use_gpu(device.value)
-    return Captioner(
+    require_bindings()
+    require_pillow()
+    captioner = IsolatedCaptioner(
         files,
         prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
         structured=structured,
@@ -232,3 +234,6 @@ def open_captioner(
         max_side=image_size,
         device=device.value,
     )
+    if device is DeviceName.cuda:
+        captioner.load()
+    return captioner

@@ -9,7 +9,7 @@ from pathlib import Path
 from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catalog
 from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_report
 from vlm4rec_edge.encoding.encoder import Encoder
-from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, build_index
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
@@ -48,7 +48,7 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
     drawings = catalog_of_drawings(ITEMS_PER_KIND)
     table = write_catalog(out / "shop", drawings)
     index = out / "shop.index"
-    with Captioner(resolve_lvlm()) as captioner, Encoder(resolve_encoder()) as encoder:
+    with IsolatedCaptioner(resolve_lvlm()) as captioner, Encoder(resolve_encoder()) as encoder:
         report = build_index(table, index, captioner=captioner, encoder=encoder, prune=True, on_progress=on_progress)
         names = (captioner.files.name, encoder.files.name)
     with Recommender.open(index) as shop:

@@ -9,12 +9,16 @@ from __future__ import annotations
 import ctypes
 import json
 import re
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.native import last_native_error, load_bindings
+from vlm4rec_edge.grounding.native import last_native_error, missing_bindings
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.native import NativeModel
@@ -34,13 +38,23 @@ def rules_of(schema: Schema) -> str:
     Raises:
         MissingDependencyError: llama-cpp-python is not installed.
     """
-    load_bindings()
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
-
-    rules = json_schema_to_gbnf(json.dumps(schema.document))
+    rules = _converter().json_schema_to_gbnf(json.dumps(schema.document))
     with_space, roots = re.subn(r"^root ::= ", 'root ::= " "? ', rules, flags=re.MULTILINE)
     assert roots == 1
     return with_space
+
+
+@cache
+def _converter() -> ModuleType:
+    """Load the converter alone, which is plain Python: with its package it would bring llama.cpp into this process."""
+    package = find_spec("llama_cpp")
+    if package is None or package.origin is None:
+        raise missing_bindings()
+    spec = spec_from_file_location("llama_cpp_grammar", Path(package.origin).with_name("llama_grammar.py"))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Grammar:

@@ -15,7 +15,7 @@ from vlm4rec_edge.provenance import fingerprint
 
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.photo import PhotoFile
-    from vlm4rec_edge.grounding.captioner import CaptionRequest
+    from vlm4rec_edge.grounding.request import CaptionRequest
 
 # Raised when what is made of a caption in a table changes.
 IMPORT_VERSION = 1

@@ -2,6 +2,10 @@
 
 Two engines with a thread each are faster than one with two threads: the threads of one engine wait for each other hundreds
 of times a step, and as soon as another program wants a core, or our own decoding of photos does, both wait for it.
+
+llama.cpp computes in the threads that are started here and in no other, and nothing else runs in them. Intel's AMX keeps the
+shape of its tiles in the thread: ONNX Runtime's 8-bit kernels load another one, and llama.cpp would go on with that,
+silently wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from vlm4rec_edge.grounding.prepare import PreparedPhoto
@@ -43,23 +48,27 @@ def shares(whole: int, parts: int) -> list[int]:
 
 
 def answer_side_by_side(
-    engines: Sequence[Engine], photos: Iterator[PreparedPhoto | Refusal], *, slots: int
+    engines: Sequence[Engine], photos: Iterator[PreparedPhoto | Refusal | None], *, slots: int
 ) -> Iterator[Answer | Refusal]:
     """Yield an answer for each photo, in the order they finish; any engine takes any photo.
 
-    ``photos`` is pulled in the caller's thread, at most ``2 * slots`` ahead of the answers.
+    ``photos`` is pulled in the caller's thread, at most ``2 * slots`` ahead of the answers. A None among them says that none
+    is ready now, which it may only do while others are at work.
 
     Raises:
         ModelError: as ``Engine.answer``; the other engines are stopped.
     """
-    if len(engines) == 1:
-        yield from engines[0].answer(photos)
-        return
     lanes = _Lanes(engines)
     try:
         yield from lanes.answer(photos, 2 * slots)
     finally:
         lanes.stop()
+
+
+class _End(Enum):
+    """Told apart from every photo, and from None."""
+
+    END = 0
 
 
 class _Lanes:
@@ -77,14 +86,18 @@ class _Lanes:
         for thread in self._threads:
             thread.start()
 
-    def answer(self, photos: Iterator[PreparedPhoto | Refusal], ahead: int) -> Iterator[Answer | Refusal]:
-        under_way = 0
-        photo: PreparedPhoto | Refusal | None = next(photos, None)
-        while photo is not None or under_way:
-            while photo is not None and under_way < ahead:
+    def answer(self, photos: Iterator[PreparedPhoto | Refusal | None], ahead: int) -> Iterator[Answer | Refusal]:
+        under_way, ended = 0, False
+        while True:
+            while not ended and under_way < ahead:
+                photo = next(photos, _End.END)
+                ended = photo is _End.END
+                if photo is None or photo is _End.END:
+                    break
                 self._inbox.put(photo)
                 under_way += 1
-                photo = next(photos, None)
+            if ended and not under_way:
+                return
             result = self._outbox.get()
             if isinstance(result, BaseException):
                 raise result

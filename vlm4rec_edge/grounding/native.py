@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
+from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError, Vlm4RecWarning
+from vlm4rec_edge.grounding.library import check_llama
 from vlm4rec_edge.models.gguf import read_header
 
 if TYPE_CHECKING:
@@ -42,6 +45,12 @@ _LOG_LINES_KEPT = 30
 _SPINS = "1000"
 _LEVEL_ERROR = 4  # GGML_LOG_LEVEL_ERROR (3 is a warning)
 
+# How to get a llama.cpp that fits this processor.
+COMPILE_HERE = (
+    "Compile it on this machine with other options: CMAKE_ARGS=-DCMAKE_CXX_FLAGS=-fno-tree-dse pip install --force-reinstall "
+    "--no-cache-dir --no-deps llama-cpp-python==0.3.36"
+)
+
 _log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
 _log_callbacks: list[Any] = []  # ctypes needs a callback to stay alive as long as the library may call it
 
@@ -58,10 +67,7 @@ def load_bindings() -> Any:
         import llama_cpp
         from llama_cpp import mtmd_cpp
     except ImportError:
-        raise MissingDependencyError(
-            'Captioning photos needs llama-cpp-python: pip install "vlm4rec-edge[cpu]" (it is compiled on this machine, '
-            "which takes some minutes; the README tells how to get a ready wheel)"
-        ) from None
+        raise missing_bindings() from None
     if not _log_callbacks:
 
         def remember(level: int, text: bytes, _: Any) -> None:
@@ -72,6 +78,24 @@ def load_bindings() -> Any:
         llama_cpp.llama_log_set(_log_callbacks[0], ctypes.c_void_p(0))
         mtmd_cpp.mtmd_helper_log_set(_log_callbacks[0], ctypes.c_void_p(0))
     return llama_cpp
+
+
+def require_bindings() -> None:
+    """Look for llama-cpp-python without loading it.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    if find_spec("llama_cpp") is None:
+        raise missing_bindings()
+
+
+def missing_bindings() -> MissingDependencyError:
+    """Return the error of an installation without llama-cpp-python."""
+    return MissingDependencyError(
+        'Captioning photos needs llama-cpp-python: pip install "vlm4rec-edge[cpu]" (it is compiled on this machine, which '
+        "takes some minutes; the README tells how to get a ready wheel)"
+    )
 
 
 def last_native_error() -> str:
@@ -147,11 +171,22 @@ class NativeModel:
 
         self.mtmd = mtmd_cpp
         gpu = use_gpu(device)
+        check = check_llama()
+        if not check.works:
+            raise ModelError(
+                f"The installed llama.cpp cannot compute on this processor: {check.reason}. {COMPILE_HERE}"
+            )
+        if not check.extra_buffers and not gpu:
+            warnings.warn(
+                f"llama.cpp goes without its buffers for this processor, which is slower: {check.reason}. {COMPILE_HERE}",
+                Vlm4RecWarning,
+                stacklevel=2,
+            )
         self._open = ExitStack()
         _log.clear()
         try:
             self._text_path = files.text
-            self.model: Any = beside.model if beside else self._load_text(files, gpu)
+            self.model: Any = beside.model if beside else self._load_text(files, gpu, check.extra_buffers)
             self.vocabulary = self.llama.llama_model_get_vocab(self.model)
             context = context or min(self._trained_context(), CONTEXT_PER_PHOTO)
             self._load_context(threads, slots, context, gpu)
@@ -160,8 +195,9 @@ class NativeModel:
             self._open.close()
             raise
 
-    def _load_text(self, files: LvlmFiles, gpu: bool) -> Any:
+    def _load_text(self, files: LvlmFiles, gpu: bool, extra_buffers: bool) -> Any:
         parameters = self.llama.llama_model_default_params()
+        parameters.use_extra_bufts = extra_buffers
         parameters.n_gpu_layers = _ALL_LAYERS if gpu else 0
         self.llama.llama_backend_init()
         model = self.llama.llama_model_load_from_file(str(files.text).encode(), parameters)

@@ -1,4 +1,4 @@
-"""Where pulled models lie on this machine."""
+"""Where pulled models, and what is remembered between runs, lie on this machine."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ HOME_VARIABLE = "VLM4REC_EDGE_HOME"
 _FOLDER = "vlm4rec-edge"
 
 
-def models_home() -> Path:
-    """Return the folder that holds one folder a pulled model; it may not exist yet.
+def cache_home() -> Path:
+    """Return the only folder outside of those it is given that this package writes to; it may not exist yet.
 
-    ``$VLM4REC_EDGE_HOME/models`` if that variable is set, else ``vlm4rec-edge/models`` in the platform's
-    cache folder (``%LOCALAPPDATA%`` on Windows, ``~/Library/Caches`` on macOS, ``$XDG_CACHE_HOME`` or
-    ``~/.cache`` elsewhere).
+    ``$VLM4REC_EDGE_HOME`` if that variable is set, else ``vlm4rec-edge`` in the platform's cache folder (``%LOCALAPPDATA%``
+    on Windows, ``~/Library/Caches`` on macOS, ``$XDG_CACHE_HOME`` or ``~/.cache`` elsewhere).
     """
     chosen = os.environ.get(HOME_VARIABLE)
-    base = Path(chosen).expanduser().absolute() if chosen else _platform_cache() / _FOLDER
-    return base / "models"
+    return Path(chosen).expanduser().absolute() if chosen else _platform_cache() / _FOLDER
+
+
+def models_home() -> Path:
+    """Return the folder that holds one folder a pulled model, ``models`` in ``cache_home``; it may not exist yet."""
+    return cache_home() / "models"
 
 
 def _platform_cache() -> Path:

@@ -1,0 +1,55 @@
+"""In the place of a Python interpreter: runs what it is given, but dies by a true signal of chosen photos.
+
+The environment variable DEADLY is JSON: ``photos`` by sha256, ``load``, and ``more_than`` so many photos at once, each with
+the number of the signal; ``code`` in place of a signal ends the process by an exit code; ``say`` is written to stderr before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from importlib import import_module
+from typing import Any
+
+from vlm4rec_edge.grounding.captioner import Captioner
+
+DEADLY = json.loads(os.environ["DEADLY"])
+
+
+def _die(number: int) -> None:
+    sys.stderr.write(DEADLY.get("say", ""))
+    sys.stderr.flush()
+    if DEADLY.get("code"):
+        os._exit(DEADLY["code"])
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+class _Deadly(Captioner):
+    _load, _make_ready = Captioner.load, Captioner._prepare
+
+    def load(self) -> None:
+        if "load" in DEADLY:
+            _die(DEADLY["load"])
+        self._load()
+        if "more_than" in DEADLY and self.batch > DEADLY["more_than"][0]:
+            _die(DEADLY["more_than"][1])
+
+    def _prepare(self, request: Any) -> Any:
+        if request is not None and request.photo.sha256 in DEADLY.get("photos", {}):
+            _die(DEADLY["photos"][request.photo.sha256])
+        return self._make_ready(request)
+
+
+Captioner.load, Captioner._prepare = _Deadly.load, _Deadly._prepare  # type: ignore[method-assign]
+Captioner._load, Captioner._make_ready = _Deadly._load, _Deadly._make_ready  # type: ignore[attr-defined]
+
+if __name__ == "__main__":
+    # What ``vlm4rec_edge.grounding.spawn`` has a new interpreter do.
+    sys.path[:] = json.loads(sys.stdin.buffer.readline())
+    wanted = re.search(r"from ([\w.]+) import main", sys.argv[-1])
+    assert wanted is not None
+    import_module(wanted[1]).main()

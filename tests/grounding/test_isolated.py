@@ -1,0 +1,344 @@
+"""llama.cpp in a process of its own: whatever kills it, the run goes on and nothing is lost. All with true signals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
+
+from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
+from vlm4rec_edge.errors import DeviceError, ModelError, UsageError, Vlm4RecWarning
+from vlm4rec_edge.grounding import isolated
+from vlm4rec_edge.grounding.request import CaptionRequest
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[CaptionRequest]:
+    kinds = itertools.product(("t-shirt", "dress", "coat"), ("black", "red", "white", "yellow"))
+    return requests_for({f"{colour} {kind}": drawn(kind, colour) for kind, colour in kinds})
+
+
+@pytest.fixture(scope="module")
+def captions(captioner: Captioner, photos: list[CaptionRequest]) -> dict[str, str]:
+    """What the model says of them in this process."""
+    return answers(captioner, photos)[0]
+
+
+def _isolated(**settings: object) -> IsolatedCaptioner:
+    return IsolatedCaptioner(resolve_lvlm(), **{"batch": 4, **settings})  # type: ignore[arg-type]
+
+
+def _deadly(patch: pytest.MonkeyPatch, **deadly: object) -> None:
+    patch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(DEADLY_PYTHON)]))
+    patch.setenv("DEADLY", json.dumps(deadly))
+
+
+def _pid(captioner: IsolatedCaptioner) -> int:
+    assert captioner._worker is not None
+    return captioner._worker._process.pid
+
+
+def test_a_process_of_its_own_says_what_this_one_says(photos: list[CaptionRequest], captions: dict[str, str]) -> None:
+    bad = requests_for({"bad": b"no picture"})
+    with _isolated() as captioner:
+        found, failures = answers(captioner, [*photos[:5], *bad, *photos[5:]])
+        assert (captioner.batch, captioner.engines) == (4, 1)
+        assert captioner.kv_bytes > 0
+        assert "CPU" in captioner.llama_cpp
+        again, _ = answers(captioner, photos[:2])
+    assert found == captions
+    assert {key: failure.stage for key, failure in failures.items()} == {"bad": "photo"}
+    assert again == {photo.key: captions[photo.key] for photo in photos[:2]}
+
+
+def test_structured_captions_are_the_same_too(photos: list[CaptionRequest]) -> None:
+    settings = {"structured": True, "batch": 4, "prompt": QUESTION}
+    with Captioner(resolve_lvlm(), **settings) as here, _isolated(**settings) as there:  # type: ignore[arg-type]
+        assert there.fingerprint == here.fingerprint
+        expected = {result.key: result for result in here.caption(photos[:4])}  # type: ignore[union-attr]
+        assert {result.key: result for result in there.caption(photos[:4])} == expected  # type: ignore[union-attr]
+        assert all(json.loads(result.fields or "") for result in expected.values())  # type: ignore[union-attr]
+
+
+def test_nothing_to_caption_starts_no_process() -> None:
+    with _isolated() as captioner:
+        assert list(captioner.caption([])) == []
+        assert captioner._worker is None
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGILL", "SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE"])
+def test_a_photo_that_kills_is_named_and_left_out_and_its_neighbours_are_captioned(
+    name: str, photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer = photos[5]
+    _deadly(
+        monkeypatch, photos={killer.photo.sha256: int(signal.Signals[name])}, say="ggml.c:1: GGML_ASSERT(x) failed\n"
+    )
+    with _isolated() as captioner, pytest.warns(Vlm4RecWarning, match=f"{name}.*one at a time"):
+        found, failures = answers(captioner, photos)
+    assert found == {key: caption for key, caption in captions.items() if key != killer.key}
+    assert failures[killer.key].stage == "grounding"
+    assert name in failures[killer.key].reason
+    assert "GGML_ASSERT(x) failed" in failures[killer.key].reason
+
+
+@posix
+def test_several_photos_that_kill_are_each_named(
+    photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killers = [photos[at] for at in (0, 4, 11)]
+    _deadly(monkeypatch, photos={killer.photo.sha256: int(signal.SIGSEGV) for killer in killers})
+    with _isolated() as captioner, pytest.warns(Vlm4RecWarning):
+        found, failures = answers(captioner, photos)
+    assert set(failures) == {killer.key for killer in killers}
+    assert set(found) == set(captions) - set(failures)
+
+
+@posix
+def test_an_exit_of_native_code_is_told_like_a_signal(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deadly(monkeypatch, photos={photos[0].photo.sha256: 0}, code=7)
+    with _isolated() as captioner:
+        found, failures = answers(captioner, photos[:1])
+    assert found == {}
+    assert "exit code 7" in failures[photos[0].key].reason
+
+
+@posix
+@pytest.mark.parametrize(("name", "remedy"), [("SIGSEGV", "pull or export"), ("SIGILL", "another processor")])
+def test_a_model_that_kills_while_it_loads_is_an_error_with_its_name_the_signal_and_a_remedy(
+    name: str, remedy: str, photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deadly(monkeypatch, load=int(signal.Signals[name]))
+    with _isolated() as captioner, pytest.raises(ModelError, match=f"stylist-lvlm.*while it loaded.*{name}.*{remedy}"):
+        answers(captioner, photos)
+
+
+@posix
+def test_a_model_that_kills_whatever_the_photo_is_an_error_and_no_photo_is_blamed(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey = encoded(swatch(128, 128, 128, size=(64, 64)))
+    every = {request.photo.sha256: int(signal.SIGSEGV) for request in photos}
+    _deadly(monkeypatch, photos={**every, "0" * 64: int(signal.SIGSEGV), photo_of(grey).sha256: int(signal.SIGSEGV)})
+    with _isolated() as captioner, pytest.warns(Vlm4RecWarning), pytest.raises(ModelError, match="grey picture"):
+        answers(captioner, photos)
+
+
+@posix
+def test_after_a_death_for_lack_of_memory_half_as_many_photos_are_captioned_together(
+    photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deadly(monkeypatch, more_than=[2, int(signal.SIGKILL)])
+    kills = itertools.count()
+    monkeypatch.setattr(isolated, "oom_kills", lambda: next(kills))
+    monkeypatch.setattr("vlm4rec_edge.grounding.death.oom_kills", lambda: next(kills))
+    with _isolated(batch=8) as captioner, pytest.warns(Vlm4RecWarning, match="8 photos together; now 4") as said:
+        found, failures = answers(captioner, photos)
+        assert captioner.batch == 2
+    assert any("4 photos together; now 2" in str(warning.message) for warning in said)
+    assert (found, failures) == (captions, {})
+
+
+@posix
+def test_native_code_that_finds_no_memory_is_taken_at_its_word(
+    photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "terminate called after throwing an instance of 'std::bad_alloc'\n"
+    _deadly(monkeypatch, more_than=[1, int(signal.SIGABRT)], say=words)
+    with _isolated(batch=2) as captioner, pytest.warns(Vlm4RecWarning, match="not enough memory"):
+        found, failures = answers(captioner, photos[:3])
+    assert failures == {}
+    assert found == {photo.key: captions[photo.key] for photo in photos[:3]}
+
+
+@posix
+def test_a_model_that_has_no_room_even_for_one_photo_is_an_error(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deadly(monkeypatch, load=int(signal.SIGABRT), say="std::bad_alloc\n")
+    with _isolated(batch=2) as captioner, pytest.warns(Vlm4RecWarning), pytest.raises(ModelError, match="more memory"):
+        answers(captioner, photos)
+
+
+@posix
+def test_kills_from_outside_lose_nothing(photos: list[CaptionRequest], captions: dict[str, str]) -> None:
+    killed = 0
+    found = {}
+    with _isolated() as captioner, pytest.warns(Vlm4RecWarning, match="ended.*SIGKILL"):
+        for number, result in enumerate(captioner.caption(photos)):
+            found[result[0]] = result[1]
+            if number in {1, 6}:
+                os.kill(_pid(captioner), signal.SIGKILL)
+                killed += 1
+    assert killed == 2
+    assert found == captions
+
+
+@posix
+def test_what_kills_again_and_again_from_outside_ends_the_run_with_a_sentence(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deadly(monkeypatch, photos={request.photo.sha256: int(signal.SIGTERM) for request in photos})
+    with (
+        _isolated(batch=1) as captioner,
+        pytest.warns(Vlm4RecWarning),
+        pytest.raises(ModelError, match=r"SIGTERM.*limits"),
+    ):
+        answers(captioner, photos)
+
+
+def test_a_stream_that_is_left_leaves_no_process_behind() -> None:
+    photo = photo_of(encoded(swatch(200, 30, 40)))
+    with _isolated(max_tokens=6) as captioner:
+        results = captioner.caption(CaptionRequest(str(number), photo, QUESTION) for number in itertools.count())
+        assert len({next(results).key for _ in range(20)}) == 20  # type: ignore[union-attr]
+        child = captioner._worker._process  # type: ignore[union-attr]
+        results.close()  # type: ignore[attr-defined]
+        assert child.poll() is not None
+        assert answers(captioner, requests_for({"again": swatch(200, 30, 40)}))[0]["again"]
+
+
+def test_an_endless_stream_is_read_only_a_little_ahead() -> None:
+    pulled = 0
+
+    def stream() -> Iterator[CaptionRequest]:
+        nonlocal pulled
+        photo = photo_of(encoded(swatch(200, 30, 40)))
+        for pulled in itertools.count(1):
+            yield CaptionRequest(str(pulled), photo, QUESTION)
+
+    with _isolated(max_tokens=6) as captioner:
+        results = captioner.caption(stream())
+        assert len({next(results)[0] for _ in range(20)}) == 20
+        results.close()  # type: ignore[attr-defined]
+    assert pulled < 20 + 6 * 4
+
+
+def test_finished_captions_come_while_the_source_is_slow() -> None:
+    """A run that walks over a hundred thousand known items must not hold back the captions of the few new ones."""
+    photo = photo_of(encoded(swatch(200, 30, 40)))
+    seen: list[str] = []
+
+    def source() -> Iterator[CaptionRequest]:
+        yield CaptionRequest("0", photo, QUESTION)
+        until = time.monotonic() + SECONDS
+        child = captioner._worker
+        assert child is not None
+        while not child._from.peek():  # type: ignore[attr-defined]  # its answer is there though nothing more was sent
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        seen.append("answered")
+        yield CaptionRequest("1", photo, QUESTION)
+
+    with _isolated(max_tokens=6) as captioner:
+        assert {result[0] for result in captioner.caption(source())} == {"0", "1"}
+    assert seen == ["answered"]
+
+
+def test_an_error_of_the_child_is_raised_here_as_what_it_is(photos: list[CaptionRequest], tmp_path: Path) -> None:
+    with _isolated(device="cuda") as captioner, pytest.raises(DeviceError, match="built without CUDA"):
+        answers(captioner, photos)
+    files = resolve_lvlm()
+    cut = tmp_path / files.projector.name
+    cut.write_bytes(files.projector.read_bytes())
+    broken = resolve_lvlm(files.text, projector=cut)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    with IsolatedCaptioner(broken, batch=1) as captioner, pytest.raises(ModelError, match="is truncated"):
+        answers(captioner, photos)
+
+
+def test_an_interpreter_that_is_not_there_is_a_sentence(
+    photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", "/nowhere/python3")
+    with _isolated() as captioner, pytest.raises(UsageError, match="/nowhere/python3 can not be started"):
+        answers(captioner, photos)
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", "python3 'half")
+    with _isolated() as captioner, pytest.raises(UsageError, match="no command line"):
+        answers(captioner, photos)
+
+
+def test_nothing_is_imported_from_the_current_folder(
+    photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "json", "llama_cpp", "vlm4rec_edge"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    with _isolated() as captioner:
+        assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
+    assert not (tmp_path / "planted").exists()
+
+
+@posix
+def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    code = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from pictures import encoded, photo_of, swatch, QUESTION
+from vlm4rec_edge import IsolatedCaptioner, resolve_lvlm
+from vlm4rec_edge.grounding.request import CaptionRequest
+import itertools
+captioner = IsolatedCaptioner(resolve_lvlm(), batch=2)
+photo = photo_of(encoded(swatch(200, 30, 40)))
+results = captioner.caption(CaptionRequest(str(number), photo, QUESTION) for number in itertools.count())
+next(results)
+print(captioner._worker._process.pid, flush=True)
+for _ in results:
+    pass
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + SECONDS
+    while _is_alive(child):
+        assert time.monotonic() < until, "the child lives on"
+        time.sleep(0.02)
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_script_without_a_main_guard_can_index(tmp_path: Path) -> None:
+    """A fork or a spawn would run the script once more in the child."""
+    (tmp_path / "photos").mkdir()
+    drawn("dress", "red").save(tmp_path / "photos" / "dress.png")
+    script = tmp_path / "script.py"
+    script.write_text("import vlm4rec_edge\nprint(vlm4rec_edge.build_index('photos', 'x.index').items)\n")
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_captions_without_trouble_come_without_a_warning(photos: list[CaptionRequest]) -> None:
+    with warnings.catch_warnings(), _isolated() as captioner:
+        warnings.simplefilter("error")
+        assert len(answers(captioner, photos)[0]) == len(photos)

@@ -1,0 +1,204 @@
+"""What every captioner of a model has in common: its settings, and the fingerprint of all that decides a caption."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, read_photo_file
+from vlm4rec_edge.checksums import sha256_of
+from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
+from vlm4rec_edge.grounding.grammar import rules_of
+from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, Prompt
+from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
+from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION
+from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.provenance import fingerprint
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.models.resolve import LvlmFiles
+
+# Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
+CAPTION_VERSION = 1
+
+
+class BaseCaptioner(ABC):
+    """A vision-language model that turns photos into captions; a context manager.
+
+    Nothing is loaded before the first caption, so a run that finds every caption in its store needs no model memory.
+    Not thread-safe: one captioner, one thread.
+
+    Args:
+        files: The checked model, from ``vlm4rec_edge.models.resolve.resolve_lvlm``.
+        prompt: The question; default: the model's own for this form, or the package's.
+        structured: Hold every answer to a JSON schema: a ``Schema``, or True for the model's own or ``PRODUCT_SCHEMA``.
+        max_tokens: Bound of a caption; default: the model's own, and for structured captions what the longest one takes.
+        temperature: 0 for the likeliest words; above 0 words are drawn, the same ones for the same photo and ``seed``.
+        seed: Of the drawing.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads; default: the cores this process may use.
+        batch: Photos decoded together; default: chosen from the model, the device and the memory at hand. On a CPU with
+            several cores they are shared out to several engines, which load the projector once each.
+        max_side: Longer side of a photo in pixels before the model's own preprocessing; default: the model's own, or 2048.
+
+    Raises:
+        UsageError: a setting out of range.
+        ModelError: the model's manifest carries a schema that can not be used.
+    """
+
+    def __init__(
+        self,
+        files: LvlmFiles,
+        *,
+        prompt: Prompt | str | None = None,
+        structured: bool | Schema = False,
+        max_tokens: int | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+        device: Device = "auto",
+        threads: int | None = None,
+        batch: int | None = None,
+        max_side: int | None = None,
+    ) -> None:
+        self.files = files
+        self.schema = _own_schema(files) if structured is True else structured or None
+        if prompt is None:
+            prompt = files.settings.prompt or DEFAULT_PROMPT if self.schema is None else _question(files, self.schema)
+        self.prompt = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        if max_tokens is None:
+            # A token says a letter at least, nearly always: only an answer that nothing bounds would be cut off.
+            max_tokens = max(files.settings.max_tokens, self.schema.longest if self.schema else 0)
+        self._max_tokens = max_tokens
+        self._temperature, self._seed = temperature, seed
+        self._device: Device = device
+        self._threads, self._batch = threads, batch
+        self._max_side = (files.settings.max_side or MAX_SIDE) if max_side is None else max_side
+        if self._max_tokens < 1 or temperature < 0 or (batch is not None and batch < 1) or self._max_side < 16:
+            raise UsageError("max_tokens and batch are at least 1, temperature at least 0, max_side at least 16.")
+        self._rules = rules_of(self.schema) if self.schema else ""
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """All that decides a caption besides the photo and the question."""
+        manifest, files = self.files.manifest, self.files
+        described = {
+            "caption_version": CAPTION_VERSION,
+            "name": files.name,
+            "text_sha256": manifest.files["text"].sha256 if manifest else sha256_of(files.text),
+            "projector_sha256": manifest.files["projector"].sha256 if manifest else sha256_of(files.projector),
+            "chat_template": files.settings.chat_template,
+            "context_length": files.settings.context_length,
+            "prompt": self.prompt.text,
+            "max_tokens": self._max_tokens,
+            "temperature": self._temperature,
+            "seed": self._seed if self._temperature > 0 else 0,
+            "max_side": self._max_side,
+        }
+        if self.schema is not None:  # nothing of it in a free caption, whose fingerprint stays what it was
+            described["structured"] = {
+                "version": STRUCTURED_VERSION,
+                "schema": self.schema.document,
+                "grammar_sha256": hashlib.sha256(self._rules.encode()).hexdigest(),
+            }
+        return described
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 (hex) of ``provenance``, the model's name left out."""
+        return fingerprint(self.provenance)
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Look before a run whether the prompt asks for columns that a catalog does not have.
+
+        Raises:
+            UsageError: it does.
+        """
+        self.prompt.check_columns(columns)
+
+    def question(self, item: Item) -> str:
+        """Return the prompt filled in for one item."""
+        return self.prompt.fill(item)
+
+    def caption_key(self, photo: PhotoFile, question: str) -> str:
+        """Return the key of a caption: sha256 of photo, model, projector, parameters and question (hex)."""
+        return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
+
+    def caption_file(self, path: Path) -> str:
+        """Caption one photo file with the prompt as it is.
+
+        Raises:
+            PhotoError: the photo can not be used.
+            ModelError: the model can not be loaded.
+        """
+        request = CaptionRequest(str(path), read_photo_file(path), self.question(Item(path.stem, path)))
+        for result in self.caption([request]):
+            if isinstance(result, Failure):
+                raise PhotoError(result.reason)
+            return result.text
+        raise ModelError(f"{self.files.name} gave no answer for {path}.")
+
+    @abstractmethod
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
+        """Yield a caption, or a ``Failure`` named by the key, for each request, in the order they finish.
+
+        ``requests`` may be endless; it is pulled in this thread, a little ahead of the model.
+
+        Raises:
+            ModelError: the model can not be loaded, or fails on something that is no single photo's fault.
+            DeviceError: the asked-for device is not there.
+            MissingDependencyError: llama-cpp-python is not installed.
+        """
+
+    @property
+    @abstractmethod
+    def batch(self) -> int:
+        """Photos decoded together (1 before the model is loaded and no number was asked for)."""
+
+    @property
+    @abstractmethod
+    def kv_bytes(self) -> int:
+        """Bytes of KV memory that the loaded model holds (0 before it is loaded)."""
+
+    @property
+    @abstractmethod
+    def engines(self) -> int:
+        """How many engines work side by side (0 before the model is loaded)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _own_schema(files: LvlmFiles) -> Schema:
+    """Return the form a model was trained to answer in, or that of a product."""
+    own = files.settings.schema
+    if not own:
+        return parse_schema(PRODUCT_SCHEMA)
+    try:
+        return parse_schema(own, f"The schema in the manifest of {files.name}")
+    except UsageError as error:
+        raise ModelError(f"{error} Mend it, or give another with --schema.") from None
+
+
+def _question(files: LvlmFiles, schema: Schema) -> str:
+    """Return the question for a form: the model's own where it is the model's own form."""
+    if files.settings.structured_prompt and schema.document == _own_schema(files).document:
+        return files.settings.structured_prompt
+    return schema.question

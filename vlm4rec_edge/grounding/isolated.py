@@ -1,0 +1,356 @@
+"""Captions made in a process of their own, which may die without taking anything with it.
+
+llama.cpp is native code that reads other people's files: a damaged model, an odd photo or a lack of memory can end the
+process it runs in. Here that is a child (``vlm4rec_edge.grounding.worker``), started with the first photo. When it dies,
+another one is started:
+
+- The photos under way are captioned again, one at a time. One that kills the child twice is left out and named.
+- A death for lack of memory is no photo's fault: from then on half as many photos are captioned together.
+- A child that dies while it loads the model, or of a plain grey picture, has a model that cannot run: that is an error.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from vlm4rec_edge import errors
+from vlm4rec_edge.catalog.photo import PhotoFile
+from vlm4rec_edge.errors import ModelError, Vlm4RecError, Vlm4RecWarning
+from vlm4rec_edge.grounding import wire
+from vlm4rec_edge.grounding.base import BaseCaptioner
+from vlm4rec_edge.grounding.captioner import BATCH_CPU
+from vlm4rec_edge.grounding.death import Death, LastWords, death_of, oom_kills
+from vlm4rec_edge.grounding.native import COMPILE_HERE
+from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.spawn import start
+from vlm4rec_edge.items import Failure
+
+# Photos on their way for each that is captioned together: the child decodes and prepares so many ahead.
+_WINDOW = 4
+# The bytes of those photos together, unless it is a single one.
+_WINDOW_BYTES = 64 << 20
+# A photo is left out only after so many deaths: something else may have killed the first time.
+_TRIES_ALONE = 2
+# Killed from outside so often without a caption in between, the run is given up.
+_KILLS_ENDURED = 5
+
+
+class _DiedError(Exception):
+    """The child is dead; caught and dealt with in this file."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(str(death))
+        self.death = death
+
+
+class IsolatedCaptioner(BaseCaptioner):
+    """A vision-language model at work in a process of its own; settings, errors and use are those of ``BaseCaptioner``.
+
+    Whatever llama.cpp does, this process goes on: a photo that cannot be captioned is a ``Failure``, a model that cannot run
+    a ``ModelError``; what else a user should know is a ``Vlm4RecWarning``.
+
+    The child runs the Python of this process, or the command in the variable ``VLM4REC_EDGE_PYTHON``.
+
+    Attributes:
+        processor: The vector instructions that the child finds, by NumPy's names; empty before it is started.
+        llama_cpp: What llama.cpp says of its build and the instructions it uses; empty before.
+    """
+
+    _worker: _Worker | None = None
+    _halved: int = 0  # the batch after memory was short
+    processor: tuple[str, ...] = ()
+    llama_cpp: str = ""
+
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
+        """Yield a caption or a ``Failure`` for each request; see ``BaseCaptioner.caption``."""
+        run = _Run(self, iter(requests))
+        try:
+            yield from run.results()
+        finally:
+            if run.under_way:  # their captions would be taken for those of the next call
+                self.close()
+
+    def load(self) -> None:
+        """Start the child and load the model now rather than with the first caption.
+
+        Raises:
+            ModelError, DeviceError, MissingDependencyError: as ``caption``.
+        """
+        while self._worker is None:
+            worker = _Worker()
+            try:
+                facts = worker.load(self._described())
+            except BaseException as error:
+                worker.kill()
+                if not isinstance(error, _DiedError):
+                    raise
+                if not (error.death.out_of_memory and self.halve()):
+                    raise self.cannot_run(error.death, "while it loaded the model") from None
+            else:
+                self.processor, self.llama_cpp = tuple(facts["processor"]), facts["llama_cpp"]
+                self._worker = worker
+
+    @property
+    def batch(self) -> int:
+        """See ``BaseCaptioner``."""
+        return self._worker.batch if self._worker else self._halved or self._batch or 1
+
+    @property
+    def kv_bytes(self) -> int:
+        """See ``BaseCaptioner``."""
+        return self._worker.kv_bytes if self._worker else 0
+
+    @property
+    def engines(self) -> int:
+        """See ``BaseCaptioner``."""
+        return self._worker.engines if self._worker else 0
+
+    def start(self) -> _Worker:
+        """Return the child, with the model loaded."""
+        self.load()
+        assert self._worker is not None
+        return self._worker
+
+    def close(self) -> None:
+        """End the child and with it all that the model holds; the next caption starts another one."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
+
+    def halve(self) -> bool:
+        """Caption half as many photos together from now on; return False where it was one already."""
+        batch = self._worker.batch if self._worker else self._halved or self._batch or BATCH_CPU
+        self.close()
+        if batch == 1:
+            return False
+        self._halved = batch // 2
+        warnings.warn(
+            f"There was not enough memory to caption {batch} photos together; now {self._halved} at most (--batch sets it).",
+            Vlm4RecWarning,
+            stacklevel=2,
+        )
+        return True
+
+    def cannot_run(self, death: Death, when: str) -> ModelError:
+        """Return the error of a model that ends the child, whatever the photo."""
+        if death.out_of_memory:
+            remedy = (
+                "It needs more memory than there is: take a smaller model or quantization, or close other programs."
+            )
+        elif death.cause == "SIGILL":
+            remedy = f"llama.cpp was compiled for another processor. {COMPILE_HERE}"
+        elif death.from_outside:
+            remedy = "Something ends it: look at the limits of this system, then run the same command again."
+        else:
+            remedy = (
+                "Its files may be damaged, or of a kind that this llama.cpp does not know: pull or export the model again, or "
+                "take another one."
+            )
+        return ModelError(f"The model {self.files.name} cannot run here: llama.cpp ended {when} ({death}). {remedy}")
+
+    def _described(self) -> dict[str, Any]:
+        """Return what the child needs to make the same captions, as JSON; see ``worker``."""
+        files = self.files
+        places = {role: str(getattr(files, role).absolute()) for role in ("text", "projector", "folder")}
+        return {
+            "files": {"name": files.name, "settings": asdict(files.settings), **places},
+            "settings": {
+                "prompt": self.prompt.text,
+                "structured": self.schema.document if self.schema else None,
+                "max_tokens": self._max_tokens,
+                "temperature": self._temperature,
+                "seed": self._seed,
+                "device": self._device,
+                "threads": self._threads,
+                "batch": self._halved or self._batch,
+                "max_side": self._max_side,
+            },
+        }
+
+
+class _Worker:
+    """A child process and the pipes to it."""
+
+    def __init__(self) -> None:
+        self._oom_kills = oom_kills()
+        self._process = start("vlm4rec_edge.grounding.worker")
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._to, self._from = self._process.stdin, self._process.stdout
+        self._words = LastWords(self._process.stderr)
+        self.batch, self.kv_bytes, self.engines = 1, 0, 0
+
+    def load(self, described: dict[str, Any]) -> dict[str, Any]:
+        """Have the model loaded; return what the child says of itself and of the machine."""
+        self._send({"do": "load", **described})
+        facts = self.receive()
+        self.batch, self.kv_bytes, self.engines = facts["batch"], facts["kv_bytes"], facts["engines"]
+        return facts
+
+    def ask(self, number: int, request: CaptionRequest) -> None:
+        """Send a photo."""
+        photo = request.photo
+        self._send({"do": "caption", "id": number, "question": request.question, "sha256": photo.sha256}, photo.content)
+
+    def _send(self, message: dict[str, Any], content: bytes = b"") -> None:
+        with suppress(BrokenPipeError):  # it is dead; first comes what it still said
+            wire.send(self._to, message, content)
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message that is no warning, and return it.
+
+        Raises:
+            _DiedError: there is none any more.
+            Vlm4RecError: the child ended by an error of this package.
+        """
+        while (received := wire.receive(self._from)) is not None:
+            message, _ = received
+            if message["event"] == "warning":
+                warnings.warn(message["message"], Vlm4RecWarning, stacklevel=2)
+            elif message["event"] == "error":
+                raise _error_of(message)
+            else:
+                return message
+        raise _DiedError(death_of(self._process, self._words.lines, oom_kills_before=self._oom_kills))
+
+    def kill(self) -> None:
+        """End the child, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._to, self._from):
+            with suppress(OSError):  # what was not sent yet has no reader any more
+                pipe.close()
+
+
+def _error_of(message: dict[str, Any]) -> Exception:
+    if message["kind"] == "MemoryError":
+        return _DiedError(Death("MemoryError", out_of_memory=True))
+    kind = getattr(errors, message["kind"], None)
+    if isinstance(kind, type) and issubclass(kind, Vlm4RecError):
+        return kind(message["message"])
+    return RuntimeError(f"The captioning process failed:\n{message['message']}")
+
+
+class _Run:
+    """One stream of photos through the child, and through its successors where it dies."""
+
+    def __init__(self, captioner: IsolatedCaptioner, source: Iterator[CaptionRequest]) -> None:
+        self._captioner = captioner
+        self._source = source
+        self._worker: _Worker | None = None
+        self.under_way: dict[int, CaptionRequest] = {}
+        self._number = 0
+        # Photos whose child died; of the suspects one at a time is captioned, and nothing beside it.
+        self._again: deque[CaptionRequest] = deque()
+        self._suspects: deque[CaptionRequest] = deque()
+        self._is_alone = False
+        self._deaths_alone: Counter[str] = Counter()
+        self._kills = 0
+
+    def results(self) -> Iterator[Captioned | Failure]:
+        while True:
+            while (request := self._next_to_send()) is not None:
+                self._send(request)
+            if not self.under_way:
+                return
+            try:
+                result: Captioned | Failure | None = self._receive()
+            except _DiedError as died:
+                result = self._after(died.death)
+            if result is not None:
+                yield result
+
+    def _next_to_send(self) -> CaptionRequest | None:
+        if self.under_way and (self._is_alone or self._suspects or self._is_full()):
+            return None
+        self._is_alone = bool(self._suspects)
+        if self._suspects:
+            return self._suspects.popleft()
+        return self._again.popleft() if self._again else next(self._source, None)
+
+    def _is_full(self) -> bool:
+        photos = [len(request.photo.content) for request in self.under_way.values()]
+        return len(photos) >= _WINDOW * self._captioner.batch or sum(photos) >= _WINDOW_BYTES
+
+    def _send(self, request: CaptionRequest) -> None:
+        self._worker = self._captioner.start()
+        self._number += 1
+        self.under_way[self._number] = request
+        self._worker.ask(self._number, request)
+
+    def _receive(self) -> Captioned | Failure:
+        assert self._worker is not None  # what is under way was sent to it
+        message = self._worker.receive()
+        request = self.under_way.pop(message["id"])
+        self._kills = 0
+        if message["event"] == "caption":
+            return Captioned(request.key, message["text"], message["fields"])
+        return Failure(request.key, message["stage"], message["reason"])
+
+    def _after(self, death: Death) -> Failure | None:
+        """Decide what becomes of the photos that were under way; return the failure of one that is given up.
+
+        Raises:
+            ModelError: it is the model, not a photo.
+        """
+        lost, was_alone = list(self.under_way.values()), len(self.under_way) == 1
+        self.under_way.clear()
+        if death.from_outside:
+            self._kills += 1
+            if self._kills == _KILLS_ENDURED:
+                raise self._captioner.cannot_run(death, f"{self._kills} times in a row")
+            # Once is chance; more often it may be a program that looks after the memory.
+            if not (self._kills > 1 and self._captioner.halve()):
+                self._warn(f"The captioning process was ended ({death}); another one goes on.")
+            self._captioner.close()
+            self._again.extendleft(reversed(lost))
+        elif death.out_of_memory and self._captioner.halve():
+            self._again.extendleft(reversed(lost))
+        elif not was_alone:
+            self._captioner.close()
+            self._warn(
+                f"llama.cpp ended while {len(lost)} photos were under way ({death}); they are captioned again, one at a time."
+            )
+            self._suspects.extend(lost)
+        else:
+            self._captioner.close()
+            return self._after_alone(lost[0], death)
+        return None
+
+    def _after_alone(self, request: CaptionRequest, death: Death) -> Failure | None:
+        self._deaths_alone[request.key] += 1
+        if self._deaths_alone[request.key] < _TRIES_ALONE:
+            self._suspects.appendleft(request)
+            return None
+        self._check_model(request.question)
+        what = (
+            "There is not enough memory to caption this photo"
+            if death.out_of_memory
+            else "llama.cpp ended on this photo"
+        )
+        return Failure(request.key, "grounding", f"{what} ({death}); it is left out.")
+
+    def _check_model(self, question: str) -> None:
+        """See whether the model can caption a plain grey picture; where it can, the photo is at fault."""
+        from PIL import Image
+
+        stream = io.BytesIO()
+        Image.new("RGB", (64, 64), (128, 128, 128)).save(stream, "PNG")
+        worker = self._captioner.start()
+        worker.ask(0, CaptionRequest("", PhotoFile(stream.getvalue(), "0" * 64), question))
+        try:
+            worker.receive()
+        except _DiedError as died:
+            self._captioner.close()
+            raise self._captioner.cannot_run(died.death, "on a plain grey picture") from None
+        except Vlm4RecError:
+            self._captioner.close()
+            raise
+
+    def _warn(self, sentence: str) -> None:
+        warnings.warn(sentence, Vlm4RecWarning, stacklevel=2)

@@ -1,0 +1,119 @@
+"""Whether the installed llama.cpp computes right on this processor, found out once and remembered.
+
+llama.cpp keeps weights in the form that a processor multiplies fastest, in buffers of their own ("AMX", "CPU_REPACK"). A
+library that GCC 12 compiled ends the process at the first product of the AMX buffer, and one that was compiled for another
+processor at any product. So small products are tried in a process that may die of it (``vlm4rec_edge.grounding.probe``), and
+what was found is written down, for this library on this processor, in ``llama-cpp.json`` of the cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlm4rec_edge.grounding.death import LastWords, death_of
+from vlm4rec_edge.grounding.spawn import interpreter, start
+from vlm4rec_edge.models.home import cache_home
+
+PLAIN = "plain"
+_FILE_NAME = "llama-cpp.json"
+# Raised when the probe tries something else.
+_VERSION = 1
+_found: dict[str, LlamaCheck] = {}
+
+
+@dataclass(frozen=True)
+class LlamaCheck:
+    """What the installed llama.cpp computes on this processor.
+
+    ``works``: a plain product is right. ``extra_buffers``: so is one through each of its own buffers. ``reason``: what went
+    wrong, as the end of a sentence; empty where nothing did.
+    """
+
+    works: bool
+    extra_buffers: bool
+    reason: str = ""
+
+
+def check_llama() -> LlamaCheck:
+    """Return what is known of the installed llama.cpp on this processor; find it out if nothing is (a second or less).
+
+    Raises:
+        UsageError: no interpreter can be started.
+    """
+    key = _key()
+    if key not in _found:
+        path = cache_home() / _FILE_NAME
+        remembered = _read(path)
+        with suppress(KeyError, TypeError):
+            _found[key] = LlamaCheck(**remembered[key])
+            return _found[key]
+        _found[key] = _try()
+        _write(path, {**remembered, key: asdict(_found[key])})
+    return _found[key]
+
+
+def _try() -> LlamaCheck:
+    process = start("vlm4rec_edge.grounding.probe")
+    assert process.stdin and process.stdout and process.stderr
+    words = LastWords(process.stderr)
+    with process.stdin, process.stdout:
+        lines = process.stdout.read().decode("utf-8", "replace").splitlines()
+    death = death_of(process, words.lines, oom_kills_before=None)
+    results: dict[str, bool | None] = {PLAIN: None}
+    for line in lines:
+        said = json.loads(line)
+        results[said["buffer"]] = said["right"]  # None as long as it is being tried
+    wrong = next((buffer for buffer, right in results.items() if right is not True), None)
+    if wrong is None:
+        return LlamaCheck(works=True, extra_buffers=True)
+    how = f"ends the process ({death})" if results[wrong] is None else "computes wrong results"
+    works = results[PLAIN] is True
+    return LlamaCheck(works, extra_buffers=False, reason=f"its buffer {wrong} {how}" if works else f"it {how}")
+
+
+def _key() -> str:
+    """Return what tells one library on one processor from another."""
+    package = find_spec("llama_cpp")
+    own = Path(package.origin).parent / "lib" if package and package.origin else Path()
+    folder = Path(os.environ.get("LLAMA_CPP_LIB_PATH") or own)  # the variable is llama-cpp-python's
+    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*"))]
+    # NumPy asks the processor itself: in an emulator the system still tells of the real one.
+    features = np.show_config(mode="dicts")["SIMD Extensions"]
+    told = [_VERSION, str(folder), files, features, _processor(), interpreter()]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _processor() -> str:
+    """Return name and features of the processor, as far as the system tells."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(
+            dict.fromkeys(line for line in lines if line.startswith(("model name", "flags", "Features", "CPU")))
+        )
+    return platform.processor()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with suppress(OSError):  # where nothing can be written, each process finds it out for itself
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        part.replace(path)
