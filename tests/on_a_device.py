@@ -19,7 +19,7 @@ def program(*arguments: str) -> tuple[int, dict]:
 
 def main(bundle: str) -> None:
     """Check what a device can do, and what it says where it can not."""
-    extras = ("onnxruntime", "llama_cpp", "tokenizers", "PIL", "pyarrow", "torch")
+    extras = ("onnxruntime", "llama_cpp", "tokenizers", "PIL", "pyarrow", "torch", "hnswlib", "jinja2")
     assert not [name for name in extras if find_spec(name)], "this environment has an extra installed"
     from vlm4rec_edge import Recommender
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlm4rec_edge.encoding.text import check_encoded_text, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index.hnsw import build_hnsw, is_installed
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.lock import WriterLock
 from vlm4rec_edge.store.reader import StoreReader
@@ -76,7 +76,7 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
     encoded = _encode_again(folder, encoder, rewrite=vectors > 0) if unknown_vectors is None else 0
     lock = WriterLock(folder)
     try:
-        for path in folder.glob("hnsw-*"):
+        for path in folder.glob("hnsw-*") if is_installed() else ():  # what can not be made anew is kept
             with suppress(OSError):
                 path.unlink()
         with StoreReader(folder) as store:

@@ -16,7 +16,7 @@ from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import EXACT_LIMIT
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import load_graph
+from vlm4rec_edge.index.hnsw import is_installed, load_graph
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
@@ -197,6 +197,8 @@ def _graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
     if len(store.vectors) <= EXACT_LIMIT:
         return None, []
     approximate, exact = load_graph(store), ExactIndex(store.vectors)
+    if approximate is None and not is_installed():  # a warning has said so
+        return None, []
     if approximate is None:
         return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]
     sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)

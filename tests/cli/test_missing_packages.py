@@ -49,7 +49,7 @@ def test_a_parquet_table_without_pyarrow_says_which_command_installs_it(photos: 
 
 def test_recommending_needs_neither_models_nor_pillow_nor_the_hub(shop_index: Path) -> None:
     """A till or a container that only recommends installs none of the extras."""
-    none = "onnxruntime,llama_cpp,tokenizers,PIL,huggingface_hub,pyarrow,torch,jinja2"
+    none = "onnxruntime,llama_cpp,tokenizers,PIL,huggingface_hub,pyarrow,torch,jinja2,hnswlib"
     with_ids = watched("info", shop_index, "--json", without=none)
     assert with_ids.code == 0, with_ids.err
     for command in (["recommend", shop_index, "--history"], ["similar", shop_index]):

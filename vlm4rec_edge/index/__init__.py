@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import HnswIndex, load_graph
+from vlm4rec_edge.index.hnsw import HnswIndex, is_installed, load_graph
 
 if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
@@ -44,13 +44,13 @@ class VectorIndex(Protocol):
 class LargeIndex:
     """Many vectors: the first ``graph_after`` queries scan the memory map, later ones go through the HNSW graph.
 
-    So a fresh process answers at once, and a long-lived one answers fast. Where there is no graph, or it is damaged,
-    every query is a scan: slower, never wrong.
+    So a fresh process answers at once, and a long-lived one answers fast. Where there is no graph, or it is damaged, or
+    hnswlib is not installed, every query is a scan: slower, never wrong.
     """
 
     def __init__(self, store: StoreReader, graph_after: int) -> None:
         self._store = store
-        self._graph_after = graph_after
+        self._graph_after = graph_after if is_installed() else 1  # then the first query tells what is missing
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._answered = 0

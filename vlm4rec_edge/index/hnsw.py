@@ -1,5 +1,7 @@
 """HNSW search through hnswlib, over a graph file that is derived from the store and may be deleted at any time.
 
+Where hnswlib is not installed there is no graph, and every search is a scan: said in a warning, never an error.
+
 A graph holds the first rows of one vector file. Rows are only ever appended to a vector file, so an older graph stays
 right: the rows after it are scanned exactly, and when they become many the writer lets the graph grow. Which rows
 belong to items, the store decides when it is asked.
@@ -14,6 +16,7 @@ import json
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,11 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlm4rec_edge.checksums import sha256_of
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.errors import StoreError, Vlm4RecWarning
 from vlm4rec_edge.index.exact import ExactIndex, best_of
 
 if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
+
+INSTALL_HNSWLIB = 'pip install "vlm4rec-edge[hnsw]" (or pip install hnswlib)'
 
 # 16 links a node suits text embeddings of a few hundred dimensions (hnswlib's ALGO_PARAMS.md: 12 to 48).
 LINKS = 16
@@ -118,11 +123,23 @@ class HnswIndex:
         self._graph.set_ef(width)
 
 
+def is_installed() -> bool:
+    """Whether hnswlib can be imported."""
+    try:
+        import hnswlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def load_graph(store: StoreReader) -> HnswIndex | None:
-    """Return the saved graph of a store, or None if it is missing, damaged or too far behind.
+    """Return the saved graph of a store, or None if it is missing, damaged or too far behind, or hnswlib is not installed.
 
     hnswlib crashes on some damaged files, so the whole file is compared with its checksum first (about a second a GB).
     """
+    if not is_installed():
+        _warn(store, "each search scans all of them: the answers are the same, only slower")
+        return None
     saved = _newest(store)
     graph = None if saved is None else _load(saved, store.vectors)
     return None if graph is None else HnswIndex(graph, store.vectors)
@@ -131,10 +148,18 @@ def load_graph(store: StoreReader) -> HnswIndex | None:
 def build_hnsw(store: StoreReader) -> None:
     """Make the graph of a store, or let it grow, unless it is there undamaged; remove those of earlier states.
 
+    Without hnswlib a graph that is missing stays missing, until somebody who has it writes the store.
+
     Raises:
         StoreError: the graph can not be written; all items are in the store nevertheless.
     """
     keep = _newest(store)
+    if keep is None and not is_installed():
+        _warn(
+            store,
+            "no search graph is written, until the same command runs with it: the answers are the same, only slower",
+        )
+        return
     if keep is None:
         keep = _path(store, len(store.vectors))
         try:
@@ -148,6 +173,15 @@ def build_hnsw(store: StoreReader) -> None:
         if old not in (keep, _stamp_path(keep)):
             with suppress(OSError):
                 old.unlink()
+
+
+def _warn(store: StoreReader, consequence: str) -> None:
+    warnings.warn(
+        f"{store.folder} holds {len(store.vectors):,} vectors and hnswlib is not installed, so {consequence}. "
+        f"Install it with: {INSTALL_HNSWLIB}",
+        Vlm4RecWarning,
+        stacklevel=3,
+    )
 
 
 def _path(store: StoreReader, rows: int) -> Path:

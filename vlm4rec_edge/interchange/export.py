@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.interchange.engines import require_faiss, write_faiss, write_hnswlib, write_numpy
+from vlm4rec_edge.interchange.engines import require_faiss, require_hnswlib, write_faiss, write_hnswlib, write_numpy
 from vlm4rec_edge.interchange.tables import require_pyarrow, write_csv, write_jsonl, write_parquet
 from vlm4rec_edge.recommend.source import ItemSource, open_source
 
@@ -31,7 +31,7 @@ FORMATS: Mapping[str, _Format] = {
     "jsonl": _Format(write_jsonl),
     "csv": _Format(write_csv),
     "numpy": _Format(write_numpy, is_folder=True),
-    "hnswlib": _Format(write_hnswlib, is_folder=True),
+    "hnswlib": _Format(write_hnswlib, is_folder=True, require=require_hnswlib),
     "faiss": _Format(write_faiss, is_folder=True, require=require_faiss),
 }
 
