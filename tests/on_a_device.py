@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def main(bundle: str) -> None:
     """Check what a device can do, and what it says where it can not."""
     extras = ("onnxruntime", "llama_cpp", "tokenizers", "PIL", "pyarrow", "torch", "hnswlib", "jinja2")
     assert not [name for name in extras if find_spec(name)], "this environment has an extra installed"
+    assert (files("vlm4rec_edge") / "py.typed").is_file(), "the wheel does not carry the mark of a typed package"
     from vlm4rec_edge import Recommender
 
     with Recommender.open(bundle) as shop:

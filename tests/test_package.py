@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,17 @@ def test_importing_the_package_imports_nothing_else_of_it() -> None:
     code = "import sys, vlm4rec_edge; print([name for name in sys.modules if name.startswith('vlm4rec_edge.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_type_checker_sees_the_types_of_the_installed_package(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from vlm4rec_edge import Recommender\n"
+        'with Recommender.open("shop.index") as shop:\n'
+        '    reveal_type(shop.recommend(["a"]))\n'
+        '    shop.recommend(["a"], k="five")\n'
+    )
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "shop.py"]
+    said = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert "py.typed" not in said
+    assert 'Revealed type is "list[vlm4rec_edge.recommend.recommender.Recommendation]"' in said.replace("builtins.", "")
+    assert "shop.py:4: error" in said

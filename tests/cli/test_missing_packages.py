@@ -17,7 +17,7 @@ def photos(tmp_path: Path) -> Path:
     return first.parent
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "llama_cpp", "tokenizers", "PIL"])
+@pytest.mark.parametrize("package", ["onnxruntime", "llama_cpp", "tokenizers", "PIL", "jinja2"])
 def test_indexing_without_a_package_says_which_command_installs_it(photos: Path, package: str) -> None:
     done = watched("index", photos, "--out", photos.parent / "x.index", without=package)
     assert done.code == 1
