@@ -1,4 +1,4 @@
-# Everything a new user types: `make demo`, `make test`. Needs Python 3.10 to 3.13, a C++ compiler and the package registry.
+# Everything a new user types: `make demo`, `make test`. Needs Python 3.11 to 3.14, a C++ compiler and the package registry.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +30,7 @@ GOLDEN_TEXTS = (
 GOLDEN_VALUES = 8
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     """How weights are kept and what is computed with."""
 
     FP32 = "fp32"

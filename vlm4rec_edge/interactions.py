@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -139,10 +139,9 @@ def _as_number(text: str) -> tuple[float, bool]:
         if math.isfinite(number):
             return number, True
     try:
-        # Python 3.10 does not know the Z that most programs write for UTC.
-        date = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        date = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
             f"has the date {text!r}; write it as 2020-09-22 or 2020-09-22T18:30:00, or as a number"
         ) from None
-    return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() / _SECONDS_A_DAY, False
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() / _SECONDS_A_DAY, False

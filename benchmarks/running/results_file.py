@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "versions": ", ".join(f"{name} {own}" for name in _PACKAGES if (own := _version(name))),
         "threads": ", ".join(f"{name}={os.environ[name]}" for name in _BLAS if name in os.environ) or "all cores",
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "command": " ".join(["python", "benchmarks/" + Path(sys.argv[0]).name, *map(_without_folders, sys.argv[1:])]),
     }
 

@@ -49,10 +49,7 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    reason = f"is no CSV: {error}."
-                    if "NUL" in str(error):  # Python 3.10 refuses them before we can look
-                        reason = _NUL_BYTES
-                    yield where, UnreadPart(where, "catalog", f"{where} {reason}")
+                    yield where, UnreadPart(where, "catalog", f"{where} is no CSV: {error}.")
                     continue
                 if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
                     yield where, UnreadPart(where, "catalog", f"{where} is not UTF-8; save the table as UTF-8.")

@@ -9,7 +9,7 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +24,7 @@ EXIT_SOME_FAILED = 3
 _SHOWN = 10
 
 
-class VectorName(str, Enum):
+class VectorName(StrEnum):
     """How vectors are stored; ``bundle.vectors.VectorType``, which --help must not import numpy for."""
 
     float32 = "float32"

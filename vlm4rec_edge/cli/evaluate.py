@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,14 +30,14 @@ EXIT_SOME_FAILED = 3
 _LISTED = 5
 
 
-class Protocol(str, Enum):
+class Protocol(StrEnum):
     """What of each user is held back."""
 
     chronological = "chronological"
     last = "last"
 
 
-class SameDay(str, Enum):
+class SameDay(StrEnum):
     """What becomes of items of one date; see ``evaluation.chronological_split``."""
 
     by_id = "by-id"

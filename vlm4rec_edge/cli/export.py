@@ -8,7 +8,7 @@ Its ``--json`` document (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from vlm4rec_edge.cli.output import emit_json
 from vlm4rec_edge.errors import UsageError
 
 
-class FormatName(str, Enum):
+class FormatName(StrEnum):
     """What can be exported to."""
 
     parquet = "parquet"

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -345,7 +345,7 @@ def _times(text: str) -> list[float]:
         raise UsageError(
             f"--times {text!r} is no list of dates such as 2026-03-31, or of numbers, with commas between them."
         ) from None
-    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc) for moment in moments]
+    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
     return [moment.timestamp() / _SECONDS_A_DAY for moment in zoned]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MANY_PHOTOS = 8
 
 
-class DeviceName(str, Enum):
+class DeviceName(StrEnum):
     """Where models compute."""
 
     auto = "auto"
