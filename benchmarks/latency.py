@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from running.results_file import Section, write_report
 
+import vlm4rec_edge  # noqa: F401 (turns off the telemetry of what is imported later)
+
 if TYPE_CHECKING:
     from timing.grounding import Model
 

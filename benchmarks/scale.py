@@ -18,6 +18,8 @@ from typing import Annotated, Any
 import typer
 from running.results_file import write_results
 
+import vlm4rec_edge  # noqa: F401 (turns off the telemetry of what is imported later)
+
 RESULTS = Path(__file__).with_name("results")
 # As many kinds of products as a large shop has; titles begin with theirs, so that there are neighbours to find.
 _KINDS = 2000

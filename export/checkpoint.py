@@ -15,6 +15,7 @@ from typing import Any
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, UsageError, Vlm4RecError
 from vlm4rec_edge.models.manifest import MANIFEST_NAME, Source
+from vlm4rec_edge.quiet import load
 
 INSTALL = "pip install -e '.[cpu,export]'"
 
@@ -158,13 +159,11 @@ def _package_checkpoint(package: str) -> tuple[Path, Source]:
 
 def _hub_checkpoint(repository: str, revision: str) -> tuple[Path, Source]:
     need("huggingface_hub")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
+    hub, errors = load("huggingface_hub"), load("huggingface_hub.errors")
     say(f"Reading {repository} from the Hugging Face hub.")
     try:
-        folder = Path(snapshot_download(repository, revision=revision or None, allow_patterns=_HUB_FILES))
-    except HFValidationError:
+        folder = Path(hub.snapshot_download(repository, revision=revision or None, allow_patterns=_HUB_FILES))
+    except errors.HFValidationError:
         raise ModelError(f"There is no folder {repository}, and it is no Hugging Face id (owner/name).") from None
     except Exception as error:  # network, missing repository and cache errors share no public base class
         reason = (str(error).splitlines() or [type(error).__name__])[0]

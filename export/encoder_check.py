@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.quiet import load
 
 _NEIGHBOURS = 10
 # Unsorted sentences padded to the longest of each batch: a graph that looks at padding shows it here.
@@ -87,9 +88,9 @@ def exported_vectors(folder: Path, texts: Sequence[str], *, max_tokens: int, bat
     Raises:
         ModelError: ONNX Runtime can not load the graph on the CPU.
     """
-    import onnxruntime
     from tokenizers import Tokenizer
 
+    onnxruntime = load("onnxruntime")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(max_length=max_tokens)
     options = onnxruntime.SessionOptions()

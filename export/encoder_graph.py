@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vlm4rec_edge.quiet import load
+
 Pooling = Literal["mean", "cls"]
 
 # The first opset with Gelu as one operator (LayerNormalization came with 17); ONNX Runtime reads it since 1.17.
@@ -88,16 +90,15 @@ def fuse(model: Any, *, heads: int, width: int) -> Any:
     import logging
 
     import onnx
-    from onnxruntime.transformers.fusion_options import FusionOptions
-    from onnxruntime.transformers.optimizer import optimize_by_fusion
 
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
-    options = FusionOptions("bert")
+    options = load("onnxruntime.transformers.fusion_options").FusionOptions("bert")
     # Merged, the embedding tables could not be made smaller; the norms need a shape inference that fails on new opsets.
     options.enable_embed_layer_norm = False
     options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
     options.enable_shape_inference = False
-    fused = optimize_by_fusion(model, "bert", num_heads=heads, hidden_size=width, optimization_options=options)
+    fuse_operators = load("onnxruntime.transformers.optimizer").optimize_by_fusion
+    fused = fuse_operators(model, "bert", num_heads=heads, hidden_size=width, optimization_options=options)
     fused.topological_sort()
     if all(entry.domain != _CONTRIB for entry in fused.model.opset_import):
         fused.model.opset_import.append(onnx.helper.make_opsetid(_CONTRIB, 1))
@@ -107,7 +108,6 @@ def fuse(model: Any, *, heads: int, width: int) -> Any:
 def to_fp16(model: Any) -> Any:
     """Return the graph in float16, apart from pooling and normalisation: the vectors stay of unit length."""
     from onnx import TensorProto, helper
-    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     graph = model.graph
     hidden = next(n.output[0] for n in reversed(graph.node) if n.op_type.endswith("LayerNormalization"))
@@ -126,7 +126,8 @@ def to_fp16(model: Any) -> Any:
     del graph.node[:], graph.output[:]
     graph.node.extend(reversed(body))
     graph.output.append(helper.make_tensor_value_info(hidden, TensorProto.FLOAT, None))
-    halved = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+    convert = load("onnxruntime.transformers.float16").convert_float_to_float16
+    halved = convert(model, keep_io_types=True, disable_shape_infer=True)
     del halved.graph.output[:], halved.graph.value_info[:]
     halved.graph.output.extend(finished)
     halved.graph.node.extend(reversed(tail))

@@ -14,7 +14,8 @@ COMMIT = "c0ffee" + "0" * 34
 
 @dataclass
 class Files:
-    """What is served by name, how the server misbehaves, and what it was asked: method, path, Range header.
+    """What is served by name, how the server misbehaves, and what it was asked: method, path, Range header;
+    ``agents`` holds every User-Agent.
 
     ``cut_at`` closes the connection of the next transfer after so many bytes and answers 503 to transfers
     until ``heal``. ``served`` replaces the bytes of a file while its stated checksum stays.
@@ -25,6 +26,7 @@ class Files:
     cut_at: int | None = None
     down: bool = False
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    agents: set[str | None] = field(default_factory=set)
 
     def heal(self) -> None:
         self.cut_at, self.down = None, False
@@ -49,6 +51,7 @@ class FileHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.state.asked.append((self.command, self.path, self.headers.get("Range")))
+        self.state.agents.add(self.headers.get("User-Agent"))
         self.answer()
 
     def answer(self) -> None:

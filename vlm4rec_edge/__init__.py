@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vlm4rec_edge.quiet import keep_quiet
+
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.encoding.encoder import Encoder
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.selection import Selection
 
 __version__ = "0.1.0"
+
+keep_quiet()  # before anything else is imported, for then it counts
 
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {

@@ -17,6 +17,7 @@ from typing import Any
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, PhotoError, Vlm4RecError
+from vlm4rec_edge.quiet import load
 
 # So many photos at once are quick and no burden on anybody's server.
 _TOGETHER = 8
@@ -52,8 +53,7 @@ def fetch_hub_file(file: HubFile, folder: Path, say: Callable[[str], None]) -> P
         FetchError: no network, no such file, or the bytes are not those the hub states.
     """
     try:
-        import huggingface_hub as hub
-        from huggingface_hub import file_download
+        hub, file_download = load("huggingface_hub"), load("huggingface_hub.file_download")
     except ImportError:
         raise MissingDependencyError('Fetching needs huggingface_hub: pip install "vlm4rec-edge[cpu]"') from None
     url = hub.hf_hub_url(file.repository, file.name, repo_type="dataset", revision=file.revision)

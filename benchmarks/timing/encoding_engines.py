@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from running.fresh_process import ask_process
 
+from vlm4rec_edge.quiet import load
+
 OURS, FASTEMBED, TORCH, ONNX = (
     "vlm4rec-edge",
     "fastembed",
@@ -81,9 +83,7 @@ def _sentence_transformers(task: Task) -> Callable[[Sequence[str]], np.ndarray]:
     if task.engine == TORCH:
         model = SentenceTransformer(task.model, device="cpu")
     else:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        options = load("onnxruntime").SessionOptions()
         options.intra_op_num_threads = task.threads
         model = SentenceTransformer(task.model, device="cpu", backend="onnx", model_kwargs={"session_options": options})
 

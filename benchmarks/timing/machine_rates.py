@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.quiet import load
+
 # Large enough that the processor and not Python or the caches is measured, small enough to take a second in all.
 _SIDE = 1536
 _COPY_BYTES = 1 << 28
@@ -58,9 +60,9 @@ def _float32() -> float:
 
 def _int8(threads: int) -> float:
     """Measure ``MatMulInteger``, unsigned by signed, as dynamically quantized graphs have it."""
-    import onnxruntime
     from onnx import TensorProto, helper
 
+    onnxruntime = load("onnxruntime")
     weights = np.random.default_rng(0).integers(-127, 127, (_SIDE, _SIDE), np.int8)
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["a", "b"], ["c"])],

@@ -14,6 +14,7 @@ import numpy as np
 from running.results_file import Section
 
 from timing.spread import spread
+from vlm4rec_edge.quiet import load
 
 # As many texts as the encoder gives to one run of the graph.
 _BATCH = 8
@@ -55,8 +56,7 @@ def _usual_tokens(folder: Path, texts: Path) -> np.ndarray:
 
 def _profile(graph: Path, tokens: np.ndarray) -> Counter[str]:
     """Return the seconds a run of each operator."""
-    import onnxruntime
-
+    onnxruntime = load("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4

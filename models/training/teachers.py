@@ -12,6 +12,8 @@ from journal import save_array
 from torch import nn
 from torch.nn import functional
 
+from vlm4rec_edge.quiet import load
+
 # EfficientNet-Lite0 sees photos at this size: larger than the tower's, so that it sees more than it must pass on.
 _TEACHER_SIZE = 160
 # The last block with a stride of 16 pixels; its map is laid over the tower's 8 x 8 patches.
@@ -46,8 +48,6 @@ def teacher_session(graph: Path, side: int) -> Any:
 
     The graph is exported into ``graph`` unless it is there; ONNX Runtime runs it twice as fast as torch on a CPU.
     """
-    import onnxruntime
-
     if not graph.is_file():
         part = graph.with_suffix(".part")
         free = {"pixels": {0: "n"}, "map": {0: "n"}, "pool": {0: "n"}}
@@ -62,7 +62,7 @@ def teacher_session(graph: Path, side: int) -> Any:
             dynamo=False,
         )
         part.replace(graph)
-    return onnxruntime.InferenceSession(str(graph))
+    return load("onnxruntime").InferenceSession(str(graph))
 
 
 def teacher_features(photos: np.ndarray, folder: Path, name: str, side: int) -> tuple[np.ndarray, np.ndarray]:

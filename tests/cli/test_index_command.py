@@ -14,6 +14,7 @@ from program import program
 
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.models.registry import shipped_folder
+from vlm4rec_edge.quiet import load
 
 DOCUMENT = {
     "index", "items", "captioned", "reused", "encoded", "failed", "removed", "seconds", "interrupted", "failures",
@@ -256,12 +257,11 @@ def test_a_setting_that_can_not_be_meant_stops_the_run_before_any_work(
 @pytest.mark.parametrize("device_of", ["captioner", "encoder"])
 def test_a_device_that_is_missing_is_an_error_that_says_what_to_install(photos: Path, device_of: str) -> None:
     from llama_cpp import llama_supports_gpu_offload
-    from onnxruntime import get_available_providers
 
     if (
         llama_supports_gpu_offload()
         if device_of == "captioner"
-        else "CUDAExecutionProvider" in get_available_providers()
+        else "CUDAExecutionProvider" in load("onnxruntime").get_available_providers()
     ):
         pytest.skip("this machine has CUDA")
     encode = ["--encode", "title"] if device_of == "encoder" else []

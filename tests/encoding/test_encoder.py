@@ -12,6 +12,7 @@ import pytest
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.models.golden import check_vectors
+from vlm4rec_edge.quiet import load
 
 SOURCE = json.loads(Path(__file__).with_name("source_vectors.json").read_text(encoding="utf-8"))
 # What weights of 8 bits keep of the source's cosine, with room for CPUs whose int8 kernels round otherwise
@@ -147,7 +148,7 @@ def test_a_graph_without_its_manifest_still_gives_the_same_vectors(own_encoder: 
 
 
 @pytest.mark.skipif(
-    "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers(), reason="this machine has CUDA"
+    "CUDAExecutionProvider" in load("onnxruntime").get_available_providers(), reason="this machine has CUDA"
 )
 def test_a_device_that_is_missing_is_an_error_that_says_what_to_install() -> None:
     from vlm4rec_edge.errors import DeviceError

@@ -10,6 +10,7 @@ from tiny_checkpoints import EXPORT, WORDS, make_encoder, need_export_extra, run
 
 from vlm4rec_edge.errors import MissingDependencyError
 from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
+from vlm4rec_edge.quiet import load
 
 SCRIPT = "encoder_to_onnx.py"
 TEXTS = [
@@ -45,14 +46,13 @@ def source_vectors(checkpoint: Path, pooling: str) -> np.ndarray:
 
 def exported_vectors(folder: Path, texts: list[str]) -> np.ndarray:
     """Vectors by ONNX Runtime alone, all texts padded into one batch."""
-    import onnxruntime
     from tokenizers import Tokenizer
 
     encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(texts)
     longest = max(len(encoding.ids) for encoding in encodings)
     ids = np.array([encoding.ids + [0] * (longest - len(encoding.ids)) for encoding in encodings], dtype=np.int64)
     mask = np.array([[1] * len(e.ids) + [0] * (longest - len(e.ids)) for e in encodings], dtype=np.int64)
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = load("onnxruntime").InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     assert {entry.name for entry in session.get_inputs()} == {"input_ids", "attention_mask"}
     (vectors,) = session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})
     assert vectors.dtype == np.float32

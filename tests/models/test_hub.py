@@ -11,6 +11,7 @@ import pytest
 from hub_stand_in import COMMIT, Hub, Pull
 from made_models import ONNX, PROJECTOR_GGUF, TOKENIZER, gguf_bytes
 
+import vlm4rec_edge
 from vlm4rec_edge.models.manifest import check_files, read_manifest
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 
@@ -59,6 +60,15 @@ def encoder_hub(hub: Hub) -> Hub:
 
 def _left(home: Path) -> list[str]:
     return [path.name for path in home.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_a_pull_asks_for_the_files_of_the_model_and_for_nothing_else(encoder_hub: Hub, pull: Pull) -> None:
+    """Left alone, huggingface_hub first asks for a list of programs that may be calling it, and tells its versions."""
+    assert pull(_entry()).returncode == 0
+    paths = {path for _, path, _ in encoder_hub.asked}
+    assert paths
+    assert all(path.startswith(("/made/repository/resolve/", "/store/")) for path in paths)
+    assert encoder_hub.agents == {f"vlm4rec-edge/{vlm4rec_edge.__version__}"}
 
 
 def test_a_pulled_encoder_is_whole_checked_and_says_where_it_came_from(

@@ -16,6 +16,7 @@ from vlm4rec_edge.cores import physical_cores
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
 from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.quiet import load
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.native import Device
@@ -197,7 +198,7 @@ class Encoder:
 
 def _open_session(files: EncoderFiles, device: Device, threads: int) -> Any:
     try:
-        import onnxruntime
+        onnxruntime = load("onnxruntime")
     except ImportError:
         raise MissingDependencyError(
             'Encoding text needs ONNX Runtime: pip install "vlm4rec-edge[cpu]" (or "vlm4rec-edge[gpu]" for CUDA)'

@@ -13,10 +13,10 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from vlm4rec_edge import __version__
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model
@@ -32,12 +32,15 @@ from vlm4rec_edge.models.manifest import (
 )
 from vlm4rec_edge.models.registry import ModelEntry, RegistryFile, registry, shipped_folder
 from vlm4rec_edge.models.resolve import unknown_name
+from vlm4rec_edge.quiet import load
 
 PARTIAL = ".partial"
 
 _OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _SHA256_LENGTH, _SHA1_LENGTH = 64, 40
+# All that the hub is told of this machine; by itself huggingface_hub adds Python's version and its own.
+_WHO_ASKS = {"user-agent": f"vlm4rec-edge/{__version__}"}
 _ROOM = 16 << 20  # a full disk hurts more than this program; leave a little
 
 
@@ -128,7 +131,7 @@ def _pull(entry: ModelEntry, target: Path, *, progress: bool) -> Path:
 def _ask(hub: ModuleType, entry: ModelEntry, file: RegistryFile, revision: str) -> _Remote:
     """Ask the hub for commit, size and checksum of one file (HEAD), and hold them against the registry."""
     url = hub.hf_hub_url(entry.repository, file.name, revision=revision)
-    stated = hub.get_hf_file_metadata(url)
+    stated = hub.get_hf_file_metadata(url, headers=_WHO_ASKS)
     digest = (stated.etag or "").lower()
     if stated.size is None or stated.commit_hash is None:
         raise ModelError(f"{url} does not answer like a Hugging Face hub; check HF_ENDPOINT and your proxy.")
@@ -164,9 +167,8 @@ def _fetch(hub: ModuleType, partial: Path, name: str, remote: _Remote, *, progre
 
 
 def _transfer(hub: ModuleType, part: Path, name: str, remote: _Remote, *, progress: bool) -> None:
-    headers = hub.utils.build_hf_headers(library_name="vlm4rec-edge")
     # Compressed bytes could not be continued by position.
-    headers["Accept-Encoding"] = "identity"
+    headers = hub.utils.build_hf_headers(headers={**_WHO_ASKS, "Accept-Encoding": "identity"})
     if not progress:
         hub.utils.disable_progress_bars()
     part.touch()
@@ -242,9 +244,9 @@ def _check_room(partial: Path, remotes: list[_Remote], entry: ModelEntry) -> Non
 
 def _huggingface_hub() -> ModuleType:
     try:
-        hub = import_module("huggingface_hub")
-        import_module("huggingface_hub.file_download")
-        import_module("huggingface_hub.errors")
+        hub: ModuleType = load("huggingface_hub")
+        load("huggingface_hub.file_download")
+        load("huggingface_hub.errors")
     except ImportError as error:
         raise MissingDependencyError(
             'Pulling a model needs huggingface_hub; run: pip install "vlm4rec-edge[cpu]"'
