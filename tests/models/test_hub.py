@@ -62,12 +62,13 @@ def _left(home: Path) -> list[str]:
     return [path.name for path in home.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
-def test_a_pull_asks_for_the_files_of_the_model_and_for_nothing_else(encoder_hub: Hub, pull: Pull) -> None:
+def test_a_pull_asks_for_the_files_of_the_model_and_for_nothing_else(encoder_hub: Hub, pull: Pull, home: Path) -> None:
     """Left alone, huggingface_hub first asks for a list of programs that may be calling it, and tells its versions."""
     assert pull(_entry()).returncode == 0
     paths = {path for _, path, _ in encoder_hub.asked}
     assert paths
     assert all(path.startswith(("/made/repository/resolve/", "/store/")) for path in paths)
+    assert not (home.parent.parent / "huggingface").exists()
     assert encoder_hub.agents == {f"vlm4rec-edge/{vlm4rec_edge.__version__}"}
 
 

@@ -1,0 +1,94 @@
+"""Who is spoken to and where files are written: the whole list, which tests hold every command to.
+
+``docs/privacy.md`` shows it. A command that is not on the list opens no connection, asks no name server, and writes to the
+places that it is given and to ``PLACES``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A command that may open a connection: when it does, to whom, what it tells, and what for."""
+
+    command: str
+    when: str
+    to: str
+    tells: str
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where files may be written that no argument names, by whom, and what they hold."""
+
+    path: str
+    by: str
+    holds: str
+
+
+_HUB = "the Hugging Face hub (`HF_ENDPOINT`, else huggingface.co) and the hosts it sends on to for large files"
+_TOKEN = "`HF_TOKEN` or the token you logged in with, if there is one"
+
+COMMANDS = (
+    Speaker(
+        command="models pull",
+        when="the model is not on this machine, and `--offline` is not given",
+        to=_HUB,
+        tells=f"which files are wanted, `vlm4rec-edge` and its version, {_TOKEN}",
+        purpose="fetches a model",
+    ),
+    Speaker(
+        command="export",
+        when="`--format qdrant` with an address as `--url`",
+        to="the Qdrant server at that address",
+        tells="ids, titles, captions, attributes and vectors of all items, `QDRANT_API_KEY` if there is one",
+        purpose="writes the items into a collection",
+    ),
+)
+
+# Files of the repository that a user starts with Python; they are not in the wheel.
+SCRIPTS = (
+    Speaker(
+        command="export/lvlm_to_gguf.py",
+        when="the checkpoint is named by its id on the hub",
+        to=_HUB,
+        tells=f"which files are wanted, versions of huggingface_hub and Python, {_TOKEN}",
+        purpose="fetches the checkpoint",
+    ),
+    Speaker(
+        command="export/encoder_to_onnx.py",
+        when="the checkpoint is named by its id on the hub",
+        to=_HUB,
+        tells=f"which files are wanted, versions of huggingface_hub and Python, {_TOKEN}",
+        purpose="fetches the checkpoint",
+    ),
+    Speaker(
+        command="benchmarks/fetch.py",
+        when="always",
+        to="the hub and the photo hosts that Amazon Reviews 2023 names; files.grouplens.org and TMDB (`--server`, `--tmdb`)",
+        tells=f"which files are wanted, {_TOKEN}, `TMDB_API_KEY`",
+        purpose="fetches a public data set",
+    ),
+)
+
+PLACES = (
+    Place(
+        path="`$VLM4REC_EDGE_HOME`, else `vlm4rec-edge` in the platform's cache folder (`$XDG_CACHE_HOME` or `~/.cache`; "
+        "`~/Library/Caches`; `%LOCALAPPDATA%`)",
+        by="`models pull`; whatever runs llama.cpp",
+        holds="pulled models; what was found out about this processor and this llama.cpp",
+    ),
+    Place(
+        path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",
+        by="`bundle --thumbnails`, SQLite when it sorts a large index",
+        holds="what is needed until the command ends, and is removed then",
+    ),
+    Place(
+        path="`__pycache__` beside the installed files",
+        by="Python itself, unless `PYTHONDONTWRITEBYTECODE` is set",
+        holds="its compiled form of the code",
+    ),
+)
