@@ -110,7 +110,7 @@ def lives(
 
 
 def _unwritable(home: Path) -> list[str]:
-    """Make a home that can not be written; return the command that takes from root the right to do it nevertheless."""
+    """Make a home that cannot be written; return the command that takes from root the right to do it nevertheless."""
     home.chmod(0o500)
     if os.geteuid() != 0:
         return []

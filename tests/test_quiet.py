@@ -63,6 +63,31 @@ def test_no_file_imports_a_package_with_telemetry_but_through_the_one_place() ->
     assert {path: lines for path, lines in found.items() if lines} == {}
 
 
+def test_only_the_files_behind_the_list_of_who_speaks_can_speak() -> None:
+    """What the commands and scripts of ``vlm4rec_edge.privacy`` are made of; others open no connection of their own."""
+    network = {
+        "socket",
+        "urllib.request",
+        "http.client",
+        "http.server",
+        "requests",
+        "httpx",
+        "qdrant_client",
+        "asyncio",
+    }
+    can_speak = set()
+    for path in CODE:
+        source = path.read_text(encoding="utf-8")
+        if network & {name for name, _ in _imported(ast.parse(source))} or 'load("huggingface_hub' in source:
+            can_speak.add(str(path.relative_to(ROOT)))
+    assert {path for path in can_speak if not path.startswith("tests/")} == {
+        "vlm4rec_edge/models/hub.py",  # models pull
+        "vlm4rec_edge/interchange/qdrant.py",  # export --format qdrant
+        "export/checkpoint.py",
+        "benchmarks/fetching/download.py",
+    }
+
+
 # Stops at the first import of a package with telemetry whose variable is not set; tells at its end whether ours was imported.
 _WATCHED = f"""
 import os, runpy, sys

@@ -39,7 +39,7 @@ def why_not() -> str:
     if shutil.which("strace") is None:
         return "strace is not installed (apt-get install strace)"
     tried = subprocess.run(["strace", "-f", "-o", os.devnull, "true"], capture_output=True, text=True, check=False)
-    return f"strace can not trace here: {tried.stderr.strip()}" if tried.returncode else ""
+    return f"strace cannot trace here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 @dataclass(frozen=True)

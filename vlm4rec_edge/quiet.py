@@ -20,7 +20,7 @@ from vlm4rec_edge.errors import Vlm4RecWarning
 
 VARIABLES = {"onnxruntime": "ORT_DISABLE_TELEMETRY", "huggingface_hub": "HF_HUB_DISABLE_TELEMETRY"}
 _TRUE = {"1", "true", "yes", "on"}
-# Packages that another one imported before us with their telemetry on, and that can not be stopped any more.
+# Packages that another one imported before us with their telemetry on, and that cannot be stopped any more.
 _too_late: set[str] = set()
 
 
