@@ -75,17 +75,18 @@ def owner(tmp_path: Path, shop: Path, shop_index: Path) -> Owner:
     return _owner(tmp_path, shop, shop_index)
 
 
-# A process that searches and captions, in threads of its own or of others, for longer than telemetry waits.
+# A process that searches, and captions by itself and in a child, for longer than telemetry waits.
 _LIVES = """
 import sys, time
 from pathlib import Path
-from vlm4rec_edge import Captioner, Recommender, resolve_lvlm
-with Recommender.open("shop.index") as shop, Captioner(resolve_lvlm(), max_tokens=3) as captioner:
+from vlm4rec_edge import Captioner, IsolatedCaptioner, Recommender, resolve_lvlm
+inside, child = (kind(resolve_lvlm(), max_tokens=3) for kind in (Captioner, IsolatedCaptioner))
+with Recommender.open("shop.index") as shop, inside, child:
     shop.search("a red dress")
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:
         shop.search("a red dress")
-        captioner.caption_file(Path("photos/new-0.jpg"))
+        assert inside.caption_file(Path("photos/new-0.jpg")) == child.caption_file(Path("photos/new-0.jpg"))
         time.sleep(0.5)
 print("lived")
 """
@@ -140,7 +141,7 @@ def test_a_command_speaks_to_nobody_and_writes_where_it_may(
 
 
 @pytest.mark.parametrize("name", ["index", "search", "similar", "models list"])
-def test_a_home_that_can_not_be_written_changes_nothing(owner: Owner, name: str) -> None:
+def test_a_home_that_cannot_be_written_changes_nothing(owner: Owner, name: str) -> None:
     arguments = RECIPES[name][0](owner.work)
     before = _unwritable(owner.home)
     tried = owner.start(sys.executable, "-c", "open('x', 'w')", before=["env", "-C", str(owner.home), *before]).wait()
