@@ -2,6 +2,7 @@
 
 The environment variable DEADLY is JSON: ``photos`` by sha256, ``load``, and ``more_than`` so many photos at once, each with
 the number of the signal; ``code`` in place of a signal ends the process by an exit code; ``say`` is written to stderr before.
+``probe`` is what the probe of llama.cpp says, and ``signal`` what it then dies of, if of anything.
 """
 
 from __future__ import annotations
@@ -52,4 +53,10 @@ if __name__ == "__main__":
     sys.path[:] = json.loads(sys.stdin.buffer.readline())
     wanted = re.search(r"from ([\w.]+) import main", sys.argv[-1])
     assert wanted is not None
-    import_module(wanted[1]).main()
+    if "probe" in DEADLY and wanted[1].endswith(".probe"):
+        for line in DEADLY["probe"]:
+            print(json.dumps(line), flush=True)
+        if "signal" in DEADLY:
+            _die(DEADLY["signal"])
+    else:
+        import_module(wanted[1]).main()

@@ -7,10 +7,12 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto numbers them, so that no 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from vlm4rec_edge.quiet import load
 
 WORDS = ("[UNK]", "red", "blue", "coat", "jeans", "[CLS]")
 # One vector a word; none has length one, and the mean of two is never the first of them.
@@ -87,3 +89,20 @@ def write_encoder(folder: Path, pooling: str, *, max_tokens: int = 16) -> Path:
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({flag: True}), encoding="utf-8")
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": max_tokens}), encoding="utf-8")
     return folder
+
+
+def int8_product(*, threads: int, width: int = 384) -> Callable[[np.ndarray], np.ndarray]:
+    """A product [rows, width] uint8 by a made int8 matrix, as an encoder in 8 bits computes it, by so many threads."""
+    onnxruntime = load("onnxruntime")
+    matrix = np.random.default_rng(0).integers(-100, 100, (width, width)).astype(np.int8)
+    int8, uint8, int32 = 3, 2, 6
+    tensor = _number(1, width) + _number(1, width) + _number(2, int8) + _message(8, "matrix")
+    node = _message(1, "given") + _message(1, "matrix") + _message(2, "product") + _message(4, "MatMulInteger")
+    graph = _message(1, node) + _message(2, "made") + _message(5, tensor + _message(9, matrix.tobytes()))
+    graph += _message(11, _tensor_value("given", uint8, ("rows", width)))
+    graph += _message(12, _tensor_value("product", int32, ("rows", width)))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    model = _number(1, 8) + _message(7, graph) + _message(8, _number(2, 17))
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda given: session.run(None, {"given": given})[0]

@@ -194,10 +194,23 @@ def test_kills_from_outside_lose_nothing(photos: list[CaptionRequest], captions:
 
 
 @posix
+def test_a_photo_of_which_something_outside_always_kills_is_named_in_the_end(
+    photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killer = photos[7]
+    _deadly(monkeypatch, photos={killer.photo.sha256: int(signal.SIGKILL)})
+    with _isolated() as captioner, pytest.warns(Vlm4RecWarning, match="ended.*SIGKILL"):
+        found, failures = answers(captioner, photos)
+    assert found == {key: caption for key, caption in captions.items() if key != killer.key}
+    assert "SIGKILL" in failures[killer.key].reason
+
+
+@posix
 def test_what_kills_again_and_again_from_outside_ends_the_run_with_a_sentence(
     photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _deadly(monkeypatch, photos={request.photo.sha256: int(signal.SIGTERM) for request in photos})
+    every = {request.photo.sha256: int(signal.SIGTERM) for request in photos}
+    _deadly(monkeypatch, photos={**every, "0" * 64: int(signal.SIGTERM)})
     with (
         _isolated(batch=1) as captioner,
         pytest.warns(Vlm4RecWarning),

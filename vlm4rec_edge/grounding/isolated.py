@@ -4,7 +4,7 @@ llama.cpp is native code that reads other people's files: a damaged model, an od
 process it runs in. Here that is a child (``vlm4rec_edge.grounding.worker``), started with the first photo. When it dies,
 another one is started:
 
-- The photos under way are captioned again, one at a time. One that kills the child twice is left out and named.
+- The photos under way are captioned again, one at a time. One that kills again is left out and named.
 - A death for lack of memory is no photo's fault: from then on half as many photos are captioned together.
 - A child that dies while it loads the model, or of a plain grey picture, has a model that cannot run: that is an error.
 """
@@ -35,10 +35,10 @@ from vlm4rec_edge.items import Failure
 _WINDOW = 4
 # The bytes of those photos together, unless it is a single one.
 _WINDOW_BYTES = 64 << 20
-# A photo is left out only after so many deaths: something else may have killed the first time.
+# A photo is left out only after so many deaths of it alone, as anything may have killed the first time; and after so many
+# kills from outside.
 _TRIES_ALONE = 2
-# Killed from outside so often without a caption in between, the run is given up.
-_KILLS_ENDURED = 5
+_KILLS_ALONE = 3
 
 
 class _DiedError(Exception):
@@ -64,6 +64,7 @@ class IsolatedCaptioner(BaseCaptioner):
 
     _worker: _Worker | None = None
     _halved: int = 0  # the batch after memory was short
+    _tried: int = 0  # the batch of the last child
     processor: tuple[str, ...] = ()
     llama_cpp: str = ""
 
@@ -94,7 +95,7 @@ class IsolatedCaptioner(BaseCaptioner):
                     raise self.cannot_run(error.death, "while it loaded the model") from None
             else:
                 self.processor, self.llama_cpp = tuple(facts["processor"]), facts["llama_cpp"]
-                self._worker = worker
+                self._worker, self._tried = worker, worker.batch
 
     @property
     def batch(self) -> int:
@@ -123,15 +124,15 @@ class IsolatedCaptioner(BaseCaptioner):
         if worker is not None:
             worker.kill()
 
-    def halve(self) -> bool:
-        """Caption half as many photos together from now on; return False where it was one already."""
-        batch = self._worker.batch if self._worker else self._halved or self._batch or BATCH_CPU
+    def halve(self, why: str = "There was not enough memory") -> bool:
+        """Caption half as many photos together from now on and say so; return False where it was one already."""
+        batch = self._tried or self._batch or BATCH_CPU
         self.close()
         if batch == 1:
             return False
-        self._halved = batch // 2
+        self._halved = self._tried = batch // 2
         warnings.warn(
-            f"There was not enough memory to caption {batch} photos together; now {self._halved} at most (--batch sets it).",
+            f"{why} to caption {batch} photos together; now {self._halved} at most (--batch sets it).",
             Vlm4RecWarning,
             stacklevel=2,
         )
@@ -250,7 +251,7 @@ class _Run:
         self._suspects: deque[CaptionRequest] = deque()
         self._is_alone = False
         self._deaths_alone: Counter[str] = Counter()
-        self._kills = 0
+        self._was_killed = False  # from outside, and no caption came since
 
     def results(self) -> Iterator[Captioned | Failure]:
         while True:
@@ -287,7 +288,7 @@ class _Run:
         assert self._worker is not None  # what is under way was sent to it
         message = self._worker.receive()
         request = self.under_way.pop(message["id"])
-        self._kills = 0
+        self._was_killed = False
         if message["event"] == "caption":
             return Captioned(request.key, message["text"], message["fields"])
         return Failure(request.key, message["stage"], message["reason"])
@@ -298,33 +299,29 @@ class _Run:
         Raises:
             ModelError: it is the model, not a photo.
         """
-        lost, was_alone = list(self.under_way.values()), len(self.under_way) == 1
+        lost = list(self.under_way.values())
         self.under_way.clear()
-        if death.from_outside:
-            self._kills += 1
-            if self._kills == _KILLS_ENDURED:
-                raise self._captioner.cannot_run(death, f"{self._kills} times in a row")
-            # Once is chance; more often it may be a program that looks after the memory.
-            if not (self._kills > 1 and self._captioner.halve()):
-                self._warn(f"The captioning process was ended ({death}); another one goes on.")
-            self._captioner.close()
+        self._captioner.close()
+        if len(lost) == 1:
+            return self._after_alone(lost[0], death)
+        if death.from_outside and not self._was_killed:  # once is chance, and tells nothing
+            self._was_killed = True
+            self._warn(f"The captioning process was ended ({death}); another one goes on.")
             self._again.extendleft(reversed(lost))
         elif death.out_of_memory and self._captioner.halve():
             self._again.extendleft(reversed(lost))
-        elif not was_alone:
-            self._captioner.close()
+        else:
+            if death.from_outside:  # perhaps by a program that looks after the memory
+                self._captioner.halve("There may not be enough memory")
             self._warn(
                 f"llama.cpp ended while {len(lost)} photos were under way ({death}); they are captioned again, one at a time."
             )
             self._suspects.extend(lost)
-        else:
-            self._captioner.close()
-            return self._after_alone(lost[0], death)
         return None
 
     def _after_alone(self, request: CaptionRequest, death: Death) -> Failure | None:
         self._deaths_alone[request.key] += 1
-        if self._deaths_alone[request.key] < _TRIES_ALONE:
+        if self._deaths_alone[request.key] < (_KILLS_ALONE if death.from_outside else _TRIES_ALONE):
             self._suspects.appendleft(request)
             return None
         self._check_model(request.question)

@@ -1,0 +1,94 @@
+"""A llama.cpp that was compiled wrongly, or for another processor, is found out before it ends a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from pictures import answers, drawn, requests_for
+
+from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
+from vlm4rec_edge.errors import ModelError, Vlm4RecWarning
+from vlm4rec_edge.grounding import library
+from vlm4rec_edge.grounding.library import LlamaCheck, check_llama
+
+DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
+RIGHT = {"buffer": "plain", "right": True}
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLM4REC_EDGE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(library, "_found", {})
+
+
+def _probe_says(patch: pytest.MonkeyPatch, *lines: dict[str, object], dies_of: str = "") -> None:
+    patch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(DEADLY_PYTHON)]))
+    deadly: dict[str, object] = {"probe": lines}
+    patch.setenv("DEADLY", json.dumps(deadly | ({"signal": int(signal.Signals[dies_of])} if dies_of else {})))
+
+
+def test_the_installed_llama_cpp_computes_right_through_every_buffer() -> None:
+    assert check_llama() == LlamaCheck(works=True, extra_buffers=True)
+
+
+def test_what_was_found_is_remembered_for_this_library_and_found_out_anew_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_llama()
+    monkeypatch.setattr(library, "_found", {})
+    monkeypatch.setattr(library, "_try", lambda: pytest.fail("tried again"))
+    assert check_llama().works
+    other = tmp_path / "lib"
+    other.mkdir()
+    (other / "libggml-cpu.so").write_bytes(b"another library")
+    monkeypatch.setenv("LLAMA_CPP_LIB_PATH", str(other))
+    monkeypatch.setattr(library, "_try", lambda: LlamaCheck(works=False, extra_buffers=False, reason="new"))
+    assert check_llama().reason == "new"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', None])
+def test_a_damaged_memory_or_a_place_that_cannot_be_written_costs_a_probe_and_nothing_else(
+    content: str | None, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    if content is None:
+        home.write_text("no folder")
+    else:
+        home.mkdir()
+        (home / "llama-cpp.json").write_text(content)
+    assert check_llama().works
+
+
+def test_a_buffer_that_ends_the_process_is_not_used_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    _probe_says(monkeypatch, RIGHT, {"buffer": "AMX", "right": None}, dies_of="SIGILL")
+    photos = requests_for({"a": drawn("dress", "red")})
+    words = r"buffer AMX ends the process \(SIGILL.*pip install"
+    with pytest.warns(Vlm4RecWarning, match=words), Captioner(resolve_lvlm(), batch=1) as captioner:
+        here = answers(captioner, photos)
+    assert check_llama() == LlamaCheck(works=True, extra_buffers=False, reason=check_llama().reason)
+    with (
+        pytest.warns(Vlm4RecWarning, match="buffer AMX ends the process"),
+        IsolatedCaptioner(resolve_lvlm(), batch=1) as isolated,
+    ):
+        assert answers(isolated, photos) == here
+
+
+def test_a_buffer_that_computes_wrong_results_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    _probe_says(monkeypatch, RIGHT, {"buffer": "AMX", "right": False}, {"buffer": "CPU_REPACK", "right": True})
+    assert check_llama() == LlamaCheck(True, False, "its buffer AMX computes wrong results")
+
+
+def test_a_library_for_another_processor_is_an_error_that_says_how_to_get_the_right_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _probe_says(monkeypatch, dies_of="SIGILL")
+    words = r"cannot compute on this processor.*SIGILL.*pip install"
+    with IsolatedCaptioner(resolve_lvlm(), batch=1) as captioner, pytest.raises(ModelError, match=words):
+        answers(captioner, requests_for({"a": drawn("dress", "red")}))
