@@ -23,11 +23,11 @@ from made_encoder import int8_product
 def test_the_threads_of_llama_cpp_and_of_onnx_runtime_are_not_the_same(
     batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads: dict[str, set[int]] = {"llama.cpp": set(), "ONNX Runtime": set()}
+    threads: dict[str, set[threading.Thread]] = {"llama.cpp": set(), "ONNX Runtime": set()}
 
     def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any) -> Any:
-            threads[name].add(threading.get_ident())
+            threads[name].add(threading.current_thread())  # its number may be given to another one later
             return call(*arguments)
 
         return noted
@@ -45,8 +45,8 @@ def test_the_threads_of_llama_cpp_and_of_onnx_runtime_are_not_the_same(
             list(encoder.encode_stream([str(result[1])] * 9))
         list(captioner.caption(photos))
     assert len(threads["llama.cpp"]) >= 2  # a new one each time
-    assert threading.get_ident() not in threads["llama.cpp"]
-    assert threading.get_ident() in threads["ONNX Runtime"]
+    assert threading.current_thread() not in threads["llama.cpp"]
+    assert threading.current_thread() in threads["ONNX Runtime"]
     assert not threads["llama.cpp"] & threads["ONNX Runtime"]
 
 

@@ -37,6 +37,7 @@ _HOMES = {
     "patch": "bundle",
     "export": "export",
     "demo": "demo",
+    "doctor": "doctor",
     "models": "models",
 }
 

@@ -60,6 +60,7 @@ class IsolatedCaptioner(BaseCaptioner):
     Attributes:
         processor: The vector instructions that the child finds, by NumPy's names; empty before it is started.
         llama_cpp: What llama.cpp says of its build and the instructions it uses; empty before.
+        gpu: Whether it can compute on a GPU; False before.
     """
 
     _worker: _Worker | None = None
@@ -67,6 +68,7 @@ class IsolatedCaptioner(BaseCaptioner):
     _tried: int = 0  # the batch of the last child
     processor: tuple[str, ...] = ()
     llama_cpp: str = ""
+    gpu: bool = False
 
     def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
         """Yield a caption or a ``Failure`` for each request; see ``BaseCaptioner.caption``."""
@@ -95,6 +97,7 @@ class IsolatedCaptioner(BaseCaptioner):
                     raise self.cannot_run(error.death, "while it loaded the model") from None
             else:
                 self.processor, self.llama_cpp = tuple(facts["processor"]), facts["llama_cpp"]
+                self.gpu = facts["gpu"]
                 self._worker, self._tried = worker, worker.batch
 
     @property

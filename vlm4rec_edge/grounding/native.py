@@ -47,8 +47,8 @@ _LEVEL_ERROR = 4  # GGML_LOG_LEVEL_ERROR (3 is a warning)
 
 # How to get a llama.cpp that fits this processor.
 COMPILE_HERE = (
-    "Compile it on this machine with other options: CMAKE_ARGS=-DCMAKE_CXX_FLAGS=-fno-tree-dse pip install --force-reinstall "
-    "--no-cache-dir --no-deps llama-cpp-python==0.3.36"
+    "Compile it on this machine with other options: CMAKE_ARGS='-DCMAKE_CXX_FLAGS=\"-fno-tree-dse -fno-dse\"' pip install "
+    "--force-reinstall --no-cache-dir --no-deps llama-cpp-python==0.3.36"
 )
 
 _log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)

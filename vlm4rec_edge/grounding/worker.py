@@ -4,8 +4,8 @@ A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin 
 
 - to it, once: ``{"do": "load", "files": ..., "settings": ...}``; then, as often as wanted, ``{"do": "caption", "id",
   "question", "sha256"}`` and the bytes of a photo. When its stdin ends, so does it.
-- from it: ``{"event": "ready", "batch", "kv_bytes", "engines", "processor", "llama_cpp"}``, then ``{"event": "caption", "id",
-  "text", "fields"}`` or ``{"event": "failure", "id", "stage", "reason"}`` for each photo, as they finish; at any time
+- from it: ``{"event": "ready", "batch", "kv_bytes", "engines", "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption",
+  "id", "text", "fields"}`` or ``{"event": "failure", "id", "stage", "reason"}`` for each photo, as they finish; at any time
   ``{"event": "warning", "message"}``; at its end perhaps ``{"event": "error", "kind", "message"}``.
 """
 
@@ -124,13 +124,15 @@ def _facts(captioner: Captioner) -> dict[str, Any]:
 
     from vlm4rec_edge.grounding.native import load_bindings
 
+    llama = load_bindings()
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     return {
         "batch": captioner.batch,
         "kv_bytes": captioner.kv_bytes,
         "engines": captioner.engines,
+        "gpu": bool(llama.llama_supports_gpu_offload()),
         "processor": list(found),
-        "llama_cpp": load_bindings().llama_print_system_info().decode("utf-8", "replace"),
+        "llama_cpp": llama.llama_print_system_info().decode("utf-8", "replace"),
     }
 
 
