@@ -1,4 +1,4 @@
-"""Does captioning many photos in one process need more and more memory?
+"""Does captioning many photos need more and more memory, here or in the process that captions?
 
 Example:
     python benchmarks/memory.py --photos ../shop --count 10000
@@ -19,7 +19,7 @@ import typer
 from running.results_file import write_results
 from timing.photos import photos_in
 
-from vlm4rec_edge import Captioner, Failure, resolve_lvlm
+from vlm4rec_edge import Failure, IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.grounding.request import CaptionRequest
@@ -31,10 +31,11 @@ _MEGABYTE = 1e6
 
 
 class Held(NamedTuple):
-    """What the process held when so many photos were done."""
+    """What this process and the one that captions held when so many photos were done."""
 
     photos: int
     resident_bytes: int
+    captioning_bytes: int
     seconds: float
 
 
@@ -50,7 +51,7 @@ def main(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all cores.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
-    r"""Caption photos in one process, every one anew, and note its resident memory. Linux.
+    r"""Caption photos, every one anew, and note the resident memory of both processes. Linux.
 
     \b
     Examples:
@@ -65,7 +66,7 @@ def main(
     try:
         with (
             TemporaryDirectory() as work,
-            Captioner(
+            IsolatedCaptioner(
                 resolve_lvlm(model), structured=structured, batch=batch or None, threads=threads or None
             ) as captioner,
         ):
@@ -74,13 +75,21 @@ def main(
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
     figures = [
-        {**one._asdict(), "grown_bytes": one.resident_bytes - held[0].resident_bytes, "first": first} for one in held
+        {
+            **one._asdict(),
+            "grown_bytes": one.resident_bytes - held[0].resident_bytes,
+            "captioning_grown_bytes": one.captioning_bytes - held[0].captioning_bytes,
+            "first": first,
+        }
+        for one in held
     ]
     rows = [
         {
             "photos captioned": f"{own['photos']:,}",
-            "resident memory, MB": f"{own['resident_bytes'] / _MEGABYTE:.1f}",
-            f"more than after {first:,}, MB": f"{own['grown_bytes'] / _MEGABYTE:+.1f}",
+            "captioning process, MB": f"{own['captioning_bytes'] / _MEGABYTE:.1f}",
+            f"more than after {first:,}, MB": f"{own['captioning_grown_bytes'] / _MEGABYTE:+.1f}",
+            "this process, MB": f"{own['resident_bytes'] / _MEGABYTE:.1f}",
+            f"more than after {first:,} here, MB": f"{own['grown_bytes'] / _MEGABYTE:+.1f}",
             "seconds": f"{own['seconds']:.0f}",
         }
         for own in figures
@@ -93,24 +102,26 @@ def main(
     typer.echo(write_results(out, "memory", "Memory of a long run", rows, remarks, more={"figures": figures}))
 
 
-def _caption(captioner: Captioner, photos: Sequence[Path], count: int, looks: Sequence[int]) -> tuple[list[Held], int]:
+def _caption(
+    captioner: IsolatedCaptioner, photos: Sequence[Path], count: int, looks: Sequence[int]
+) -> tuple[list[Held], int]:
     """Return what was held after so many captions, for each of ``looks``, and how many captions failed."""
     held, failed, started = [], 0, time.monotonic()
     for done, result in enumerate(captioner.caption(_requests(captioner, photos, count)), start=1):
         failed += isinstance(result, Failure)
         if done in looks:
-            held.append(Held(done, _resident_bytes(), time.monotonic() - started))
+            held.append(Held(done, _resident_bytes("self"), _resident_bytes(captioner.pid), time.monotonic() - started))
     return held, failed
 
 
-def _requests(captioner: Captioner, photos: Sequence[Path], count: int) -> Iterator[CaptionRequest]:
+def _requests(captioner: IsolatedCaptioner, photos: Sequence[Path], count: int) -> Iterator[CaptionRequest]:
     for number, path in enumerate(islice(cycle(photos), count)):
         yield CaptionRequest(str(number), read_photo_file(path), captioner.question(Item(str(number), path)))
 
 
-def _resident_bytes() -> int:
+def _resident_bytes(process: int | str) -> int:
     """Return the resident memory now, the mapped weights included (proc(5), statm: the second number, in pages)."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

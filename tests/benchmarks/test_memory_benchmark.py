@@ -34,7 +34,8 @@ def test_memory_is_noted_after_the_first_at_every_step_and_at_the_end(tmp_path: 
     assert figures[0]["grown_bytes"] == 0
     for own in figures:
         assert own["resident_bytes"] == figures[0]["resident_bytes"] + own["grown_bytes"]
-        assert own["resident_bytes"] > 10e6, "Python and a model"
+        assert own["captioning_bytes"] == figures[0]["captioning_bytes"] + own["captioning_grown_bytes"]
+        assert own["captioning_bytes"] > own["resident_bytes"] > 10e6, "Python, and there also a model"
     seconds = [own["seconds"] for own in figures]
     assert seconds == sorted(seconds)
     assert "Captions that failed: 0." in document["remarks"]

@@ -49,11 +49,6 @@ def _deadly(patch: pytest.MonkeyPatch, **deadly: object) -> None:
     patch.setenv("DEADLY", json.dumps(deadly))
 
 
-def _pid(captioner: IsolatedCaptioner) -> int:
-    assert captioner._worker is not None
-    return captioner._worker._process.pid
-
-
 def test_a_process_of_its_own_says_what_this_one_says(photos: list[CaptionRequest], captions: dict[str, str]) -> None:
     bad = requests_for({"bad": b"no picture"})
     with _isolated() as captioner:
@@ -79,7 +74,7 @@ def test_structured_captions_are_the_same_too(photos: list[CaptionRequest]) -> N
 def test_nothing_to_caption_starts_no_process() -> None:
     with _isolated() as captioner:
         assert list(captioner.caption([])) == []
-        assert captioner._worker is None
+        assert captioner.pid == 0
 
 
 @posix
@@ -187,7 +182,7 @@ def test_kills_from_outside_lose_nothing(photos: list[CaptionRequest], captions:
         for number, result in enumerate(captioner.caption(photos)):
             found[result[0]] = result[1]
             if number in {1, 6}:
-                os.kill(_pid(captioner), signal.SIGKILL)
+                os.kill(captioner.pid, signal.SIGKILL)
                 killed += 1
     assert killed == 2
     assert found == captions
@@ -224,9 +219,10 @@ def test_a_stream_that_is_left_leaves_no_process_behind() -> None:
     with _isolated(max_tokens=6) as captioner:
         results = captioner.caption(CaptionRequest(str(number), photo, QUESTION) for number in itertools.count())
         assert len({next(results).key for _ in range(20)}) == 20  # type: ignore[union-attr]
-        child = captioner._worker._process  # type: ignore[union-attr]
+        child = captioner.pid
         results.close()  # type: ignore[attr-defined]
-        assert child.poll() is not None
+        assert captioner.pid == 0
+        assert not _is_alive(child)
         assert answers(captioner, requests_for({"again": swatch(200, 30, 40)}))[0]["again"]
 
 
@@ -290,6 +286,12 @@ def test_an_interpreter_that_is_not_there_is_a_sentence(
         answers(captioner, photos)
 
 
+def test_a_program_that_is_no_interpreter_is_not_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with _isolated() as captioner, pytest.raises(UsageError, match="VLM4REC_EDGE_PYTHON"):
+        captioner.load()
+
+
 def test_nothing_is_imported_from_the_current_folder(
     photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,7 +317,7 @@ captioner = IsolatedCaptioner(resolve_lvlm(), batch=2)
 photo = photo_of(encoded(swatch(200, 30, 40)))
 results = captioner.caption(CaptionRequest(str(number), photo, QUESTION) for number in itertools.count())
 next(results)
-print(captioner._worker._process.pid, flush=True)
+print(captioner.pid, flush=True)
 for _ in results:
     pass
 """

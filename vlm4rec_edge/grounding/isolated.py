@@ -115,6 +115,11 @@ class IsolatedCaptioner(BaseCaptioner):
         """See ``BaseCaptioner``."""
         return self._worker.engines if self._worker else 0
 
+    @property
+    def pid(self) -> int:
+        """Process id of the child (0 where there is none just now)."""
+        return self._worker.pid if self._worker else 0
+
     def start(self) -> _Worker:
         """Return the child, with the model loaded."""
         self.load()
@@ -187,6 +192,7 @@ class _Worker:
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._to, self._from = self._process.stdin, self._process.stdout
         self._words = LastWords(self._process.stderr)
+        self.pid = self._process.pid
         self.batch, self.kv_bytes, self.engines = 1, 0, 0
 
     def load(self, described: dict[str, Any]) -> dict[str, Any]:

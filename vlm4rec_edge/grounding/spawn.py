@@ -25,15 +25,18 @@ def interpreter() -> list[str]:
     """Return the command that runs Python.
 
     Raises:
-        UsageError: the variable can not be split, or this Python is embedded in another program and does not know its own.
+        UsageError: the variable can not be split, or this Python is part of another program, which is no interpreter.
     """
     chosen = os.environ.get(PYTHON_VARIABLE, "")
+    own = [] if getattr(sys, "frozen", False) or not sys.executable else [sys.executable]  # frozen: as by PyInstaller
     try:
-        command = shlex.split(chosen) or ([sys.executable] if sys.executable else [])
+        command = shlex.split(chosen) or own
     except ValueError as error:
         raise UsageError(f"{PYTHON_VARIABLE} is no command line ({error}): {chosen}") from None
     if not command:
-        raise UsageError(f"This Python does not know its own program; name a Python in the variable {PYTHON_VARIABLE}.")
+        raise UsageError(
+            f"This Python is part of another program; name the interpreter that captions in the variable {PYTHON_VARIABLE}."
+        )
     return command
 
 
