@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge.catalog.photo import require_pillow
 from vlm4rec_edge.cores import physical_cores, usable_cores
 from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.grounding.library import check_llama
 from vlm4rec_edge.grounding.memory import available_bytes
-from vlm4rec_edge.grounding.native import COMPILE_HERE, require_bindings
+from vlm4rec_edge.grounding.native import COMPILE_HERE, require_captioning
 from vlm4rec_edge.models.home import cache_home
 from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
@@ -145,7 +144,7 @@ def _processor() -> str:
 def _llama(facts: dict[str, Any]) -> Iterator[Finding]:
     facts["llama_cpp"] = None
     try:
-        require_bindings()
+        require_captioning()
         check = check_llama()
     except Vlm4RecError as error:
         yield Finding("llama.cpp", str(error), False, _CAPTIONING, essential=True)
@@ -193,8 +192,7 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
     from vlm4rec_edge.models.golden import check_captions
 
     try:
-        require_bindings()
-        require_pillow()
+        require_captioning()
         files = resolve_lvlm()
         with IsolatedCaptioner(files, batch=1) as captioner:
             report = check_captions(_manifest(files.manifest), files.folder, captioner.caption_file)

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,16 +85,6 @@ def read_photo_file(path: Path) -> PhotoFile:
     return PhotoFile(content, hashlib.sha256(content).hexdigest())
 
 
-def require_pillow() -> None:
-    """Look for Pillow without loading it.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    if find_spec("PIL") is None:
-        raise MissingDependencyError('Reading photos needs Pillow: pip install "vlm4rec-edge[cpu]"')
-
-
 def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np.ndarray:
     """Return the picture as an array of shape [height, width, 3], uint8, RGB, upright.
 
@@ -113,8 +102,10 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
             real photo's.
         MissingDependencyError: Pillow is not installed.
     """
-    require_pillow()
-    from PIL import Image, UnidentifiedImageError
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise MissingDependencyError('Reading photos needs Pillow: pip install "vlm4rec-edge[cpu]"') from None
 
     _open_pillow()
     try:

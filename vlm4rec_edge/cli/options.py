@@ -214,14 +214,12 @@ def open_captioner(
     Raises:
         ModelError, UsageError, DeviceError, MissingDependencyError: before any long work.
     """
-    from vlm4rec_edge.catalog.photo import require_pillow
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-    from vlm4rec_edge.grounding.native import require_bindings
+    from vlm4rec_edge.grounding.native import require_captioning
     from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
 
     files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
-    require_bindings()
-    require_pillow()
+    require_captioning()
     captioner = IsolatedCaptioner(
         files,
         prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes

@@ -80,14 +80,17 @@ def load_bindings() -> Any:
     return llama_cpp
 
 
-def require_bindings() -> None:
-    """Look for llama-cpp-python without loading it.
+def require_captioning() -> None:
+    """Look for what captioning photos needs, without loading it.
 
     Raises:
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: llama-cpp-python, Pillow or Jinja2 is not installed.
     """
     if find_spec("llama_cpp") is None:
         raise missing_bindings()
+    for package, name in (("PIL", "Pillow"), ("jinja2", "Jinja2")):
+        if find_spec(package) is None:
+            raise MissingDependencyError(f'Captioning photos needs {name}: pip install "vlm4rec-edge[cpu]"')
 
 
 def missing_bindings() -> MissingDependencyError:
