@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,29 @@ def test_importing_the_package_imports_nothing_else_of_it_but_what_keeps_others_
     code = "import sys, vlm4rec_edge; print([name for name in sys.modules if name.startswith('vlm4rec_edge.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['vlm4rec_edge.errors', 'vlm4rec_edge.quiet']\n"
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    root = Path(vlm4rec_edge.__file__).parent
+    project = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [
+        *project["dependencies"],
+        *(one for name in ("cpu", "parquet", "faiss", "qdrant") for one in extras[name]),
+    ]
+    declared = {re.split(r"[<>=\[;]", one)[0].lower().replace("_", "-") for one in wanted}
+    imported = set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {name.name.partition(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).partition(".")[0])
+    imported -= sys.stdlib_module_names | {"vlm4rec_edge"}
+    assert {"numpy", "jinja2", "llama_cpp", "PIL"} <= imported
+    known = packages_distributions()
+    named = {name: {one.lower().replace("_", "-") for one in known[name]} for name in imported}
+    assert {name: found for name, found in named.items() if not found & declared} == {}
 
 
 def test_a_type_checker_sees_the_types_of_the_installed_package(tmp_path: Path) -> None:
