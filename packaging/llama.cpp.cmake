@@ -4,42 +4,50 @@
 # Only llama.cpp's server and tools use this helper library; without it the build takes 3 minutes instead of 10 on two cores.
 set(LLAMA_BUILD_COMMON OFF)
 
-# AMX, Intel's matrix unit. Before its first product in a thread, llama.cpp tells the processor the shape of the tiles. Two
-# things are wrong with that (https://github.com/ggml-org/llama.cpp/pull/26954 mends the first, and is open):
-#  - GCC 12 believes that the instruction reads 8 of the 64 bytes of the description, and leaves out the writing of the others.
-#    What stands there by chance is loaded, and the next instruction is illegal.
+# AMX, Intel's matrix unit, is used wrongly in three ways by the llama.cpp of llama-cpp-python 0.3.36:
+#  - Before its first product in a thread it tells the processor the shape of the tiles. GCC 12 believes that the instruction
+#    reads 8 of the 64 bytes of the description, and leaves out the writing of the others. What stands there by chance is
+#    loaded, and the next instruction is illegal. (https://github.com/ggml-org/llama.cpp/pull/26954, open, mends this.)
 #  - The shape is loaded once a thread. If other code in that thread (ONNX Runtime has such) loads another, every later product
 #    is silently wrong.
-# So the compiler is told that the description is read as a whole, and it is loaded before each product, which costs nothing
-# that can be measured.
+#  - Where one matrix is multiplied with several others in one operation (LFM2 does so with several photos), places are counted
+#    in bytes and then used as a number of floats, and a matrix that is alone is not used again but read beyond its end.
+# So the compiler is told that the description is read as a whole, it is loaded before each product, which costs nothing that
+# can be measured, and places are bytes.
 set(_amx "${CMAKE_CURRENT_SOURCE_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp")
 file(READ "${_amx}" _source)
+
+function(_mend _old _new)
+  string(FIND "${_source}" "${_old}" _place)
+  if(_place EQUAL -1)
+    message(FATAL_ERROR "${_amx} is not the version that packaging/llama.cpp.cmake knows how to mend; it lacks:\n${_old}")
+  endif()
+  string(REPLACE "${_old}" "${_new}" _mended "${_source}")
+  set(_source "${_mended}" PARENT_SCOPE)
+endfunction()
+
 if(NOT _source MATCHES "every byte of tc is read")
-  set(_once [[
+  _mend([[
     static thread_local bool done = false;
 
     if (done) {
         return;
     }
-]])
-  set(_load [[
+]] "")
+  _mend([[
     _tile_loadconfig(&tc);
     done = true;
-]])
-  set(_load_whole [[
+]] [[
 #if defined(__GNUC__)
     __asm__ volatile("" : : "r"(&tc) : "memory");  // every byte of tc is read
 #endif
     _tile_loadconfig(&tc);
 ]])
-  foreach(_part IN ITEMS _once _load)
-    string(FIND "${_source}" "${${_part}}" _place)
-    if(_place EQUAL -1)
-      message(FATAL_ERROR "${_amx} is not the version that packaging/llama.cpp.cmake knows how to mend; look at "
-        "ggml_tile_config_init in it.")
-    endif()
-  endforeach()
-  string(REPLACE "${_once}" "" _source "${_source}")
-  string(REPLACE "${_load}" "${_load_whole}" _source "${_source}")
+  _mend("= batch_idx % ne2;" "= t->ne[2] == 1 ? 0 : batch_idx % ne2;")
+  _mend("= batch_idx / ne2;" "= t->ne[3] == 1 ? 0 : batch_idx / ne2;")
+  _mend("(const float *)src1->data + src1_offset" "(const float *)((const char *)src1->data + src1_offset)")
+  _mend("(const type *)src0->data + src0_offset" "(const type *)((const char *)src0->data + src0_offset)")
+  _mend("(float *)dst->data + dst_offset" "(float *)((char *)dst->data + dst_offset)")
+  _mend("(float *) dst->data + dst_offset" "(float *)((char *)dst->data + dst_offset)")
   file(WRITE "${_amx}" "${_source}")
 endif()

@@ -19,7 +19,7 @@ from vlm4rec_edge.cores import physical_cores, usable_cores
 from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.grounding.library import check_llama
 from vlm4rec_edge.grounding.memory import available_bytes
-from vlm4rec_edge.grounding.native import COMPILE_HERE, require_captioning
+from vlm4rec_edge.grounding.native import compile_here, require_captioning
 from vlm4rec_edge.models.home import cache_home
 from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
@@ -151,9 +151,9 @@ def _llama(facts: dict[str, Any]) -> Iterator[Finding]:
         return
     facts["llama_cpp"] = asdict(check)
     if not check.works:
-        yield Finding("llama.cpp", f"cannot compute here: {check.reason}", False, COMPILE_HERE, essential=True)
+        yield Finding("llama.cpp", f"cannot compute here: {check.reason}", False, compile_here(), essential=True)
     elif not check.extra_buffers:
-        yield Finding("llama.cpp", f"is slower than it could be: {check.reason}", False, COMPILE_HERE)
+        yield Finding("llama.cpp", f"is slower than it could be: {check.reason}", False, compile_here())
     else:
         yield Finding("llama.cpp", "computes right, through each of its buffers for this processor")
 

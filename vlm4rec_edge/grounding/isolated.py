@@ -26,7 +26,7 @@ from vlm4rec_edge.grounding import wire
 from vlm4rec_edge.grounding.base import BaseCaptioner
 from vlm4rec_edge.grounding.captioner import BATCH_CPU
 from vlm4rec_edge.grounding.death import Death, LastWords, death_of, oom_kills
-from vlm4rec_edge.grounding.native import COMPILE_HERE
+from vlm4rec_edge.grounding.native import compile_here
 from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.items import Failure
@@ -153,7 +153,7 @@ class IsolatedCaptioner(BaseCaptioner):
                 "It needs more memory than there is: take a smaller model or quantization, or close other programs."
             )
         elif death.cause == "SIGILL":
-            remedy = f"llama.cpp was compiled for another processor. {COMPILE_HERE}"
+            remedy = f"llama.cpp was compiled for another processor. {compile_here()}"
         elif death.from_outside:
             remedy = "Something ends it: look at the limits of this system, then run the same command again."
         else:

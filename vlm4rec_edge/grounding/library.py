@@ -1,9 +1,11 @@
 """Whether the installed llama.cpp computes right on this processor, found out once and remembered.
 
-llama.cpp keeps weights in the form that a processor multiplies fastest, in buffers of their own ("AMX", "CPU_REPACK"). A
-library that GCC 12 compiled ends the process at the first product of the AMX buffer, and one that was compiled for another
-processor at any product. So small products are tried in a process that may die of it (``vlm4rec_edge.grounding.probe``), and
-what was found is written down, for this library on this processor, in ``llama-cpp.json`` of the cache folder.
+llama.cpp keeps weights in the form that a processor multiplies fastest, in buffers of their own ("AMX", "CPU_REPACK"). That
+of AMX ends the process at its first product where GCC 12 compiled it, and reads beyond its weights where a matrix is
+multiplied with several at once (``packaging/llama.cpp.cmake`` tells why, and mends both); a library that was compiled for
+another processor ends it at any product. So small products are tried in a process that may die of it
+(``vlm4rec_edge.grounding.probe``), and what was found is written down, for this library on this processor, in
+``llama-cpp.json`` of the cache folder.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from vlm4rec_edge.models.home import cache_home
 PLAIN = "plain"
 _FILE_NAME = "llama-cpp.json"
 # Raised when the probe tries something else.
-_VERSION = 1
+_VERSION = 2
 _found: dict[str, LlamaCheck] = {}
 
 

@@ -45,12 +45,6 @@ _LOG_LINES_KEPT = 30
 _SPINS = "1000"
 _LEVEL_ERROR = 4  # GGML_LOG_LEVEL_ERROR (3 is a warning)
 
-# How to get a llama.cpp that fits this processor.
-COMPILE_HERE = (
-    "Compile it on this machine with other options: CMAKE_ARGS='-DCMAKE_CXX_FLAGS=\"-fno-tree-dse -fno-dse\"' pip install "
-    "--force-reinstall --no-cache-dir --no-deps llama-cpp-python==0.3.36"
-)
-
 _log: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
 _log_callbacks: list[Any] = []  # ctypes needs a callback to stay alive as long as the library may call it
 
@@ -98,6 +92,16 @@ def missing_bindings() -> MissingDependencyError:
     return MissingDependencyError(
         'Captioning photos needs llama-cpp-python: pip install "vlm4rec-edge[cpu]" (it is compiled on this machine, which '
         "takes some minutes; the README tells how to get a ready wheel)"
+    )
+
+
+def compile_here() -> str:
+    """Return the sentence that says how to get a llama.cpp that fits this processor and is right on it."""
+    beside = Path(__file__).with_name("llama.cpp.cmake")  # in a checkout it lies where wheels are made
+    mended = beside if beside.is_file() else Path(__file__).resolve().parents[2] / "packaging" / beside.name
+    return (
+        f'Compile it on this machine: CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE={mended}" pip install --force-reinstall '
+        "--no-cache-dir --no-deps llama-cpp-python==0.3.36"
     )
 
 
@@ -177,11 +181,11 @@ class NativeModel:
         check = check_llama()
         if not check.works:
             raise ModelError(
-                f"The installed llama.cpp cannot compute on this processor: {check.reason}. {COMPILE_HERE}"
+                f"The installed llama.cpp cannot compute on this processor: {check.reason}. {compile_here()}"
             )
         if not check.extra_buffers and not gpu:
             warnings.warn(
-                f"llama.cpp goes without its buffers for this processor, which is slower: {check.reason}. {COMPILE_HERE}",
+                f"llama.cpp goes without its buffers for this processor, which is slower: {check.reason}. {compile_here()}",
                 Vlm4RecWarning,
                 stacklevel=2,
             )

@@ -18,11 +18,13 @@ import numpy as np
 from vlm4rec_edge.grounding.library import PLAIN
 from vlm4rec_edge.grounding.native import load_bindings
 
-# Numbers of ggml.h: the types of a float, and of the quantizations in 8 and 4 bits that models are shipped in.
-_F32, _Q8_0, _Q4_0 = 0, 8, 2
+# Numbers of ggml.h: the types of a float, of a half, and of the quantizations in 8 and 4 bits that models are shipped in.
+_F32 = 0
+_KINDS = {"F16": 1, "Q8_0": 8, "Q4_0": 2}
 _CPU_DEVICE = 0
-# Rows enough that whole matrices are multiplied: for a single row there are other kernels.
-_INPUTS, _OUTPUTS, _ROWS = 256, 64, 32
+_INPUTS, _OUTPUTS = 256, 64
+# Products in one operation, and rows of each: for a single row there are other kernels than for many.
+_SHAPES = ((1, 32), (1, 1), (3, 32), (3, 1))
 # Share of the largest value. The same arithmetic in another order differs in the last bits; 4 bits keep less of a weight.
 _ORDER, _QUANTIZED = 0.01, 0.2
 _CONTEXT_BYTES = 1 << 20
@@ -33,16 +35,16 @@ def main() -> None:
     ggml = _Ggml(load_bindings().llama_cpp._lib)
     chance = np.random.default_rng(0)
     weights = chance.standard_normal((_OUTPUTS, _INPUTS)).astype(np.float32)
-    inputs = chance.standard_normal((_ROWS, _INPUTS)).astype(np.float32)
-    exact = inputs @ weights.T
+    given = [chance.standard_normal((*shape, _INPUTS)).astype(np.float32) for shape in _SHAPES]
     _say(PLAIN, None)
-    plain = {kind: ggml.product(weights, inputs, kind, ggml.plain) for kind in (_Q8_0, _Q4_0)}
-    _say(PLAIN, all(_is_near(found, exact, _QUANTIZED) for found in plain.values()))
+    plain = [ggml.product(weights, inputs, kind, ggml.plain) for inputs in given for kind in _KINDS.values()]
+    exact = [inputs @ weights.T for inputs in given for _ in _KINDS]
+    _say(PLAIN, all(_is_near(found, right, _QUANTIZED) for found, right in zip(plain, exact, strict=True)))
     for buffers in ggml.extra():
         name = ggml.name(buffers)
         _say(name, None)
-        extra = {kind: ggml.product(weights, inputs, kind, buffers) for kind in plain}
-        _say(name, all(_is_near(extra[kind], plain[kind], _ORDER) for kind in plain))
+        extra = [ggml.product(weights, inputs, kind, buffers) for inputs in given for kind in _KINDS.values()]
+        _say(name, all(_is_near(found, right, _ORDER) for found, right in zip(extra, plain, strict=True)))
 
 
 def _say(buffer: str, right: bool | None) -> None:
@@ -73,7 +75,7 @@ class _Ggml:
             return found
 
         self._init = function("init", c_void_p, _Parameters)
-        self._tensor = function("new_tensor_2d", c_void_p, c_void_p, c_int, c_int64, c_int64)
+        self._tensor = function("new_tensor_3d", c_void_p, c_void_p, c_int, c_int64, c_int64, c_int64)
         self._multiply = function("mul_mat", c_void_p, c_void_p, c_void_p, c_void_p)
         self._graph = function("new_graph", c_void_p, c_void_p)
         self._expand = function("build_forward_expand", None, c_void_p, c_void_p)
@@ -113,16 +115,17 @@ class _Ggml:
 
         Args:
             weights: Shape [outputs, inputs], float32.
-            inputs: Shape [rows, inputs], float32.
+            inputs: Shape [products, rows, inputs], float32.
             kind: A number of ``ggml_type``.
             buffers: A ``ggml_backend_buffer_type_t``.
         """
         outputs, width = weights.shape
         kept = self._init(_Parameters(_CONTEXT_BYTES, None, True))
-        matrix = self._tensor(kept, kind, width, outputs)
+        matrix = self._tensor(kept, kind, width, outputs, 1)
         self._allocate(kept, buffers)
         working = self._init(_Parameters(_CONTEXT_BYTES, None, True))
-        given = self._tensor(working, _F32, width, len(inputs))
+        products, rows, _ = inputs.shape
+        given = self._tensor(working, _F32, width, rows, products)
         result = self._multiply(working, matrix, given)
         if not self._supports(self._device, result):
             return None
@@ -133,7 +136,7 @@ class _Ggml:
         self._set(given, inputs.ctypes.data, 0, inputs.nbytes)
         graph = self._graph(working)
         self._expand(graph, result)
-        found = np.empty((len(inputs), outputs), np.float32)
+        found = np.empty((products, rows, outputs), np.float32)
         if self._compute(self._backend, graph) != 0:
             found.fill(np.nan)
             return found
