@@ -13,7 +13,7 @@ from pictures import encoded, swatch, swatches
 from program import program
 
 from vlm4rec_edge import Recommender
-from vlm4rec_edge.models.registry import shipped_folder
+from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.quiet import load
 
 DOCUMENT = {
@@ -100,9 +100,9 @@ def test_settings_of_the_captioner_reach_the_index(photos: Path) -> None:
 def test_models_may_be_given_by_path(photos: Path, tmp_path: Path) -> None:
     pair = tmp_path / "pair"
     pair.mkdir()
-    for path in (shipped_folder() / "stylist-lvlm").glob("*.gguf"):
+    for path in installed()["stylist-lvlm"].glob("*.gguf"):
         shutil.copy(path, pair)
-    encoder = shutil.copytree(shipped_folder() / "all-minilm-l6-v2", tmp_path / "encoder")
+    encoder = shutil.copytree(installed()["all-minilm-l6-v2"], tmp_path / "encoder")
     out = tmp_path / "x.index"
     ask = ["--prompt", "Describe this product."]  # without its manifest the model's own question is not known
     assert program("index", photos, "--out", out, "--model", pair, "--encoder", encoder, *ask, *BRIEF).code == 0
@@ -198,7 +198,7 @@ def test_a_catalog_that_can_not_be_used_stops_the_run_before_any_work(
 def _model_folder(place: Path, damage: str) -> Path:
     """A copy of an embedded model, or what is taken for one."""
     source = "all-minilm-l6-v2" if damage.startswith("encoder") else "stylist-lvlm"
-    folder = shutil.copytree(shipped_folder() / source, place / "model")
+    folder = shutil.copytree(installed()[source], place / "model")
     (text,) = [*folder.glob("stylist*.gguf"), *folder.glob("*.onnx")]
     if damage.endswith("truncated"):
         with text.open("r+b") as stream:

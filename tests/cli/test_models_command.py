@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import vlm4rec_edge
-from vlm4rec_edge.models.registry import shipped_folder
+from vlm4rec_edge.models.installed import installed
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def _models(home: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 def _own_copy(home: Path, name: str = "my-encoder") -> Path:
     folder = home / "models" / name
-    shutil.copytree(shipped_folder() / "all-minilm-l6-v2", folder)
+    shutil.copytree(installed()["all-minilm-l6-v2"], folder)
     return folder
 
 
@@ -78,7 +78,7 @@ def test_list_tells_programs_the_same_with_stable_fields(home: Path) -> None:
 
 def test_path_prints_the_folder_and_nothing_else(home: Path) -> None:
     done = _models(home, "path", "stylist-lvlm")
-    assert (done.returncode, done.stdout) == (0, f"{shipped_folder() / 'stylist-lvlm'}\n")
+    assert (done.returncode, done.stdout) == (0, f"{installed()['stylist-lvlm']}\n")
     files = json.loads(_models(home, "path", "all-minilm-l6-v2", "--json").stdout)["files"]
     assert set(files) == {"model", "tokenizer"}
     assert all(Path(file).is_file() for file in files.values())
@@ -132,7 +132,7 @@ def test_a_damaged_manifest_hides_no_other_model(home: Path) -> None:
 def test_pull_of_an_embedded_model_needs_no_network(home: Path) -> None:
     done = _models(home, "pull", "stylist-lvlm", HF_ENDPOINT="http://127.0.0.1:9")
     assert (done.returncode, done.stderr) == (0, "")
-    assert str(shipped_folder() / "stylist-lvlm") in done.stdout
+    assert str(installed()["stylist-lvlm"]) in done.stdout
 
 
 def test_pull_offline_says_what_is_missing(home: Path) -> None:

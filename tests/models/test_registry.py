@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.manifest import read_manifest
-from vlm4rec_edge.models.registry import ModelEntry, read_registry, registry, shipped_folder
+from vlm4rec_edge.models.registry import REGISTRY, ModelEntry, read_registry, registry
 from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, DEFAULT_LVLM
 
 ENTRIES = list(registry().values())
 
 
 def _one() -> dict[str, object]:
-    content = json.loads((shipped_folder() / "registry.json").read_text(encoding="utf-8"))
+    content = json.loads(REGISTRY.read_text(encoding="utf-8"))
     entry = content["models"][0]
     assert isinstance(entry, dict)
     return entry
@@ -53,7 +54,7 @@ def test_an_entry_says_what_a_user_must_know(entry: ModelEntry) -> None:
 
 @pytest.mark.parametrize("name", [DEFAULT_LVLM, DEFAULT_ENCODER])
 def test_an_embedded_entry_agrees_with_its_manifest(name: str) -> None:
-    entry, manifest = registry()[name], read_manifest(shipped_folder() / name)
+    entry, manifest = registry()[name], read_manifest(installed()[name])
     assert entry.embedded
     assert (entry.kind, entry.license) == (manifest.kind, manifest.license)
     assert (entry.encoder, entry.lvlm) == (manifest.encoder, manifest.lvlm)

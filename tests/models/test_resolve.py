@@ -16,7 +16,7 @@ from vlm4rec_edge.models.manifest import (
     Source,
     describe_file,
 )
-from vlm4rec_edge.models.registry import shipped_folder
+from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.resolve import OWN_CONTEXT, OWN_MAX_TOKENS, resolve_encoder, resolve_lvlm
 
 
@@ -49,7 +49,7 @@ def _write_manifest(folder: Path, **changes: object) -> None:
 def test_the_embedded_models_are_the_defaults_and_whole() -> None:
     lvlm, encoder = resolve_lvlm(), resolve_encoder()
     assert (lvlm.name, encoder.name) == ("stylist-lvlm", "all-minilm-l6-v2")
-    assert lvlm.folder == shipped_folder() / "stylist-lvlm"
+    assert lvlm.folder == installed()["stylist-lvlm"]
     assert encoder.settings.dimensions == 384
     assert encoder.settings.pooling == "in-graph"
 

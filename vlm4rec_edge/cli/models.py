@@ -161,7 +161,7 @@ def path(
 def _folder(name: str) -> Path:
     """Return the folder of a model of this machine, or the model folder that ``name`` is the path of."""
     from vlm4rec_edge.errors import ModelError
-    from vlm4rec_edge.models.installed import installed
+    from vlm4rec_edge.models.installed import installed, not_installed
     from vlm4rec_edge.models.manifest import MANIFEST_NAME
     from vlm4rec_edge.models.registry import registry
     from vlm4rec_edge.models.resolve import unknown_name
@@ -171,8 +171,8 @@ def _folder(name: str) -> Path:
         return folder
     if (Path(name) / MANIFEST_NAME).is_file():
         return Path(name)
-    if name.lower() in registry():
-        raise ModelError(f"{name} is not on this machine; run: vlm4rec-edge models pull {name.lower()}")
+    if entry := registry().get(name.lower()):
+        raise not_installed(entry)
     raise ModelError(f"There is no model {name!r}; {unknown_name(name, [*registry(), *present])}")
 
 

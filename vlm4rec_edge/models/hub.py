@@ -22,6 +22,7 @@ from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model
 from vlm4rec_edge.models.home import models_home
 from vlm4rec_edge.models.hub_errors import sentences
+from vlm4rec_edge.models.installed import installed, not_installed
 from vlm4rec_edge.models.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -30,7 +31,7 @@ from vlm4rec_edge.models.manifest import (
     check_files,
     read_manifest,
 )
-from vlm4rec_edge.models.registry import ModelEntry, RegistryFile, registry, shipped_folder
+from vlm4rec_edge.models.registry import ModelEntry, RegistryFile, registry
 from vlm4rec_edge.models.resolve import unknown_name
 from vlm4rec_edge.quiet import load
 
@@ -70,7 +71,9 @@ def pull(name: str, *, offline: bool = False, progress: bool = True) -> Path:
     if entry is None:
         raise ModelError(f"The registry has no model {name!r}; {unknown_name(name, list(registry()))}")
     if entry.embedded:
-        folder = shipped_folder() / entry.name
+        folder = installed().get(entry.name)
+        if folder is None:
+            raise not_installed(entry)
         check_files(folder, read_manifest(folder))
         return folder
     target = models_home() / entry.name

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.models.manifest import EncoderSettings, Kind, LvlmSettings
 
-REGISTRY_NAME = "registry.json"
+REGISTRY = Path(__file__).with_name("registry.json")
 REGISTRY_FORMAT = 1
 
 _ROLES: dict[str, set[str]] = {"lvlm": {"text", "projector"}, "encoder": {"model", "tokenizer"}}
@@ -67,33 +67,13 @@ class ModelEntry:
 
 
 @lru_cache(maxsize=1)
-def shipped_folder() -> Path:
-    """Return the folder with ``registry.json`` and the embedded models.
-
-    It is ``shipped/`` inside an installed package, and ``models/`` of the repository in a checkout.
-
-    Raises:
-        ModelError: neither is there; the installation is broken.
-    """
-    package = Path(__file__).resolve().parent
-    tried = (package / "shipped", package.parent.parent / "models")
-    for folder in tried:
-        if (folder / REGISTRY_NAME).is_file():
-            return folder
-    raise ModelError(
-        f"{REGISTRY_NAME} is missing (looked in {' and '.join(str(folder) for folder in tried)}); "
-        "install vlm4rec-edge again."
-    )
-
-
-@lru_cache(maxsize=1)
 def registry() -> dict[str, ModelEntry]:
     """Return every known model by name, in the order of the file.
 
     Raises:
         ModelError: the registry is missing or damaged.
     """
-    return read_registry(shipped_folder() / REGISTRY_NAME)
+    return read_registry(REGISTRY)
 
 
 def read_registry(path: Path) -> dict[str, ModelEntry]:

@@ -17,7 +17,7 @@ from zipfile import Path as ZipPath
 from vlm4rec_edge.errors import ModelError, UsageError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model, read_header
 from vlm4rec_edge.models.home import models_home
-from vlm4rec_edge.models.installed import installed
+from vlm4rec_edge.models.installed import installed, not_installed
 from vlm4rec_edge.models.manifest import (
     MANIFEST_NAME,
     EncoderSettings,
@@ -27,7 +27,7 @@ from vlm4rec_edge.models.manifest import (
     check_files,
     read_manifest,
 )
-from vlm4rec_edge.models.registry import registry, shipped_folder
+from vlm4rec_edge.models.registry import registry
 from vlm4rec_edge.models.sentence_transformers import longest_text_of, pooling_of
 
 DEFAULT_LVLM = "stylist-lvlm"
@@ -144,9 +144,7 @@ def _find(given: str, kind: Kind) -> Path:
             )
         if folder := installed().get(name):
             return folder
-        if entry.embedded:
-            raise ModelError(f"{shipped_folder() / name} is missing; install vlm4rec-edge again.")
-        raise ModelError(f"{name} is not on this machine; run: vlm4rec-edge models pull {name}")
+        raise not_installed(entry)
     is_name = given not in ("", ".", "..") and not {"/", "\\"} & set(given) and not Path(given).is_absolute()
     if is_name and (folder := installed().get(given)):
         return folder
