@@ -9,6 +9,7 @@ import pytest
 from made_models import ONNX, PROJECTOR_GGUF, TEXT_GGUF, TOKENIZER
 
 from vlm4rec_edge.errors import ModelError, UsageError
+from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.manifest import (
     EncoderSettings,
     LvlmSettings,
@@ -16,7 +17,6 @@ from vlm4rec_edge.models.manifest import (
     Source,
     describe_file,
 )
-from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.resolve import OWN_CONTEXT, OWN_MAX_TOKENS, resolve_encoder, resolve_lvlm
 
 
