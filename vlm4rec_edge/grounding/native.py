@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding.library import check_llama
+from vlm4rec_edge.grounding.variants import load_variant
 from vlm4rec_edge.models.gguf import read_header
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def load_bindings() -> Any:
 
     Raises:
         MissingDependencyError: llama-cpp-python is not installed.
+        DeviceError: it has no code for this processor.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # both are read once, when the libraries are loaded below
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # an abort would call a debugger and print its stack for seconds
@@ -71,6 +73,7 @@ def load_bindings() -> Any:
         _log_callbacks.append(llama_cpp.llama_log_callback(remember))
         llama_cpp.llama_log_set(_log_callbacks[0], ctypes.c_void_p(0))
         mtmd_cpp.mtmd_helper_log_set(_log_callbacks[0], ctypes.c_void_p(0))
+    load_variant(llama_cpp)
     return llama_cpp
 
 

@@ -1,0 +1,57 @@
+"""Prepare ``make test-machines``: the package as its wheels install it, for this machine and for an emulated 64-bit Arm.
+
+``build/machines`` then has ``env``, a virtual environment, and for Arm ``root``, a Debian with Python, and ``site``, packages.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from compiled import AARCH64, X86_64, pip, run
+from kept import ROOT
+from roots import debian_root, needed
+from wheels import DIST, fill, platforms
+
+_MACHINES = ROOT / "build" / "machines"
+_PACKAGE = "vlm4rec-edge[cpu,models]"
+# Older ones crash ONNX Runtime on Arm.
+_OLDEST_QEMU = 10
+
+
+def main() -> None:
+    """Make all that is missing, and empty what is there."""
+    if platform.machine() != X86_64.machine:
+        sys.exit("make test-machines is written for an x86-64 machine that emulates others.")
+    for program in ("qemu-x86_64", "qemu-aarch64"):
+        _check_qemu(
+            needed(program, "qemu-user", f", from Debian's backports: version {_OLDEST_QEMU} or newer is needed")
+        )
+    root = debian_root(AARCH64, "extract", ["python3", "libstdc++6"])
+    wheels = ROOT / "build" / "dist-aarch64"
+    fill(wheels, AARCH64)
+    shutil.rmtree(_MACHINES, ignore_errors=True)
+    _MACHINES.mkdir(parents=True)
+    (_MACHINES / "root").symlink_to(root)
+    foreign = [f"--platform={tag}" for tag in platforms(AARCH64)]
+    offline = ("--quiet", "--no-index", "--find-links")
+    pip("install", *offline, wheels, "--only-binary=:all:", *foreign, "--target", _MACHINES / "site", _PACKAGE)
+    venv.create(_MACHINES / "env", with_pip=True)
+    run(_MACHINES / "env" / "bin" / "python", "-m", "pip", "install", *offline, DIST, _PACKAGE)
+
+
+def _check_qemu(program: str) -> None:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"version (\d+)", said)
+    if not found or int(found[1]) < _OLDEST_QEMU:
+        name = Path(program).name
+        sys.exit(f"{name} is too old ({said.splitlines()[0]}): apt-get install -t bookworm-backports qemu-user")
+
+
+if __name__ == "__main__":
+    main()
