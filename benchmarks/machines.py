@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -30,21 +31,24 @@ from vlm4rec_edge.grounding.native import load_bindings
 
 RESULTS = Path(__file__).with_name("results")
 _QUERY = "a warm jacket for autumn"
-# Prints what llama.cpp uses of the processor, and the file of the CPU code that it chose.
+# Prints what the process that captions, a child, sees of the processor, and which file of CPU code llama.cpp chooses for it.
 _SEEN = """
 import json, platform
+from vlm4rec_edge import IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.grounding.native import load_bindings
-llama = load_bindings()
-used = llama.llama_print_system_info().decode()
+with IsolatedCaptioner(resolve_lvlm()) as captioner:
+    captioner.load()
+    child = {"processor": captioner.processor, "llama_cpp": captioner.llama_cpp}
+load_bindings()
 with open("/proc/self/maps") as maps:
     files = {line.split("/")[-1].strip() for line in maps if "libggml-cpu" in line}
-print(json.dumps({"machine": platform.machine(), "used": used, "variant": sorted(files)}))
+print(json.dumps({"machine": platform.machine(), "variant": sorted(files), **child}))
 """
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A processor, and what llama.cpp must and must not use on it (names as ``llama_print_system_info`` has them)."""
+    """A processor, and what llama.cpp must and must not use on it, by the names that it gives them."""
 
     name: str
     emulator: list[str]
@@ -157,9 +161,7 @@ def measure(machine: Machine, catalog: Path, history: str, index: Path) -> Outco
 
 
 def _wrong_features(machine: Machine, seen: dict[str, Any]) -> list[str]:
-    used = {
-        part.split(" = ")[0].split(": ")[-1].strip() for part in seen["used"].split("|") if part.strip().endswith("= 1")
-    }
+    used = set(re.findall(r"(\w+) = 1", seen["llama_cpp"]))
     missing = [name for name in machine.uses if name not in used]
     beyond = [name for name in machine.uses_not if name in used]
     return [

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from compiled import KINDS
+from compiled import KINDS, run
 from kept import ROOT
 from roots import debian_root, needed
 from wheels import DIST
@@ -25,7 +25,7 @@ def main() -> None:
     needed("unshare", "util-linux")
     root = debian_root(KINDS[platform.machine()], "minbase", ["python3", "python3-venv"])
     shutil.rmtree(_BARE, ignore_errors=True)
-    shutil.copytree(root, _BARE, symlinks=True)
+    run("cp", "--archive", root, _BARE)  # not copytree: it would read devices to their end, and /dev/full has none
     shutil.copytree(DIST, _BARE / "dist")
     found = [name for name in _ABSENT if (_BARE / name).exists()] + [str(path) for path in _BARE.rglob("libgomp.so*")]
     if found:
@@ -39,7 +39,7 @@ def main() -> None:
     if not (_BARE / "demo" / "report.html").is_file():
         sys.exit("The demo wrote no report.")
     history = ",".join(demo["shoppers"][0]["history"])
-    found = json.loads(_step(_PROGRAM, "search", "/demo/shop.index", "a black dress", "--json"))["results"]
+    found = json.loads(_step(_PROGRAM, "search", "/demo/shop.index", "a black dress", "--json"))["recommendations"]
     recommended = json.loads(_step(_PROGRAM, "recommend", "/demo/shop.index", "--history", history, "--json"))
     _step(_PROGRAM, "models", "verify", "--golden")
     sys.stdout.write(f"Found: {found[0]['caption']}\n")

@@ -17,6 +17,7 @@ from kept import ROOT, kept
 # Marks our wheel among others of the same version, and comes before a wheel without a build tag. A build tag starts with a
 # number; raise it when the same version is compiled in another way.
 BUILD_TAG = "1vlm4rec"
+_LINES_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _compiled(package: str, kind: Processors, environment: dict[str, str], files
     }
 
     def make(folder: Path) -> None:
-        sys.stderr.write(f"Compiling {requirement} for {kind.machine}; llama.cpp takes 11 minutes on two cores.\n")
+        sys.stderr.write(f"Compiling {requirement} for {kind.machine}.\n")
         raw = folder / "raw"
         pip(
             "wheel",
@@ -168,7 +169,7 @@ def version_of(compiler: str) -> str:
 
 
 def run(*command: object, **environment: str) -> None:
-    """Run a command, the programs of this environment first; its output is unseen unless it fails, and then that is all."""
+    """Run a command, the programs of this environment first; of its output only the end is shown, and only if it fails."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     done = subprocess.run(
         [str(part) for part in command],
@@ -180,7 +181,8 @@ def run(*command: object, **environment: str) -> None:
         check=False,
     )
     if done.returncode:
-        sys.exit(f"{done.stdout}\n{' '.join(str(part) for part in command)} failed with exit code {done.returncode}.")
+        last = "\n".join(done.stdout.splitlines()[-_LINES_SHOWN:])
+        sys.exit(f"{last}\n{' '.join(str(part) for part in command)} failed with exit code {done.returncode}.")
 
 
 def pip(*arguments: object, **environment: str) -> None:
