@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +83,7 @@ class Outcome:
     seen: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     captions: dict[str, str] = field(default_factory=dict)
-    vectors: dict[str, np.ndarray] = field(default_factory=dict)
+    vectors: dict[str, list[float]] = field(default_factory=dict)
     found: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -120,9 +120,9 @@ def machines(folder: Path) -> list[Machine]:
         intel("Haswell", "AVX AVX2 FMA F16C", "AVX512 AMX_INT8"),
         # With AVX-512 in reality, which qemu does not emulate: what is seen is a Haswell.
         intel("Skylake-Server", "AVX AVX2 FMA F16C", "AVX512 AMX_INT8"),
-        arm("cortex-a53", "NEON", "DOTPROD MATMUL_INT8 SVE"),
+        arm("cortex-a72", "NEON", "DOTPROD MATMUL_INT8 SVE"),
         arm("cortex-a76", "NEON DOTPROD FP16_VA", "MATMUL_INT8 SVE"),
-        arm("neoverse-v1", "NEON DOTPROD FP16_VA SVE", ""),
+        arm("neoverse-v1", "NEON DOTPROD FP16_VA SVE MATMUL_INT8", ""),
     ]
 
 
@@ -156,7 +156,21 @@ def measure(machine: Machine, catalog: Path, history: str, index: Path) -> Outco
         outcome.captions = {item.id: item.caption for item in items}
         rows = shop.store.rows_of([item.id for item in items])
         vectors = shop.store.vectors_at(list(rows.values()))
-        outcome.vectors = {item_id: np.asarray(vector) for item_id, vector in zip(rows, vectors, strict=True)}
+        outcome.vectors = {item_id: np.asarray(vector).tolist() for item_id, vector in zip(rows, vectors, strict=True)}
+    return outcome
+
+
+def outcome_of(machine: Machine, catalog: Path, history: str, place: Path) -> Outcome:
+    """Return what a machine did, from an earlier run that was stopped later if it is there; emulation takes minutes."""
+    kept = place.with_suffix(".json")
+    if kept.is_file():
+        return Outcome(**json.loads(kept.read_text(encoding="utf-8")))
+    sys.stderr.write(f"{machine.name}\n")
+    index = place.with_suffix(".index")
+    shutil.rmtree(index, ignore_errors=True)
+    outcome = measure(machine, catalog, history, index)
+    if not outcome.problems:
+        kept.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
     return outcome
 
 
@@ -196,7 +210,7 @@ def _tokens(text: str) -> list[str]:
 def _row(machine: Machine, outcome: Outcome, reference: Outcome) -> dict[str, str]:
     same = sum(reference.captions.get(item_id) == caption for item_id, caption in outcome.captions.items())
     cosines = [
-        float(vector @ reference.vectors[item_id])
+        float(np.dot(vector, reference.vectors[item_id]))
         for item_id, vector in outcome.vectors.items()
         if outcome.captions[item_id] == reference.captions.get(item_id)
     ]
@@ -223,7 +237,7 @@ def _agreement(ours: list[str] | None, reference: list[str] | None) -> str:
 
 def main(
     folder: Annotated[Path, typer.Argument(help="As packaging/emulated.py fills it.", exists=True, file_okay=False)],
-    photos: Annotated[int, typer.Option(min=8, max=22, help="Drawn photos to index, each of another kind.")] = 16,
+    photos: Annotated[int, typer.Option(min=8, max=22, help="Drawn photos to index, each of another kind.")] = 8,
     only: Annotated[str, typer.Option(help="Only machines with this in their name, and this one.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for machines.md and machines.json.")] = RESULTS,
 ) -> None:
@@ -231,16 +245,12 @@ def main(
     if platform.machine() != "x86_64":
         sys.exit("This compares emulated machines with an x86-64 one.")
     folder = folder.resolve()
-    work = folder / "work"
-    shutil.rmtree(work, ignore_errors=True)
+    work = folder / f"work-{photos}"
     drawings = catalog_of_drawings(1)[:photos]
     catalog = write_catalog(work / "shop", drawings)
     history = ",".join(drawing.item_id for drawing in drawings[:2])
     chosen = [machine for machine in machines(folder) if not machine.emulator or only in machine.name]
-    outcomes = []
-    for number, machine in enumerate(chosen):
-        sys.stderr.write(f"{machine.name}\n")
-        outcomes.append(measure(machine, catalog, history, work / f"{number}.index"))
+    outcomes = [outcome_of(machine, catalog, history, work / machine.name.replace(", ", "-")) for machine in chosen]
     reference, pairs = outcomes[0], list(zip(chosen, outcomes, strict=True))
     rows = [_row(machine, outcome, reference) for machine, outcome in pairs]
     changed = [line for machine, outcome in pairs for line in differences(machine.name, reference, outcome)]
