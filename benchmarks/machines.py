@@ -59,7 +59,7 @@ class Machine:
     uses_not: tuple[str, ...] = ()
 
     def run(self, *arguments: object) -> str:
-        """Run Python on this machine and return its stdout.
+        """Run Python on this machine and return its stdout; with -P, or a program, the package is that of the wheels.
 
         Raises:
             RuntimeError: it failed; the message holds what it said.
@@ -68,7 +68,8 @@ class Machine:
         own = {"VLM4REC_EDGE_PYTHON": shlex.join([*self.emulator, str(self.python)]), **self.environment}
         done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{shlex.join(command[-6:])}: exit code {done.returncode}: {done.stderr.strip()[-600:]}")
+            last = " / ".join(done.stderr.strip().splitlines()[-3:])
+            raise RuntimeError(f"{arguments[1]} ended with exit code {done.returncode}: {last}")
         return done.stdout
 
     def answer(self, *arguments: object) -> Any:
@@ -137,7 +138,7 @@ def measure(machine: Machine, catalog: Path, history: str, index: Path) -> Outco
         begun = time.monotonic()
 
     try:
-        outcome.seen = json.loads(machine.run("-c", _SEEN))
+        outcome.seen = json.loads(machine.run("-P", "-c", _SEEN))
         outcome.problems += _wrong_features(machine, outcome.seen)
         timed("start")
         report = machine.answer("index", catalog, "--out", index)
