@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -89,11 +90,11 @@ def llama_cpp(kind: Processors) -> Path:
         }
     environment = {
         "CMAKE_ARGS": " ".join(f"-D{name}={value}" for name, value in options.items()),
-        "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1),
         "SKBUILD_WHEEL_BUILD_TAG": BUILD_TAG,
         "SKBUILD_WHEEL_EXCLUDE": "include/**;llama_cpp/lib/cmake/**;llama_cpp/lib/pkgconfig/**",
     }
-    return _compiled("llama-cpp-python", kind, environment, files)
+    made_from: dict[str, object] = {"files": {name: (ROOT / name).read_text(encoding="utf-8") for name in files}}
+    return _compiled("llama-cpp-python", kind, environment, made_from)
 
 
 def hnswlib(kind: Processors) -> Path:
@@ -108,58 +109,45 @@ def hnswlib(kind: Processors) -> Path:
             "LDCXXSHARED": f"{kind.compiler}g++ -shared",
             "SETUPTOOLS_EXT_SUFFIX": suffix,
         }
-    return _compiled("hnswlib", kind, environment, [])
+    return _compiled("hnswlib", kind, environment, {"python": sysconfig.get_config_var("EXT_SUFFIX")})
 
 
-def _compiled(package: str, kind: Processors, environment: dict[str, str], files: list[str]) -> Path:
-    """Compile ``package`` from its source and put what it needs of the compiler's libraries into the wheel."""
+def _compiled(package: str, kind: Processors, environment: dict[str, str], made_from: dict[str, object]) -> Path:
+    """Compile ``package`` from its source and put what it needs of the compiler's libraries into the wheel.
+
+    ``made_from`` is what the wheel depends on beside the requirement, the environment and the compiler.
+    """
     compiler = shutil.which(f"{kind.compiler}g++")
     if compiler is None:
         name = f"g++-{kind.compiler.rstrip('-')}" if kind.compiler else "g++"
         sys.exit(f"Compiling for {kind.machine} needs {kind.compiler}g++: apt-get install {name}")
     requirement = pinned(package)
-    made_from = {
-        "requirement": requirement,
-        "environment": {name: value.replace(str(ROOT), "") for name, value in environment.items()},
-        "files": {name: (ROOT / name).read_text(encoding="utf-8") for name in files},
-        "python": sysconfig.get_config_var("EXT_SUFFIX"),
-        "compiler": version_of(compiler),
-    }
+    settings = {name: value.replace(str(ROOT), "") for name, value in environment.items()}
+    made_from |= {"requirement": requirement, "environment": settings, "compiler": version_of(compiler)}
 
     def make(folder: Path) -> None:
         sys.stderr.write(f"Compiling {requirement} for {kind.machine}.\n")
         raw = folder / "raw"
-        pip(
-            "wheel",
-            "--no-deps",
-            "--no-cache-dir",
-            "--no-binary",
-            package,
-            "--wheel-dir",
-            raw,
-            requirement,
-            **environment,
-        )
+        from_source(requirement, raw, **environment)
         if kind.compiler:
-            run(
-                sys.executable,
-                "-m",
-                "wheel",
-                "tags",
-                "--remove",
-                f"--platform-tag=linux_{kind.machine}",
-                *raw.iterdir(),
-            )
+            tag = f"--platform-tag=linux_{kind.machine}"
+            run(sys.executable, "-m", "wheel", "tags", "--remove", tag, *raw.iterdir())
         # The compiler's own libraries (libgomp) are taken into the wheel; where they lie, the compiler knows.
         found = subprocess.run([compiler, "-print-file-name=libgomp.so.1"], capture_output=True, text=True, check=True)
-        places = os.pathsep.join(
-            [str(Path(found.stdout.strip()).resolve().parent), f"/usr/{kind.machine}-linux-gnu/lib"]
-        )
-        (wheel,) = raw.iterdir()
-        run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel, LD_LIBRARY_PATH=places)
+        own, cross = Path(found.stdout.strip()).resolve().parent, f"/usr/{kind.machine}-linux-gnu/lib"
+        repair = (sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, *raw.iterdir())
+        run(*repair, LD_LIBRARY_PATH=f"{own}{os.pathsep}{cross}")
         shutil.rmtree(raw)
 
     return kept(f"{package}-{kind.machine}", made_from, make)
+
+
+def from_source(requirement: str, folder: Path, **environment: str) -> None:
+    """Compile a pinned requirement into a wheel in ``folder``; never a wheel from elsewhere, nor one that pip has kept."""
+    package = re.split("[<>=~!]", requirement)[0]
+    parallel = {"CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 1)}
+    source = ("--no-deps", "--no-cache-dir", "--no-binary", package)
+    pip("wheel", *source, "--wheel-dir", folder, requirement, **parallel, **environment)
 
 
 def version_of(compiler: str) -> str:

@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from compiled import pinned, pip, version_of
+from compiled import from_source, pinned, version_of
 from kept import ROOT, kept
 
 
@@ -26,8 +26,7 @@ def main() -> None:
 
     def make(folder: Path) -> None:
         sys.stderr.write("Compiling llama.cpp, which takes 3 to 10 minutes; the wheel is kept.\n")
-        source = ["--no-deps", "--no-cache-dir", "--no-binary", "llama-cpp-python"]
-        pip("wheel", *source, "--wheel-dir", folder, requirement)
+        from_source(requirement, folder)
 
     (wheel,) = kept("llama-cpp-python-native", made_from, make).iterdir()
     sys.stdout.write(f"{wheel}\n")

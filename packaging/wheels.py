@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,11 +20,13 @@ _OLDEST_GLIBC = 17
 
 
 def fill(dist: Path, kind: Processors) -> None:
-    """Put the wheels into ``dist``, and leave nothing else there: ours, the compiled ones, and ready ones of the index."""
-    shutil.rmtree(dist, ignore_errors=True)
-    dist.mkdir(parents=True)
+    """Put the wheels into ``dist``, and leave no others there: ours, the compiled ones, and ready ones of the index."""
+    compiled = [*llama_cpp(kind).glob("*.whl"), *hnswlib(kind).glob("*.whl")]
+    dist.mkdir(parents=True, exist_ok=True)
+    for wheel in dist.glob("*.whl"):
+        wheel.unlink()
     code, *models = (_ours(folder, dist) for folder in (ROOT, *sorted((ROOT / "models").glob("*/pyproject.toml"))))
-    wheels = [f"{code}[cpu,models]", *models, *(llama_cpp(kind).glob("*.whl")), *(hnswlib(kind).glob("*.whl"))]
+    wheels = [f"{code}[cpu,models]", *models, *compiled]
     foreign = [f"--platform={tag}" for tag in platforms(kind)] if kind.compiler else []
     # Given as files, no package of the same name on the index can take their place; and only wheels are taken from there.
     pip("download", "--only-binary=:all:", *foreign, "--dest", dist, *wheels)
@@ -33,9 +34,9 @@ def fill(dist: Path, kind: Processors) -> None:
 
 def _ours(project: Path, dist: Path) -> Path:
     folder = project if project.is_dir() else project.parent
-    before = set(dist.iterdir())
+    before = set(dist.glob("*.whl"))
     pip("wheel", "--no-deps", "--wheel-dir", dist, folder)
-    (wheel,) = set(dist.iterdir()) - before
+    (wheel,) = set(dist.glob("*.whl")) - before
     return wheel
 
 
@@ -51,7 +52,9 @@ def main() -> None:
     """Read the command line, fill the folder and say what is in it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--machine", choices=sorted(KINDS), default=platform.machine(), help="Default: this machine's.")
-    parser.add_argument("--dist", type=Path, default=DIST, help="Folder for the wheels; emptied first. Default: dist.")
+    parser.add_argument(
+        "--dist", type=Path, default=DIST, help="Folder for the wheels, emptied of others. Default: dist."
+    )
     arguments = parser.parse_args()
     if platform.system() != "Linux" or arguments.machine not in KINDS:
         sys.exit(
