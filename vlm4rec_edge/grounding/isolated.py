@@ -35,10 +35,10 @@ from vlm4rec_edge.items import Failure
 _WINDOW = 4
 # The bytes of those photos together, unless it is a single one.
 _WINDOW_BYTES = 64 << 20
-# A photo is left out only after so many deaths of it alone, as anything may have killed the first time; and after so many
-# kills from outside.
-_TRIES_ALONE = 2
-_KILLS_ALONE = 3
+# A photo is left out, and a model given up, only after so many deaths: anything may have killed the first time. So many
+# kills from outside a photo survives.
+_TRIES = 2
+_KILLS = 3
 
 
 class _DiedError(Exception):
@@ -85,6 +85,7 @@ class IsolatedCaptioner(BaseCaptioner):
         Raises:
             ModelError, DeviceError, MissingDependencyError: as ``caption``.
         """
+        deaths = 0
         while self._worker is None:
             worker = _Worker()
             try:
@@ -93,7 +94,10 @@ class IsolatedCaptioner(BaseCaptioner):
                 worker.kill()
                 if not isinstance(error, _DiedError):
                     raise
-                if not (error.death.out_of_memory and self.halve()):
+                if error.death.out_of_memory and self.halve():
+                    continue
+                deaths += 1
+                if deaths == _TRIES:
                     raise self.cannot_run(error.death, "while it loaded the model") from None
             else:
                 self.processor, self.llama_cpp = tuple(facts["processor"]), facts["llama_cpp"]
@@ -330,7 +334,7 @@ class _Run:
 
     def _after_alone(self, request: CaptionRequest, death: Death) -> Failure | None:
         self._deaths_alone[request.key] += 1
-        if self._deaths_alone[request.key] < (_KILLS_ALONE if death.from_outside else _TRIES_ALONE):
+        if self._deaths_alone[request.key] < (_KILLS if death.from_outside else _TRIES):
             self._suspects.appendleft(request)
             return None
         self._check_model(request.question)
