@@ -218,6 +218,7 @@ def _row(machine: Machine, outcome: Outcome, reference: Outcome) -> dict[str, st
     seconds = outcome.seconds
     return {
         "processor": machine.name,
+        "the captioning child sees": ", ".join(outcome.seen.get("processor", [])) or "the baseline",
         "CPU code": ", ".join(outcome.seen.get("variant", [])) or "-",
         "captions equal": f"{same} of {len(outcome.captions)}" if outcome.captions else "-",
         "lowest cosine of their vectors": f"{min(cosines):.6f}" if cosines else "-",
@@ -258,7 +259,9 @@ def main(
     remarks = [
         f"{photos} drawn photos with the embedded models; a history of 2 items; everything from the wheels, none compiled for "
         "its machine. Compared with this machine.",
-        "Emulated by qemu in user mode; seconds are those of the emulator and say nothing of the processor.",
+        "What the child sees are NumPy's names for what the processor has beyond the baseline of NumPy's wheel.",
+        "Emulated by qemu in user mode; seconds are those of the emulator, beside other work, and say nothing of the processor. "
+        "What an earlier run measured is kept until `make test-machines` prepares everything anew.",
         "Captions that are worded otherwise, token by token: " + ("none." if not changed else ""),
         *changed,
     ]
