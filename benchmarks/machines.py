@@ -260,8 +260,8 @@ def main(
         f"{photos} drawn photos with the embedded models; a history of 2 items; everything from the wheels, none compiled for "
         "its machine. Compared with this machine.",
         "What the child sees are NumPy's names for what the processor has beyond the baseline of NumPy's wheel.",
-        "Emulated by qemu in user mode; seconds are those of the emulator, beside other work, and say nothing of the processor. "
-        "What an earlier run measured is kept until `make test-machines` prepares everything anew.",
+        "Emulated by qemu in user mode; seconds are those of the emulator, on a busy machine, and say nothing of the processor. "
+        "What an earlier run has done with the same wheels is not done again.",
         "Captions that are worded otherwise, token by token: " + ("none." if not changed else ""),
         *changed,
     ]

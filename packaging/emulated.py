@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import shutil
@@ -25,7 +26,7 @@ _OLDEST_QEMU = 10
 
 
 def main() -> None:
-    """Make all that is missing, and empty what is there."""
+    """Prepare it anew, if it is not there as made from the same wheels."""
     if platform.machine() != X86_64.machine:
         sys.exit("make test-machines is written for an x86-64 machine that emulates others.")
     for program in ("qemu-x86_64", "qemu-aarch64"):
@@ -35,6 +36,11 @@ def main() -> None:
     root = debian_root(AARCH64, "extract", ["python3", "libstdc++6"])
     wheels = ROOT / "build" / "dist-aarch64"
     fill(wheels, AARCH64)
+    files = [*sorted(DIST.glob("*.whl")), *sorted(wheels.glob("*.whl"))]
+    made_from = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    note = _MACHINES / "made-from"
+    if note.is_file() and note.read_text(encoding="utf-8") == made_from:
+        return
     shutil.rmtree(_MACHINES, ignore_errors=True)
     _MACHINES.mkdir(parents=True)
     (_MACHINES / "root").symlink_to(root)
@@ -43,6 +49,7 @@ def main() -> None:
     pip("install", *offline, wheels, "--only-binary=:all:", *foreign, "--target", _MACHINES / "site", _PACKAGE)
     venv.create(_MACHINES / "env", with_pip=True)
     run(_MACHINES / "env" / "bin" / "python", "-m", "pip", "install", *offline, DIST, _PACKAGE)
+    note.write_text(made_from, encoding="utf-8")
 
 
 def _check_qemu(program: str) -> None:
