@@ -260,7 +260,7 @@ def main(
         f"{photos} drawn photos with the embedded models; a history of 2 items; everything from the wheels, none compiled for "
         "its machine. Compared with this machine.",
         "What the child sees are NumPy's names for what the processor has beyond the baseline of NumPy's wheel.",
-        "Emulated by qemu in user mode; seconds are those of the emulator, on a busy machine, and say nothing of the processor. "
+        "Emulated by qemu in user mode; seconds are the emulator's, on a busy machine, and say nothing of the processor. "
         "What an earlier run has done with the same wheels is not done again.",
         "Captions that are worded otherwise, token by token: " + ("none." if not changed else ""),
         *changed,

@@ -35,7 +35,8 @@ def main(bundle: str) -> None:
     code, about = program("info", bundle)
     assert (code, about["method"]) == (0, "exact"), about
     code, refused = program("search", bundle, "a red dress")
-    assert (code, refused["error"]["kind"]) == (1, "MissingDependencyError"), refused
+    assert (code, refused["error"]["kind"]) == (1, "ModelError"), refused
+    assert "pip install vlm4rec-edge-all-minilm-l6-v2" in refused["error"]["message"], refused
     sys.stdout.write(f"{bundle}: {about['items']} items, recommended from without any extra.\n")
 
 
