@@ -6,8 +6,8 @@ set(LLAMA_BUILD_COMMON OFF)
 
 # AMX, Intel's matrix unit, is used wrongly in three ways by the llama.cpp of llama-cpp-python 0.3.36:
 #  - Before its first product in a thread it tells the processor the shape of the tiles. GCC 12 believes that the instruction
-#    reads 8 of the 64 bytes of the description, and leaves out the writing of the others. What stands there by chance is
-#    loaded, and the next instruction is illegal. (https://github.com/ggml-org/llama.cpp/pull/26954, open, mends this.)
+#    reads 8 of the 64 bytes of the description, and leaves out the writing of the others. Tiles without a row are described,
+#    and the next instruction is illegal. (https://github.com/ggml-org/llama.cpp/pull/26954, open, mends this.)
 #  - The shape is loaded once a thread. If other code in that thread (ONNX Runtime has such) loads another, every later product
 #    is silently wrong.
 #  - Where one matrix is multiplied with several others in one operation (LFM2 does so with several photos), places are counted
