@@ -18,12 +18,15 @@ PACKAGING := build/packaging
 demo: $(VENV)/installed-cpu
 	$(BIN)/vlm4rec-edge demo
 
+# A process a core; the tests of one file stay together, because they share what is slow to make.
+TEST := python -m pytest --numprocesses auto --dist loadfile
+
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/$(TEST)
 
 # Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
 test-export: $(VENV)/installed-export
-	$(BIN)/python -m pytest tests/export tests/training
+	$(BIN)/$(TEST) tests/export tests/training
 
 # Makes the embedded model from a folder with items.csv and photos; run again to go on where it stopped.
 CATALOG ?= catalog
