@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 
 # Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
 CAPTION_VERSION = 1
+# Two ways to use a captioner wrongly.
+CLOSED = "The captioner was closed while it was at work."
+ONE_STREAM = "A captioner goes through one stream of photos at a time; end the other one or close the captioner first."
 
 
 class BaseCaptioner(ABC):
     """A vision-language model that turns photos into captions; a context manager.
 
     Nothing is loaded before the first caption, so a run that finds every caption in its store needs no model memory.
-    Not thread-safe: one captioner, one thread.
+    Not thread-safe: one captioner, one thread, and one stream of photos at a time.
 
     Args:
         files: The checked model, from ``vlm4rec_edge.models.resolve.resolve_lvlm``.
@@ -69,7 +73,9 @@ class BaseCaptioner(ABC):
         batch: int | None = None,
         max_side: int | None = None,
     ) -> None:
-        self.files = files
+        # The folder that the program works in may change before the model is loaded.
+        places = {role: getattr(files, role).absolute() for role in ("text", "projector", "folder")}
+        self.files = replace(files, **places)
         self.schema = _own_schema(files) if structured is True else structured or None
         if prompt is None:
             prompt = files.settings.prompt or DEFAULT_PROMPT if self.schema is None else _question(files, self.schema)
@@ -153,7 +159,9 @@ class BaseCaptioner(ABC):
         ``requests`` may be endless; it is pulled in this thread, a little ahead of the model.
 
         Raises:
-            ModelError: the model can not be loaded, or fails on something that is no single photo's fault.
+            UsageError: another stream of this captioner has not ended.
+            ModelError: the model can not be loaded, or fails on something that is no single photo's fault; or the captioner
+                was closed meanwhile.
             DeviceError: the asked-for device is not there.
             MissingDependencyError: llama-cpp-python is not installed.
         """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from vlm4rec_edge.catalog.photo import decode_photo
 from vlm4rec_edge.cores import usable_cores
-from vlm4rec_edge.errors import ModelError, PhotoError
-from vlm4rec_edge.grounding.base import BaseCaptioner
+from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
+from vlm4rec_edge.grounding.base import CLOSED, ONE_STREAM, BaseCaptioner
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.grammar import Grammar
 from vlm4rec_edge.grounding.memory import available_bytes
@@ -43,6 +44,7 @@ class Captioner(BaseCaptioner):
     _natives: tuple[NativeModel, ...] = ()
     _engines: tuple[Engine, ...] = ()
     _form: ChatForm | None = None
+    _stream: ExitStack | None = None  # ends the threads that are at work
 
     def caption(self, requests: Iterable[CaptionRequest | None]) -> Iterator[Captioned | Failure]:
         """Yield a caption or a ``Failure`` for each request; see ``BaseCaptioner.caption``.
@@ -54,6 +56,8 @@ class Captioner(BaseCaptioner):
         from vlm4rec_edge.grounding.lanes import answer_side_by_side
         from vlm4rec_edge.grounding.prepare import PreparedPhoto
 
+        if self._stream is not None:
+            raise UsageError(ONE_STREAM)
         requests = iter(requests)
         first = next(requests, None)
         if first is None:
@@ -72,15 +76,21 @@ class Captioner(BaseCaptioner):
             self._prepare, with_first(), threads=_DECODING_THREADS, ahead=2 * self.batch, discard=discard
         )
         answers = answer_side_by_side(self._engines, prepared, slots=self.batch)
+        stream = self._stream = ExitStack()
+        stream.callback(prepared.close)  # type: ignore[attr-defined]  # both are generators
+        stream.callback(answers.close)  # type: ignore[attr-defined]
         try:
             for answer in answers:
                 if isinstance(answer, Refusal):
                     yield Failure(answer.key, "photo", answer.reason)
                 else:
                     yield self._captioned(answer)
+            if self._stream is not stream:
+                raise ModelError(CLOSED)
         finally:
-            answers.close()  # type: ignore[attr-defined]  # both are generators: stop their threads now
-            prepared.close()  # type: ignore[attr-defined]
+            stream.close()
+            if self._stream is stream:
+                self._stream = None
 
     def _captioned(self, answer: Answer) -> Captioned | Failure:
         fields = None
@@ -188,7 +198,7 @@ class Captioner(BaseCaptioner):
         if request is None:
             return None
         if not self._natives or self._form is None:
-            raise ModelError("The captioner was closed while it was at work.")
+            raise ModelError(CLOSED)
         try:
             pixels = decode_photo(request.photo, "The photo", max_side=self._max_side)
             native = self._natives[0]
@@ -199,7 +209,10 @@ class Captioner(BaseCaptioner):
             return Refusal(request.key, str(error))
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model; first the stream at work is ended, if there is one."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
         for model in reversed(self._natives):  # the first owns the weights of all
             model.close()
         self._natives, self._engines, self._form = (), (), None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -21,9 +21,9 @@ from typing import Any
 
 from vlm4rec_edge import errors
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.errors import ModelError, Vlm4RecError, Vlm4RecWarning
+from vlm4rec_edge.errors import ModelError, UsageError, Vlm4RecError, Vlm4RecWarning
 from vlm4rec_edge.grounding import wire
-from vlm4rec_edge.grounding.base import BaseCaptioner
+from vlm4rec_edge.grounding.base import CLOSED, ONE_STREAM, BaseCaptioner
 from vlm4rec_edge.grounding.captioner import BATCH_CPU
 from vlm4rec_edge.grounding.death import Death, LastWords, death_of, oom_kills
 from vlm4rec_edge.grounding.native import compile_here
@@ -63,6 +63,7 @@ class IsolatedCaptioner(BaseCaptioner):
         gpu: Whether it can compute on a GPU; False before.
     """
 
+    run: _Run | None = None  # the stream at work
     _worker: _Worker | None = None
     _halved: int = 0  # the batch after memory was short
     _tried: int = 0  # the batch of the last child
@@ -72,12 +73,16 @@ class IsolatedCaptioner(BaseCaptioner):
 
     def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
         """Yield a caption or a ``Failure`` for each request; see ``BaseCaptioner.caption``."""
-        run = _Run(self, iter(requests))
+        if self.run is not None:
+            raise UsageError(ONE_STREAM)
+        run = self.run = _Run(self, iter(requests))
         try:
             yield from run.results()
         finally:
-            if run.under_way:  # their captions would be taken for those of the next call
-                self.close()
+            if self.run is run:
+                self.run = None
+                if run.under_way:  # their captions would be taken for those of the next call
+                    self.stop()
 
     def load(self) -> None:
         """Start the child and load the model now rather than with the first caption.
@@ -131,7 +136,12 @@ class IsolatedCaptioner(BaseCaptioner):
         return self._worker
 
     def close(self) -> None:
-        """End the child and with it all that the model holds; the next caption starts another one."""
+        """End the child and with it all that the model holds, and the stream at work; the next caption starts another one."""
+        self.run = None
+        self.stop()
+
+    def stop(self) -> None:
+        """End the child; the next photo starts another one."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
@@ -139,7 +149,7 @@ class IsolatedCaptioner(BaseCaptioner):
     def halve(self, why: str = "There was not enough memory") -> bool:
         """Caption half as many photos together from now on and say so; return False where it was one already."""
         batch = self._tried or self._batch or BATCH_CPU
-        self.close()
+        self.stop()
         if batch == 1:
             return False
         self._halved = self._tried = batch // 2
@@ -170,7 +180,7 @@ class IsolatedCaptioner(BaseCaptioner):
     def _described(self) -> dict[str, Any]:
         """Return what the child needs to make the same captions, as JSON; see ``worker``."""
         files = self.files
-        places = {role: str(getattr(files, role).absolute()) for role in ("text", "projector", "folder")}
+        places = {role: str(getattr(files, role)) for role in ("text", "projector", "folder")}
         return {
             "files": {"name": files.name, "settings": asdict(files.settings), **places},
             "settings": {
@@ -263,21 +273,27 @@ class _Run:
         self._again: deque[CaptionRequest] = deque()
         self._suspects: deque[CaptionRequest] = deque()
         self._is_alone = False
-        self._deaths_alone: Counter[str] = Counter()
+        self._deaths_alone = 0  # of the photo that is captioned alone
         self._was_killed = False  # from outside, and no caption came since
 
     def results(self) -> Iterator[Captioned | Failure]:
         while True:
             while (request := self._next_to_send()) is not None:
+                self._check_open()
                 self._send(request)
             if not self.under_way:
                 return
+            self._check_open()
             try:
                 result: Captioned | Failure | None = self._receive()
             except _DiedError as died:
                 result = self._after(died.death)
             if result is not None:
                 yield result
+
+    def _check_open(self) -> None:
+        if self._captioner.run is not self:
+            raise ModelError(CLOSED)
 
     def _next_to_send(self) -> CaptionRequest | None:
         if self.under_way and (self._is_alone or self._suspects or self._is_full()):
@@ -301,7 +317,7 @@ class _Run:
         assert self._worker is not None  # what is under way was sent to it
         message = self._worker.receive()
         request = self.under_way.pop(message["id"])
-        self._was_killed = False
+        self._was_killed, self._deaths_alone = False, 0
         if message["event"] == "caption":
             return Captioned(request.key, message["text"], message["fields"])
         return Failure(request.key, message["stage"], message["reason"])
@@ -314,7 +330,7 @@ class _Run:
         """
         lost = list(self.under_way.values())
         self.under_way.clear()
-        self._captioner.close()
+        self._captioner.stop()
         if len(lost) == 1:
             return self._after_alone(lost[0], death)
         if death.from_outside and not self._was_killed:  # once is chance, and tells nothing
@@ -333,10 +349,11 @@ class _Run:
         return None
 
     def _after_alone(self, request: CaptionRequest, death: Death) -> Failure | None:
-        self._deaths_alone[request.key] += 1
-        if self._deaths_alone[request.key] < (_KILLS if death.from_outside else _TRIES):
+        self._deaths_alone += 1
+        if self._deaths_alone < (_KILLS if death.from_outside else _TRIES):
             self._suspects.appendleft(request)
             return None
+        self._deaths_alone = 0
         self._check_model(request.question)
         what = (
             "There is not enough memory to caption this photo"
@@ -356,10 +373,10 @@ class _Run:
         try:
             worker.receive()
         except _DiedError as died:
-            self._captioner.close()
+            self._captioner.stop()
             raise self._captioner.cannot_run(died.death, "on a plain grey picture") from None
         except Vlm4RecError:
-            self._captioner.close()
+            self._captioner.stop()
             raise
 
     def _warn(self, sentence: str) -> None:
