@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
-from importlib import import_module
 from typing import Any
 
 from vlm4rec_edge.grounding.captioner import Captioner
@@ -45,18 +43,20 @@ class _Deadly(Captioner):
         return self._make_ready(request)
 
 
+def _probe() -> None:
+    for line in DEADLY["probe"]:
+        print(json.dumps(line), flush=True)
+    if "signal" in DEADLY:
+        _die(DEADLY["signal"])
+
+
 Captioner.load, Captioner._prepare = _Deadly.load, _Deadly._prepare  # type: ignore[method-assign]
 Captioner._load, Captioner._make_ready = _Deadly._load, _Deadly._make_ready  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
-    # What ``vlm4rec_edge.grounding.spawn`` has a new interpreter do.
-    sys.path[:] = json.loads(sys.stdin.buffer.readline())
-    wanted = re.search(r"from ([\w.]+) import main", sys.argv[-1])
-    assert wanted is not None
-    if "probe" in DEADLY and wanted[1].endswith(".probe"):
-        for line in DEADLY["probe"]:
-            print(json.dumps(line), flush=True)
-        if "signal" in DEADLY:
-            _die(DEADLY["signal"])
-    else:
-        import_module(wanted[1]).main()
+    program = sys.argv[-1]  # what ``vlm4rec_edge.grounding.spawn`` has a new interpreter run
+    if "probe" in DEADLY and ".probe " in program:
+        from vlm4rec_edge.grounding import probe
+
+        probe.main = _probe
+    exec(program)

@@ -58,6 +58,18 @@ def test_much_that_is_said_neither_blocks_nor_is_kept() -> None:
     assert death.words == "last"
 
 
+def test_a_line_without_an_end_is_not_kept_whole() -> None:
+    death = _death("sys.stderr.write('x' * 100_000); sys.stderr.flush(); os._exit(1)")
+    assert 100 < len(death.words) < 1000
+
+
+def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlm4rec_edge.grounding.death._SECONDS_TO_END", 0.01)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    assert str(death_of(process, [], oom_kills_before=0)) == "no answer: it lives, but what it says cannot be read"
+    assert process.returncode is not None
+
+
 def test_kills_for_memory_are_read_from_the_system(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/vmstat").write_text("oom_kill_x 9\noom_kill 42\nother 1\n")

@@ -25,8 +25,14 @@ _MEANINGS = {
     "SIGABRT": "it gave up",
     "SIGKILL": "killed from outside",
     "SIGTERM": "ended from outside",
+    "no answer": "it lives, but what it says cannot be read",
 }
 _OUTSIDE = {"SIGKILL", "SIGTERM"}
+_FAULTS = {"SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT"}
+# The longest piece of a line that is kept.
+_LINE_BYTES = 1 << 9
+# A process that closed its output has so long to end.
+_SECONDS_TO_END = 10.0
 # What native code says when it gives up; the first of these is the reason.
 _REASON = re.compile(
     r"GGML_ASSERT|GGML_ABORT|what\(\):|terminate called|Assertion|fatal error|out of memory", re.IGNORECASE
@@ -47,9 +53,19 @@ class Death:
         """Whether something else ended it, and not for its memory; that tells nothing of what it was doing."""
         return self.cause in _OUTSIDE and not self.out_of_memory
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether native code did something that it may not, which it will do again."""
+        return self.cause in _FAULTS and not self.out_of_memory
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it ended by itself, as a program does that has no more to do or reports an error."""
+        return self.cause.startswith("exit code") and not self.out_of_memory
+
     def __str__(self) -> str:
         """Return it as part of a sentence."""
-        meaning = "killed for lack of memory" if self.out_of_memory else _MEANINGS.get(self.cause, "it ended by itself")
+        meaning = "lack of memory" if self.out_of_memory else _MEANINGS.get(self.cause, "it ended by itself")
         return f"{self.cause}: {meaning}" + (f": {self.words}" if self.words else "")
 
 
@@ -63,7 +79,7 @@ class LastWords:
 
     def _read(self, stream: IO[bytes]) -> None:
         with suppress(OSError, ValueError), stream:
-            for line in stream:
+            for line in iter(lambda: stream.readline(_LINE_BYTES), b""):
                 self._lines.append(line.decode("utf-8", "replace").strip())
 
     @property
@@ -74,14 +90,19 @@ class LastWords:
 
 
 def death_of(process: subprocess.Popen[bytes], words: Iterable[str], *, oom_kills_before: int | None) -> Death:
-    """Wait for a process that ended, and say how.
+    """Wait for a process that ended, and say how; one that lives on is killed.
 
     Args:
-        process: It has closed its output.
+        process: It has closed its output, or said what is no message.
         words: The last lines of its stderr.
         oom_kills_before: What ``oom_kills`` said when it was started.
     """
-    code = process.wait()
+    try:
+        code = process.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return Death("no answer")
     if code < 0 or _SHELL_SIGNAL < code < _SHELL_SIGNAL + 64:
         number = -code if code < 0 else code - _SHELL_SIGNAL
         cause = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

@@ -25,7 +25,7 @@ from vlm4rec_edge.errors import ModelError, UsageError, Vlm4RecError, Vlm4RecWar
 from vlm4rec_edge.grounding import wire
 from vlm4rec_edge.grounding.base import CLOSED, ONE_STREAM, BaseCaptioner
 from vlm4rec_edge.grounding.captioner import BATCH_CPU
-from vlm4rec_edge.grounding.death import Death, LastWords, death_of, oom_kills
+from vlm4rec_edge.grounding.death import Death, death_of, oom_kills
 from vlm4rec_edge.grounding.native import compile_here
 from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.spawn import start
@@ -202,10 +202,9 @@ class _Worker:
 
     def __init__(self) -> None:
         self._oom_kills = oom_kills()
-        self._process = start("vlm4rec_edge.grounding.worker")
-        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._process, self._words = start("vlm4rec_edge.grounding.worker")
+        assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
-        self._words = LastWords(self._process.stderr)
         self.pid = self._process.pid
         self.batch, self.kv_bytes, self.engines = 1, 0, 0
 

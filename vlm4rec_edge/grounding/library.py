@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge.grounding.death import LastWords, death_of
+from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.grounding.death import death_of
 from vlm4rec_edge.grounding.spawn import interpreter, start
 from vlm4rec_edge.models.home import cache_home
 
@@ -30,6 +31,8 @@ PLAIN = "plain"
 _FILE_NAME = "llama-cpp.json"
 # Raised when the probe tries something else.
 _VERSION = 2
+# What ends the process that tries may be chance once.
+_TRIES = 2
 _found: dict[str, LlamaCheck] = {}
 
 
@@ -51,6 +54,7 @@ def check_llama() -> LlamaCheck:
 
     Raises:
         UsageError: no interpreter can be started.
+        ModelError: it cannot be found out, because the process that tries is ended by something else.
     """
     key = _key()
     if key not in _found:
@@ -64,20 +68,27 @@ def check_llama() -> LlamaCheck:
     return _found[key]
 
 
-def _try() -> LlamaCheck:
-    process = start("vlm4rec_edge.grounding.probe")
-    assert process.stdin and process.stdout and process.stderr
-    words = LastWords(process.stderr)
+def _try(tries: int = _TRIES) -> LlamaCheck:
+    process, words = start("vlm4rec_edge.grounding.probe")
+    assert process.stdin and process.stdout
     with process.stdin, process.stdout:
         lines = process.stdout.read().decode("utf-8", "replace").splitlines()
     death = death_of(process, words.lines, oom_kills_before=None)
     results: dict[str, bool | None] = {PLAIN: None}
     for line in lines:
-        said = json.loads(line)
-        results[said["buffer"]] = said["right"]  # None as long as it is being tried
+        if line.startswith("{"):  # what llama.cpp may print is none of it
+            said = json.loads(line)
+            results[said["buffer"]] = said["right"]  # None as long as it is being tried
     wrong = next((buffer for buffer, right in results.items() if right is not True), None)
     if wrong is None:
         return LlamaCheck(works=True, extra_buffers=True)
+    if results[wrong] is None and not death.is_fault:  # chance, which must not be remembered
+        if tries > 1:
+            return _try(tries - 1)
+        raise ModelError(
+            f"Whether llama.cpp computes right here cannot be found out: the process that tries it ended ({death}); "
+            "run the same command again."
+        )
     how = f"ends the process ({death})" if results[wrong] is None else "computes wrong results"
     works = results[PLAIN] is True
     return LlamaCheck(works, extra_buffers=False, reason=f"its buffer {wrong} {how}" if works else f"it {how}")
@@ -114,8 +125,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    with suppress(OSError):  # where nothing can be written, each process finds it out for itself
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")
         part.replace(path)
+    except OSError:  # where nothing can be written, each process finds it out for itself
+        with suppress(OSError):
+            part.unlink()

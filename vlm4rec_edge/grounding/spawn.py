@@ -7,17 +7,23 @@ import os
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.grounding.death import LastWords, death_of
 
 # The command of the interpreter that runs them, split as a shell does; default: the one that runs now. An emulator can be
 # put before it: "qemu-x86_64-static -cpu Haswell /usr/bin/python3".
 PYTHON_VARIABLE = "VLM4REC_EDGE_PYTHON"
 
+# What a program says once all is imported; before it comes what a wrapper or a sitecustomize of the user's may print.
+_READY = "vlm4rec-edge is ready"
 # -P: nothing is imported from the current folder. Where modules lie is told by the parent.
 _BOOTSTRAP = (
-    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); from {module} import main; main()"
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); from {module} import main; "
+    f"print({_READY!r}, flush=True); main()"
 )
 
 
@@ -40,13 +46,13 @@ def interpreter() -> list[str]:
     return command
 
 
-def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start ``module.main()`` in a new interpreter, with pipes for stdin, stdout and stderr.
+def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWords]:
+    """Start ``module.main()`` in a new interpreter; return it with pipes for stdin and stdout, and what reads its stderr.
 
     It finds the modules that this process finds, the current folder apart.
 
     Raises:
-        UsageError: the interpreter can not be started.
+        UsageError: the interpreter can not be started, or not run the program.
     """
     command = [*interpreter(), "-P", "-c", _BOOTSTRAP.format(module=module), *arguments]
     try:
@@ -58,16 +64,31 @@ def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
             f"{command[0]} can not be started ({error.strerror or error}); {PYTHON_VARIABLE} names the Python that does the "
             "captioning."
         ) from None
-    assert process.stdin is not None
+    assert process.stdin and process.stdout and process.stderr
+    words = LastWords(process.stderr)
     try:
-        process.stdin.write(json.dumps(_search_path()).encode() + b"\n")
-        process.stdin.flush()
-    except OSError:  # it has ended already; whoever reads from it will see how
-        pass
-    return process
+        with suppress(OSError):  # it has ended already
+            process.stdin.write(json.dumps(_search_path()).encode() + b"\n")
+            process.stdin.flush()
+        if any(line.strip() == _READY.encode() for line in process.stdout):
+            return process, words
+    except BaseException:
+        process.kill()
+        raise
+    death = death_of(process, words.lines, oom_kills_before=None)
+    if not death.is_exit:
+        return process, words  # whoever reads from it will see how it died
+    raise UsageError(
+        f"{shlex.join(interpreter())} cannot run {module} ({death}). It must be Python 3.11 or later with the packages of "
+        f"this one; {PYTHON_VARIABLE} names the Python that does the captioning."
+    )
 
 
 def _search_path() -> list[str]:
-    """Return where this process looks for modules, without the current folder, and where this package lies."""
-    package = str(Path(__file__).resolve().parents[2])
-    return [*(place for place in sys.path if place not in {"", "."}), package]
+    """Return where this process looks for modules, without the current folder; this very package is what is found there."""
+    places = [place for place in sys.path if isinstance(place, str) and place not in {"", "."}]
+    package = Path(__file__).resolve().parents[1]
+    found = PathFinder.find_spec(package.name, places)
+    if found is not None and found.origin and Path(found.origin).resolve().parent == package:
+        return places
+    return [str(package.parent), *places]  # this process found it in the current folder, or by a hook
