@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.cores import physical_cores, usable_cores
-from vlm4rec_edge.errors import Vlm4RecError
+from vlm4rec_edge.errors import MissingDependencyError, Vlm4RecError
 from vlm4rec_edge.grounding.library import check_llama
 from vlm4rec_edge.grounding.memory import available_bytes
 from vlm4rec_edge.grounding.native import compile_here, require_captioning
@@ -146,8 +146,11 @@ def _llama(facts: dict[str, Any]) -> Iterator[Finding]:
     try:
         require_captioning()
         check = check_llama()
-    except Vlm4RecError as error:
+    except MissingDependencyError as error:
         yield Finding("llama.cpp", str(error), False, _CAPTIONING, essential=True)
+        return
+    except Vlm4RecError as error:
+        yield Finding("llama.cpp", str(error), False, essential=True)
         return
     facts["llama_cpp"] = asdict(check)
     if not check.works:

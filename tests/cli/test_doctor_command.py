@@ -88,6 +88,13 @@ def _notes(findings: Iterator[Finding]) -> Iterator[Finding]:
     return (finding for finding in findings if not finding.ok)
 
 
+def test_an_interpreter_that_cannot_be_started_is_told_without_another_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", "/nowhere/python3")
+    (finding,) = doctor._llama({})
+    assert "VLM4REC_EDGE_PYTHON" in finding.says
+    assert (finding.ok, finding.essential, finding.remedy) == (False, True, "")
+
+
 def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("VLM4REC_EDGE_HOME", str(tmp_path / "file"))

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import DeviceError, ModelError, UsageError, Vlm4RecWarning
 from vlm4rec_edge.grounding import isolated
+from vlm4rec_edge.grounding.base import BaseCaptioner
 from vlm4rec_edge.grounding.request import CaptionRequest
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
@@ -286,6 +288,41 @@ def test_an_interpreter_that_is_not_there_is_a_sentence(
         answers(captioner, photos)
 
 
+@posix
+@pytest.mark.parametrize("command", ["true", "cat", f"{sys.executable} -c 'import nothing_of_the_kind'"])
+def test_what_is_no_python_is_named_and_no_model_is_blamed(
+    command: str, photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", command)
+    words = rf"^{command.split(maxsplit=1)[0]} .*cannot run .*exit code.*VLM4REC_EDGE_PYTHON"
+    with _isolated() as captioner, pytest.raises(UsageError, match=words):
+        answers(captioner, photos)
+
+
+@posix
+def test_what_a_wrapper_prints_before_python_starts_is_skipped(
+    photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f'#!/bin/sh\necho "Welcome"\nexec {shlex.quote(sys.executable)} "$@"\n')
+    wrapper.chmod(0o700)
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", str(wrapper))
+    with _isolated() as captioner:
+        assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
+
+
+@posix
+def test_a_child_that_lives_and_says_what_is_no_message_is_ended(
+    photos: list[CaptionRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mad = tmp_path / "mad.py"
+    mad.write_text("import time\nprint('vlm4rec-edge is ready\\n\\nmad', flush=True)\ntime.sleep(600)\n")
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(mad)]))
+    monkeypatch.setattr("vlm4rec_edge.grounding.death._SECONDS_TO_END", 0.1)
+    with _isolated() as captioner, pytest.raises(ModelError, match="what it says cannot be read"):
+        answers(captioner, photos)
+
+
 def test_a_program_that_is_no_interpreter_is_not_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with _isolated() as captioner, pytest.raises(UsageError, match="VLM4REC_EDGE_PYTHON"):
@@ -302,6 +339,96 @@ def test_nothing_is_imported_from_the_current_folder(
     with _isolated() as captioner:
         assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
     assert not (tmp_path / "planted").exists()
+
+
+def test_the_child_runs_the_very_package_that_this_process_runs(
+    photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python started in a checkout takes that of the current folder, and not the one that is installed."""
+    other = tmp_path / "vlm4rec_edge"
+    other.mkdir()
+    (other / "__init__.py").write_text("raise SystemExit('the other one')")
+    # What is no text there, Python overlooks.
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), tmp_path, *sys.path])
+    with _isolated() as captioner:
+        assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
+
+
+@pytest.mark.parametrize("kind", [Captioner, IsolatedCaptioner])
+def test_a_second_stream_beside_the_first_is_refused_and_the_first_goes_on(
+    kind: type[BaseCaptioner], photos: list[CaptionRequest], captions: dict[str, str]
+) -> None:
+    with kind(resolve_lvlm(), batch=4) as captioner:
+        results = captioner.caption(photos)
+        found = dict([next(results)[:2]])
+        with pytest.raises(UsageError, match="one stream of photos at a time"):
+            next(captioner.caption(photos[:1]))
+        found.update(result[:2] for result in results)
+        assert found == captions
+        assert len(answers(captioner, photos[:1])[0]) == 1
+
+
+@pytest.mark.parametrize("kind", [Captioner, IsolatedCaptioner])
+def test_a_captioner_closed_while_it_is_at_work_says_so_and_can_be_used_again(
+    kind: type[BaseCaptioner], photos: list[CaptionRequest], captions: dict[str, str]
+) -> None:
+    with kind(resolve_lvlm(), batch=4) as captioner:
+        results = captioner.caption(photos)
+        next(results)
+        captioner.close()
+        with pytest.raises(ModelError, match="closed while it was at work"):
+            next(results)
+        assert answers(captioner, photos)[0] == captions
+
+
+def test_a_captioner_closed_by_its_own_source_says_so(photos: list[CaptionRequest]) -> None:
+    def source() -> Iterator[CaptionRequest]:
+        yield from photos[:3]
+        captioner.close()
+        yield photos[3]
+
+    with _isolated() as captioner, pytest.raises(ModelError, match="closed while it was at work"):
+        list(captioner.caption(source()))
+
+
+@posix
+def test_photos_with_the_same_key_are_told_apart(photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch) -> None:
+    killers = [CaptionRequest("same", photo.photo, photo.question) for photo in photos[:2]]
+    _deadly(monkeypatch, photos={killer.photo.sha256: int(signal.SIGSEGV) for killer in killers})
+    starts = itertools.count()
+    start = isolated.start
+    monkeypatch.setattr(isolated, "start", lambda module: (next(starts), start(module))[1])
+    with _isolated(batch=1) as captioner, pytest.warns(Vlm4RecWarning):
+        assert len(list(captioner.caption(killers))) == 2
+    assert next(starts) == 6  # one for both, two that each of them kills, and one that shows the model to be well
+
+
+def test_a_model_is_found_after_the_current_folder_changed(
+    photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(resolve_lvlm().folder, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    with IsolatedCaptioner(resolve_lvlm("./model"), batch=1) as captioner:
+        monkeypatch.chdir("/")
+        assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_model_in_a_folder_whose_name_is_no_unicode_is_loaded(
+    photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff model")
+    shutil.copytree(resolve_lvlm().folder, folder)
+    with IsolatedCaptioner(resolve_lvlm(folder), batch=1) as captioner:
+        assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
+
+
+def test_a_model_that_is_gone_is_a_sentence(photos: list[CaptionRequest], tmp_path: Path) -> None:
+    shutil.copytree(resolve_lvlm().folder, tmp_path / "model")
+    with IsolatedCaptioner(resolve_lvlm(tmp_path / "model"), batch=1) as captioner:
+        shutil.rmtree(tmp_path / "model")
+        with pytest.raises(ModelError, match="gguf can not be used: No such file"):
+            answers(captioner, photos)
 
 
 @posix

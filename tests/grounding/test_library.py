@@ -13,7 +13,7 @@ import pytest
 from pictures import answers, drawn, requests_for
 
 from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
-from vlm4rec_edge.errors import ModelError, Vlm4RecWarning
+from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding import library
 from vlm4rec_edge.grounding.library import LlamaCheck, check_llama
 
@@ -64,6 +64,57 @@ def test_a_damaged_memory_or_a_place_that_cannot_be_written_costs_a_probe_and_no
         home.mkdir()
         (home / "llama-cpp.json").write_text(content)
     assert check_llama().works
+
+
+def test_a_memory_that_cannot_be_replaced_leaves_no_file_behind(tmp_path: Path) -> None:
+    memory = tmp_path / "home" / "llama-cpp.json"
+    memory.mkdir(parents=True)
+    assert check_llama().works
+    assert list(memory.parent.iterdir()) == [memory]
+
+
+def test_a_probe_that_something_else_ends_is_made_again_and_its_end_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _probe_says(monkeypatch, RIGHT, dies_of="SIGKILL")
+    assert check_llama().works  # all it had to say it said
+    monkeypatch.setattr(library, "_found", {})
+    (tmp_path / "home" / "llama-cpp.json").unlink()
+    _probe_says(monkeypatch, {"buffer": "plain", "right": None}, dies_of="SIGKILL")
+    with pytest.raises(ModelError, match=r"cannot be found out.*SIGKILL.*again"):
+        check_llama()
+    assert not (tmp_path / "home" / "llama-cpp.json").exists()
+    start = library.start
+
+    def kinder(module: str) -> object:
+        started = start(module)
+        _probe_says(monkeypatch, RIGHT)
+        return started
+
+    monkeypatch.setattr(library, "start", kinder)
+    assert check_llama() == LlamaCheck(works=True, extra_buffers=True)
+
+
+def test_a_library_that_cannot_be_loaded_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_CPP_LIB_PATH", str(tmp_path))
+    with (
+        IsolatedCaptioner(resolve_lvlm(), batch=1) as captioner,
+        pytest.raises(MissingDependencyError, match="installed, but its library cannot be loaded"),
+    ):
+        captioner.load()
+
+
+@pytest.mark.parametrize("filters", ["error", "ignore"])
+def test_a_warning_of_the_child_arrives_whatever_the_filters_of_the_environment(
+    filters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONWARNINGS", filters)
+    _probe_says(monkeypatch, RIGHT, {"buffer": "AMX", "right": False})
+    with (
+        pytest.warns(Vlm4RecWarning, match="buffer AMX computes wrong"),
+        IsolatedCaptioner(resolve_lvlm(), batch=1) as captioner,
+    ):
+        captioner.load()
 
 
 def test_a_buffer_that_ends_the_process_is_not_used_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def load_bindings() -> Any:
     """Import llama_cpp with its log turned into a short memory for error messages, and return the module.
 
     Raises:
-        MissingDependencyError: llama-cpp-python is not installed.
+        MissingDependencyError: llama-cpp-python, or a library that it needs, is not installed.
         DeviceError: it has no code for this processor.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # both are read once, when the libraries are loaded below
@@ -64,6 +64,10 @@ def load_bindings() -> Any:
         from llama_cpp import mtmd_cpp
     except ImportError:
         raise missing_bindings() from None
+    except (OSError, RuntimeError) as error:  # Debian without libgomp1, for one
+        raise MissingDependencyError(
+            f"llama-cpp-python is installed, but its library cannot be loaded: {error}"
+        ) from None
     if not _log_callbacks:
 
         def remember(level: int, text: bytes, _: Any) -> None:
@@ -210,7 +214,7 @@ class NativeModel:
         parameters.use_extra_bufts = extra_buffers
         parameters.n_gpu_layers = _ALL_LAYERS if gpu else 0
         self.llama.llama_backend_init()
-        model = self.llama.llama_model_load_from_file(str(files.text).encode(), parameters)
+        model = self.llama.llama_model_load_from_file(os.fsencode(files.text), parameters)
         if not model:
             raise ModelError(f"llama.cpp can not load {files.text}{last_native_error()}.")
         self._open.callback(self.llama.llama_model_free, model)
@@ -254,7 +258,7 @@ class NativeModel:
         parameters.warmup = False
         if not gpu and _has_few_patches(files.projector):
             parameters.flash_attn_type = self.llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        self.projector = self.mtmd.mtmd_init_from_file(str(files.projector).encode(), self.model, parameters)
+        self.projector = self.mtmd.mtmd_init_from_file(os.fsencode(files.projector), self.model, parameters)
         if not self.projector:
             raise ModelError(
                 f"llama.cpp can not use the projector {files.projector} with {files.text.name}{last_native_error()}; "

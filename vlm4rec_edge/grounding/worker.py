@@ -47,6 +47,9 @@ def main() -> None:
         tell("error", kind=type(error).__name__, message=str(error))
     except MemoryError:
         tell("error", kind="MemoryError", message="")
+    except OSError as error:  # a file of the model is gone, for one
+        place = error.filename or "A file of the model"
+        tell("error", kind="ModelError", message=f"{place} can not be used: {error.strerror or error}.")
     except Exception:
         tell("error", kind="", message=traceback.format_exc())
     os._exit(1)  # threads of llama.cpp may still be at work
@@ -57,10 +60,10 @@ def _serve(inbox: IO[bytes], tell: Callable[..., None]) -> None:
     if first is None:
         os._exit(0)
     order = first[0]
+    photos = _Photos(inbox)  # from now on the end of stdin ends the process, however long the model takes to load
     with Captioner(files_from(order["files"]), **settings_from(order["settings"])) as captioner:
         captioner.load()
         tell("ready", **_facts(captioner))
-        photos = _Photos(inbox)
         for result in captioner.caption(photos.requests()):
             photos.under_way -= 1
             if isinstance(result, Captioned):
@@ -74,16 +77,20 @@ class _Photos:
 
     def __init__(self, inbox: IO[bytes]) -> None:
         self.under_way = 0
-        self._arrived: queue.Queue[CaptionRequest] = queue.Queue()
+        self._arrived: queue.Queue[CaptionRequest | MemoryError] = queue.Queue()
         Thread(target=self._read, args=(inbox,), daemon=True).start()
 
     def _read(self, inbox: IO[bytes]) -> None:
         from vlm4rec_edge.catalog.photo import PhotoFile
 
-        while (received := wire.receive(inbox)) is not None:
-            order, content = received
-            photo = PhotoFile(content, order["sha256"])
-            self._arrived.put(CaptionRequest(str(order["id"]), photo, order["question"]))
+        try:
+            while (received := wire.receive(inbox)) is not None:
+                order, content = received
+                photo = PhotoFile(content, order["sha256"])
+                self._arrived.put(CaptionRequest(str(order["id"]), photo, order["question"]))
+        except MemoryError as error:
+            self._arrived.put(error)
+            return
         os._exit(0)  # the parent has closed the pipe, or is dead: nobody waits for what is under way
 
     def requests(self) -> Iterator[CaptionRequest | None]:
@@ -94,12 +101,14 @@ class _Photos:
             except queue.Empty:
                 yield None
                 continue
+            if isinstance(request, MemoryError):
+                raise request
             self.under_way += 1
             yield request
 
 
 def files_from(described: Mapping[str, Any]) -> Any:
-    """Return the model files that the parent has checked; see ``described_files`` of ``isolated``."""
+    """Return the model files that the parent has checked; see ``IsolatedCaptioner``."""
     from vlm4rec_edge.models.manifest import LvlmSettings
     from vlm4rec_edge.models.resolve import LvlmFiles
 
@@ -170,6 +179,7 @@ def _tell_warnings(tell: Callable[..., None]) -> None:
             tell("warning", message=str(message))
 
     warnings.showwarning = show
+    warnings.simplefilter("always", Vlm4RecWarning)  # the parent has its own filters
 
 
 if __name__ == "__main__":
