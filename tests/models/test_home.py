@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.models import home as home_module
 from vlm4rec_edge.models.home import models_home
 
@@ -34,3 +35,18 @@ def test_each_platform_has_its_cache_folder(
     monkeypatch.setattr(home_module.sys, "platform", platform)
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "me")
     assert models_home() == tmp_path / expected
+
+
+@pytest.mark.parametrize(("chosen", "words"), [("", "known here; set"), ("~nobody-of-this-name/x", "for ~nobody")])
+def test_a_home_folder_that_nobody_knows_is_a_sentence(
+    chosen: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr(home_module.sys, "platform", "linux")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("VLM4REC_EDGE_HOME", chosen)
+    with pytest.raises(UsageError, match=f"{words}.*VLM4REC_EDGE_HOME|{words} VLM4REC_EDGE_HOME"):
+        models_home()

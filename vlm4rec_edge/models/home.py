@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from vlm4rec_edge.errors import UsageError
+
 HOME_VARIABLE = "VLM4REC_EDGE_HOME"
 _FOLDER = "vlm4rec-edge"
 
@@ -15,9 +17,17 @@ def cache_home() -> Path:
 
     ``$VLM4REC_EDGE_HOME`` if that variable is set, else ``vlm4rec-edge`` in the platform's cache folder (``%LOCALAPPDATA%``
     on Windows, ``~/Library/Caches`` on macOS, ``$XDG_CACHE_HOME`` or ``~/.cache`` elsewhere).
+
+    Raises:
+        UsageError: the system does not know a home folder, of this user or of the one that the variable names.
     """
     chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else _platform_cache() / _FOLDER
+    try:
+        return Path(chosen).expanduser().absolute() if chosen else _platform_cache() / _FOLDER
+    except RuntimeError:
+        raise UsageError(
+            f"No home folder is known here{f' for {chosen}' if chosen else ''}; set {HOME_VARIABLE} to a folder for models."
+        ) from None
 
 
 def models_home() -> Path:
