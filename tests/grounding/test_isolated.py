@@ -403,6 +403,26 @@ def test_photos_with_the_same_key_are_told_apart(photos: list[CaptionRequest], m
     assert next(starts) == 6  # one for both, two that each of them kills, and one that shows the model to be well
 
 
+@posix
+def test_ctrl_c_while_the_model_is_tried_on_a_grey_picture_leaves_no_answer_behind(
+    photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deadly(monkeypatch, photos={photos[0].photo.sha256: int(signal.SIGSEGV)})
+    ask = isolated._Worker.ask
+
+    def interrupted(self: isolated._Worker, number: int, request: CaptionRequest) -> None:
+        ask(self, number, request)
+        if request.photo.sha256 == "0" * 64:
+            raise KeyboardInterrupt
+
+    with _isolated() as captioner:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(isolated._Worker, "ask", interrupted)
+            answers(captioner, photos[:1])
+        assert captioner.pid == 0
+        assert answers(captioner, photos[1:2])[0] == {photos[1].key: captions[photos[1].key]}
+
+
 def test_a_model_is_found_after_the_current_folder_changed(
     photos: list[CaptionRequest], captions: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,9 @@ from pictures import answers, drawn, requests_for
 
 from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
-from vlm4rec_edge.grounding import library
+from vlm4rec_edge.grounding import library, native
 from vlm4rec_edge.grounding.library import LlamaCheck, check_llama
+from vlm4rec_edge.grounding.native import compile_here
 
 DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
 RIGHT = {"buffer": "plain", "right": True}
@@ -143,3 +144,14 @@ def test_a_library_for_another_processor_is_an_error_that_says_how_to_get_the_ri
     words = r"cannot compute on this processor.*SIGILL.*pip install"
     with IsolatedCaptioner(resolve_lvlm(), batch=1) as captioner, pytest.raises(ModelError, match=words):
         answers(captioner, requests_for({"a": drawn("dress", "red")}))
+
+
+def test_the_command_that_compiles_takes_no_ready_wheel_and_bears_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "with space/vlm4rec_edge/grounding/native.py"))
+    variable, *command = shlex.split(compile_here().partition(": ")[2])
+    assert shlex.split(variable.partition("=")[2]) == [
+        f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={tmp_path}/with space/packaging/llama.cpp.cmake"
+    ]
+    assert command[-3:] == ["--no-binary", "llama-cpp-python", "llama-cpp-python==0.3.36"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -107,8 +108,8 @@ def compile_here() -> str:
     beside = Path(__file__).with_name("llama.cpp.cmake")  # in a checkout it lies where wheels are made
     mended = beside if beside.is_file() else Path(__file__).resolve().parents[2] / "packaging" / beside.name
     return (
-        f'Compile it on this machine: CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE={mended}" pip install --force-reinstall '
-        "--no-cache-dir --no-deps llama-cpp-python==0.3.36"
+        f'Compile it on this machine: CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE={shlex.quote(str(mended))}" pip install '
+        "--force-reinstall --no-cache-dir --no-deps --no-binary llama-cpp-python llama-cpp-python==0.3.36"
     )
 
 
