@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.death import death_of
+from vlm4rec_edge.grounding.death import death_of, oom_kills
 from vlm4rec_edge.grounding.spawn import interpreter, start
 from vlm4rec_edge.models.home import cache_home
 
@@ -69,11 +69,12 @@ def check_llama() -> LlamaCheck:
 
 
 def _try(tries: int = _TRIES) -> LlamaCheck:
+    kills = oom_kills()
     process, words = start("vlm4rec_edge.grounding.probe")
     assert process.stdin and process.stdout
     with process.stdin, process.stdout:
         lines = process.stdout.read().decode("utf-8", "replace").splitlines()
-    death = death_of(process, words.lines, oom_kills_before=None)
+    death = death_of(process, words.lines, oom_kills_before=kills)
     results: dict[str, bool | None] = {PLAIN: None}
     for line in lines:
         if line.startswith("{"):  # what llama.cpp may print is none of it

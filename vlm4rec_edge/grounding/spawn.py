@@ -12,7 +12,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.grounding.death import LastWords, death_of
+from vlm4rec_edge.grounding.death import LastWords, death_of, oom_kills
 
 # The command of the interpreter that runs them, split as a shell does; default: the one that runs now. An emulator can be
 # put before it: "qemu-x86_64-static -cpu Haswell /usr/bin/python3".
@@ -54,6 +54,7 @@ def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWo
     Raises:
         UsageError: the interpreter can not be started, or not run the program.
     """
+    kills = oom_kills()
     command = [*interpreter(), "-P", "-c", _BOOTSTRAP.format(module=module), *arguments]
     try:
         process = subprocess.Popen(
@@ -75,7 +76,7 @@ def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWo
     except BaseException:
         process.kill()
         raise
-    death = death_of(process, words.lines, oom_kills_before=None)
+    death = death_of(process, words.lines, oom_kills_before=kills)
     if not death.is_exit:
         return process, words  # whoever reads from it will see how it died
     raise UsageError(
