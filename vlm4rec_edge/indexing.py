@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
-from vlm4rec_edge.errors import PhotoError, StoreError
+from vlm4rec_edge.errors import ModelError, PhotoError, StoreError
 from vlm4rec_edge.grounding.base import BaseCaptioner
 from vlm4rec_edge.grounding.imported import ImportedCaptions
 from vlm4rec_edge.grounding.request import CaptionRequest
@@ -186,6 +186,9 @@ class _Run:
         except KeyboardInterrupt:
             interrupted = True
             self._flush()
+        except ModelError:  # it may say so late, of a photo that no child outlives
+            self._flush()
+            raise
         self._build_graph()
         with StoreReader(self.store.folder) as reader:
             items = reader.count()

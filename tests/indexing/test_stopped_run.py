@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,9 @@ import pytest
 from made_catalog import PHOTOS, Run, counts_of
 from pictures import swatch, swatches
 
-from vlm4rec_edge import Encoder, Recommender
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge import Captioner, Encoder, Failure, Recommender
+from vlm4rec_edge.errors import ModelError, StoreError
+from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
 from vlm4rec_edge.indexing import IndexProgress
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import StoreWriter
@@ -48,6 +51,22 @@ def test_an_interrupt_while_texts_are_encoded_loses_no_caption(
     report = run(photos)
     assert (report.interrupted, report.items) == (True, PHOTOS)
     assert counts_of(run(photos))[:2] == (0, PHOTOS)
+
+
+def test_a_model_that_fails_late_takes_nothing_that_is_finished_with_it(
+    run: Run, photos: Path, brief_captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caption = brief_captioner.caption
+
+    def two(requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
+        with closing(caption(requests)) as results:  # type: ignore[type-var]  # it is a generator
+            yield from itertools.islice(results, 2)
+        raise ModelError("The model cannot run here.")
+
+    with monkeypatch.context() as patch, pytest.raises(ModelError):
+        patch.setattr(brief_captioner, "caption", two)
+        run(photos)
+    assert counts_of(run(photos))[:2] == (PHOTOS - 2, 2)
 
 
 def test_pruning_waits_for_a_whole_pass(run: Run, photos: Path) -> None:
