@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.spawn import STARTED
 
 DEADLY = json.loads(os.environ["DEADLY"])
 
@@ -54,9 +57,13 @@ Captioner.load, Captioner._prepare = _Deadly.load, _Deadly._prepare  # type: ign
 Captioner._load, Captioner._make_ready = _Deadly._load, _Deadly._make_ready  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
-    program = sys.argv[-1]  # what ``vlm4rec_edge.grounding.spawn`` has a new interpreter run
-    if "probe" in DEADLY and ".probe " in program:
-        from vlm4rec_edge.grounding import probe
-
-        probe.main = _probe
-    exec(program)
+    # What ``vlm4rec_edge.grounding.spawn`` has a new interpreter do.
+    sys.path[:] = json.loads(sys.stdin.buffer.readline())
+    wanted = re.search(r"from ([\w.]+) import main", sys.argv[-1])
+    assert wanted is not None
+    main = import_module(wanted[1]).main
+    print(STARTED, flush=True)
+    if "probe" in DEADLY and wanted[1].endswith(".probe"):
+        _probe()
+    else:
+        main()

@@ -316,7 +316,7 @@ def test_a_child_that_lives_and_says_what_is_no_message_is_ended(
     photos: list[CaptionRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mad = tmp_path / "mad.py"
-    mad.write_text("import time\nprint('vlm4rec-edge is ready\\n\\nmad', flush=True)\ntime.sleep(600)\n")
+    mad.write_text("import time\nprint('vlm4rec-edge has started\\n\\nmad', flush=True)\ntime.sleep(600)\n")
     monkeypatch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(mad)]))
     monkeypatch.setattr("vlm4rec_edge.grounding.death._SECONDS_TO_END", 0.1)
     with _isolated() as captioner, pytest.raises(ModelError, match="what it says cannot be read"):

@@ -19,11 +19,11 @@ from vlm4rec_edge.grounding.death import LastWords, death_of, oom_kills
 PYTHON_VARIABLE = "VLM4REC_EDGE_PYTHON"
 
 # What a program says once all is imported; before it comes what a wrapper or a sitecustomize of the user's may print.
-_READY = "vlm4rec-edge is ready"
+STARTED = "vlm4rec-edge has started"
 # -P: nothing is imported from the current folder. Where modules lie is told by the parent.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); from {module} import main; "
-    f"print({_READY!r}, flush=True); main()"
+    f"print({STARTED!r}, flush=True); main()"
 )
 
 
@@ -71,7 +71,7 @@ def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWo
         with suppress(OSError):  # it has ended already
             process.stdin.write(json.dumps(_search_path()).encode() + b"\n")
             process.stdin.flush()
-        if any(line.strip() == _READY.encode() for line in process.stdout):
+        if any(line.strip() == STARTED.encode() for line in process.stdout):
             return process, words
     except BaseException:
         process.kill()

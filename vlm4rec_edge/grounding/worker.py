@@ -4,9 +4,10 @@ A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin 
 
 - to it, once: ``{"do": "load", "files": ..., "settings": ...}``; then, as often as wanted, ``{"do": "caption", "id",
   "question", "sha256"}`` and the bytes of a photo. When its stdin ends, so does it.
-- from it: ``{"event": "ready", "batch", "kv_bytes", "engines", "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption",
-  "id", "text", "fields"}`` or ``{"event": "failure", "id", "stage", "reason"}`` for each photo, as they finish; at any time
-  ``{"event": "warning", "message"}``; at its end perhaps ``{"event": "error", "kind", "message"}``.
+- from it, after the line that every program of ``spawn`` begins with: ``{"event": "ready", "batch", "kv_bytes", "engines",
+  "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption", "id", "text", "fields"}`` or ``{"event": "failure", "id",
+  "stage", "reason"}`` for each photo, as they finish; at any time ``{"event": "warning", "message"}``; at its end perhaps
+  ``{"event": "error", "kind", "message"}``.
 """
 
 from __future__ import annotations
