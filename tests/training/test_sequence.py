@@ -59,7 +59,7 @@ def captioner(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Any
     convert(folder / "checkpoint", text, projector)
     files = resolve_lvlm(text, projector=projector)
     with Captioner(files, prompt=SENTENCE_PROMPT, max_side=MAX_SIDE, device="cpu", threads=1, batch=1) as opened:
-        opened._load()
+        opened.load()
         yield opened
 
 
