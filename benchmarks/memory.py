@@ -22,7 +22,7 @@ from timing.photos import photos_in
 from vlm4rec_edge import Failure, IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import Vlm4RecError
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.models.resolve import DEFAULT_LVLM
 

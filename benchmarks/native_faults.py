@@ -29,8 +29,8 @@ from running.results_file import write_results
 
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.verify import verify_index
 
 RESULTS = Path(__file__).with_name("results")
 _DEADLY_PYTHON = Path(__file__).with_name("breaking") / "deadly_python.py"
@@ -173,7 +173,7 @@ def _compare(shop: Shop, index: Path, ended: tuple[int, dict[str, Any], str], ta
     tally.blamed_wrongly += len(named - expected)
     tally.lost += len(shop.captions.keys() - found.keys() - named)
     tally.wrong += sum(shop.captions[item] != caption for item, caption in found.items())
-    findings = verify_index(index).findings
+    findings = IndexFolder(index).verify().findings
     if code != (3 if expected else 0) or "Traceback" in said or named != expected or findings:
         tally.problems.append(f"{tally.death}: code {code}, left out {sorted(named)}, {findings}: {said[-400:]}")
 

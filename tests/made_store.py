@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.encoding.protocol import Encoder
+from vlm4rec_edge.encoding.text import EncodedText
+from vlm4rec_edge.indexing import checked_golden, made_by
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import BatchCounts, GroundedItem, MadeBy, StoreWriter
 
 
 class GivenVectors:
@@ -19,14 +21,44 @@ class GivenVectors:
     def __init__(self, matrix: np.ndarray) -> None:
         self.matrix = matrix
         self.dimensions = matrix.shape[1]
-        self.fingerprint = hashlib.sha256(f"given, {self.dimensions} wide".encode()).hexdigest()
-        self.provenance: dict[str, Any] = {"name": "given", "dimensions": self.dimensions}
+        self.identity: dict[str, Any] = {"name": "given", "given": True, "dimensions": self.dimensions}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the rows that the texts name; a text that names none (the store's own check) gets the first axis."""
         first = np.eye(1, self.dimensions, dtype=np.float32)[0]
         rows = [self.matrix[int(text)] if text.isdecimal() else first for text in texts]
         return np.array(rows, dtype=np.float32).reshape(len(texts), self.dimensions)
+
+
+class EncodingWriter(StoreWriter):
+    """A store writer with a run begun, and an encoder for what is put into it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        grounding: tuple[str, Mapping[str, Any]] | None,
+        encoder: Encoder,
+        encoded_text: EncodedText,
+    ) -> None:
+        super().__init__(folder)
+        self.encoder = encoder
+        try:
+            self.begin_run(
+                captions_by=MadeBy(*grounding) if grounding else None,
+                vectors_by=made_by(encoder),
+                dimensions=encoder.dimensions,
+                golden=checked_golden(self, encoder),
+                encoded_text=encoded_text,
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def put(self, batch: Sequence[GroundedItem]) -> BatchCounts:
+        """Encode what has no vector yet, and write."""
+        texts = self.without_vector([entry.text for entry in batch])
+        return self.write(batch, dict(zip(texts, self.encoder.encode(texts), strict=True)))
 
 
 def unit(vectors: Any) -> np.ndarray:
@@ -60,9 +92,9 @@ def write_store(
     entries = [(f"item-{row}", row) for row in range(len(vectors))] if items is None else items
     attributes, grounding = attributes or {}, ("made", {"name": "made", "prompt": "What?"}) if captions else None
     captions = captions or {}
-    kind = "caption" if grounding else "title"
-    with StoreWriter(folder, grounding=grounding, encoder=GivenVectors(vectors), encoded_text=kind) as store:
-        store.write(
+    kind: EncodedText = "caption" if grounding else "title"
+    with EncodingWriter(folder, grounding=grounding, encoder=GivenVectors(vectors), encoded_text=kind) as store:
+        store.put(
             [
                 GroundedItem(
                     Item(name, folder / "none.png", f"title of {name}", attributes.get(name, {})),

@@ -13,7 +13,7 @@ from PIL import Image
 from vlm4rec_edge.catalog.photo import PhotoFile
 from vlm4rec_edge.demo.drawings import Drawing, draw
 from vlm4rec_edge.grounding.captioner import Captioner
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.items import Failure
 
 QUESTION = "Describe this product."

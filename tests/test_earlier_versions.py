@@ -18,7 +18,7 @@ from program import program
 
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.bundle.check import verify_bundle
-from vlm4rec_edge.verify import verify_index
+from vlm4rec_edge.index_folder import IndexFolder
 
 VERSIONS = sorted(path for path in (Path(__file__).parent / "earlier").iterdir() if path.is_dir())
 
@@ -52,7 +52,7 @@ def test_it_answers_as_it_did(made: Path, name: str) -> None:
 
 
 def test_it_is_whole(made: Path) -> None:
-    assert verify_index(made / "shop.index").findings == ()
+    assert IndexFolder(made / "shop.index").verify().findings == ()
     assert verify_bundle(made / "shop.zip").findings == ()
 
 
@@ -79,4 +79,4 @@ def test_it_takes_new_items_with_the_models_that_made_it(made: Path, tmp_path: P
             item_id: item["caption"] for item_id, item in expected.items()
         }
         assert shop.search("a red dress", k=1)
-    assert verify_index(index).findings == ()
+    assert IndexFolder(index).verify().findings == ()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.schema import read_schema
-    from vlm4rec_edge.indexing import build_index
+    from vlm4rec_edge.index_folder import build_index
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
@@ -52,7 +52,7 @@ _HOMES = {
     "Selection": "recommend.selection",
     "Vlm4RecError": "errors",
     "Vlm4RecWarning": "errors",
-    "build_index": "indexing",
+    "build_index": "index_folder",
     "open_catalog": "catalog.reader",
     "read_schema": "grounding.schema",
     "resolve_encoder": "models.resolve",

@@ -1,36 +1,41 @@
-"""The offline half in one run: catalog to captions to vectors to store to index, going on where it stopped."""
+"""The offline half in one run: items of a catalog become captions, vectors and rows of a store, a window at a time."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
 
 from vlm4rec_edge.catalog.photo import read_photo_file
-from vlm4rec_edge.catalog.reader import Catalog, open_catalog
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
+from vlm4rec_edge.catalog.reader import Catalog
+from vlm4rec_edge.encoding.golden import check_golden, golden_of
+from vlm4rec_edge.encoding.protocol import Encoder
+from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import ModelError, PhotoError, StoreError
-from vlm4rec_edge.grounding.base import BaseCaptioner
-from vlm4rec_edge.grounding.imported import ImportedCaptions
-from vlm4rec_edge.grounding.request import CaptionRequest
-from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
 from vlm4rec_edge.items import Failure, Item, UnreadPart
+from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, MadeBy, StoreWriter
 
-if TYPE_CHECKING:
-    from vlm4rec_edge.encoding.encoder import Encoder
-
-# Items stored in one transaction: what a crash can lose, and what a reader waits for.
-_BATCH_ITEMS = 64
+# Items encoded and stored together: what a crash can lose, and what a reader waits for.
+_WINDOW_ITEMS = 64
 # A slow captioner must not keep finished work in memory for long.
-_BATCH_SECONDS = 5.0
+_WINDOW_SECONDS = 5.0
+# Items with a known caption that are let past while the captioner is at work, before it is left to finish: enough to keep it
+# busy in a catalog of which little is new, and a few MB.
+_MOST_PAST = 4096
 # Below this a run would only fail later, with work lost.
 _FREE_BYTES_NEEDED = 64 * 1024 * 1024
+# How many failures a report carries by itself; all of them are in the store.
+_FAILURES_REPORTED = 1000
 
 _TWICE = "The id {!r} stands in the catalog more than once; the first is used."
 
@@ -39,8 +44,8 @@ _TWICE = "The id {!r} stands in the catalog more than once; the first is used."
 class IndexProgress:
     """How far a run is; given to the progress callback after every change, and part of the report.
 
-    ``done`` counts items stored and failures; ``captioned``, ``encoded``: new captions and vectors; ``reused``: items
-    whose caption was there already, from an earlier run or from an item of this one with the same photo.
+    ``done`` counts items and failures; ``captioned``, ``encoded``: new captions and vectors; ``reused``: items whose caption
+    was there already, from an earlier run or from an item of this one with the same photo.
     """
 
     done: int = 0
@@ -56,9 +61,10 @@ class IndexReport:
 
     ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
-    was not needed.
+    was not needed or does not tell.
     """
 
+    folder: Path
     progress: IndexProgress
     items: int
     removed: int
@@ -69,67 +75,113 @@ class IndexReport:
     batch: int = 0
     kv_bytes: int = 0
 
+    def all_failures(self) -> list[Failure]:
+        """Return every failure of the last run, from the store."""
+        with StoreReader(self.folder) as store:
+            return list(store.failures())
 
-def build_index(
-    catalog: Path | str | Catalog,
-    out: Path | str,
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``index --json`` prints."""
+        done = self.progress
+        return {
+            "index": str(self.folder),
+            "items": self.items,
+            "captioned": done.captioned,
+            "reused": done.reused,
+            "encoded": done.encoded,
+            "failed": done.failed,
+            "removed": self.removed,
+            "unread": self.unread,
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            "failures": [asdict(failure) for failure in self.all_failures()],
+            "batch": self.batch,
+            "kv_bytes": self.kv_bytes,
+        }
+
+
+def index_catalog(
+    store: StoreWriter,
+    catalog: Catalog,
     *,
-    captioner: BaseCaptioner | ImportedCaptions | None = None,
-    encoder: Encoder | None = None,
-    encoded_text: EncodedText = "caption",
-    prune: bool = False,
-    on_progress: Callable[[IndexProgress], None] | None = None,
+    captioner: Captioner | None,
+    encoder: Encoder,
+    encoded_text: EncodedText,
+    prune: bool,
+    on_progress: Callable[[IndexProgress], None] | None,
 ) -> IndexReport:
-    """Caption, encode and store every item of a catalog; what is there already is not done again.
+    """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
+    started = time.monotonic()
+    begin_run(store, captioner, encoder, encoded_text)
+    _check_free_space(store.folder)
+    run = _Run(store, encoder, on_progress)
+    grounding = _Grounding(catalog, captioner, encoded_text, store, run.progress)
+    interrupted, removed = False, 0
+    try:
+        with closing(grounding.results()) as results:
+            for result in results:
+                run.take(result)
+                if run.is_due:
+                    grounding.let_go(run.flush())
+        run.flush()
+        kv_bytes = getattr(captioner, "kv_bytes", 0)
+        if kv_bytes:
+            store.note(batch=str(captioner.batch), kv_bytes=str(kv_bytes))  # type: ignore[union-attr]
+        if prune and not run.unread:
+            removed = store.prune()
+        store.compact()
+    except KeyboardInterrupt:
+        interrupted = True
+        run.flush()
+    except Exception:  # what is finished is kept
+        run.flush()
+        raise
+    kv_bytes = getattr(captioner, "kv_bytes", 0)
+    return IndexReport(
+        store.folder,
+        run.progress,
+        store.count(),
+        removed,
+        time.monotonic() - started,
+        interrupted,
+        tuple(run.first_failures),
+        run.unread,
+        getattr(captioner, "batch", 0) if kv_bytes else 0,
+        kv_bytes,
+    )
 
-    Ctrl-C stops the run cleanly: what is finished is stored, and the report says ``interrupted``.
 
-    Args:
-        catalog: A folder of photos, a table, or an opened catalog.
-        out: The index folder; made or brought up to date.
-        captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes captions
-            from a table instead. Not used when only titles are encoded.
-        encoder: Default: the embedded encoder.
-        encoded_text: ``caption``, ``title`` or ``title_caption``.
-        prune: Remove items that the catalog no longer has; not if a part of it could not be read.
-        on_progress: Called in this thread.
+def begin_run(store: StoreWriter, captioner: Captioner | None, encoder: Encoder, encoded_text: EncodedText) -> None:
+    """Note in a store what makes its captions and vectors from now on.
 
     Raises:
-        CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
-            the first photo wherever it can be known. A single bad item is in the report instead.
+        StoreError: this machine computes other vectors from the same words than the machine that made the store.
     """
-    check_encoded_text(encoded_text)
-    opened = catalog if isinstance(catalog, Catalog) else open_catalog(catalog)
-    own: list[BaseCaptioner | Encoder] = []
-    try:
-        if encoded_text == "title":
-            captioner = None
-        elif captioner is None:
-            from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-            from vlm4rec_edge.models.resolve import resolve_lvlm
+    store.begin_run(
+        captions_by=made_by(captioner) if captioner else None,
+        vectors_by=made_by(encoder),
+        dimensions=encoder.dimensions,
+        golden=checked_golden(store, encoder),
+        encoded_text=encoded_text,
+    )
 
-            captioner = IsolatedCaptioner(resolve_lvlm())
-            own.append(captioner)
-        if captioner is not None and opened.columns is not None:
-            captioner.check_columns(opened.columns)
-        if encoder is None:
-            from vlm4rec_edge.encoding.encoder import Encoder
-            from vlm4rec_edge.models.resolve import resolve_encoder
 
-            encoder = Encoder(resolve_encoder())
-            own.append(encoder)
-        folder = Path(out)
-        with StoreWriter(
-            folder,
-            grounding=(captioner.fingerprint, captioner.provenance) if captioner else None,
-            encoder=encoder,
-            encoded_text=encoded_text,
-        ) as store:
-            _check_free_space(folder)
-            return _Run(opened, store, captioner, encoded_text, on_progress).run(prune=prune)
-    finally:
-        for model in own:
-            model.close()
+def checked_golden(store: StoreWriter, encoder: Encoder) -> str:
+    """Return the golden vectors of an encoder: those noted in the store, after a look whether they come out here too.
+
+    Raises:
+        StoreError: they do not.
+    """
+    golden = store.golden(made_by(encoder).fingerprint)
+    if golden is None:
+        return golden_of(encoder)
+    check_golden(golden, encoder, store.folder)
+    return golden
+
+
+def made_by(model: Captioner | Encoder) -> MadeBy:
+    """Return what a store notes of a captioner or an encoder."""
+    return MadeBy(fingerprint(model.identity), model.identity)
 
 
 def _check_free_space(folder: Path) -> None:
@@ -139,188 +191,194 @@ def _check_free_space(folder: Path) -> None:
 
 
 @dataclass
-class _Pending:
-    """An item between its photo and its caption."""
+class _Run:
+    """The end of the flow: windows of grounded items are encoded and stored, failures noted."""
 
-    item: Item
-    image_sha256: str
-    caption_key: str
-    question: str
+    store: StoreWriter
+    encoder: Encoder
+    on_progress: Callable[[IndexProgress], None] | None
+    progress: IndexProgress = field(default_factory=IndexProgress)
+    window: list[GroundedItem] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    first_failures: list[Failure] = field(default_factory=list)
+    unread: int = 0
+    flushed_at: float = field(default_factory=time.monotonic)
+
+    def take(self, result: GroundedItem | Failure) -> None:
+        if isinstance(result, Failure):
+            self.failures.append(result)
+            self.unread += isinstance(result, UnreadPart)
+            self.first_failures += [result][: _FAILURES_REPORTED - len(self.first_failures)]
+            self.progress.failed += 1
+        else:
+            self.window.append(result)
+        self.progress.done += 1
+        if self.on_progress is not None:
+            self.on_progress(self.progress)
+
+    @property
+    def is_due(self) -> bool:
+        waiting = max(len(self.window), len(self.failures))
+        return waiting >= _WINDOW_ITEMS or time.monotonic() - self.flushed_at > _WINDOW_SECONDS
+
+    def flush(self) -> list[GroundedItem]:
+        """Encode and store what is finished, and return it.
+
+        An interrupt in the middle loses nothing: stored once more, it is still the same. Where the encoder fails, the
+        captions are stored, and the next run encodes them.
+        """
+        texts = self.store.without_vector([entry.text for entry in self.window])
+        try:
+            vectors = dict(zip(texts, self.encoder.encode(texts), strict=True)) if texts else {}
+        except Exception:
+            self._write({})
+            raise
+        return self._write(vectors)
+
+    def _write(self, vectors: Mapping[str, np.ndarray]) -> list[GroundedItem]:
+        if self.window:
+            counts = self.store.write(self.window, vectors)
+            self.progress.captioned += counts.captions
+            self.progress.encoded += counts.encoded
+        stored, self.window = self.window, []
+        if self.failures:
+            failures, self.failures = self.failures, []
+            self.store.write_failures(failures)
+        self.flushed_at = time.monotonic()
+        return stored
 
 
 @dataclass
-class _Run:
-    catalog: Catalog
-    store: StoreWriter
-    captioner: BaseCaptioner | ImportedCaptions | None
-    encoded_text: EncodedText
-    on_progress: Callable[[IndexProgress], None] | None
-    progress: IndexProgress = field(default_factory=IndexProgress)
-    ready: list[GroundedItem] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    first_failures: list[Failure] = field(default_factory=list)
-    failed_ids: set[str] = field(default_factory=set)
-    unread: int = 0
-    pending: dict[str, _Pending] = field(default_factory=dict)
-    # Photos whose caption is being made right now, and the items that wait for the same one.
-    twins: dict[str, list[_Pending]] = field(default_factory=dict)
-    # Captions that are made but not stored yet, by key.
-    fresh: dict[str, str] = field(default_factory=dict)
-    stored_at: float = 0.0
+class _Waiting:
+    """An item whose photo is being captioned."""
 
-    # How many failures a report carries by itself; all of them are in the store.
-    _FAILURES_REPORTED = 1000
+    item: Item
+    image_sha256: str
+    question: str
 
-    def run(self, *, prune: bool) -> IndexReport:
-        started = self.stored_at = time.monotonic()
-        interrupted = False
-        removed = 0
-        try:
-            self._ground_everything()
-            self._flush()
-            if self.captioner and self.captioner.kv_bytes:
-                self.store.note(batch=str(self.captioner.batch), kv_bytes=str(self.captioner.kv_bytes))
-            if prune and not self.unread:
-                removed = self.store.prune()
-            self.store.compact()
-        except KeyboardInterrupt:
-            interrupted = True
-            self._flush()
-        except ModelError:  # it may say so late, of a photo that no child outlives
-            self._flush()
-            raise
-        self._build_graph()
-        with StoreReader(self.store.folder) as reader:
-            items = reader.count()
-        seconds = time.monotonic() - started
-        kv_bytes = self.captioner.kv_bytes if self.captioner else 0
-        batch = self.captioner.batch if self.captioner and kv_bytes else 0
-        failures = tuple(self.first_failures)
-        return IndexReport(self.progress, items, removed, seconds, interrupted, failures, self.unread, batch, kv_bytes)
 
-    def _ground_everything(self) -> None:
-        if self.captioner is None:
-            for _ in self._requests():
-                pass
-            return
-        captions = self.captioner.caption(self._requests())
-        try:
-            for result in captions:
-                if isinstance(result, Failure):
-                    for pending in self._take(result.where):
-                        self._fail(Failure(pending.item.id, result.stage, result.reason))
-                else:
-                    first, *twins = self._take(result.key)
-                    self.fresh[result.key] = result.text
-                    self._add(first, result.text, result.fields)
-                    for twin in twins:
-                        self._reuse(twin, result.text)
-        finally:
-            captions.close()  # type: ignore[union-attr]  # it is a generator: stop its threads before the store closes
+class _Grounding:
+    """The beginning of the flow: items with a known caption pass by the captioner, the photos of others go through it."""
 
-    def _take(self, caption_key: str) -> list[_Pending]:
-        taken = self.twins.pop(caption_key)
-        for pending in taken:
-            del self.pending[pending.item.id]
-        return taken
+    def __init__(
+        self,
+        catalog: Catalog,
+        captioner: Captioner | None,
+        encoded_text: EncodedText,
+        store: StoreWriter,
+        progress: IndexProgress,
+    ) -> None:
+        self._entries = catalog.read()
+        self._captioner = captioner
+        self._made_by = fingerprint(captioner.identity) if captioner else ""
+        self._encoded_text: EncodedText = encoded_text
+        self._store = store
+        self._progress = progress
+        self._past: list[GroundedItem | Failure] = []
+        # By the key of their caption, which is being made; several items may show the same photo.
+        self._waiting: dict[str, list[_Waiting]] = {}
+        # Ids that were read and are not stored yet, captions that are made and not stored yet, and ids that failed.
+        self._open_ids: set[str] = set()
+        self._fresh: dict[str, str] = {}
+        self._failed_ids: set[str] = set()
+
+    def results(self) -> Generator[GroundedItem | Failure]:
+        """Yield every item of the catalog, grounded, or its failure, as they finish."""
+        is_left = True
+        while is_left:
+            requests = self._requests()
+            first = next(requests, None)
+            is_left = first is not None or bool(self._past)
+            if first is not None:
+                assert self._captioner is not None
+                for result in self._captioner.caption(chain([first], requests)):
+                    yield from self._finished(result)
+                    yield from self._passed()
+                for key in [*self._waiting]:
+                    yield from self._finished(Failure(key, "grounding", "The captioner gave no answer for this photo."))
+            yield from self._passed()
+
+    def let_go(self, stored: list[GroundedItem]) -> None:
+        """Forget what was only needed until it was stored."""
+        for entry in stored:
+            self._open_ids.discard(entry.item.id)
+            if entry.caption_key:
+                self._fresh.pop(entry.caption_key, None)
+
+    def _passed(self) -> Iterator[GroundedItem | Failure]:
+        passed, self._past = self._past, []
+        yield from passed
 
     def _requests(self) -> Iterator[CaptionRequest]:
-        """Walk the catalog; yield what needs a caption, and store on the way what does not."""
-        for entry in self.catalog.read():
+        """Walk on through the catalog; yield what needs a caption, and put aside what does not.
+
+        It ends, to be called again, when much was put aside: the caller can go on with that only then.
+        """
+        for entry in self._entries:
             if isinstance(entry, Failure):
                 self._fail(entry)
-            elif entry.id in self.pending or self._is_known_twice(entry.id):
+            elif self._is_known_twice(entry.id):
                 self._fail(Failure(entry.id, "catalog", _TWICE.format(entry.id)))
-            elif self.captioner is None:
-                self._add_title(entry)
-            else:
-                request = self._request(entry)
-                if request is not None:
-                    yield request
+            elif self._captioner is None:
+                self._pass_title(entry)
+            elif (request := self._request(entry, self._captioner)) is not None:
+                yield request
+            if len(self._past) >= (_MOST_PAST if self._waiting else _WINDOW_ITEMS):
+                return
 
     def _is_known_twice(self, item_id: str) -> bool:
-        if item_id in self.failed_ids or any(ready.item.id == item_id for ready in self.ready):
-            return True
-        return self.store.seen_in_this_run(item_id)
+        return item_id in self._open_ids or item_id in self._failed_ids or self._store.seen_in_this_run(item_id)
 
-    def _request(self, item: Item) -> CaptionRequest | None:
-        assert self.captioner is not None
+    def _pass_title(self, item: Item) -> None:
+        if item.title:
+            self._pass(GroundedItem(item, "", None, "", "", item.title))
+        else:
+            self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
+
+    def _request(self, item: Item, captioner: Captioner) -> CaptionRequest | None:
         try:
             photo = read_photo_file(item.image)
         except PhotoError as error:
             self._fail(Failure(item.id, "photo", str(error)))
             return None
-        question = self.captioner.question(item)
-        key = self.captioner.caption_key(photo, question)
-        pending = _Pending(item, photo.sha256, key, question)
-        caption = self.fresh.get(key) or self.store.caption(key)
+        question = captioner.question(item) if hasattr(captioner, "question") else ""
+        key = caption_key(photo, self._made_by, question)
+        waiting = _Waiting(item, photo.sha256, question)
+        caption = self._fresh.get(key) or self._store.caption(key)
         if caption is not None:
-            self._reuse(pending, caption)
+            self._pass(self._grounded(key, waiting, caption, is_new=False))
             return None
-        self.pending[item.id] = pending
-        if key in self.twins:  # another item shows the same photo: one caption serves both
-            self.twins[key].append(pending)
+        self._open_ids.add(item.id)
+        if key in self._waiting:  # another item shows the same photo: one caption serves both
+            self._waiting[key].append(waiting)
             return None
-        self.twins[key] = [pending]
+        self._waiting[key] = [waiting]
         return CaptionRequest(key, photo, question)
 
-    def _add_title(self, item: Item) -> None:
-        if not item.title:
-            self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
-        else:
-            self._store_soon(GroundedItem(item, "", None, "", "", item.title))
+    def _finished(self, result: Captioned | Failure) -> Iterator[GroundedItem | Failure]:
+        key = result.where if isinstance(result, Failure) else result.key
+        if key not in self._waiting:
+            raise ModelError(f"The captioner answered for {key!r}, a photo that it was not given.")
+        for number, waiting in enumerate(self._waiting.pop(key)):
+            if isinstance(result, Failure):
+                self._failed_ids.add(waiting.item.id)
+                self._open_ids.discard(waiting.item.id)
+                yield Failure(waiting.item.id, result.stage, result.reason)
+            else:
+                self._fresh[key] = result.text
+                yield self._grounded(key, waiting, result.text, result.fields, is_new=number == 0)
 
-    def _add(self, pending: _Pending, caption: str, fields: str | None) -> None:
-        text = text_of_item(self.encoded_text, title=pending.item.title, caption=caption)
-        key, question = pending.caption_key, pending.question
-        self._store_soon(GroundedItem(pending.item, pending.image_sha256, key, question, caption, text, fields))
+    def _grounded(
+        self, key: str, of: _Waiting, caption: str, fields: str | None = None, *, is_new: bool
+    ) -> GroundedItem:
+        self._progress.reused += not is_new
+        text = text_of_item(self._encoded_text, title=of.item.title, caption=caption)
+        return GroundedItem(of.item, of.image_sha256, key, of.question, caption, text, fields if is_new else None)
 
-    def _reuse(self, pending: _Pending, caption: str) -> None:
-        self.progress.reused += 1
-        self._add(pending, caption, None)  # the caption, with its fields, is stored already, or is about to be
+    def _pass(self, entry: GroundedItem) -> None:
+        self._open_ids.add(entry.item.id)
+        self._past.append(entry)
 
     def _fail(self, failure: Failure) -> None:
-        self.failures.append(failure)
-        self.failed_ids.add(failure.where)
-        self.unread += isinstance(failure, UnreadPart)
-        if len(self.first_failures) < self._FAILURES_REPORTED:
-            self.first_failures.append(failure)
-        self.progress.failed += 1
-        self._advance()
-        if len(self.failures) >= _BATCH_ITEMS:
-            self._flush()
-
-    def _store_soon(self, entry: GroundedItem) -> None:
-        self.ready.append(entry)
-        if len(self.ready) >= _BATCH_ITEMS or time.monotonic() - self.stored_at > _BATCH_SECONDS:
-            self._flush()
-        self._advance()
-
-    def _flush(self) -> None:
-        """Store what is finished. An interrupt in the middle loses nothing: stored once more, it is still the same."""
-        if self.ready:
-            counts = self.store.write(self.ready)
-            self.ready = []
-            self.fresh = {}
-            self.progress.captioned += counts.captions
-            self.progress.encoded += counts.encoded
-        if self.failures:
-            failures, self.failures = self.failures, []
-            self.store.write_failures(failures)
-        self.stored_at = time.monotonic()
-
-    def _advance(self) -> None:
-        self.progress.done += 1
-        if self.on_progress is not None:
-            self.on_progress(self.progress)
-
-    def _build_graph(self) -> None:
-        with StoreReader(self.store.folder) as reader:
-            if len(reader.vectors) > EXACT_LIMIT:
-                build_hnsw(reader)
-
-
-def failures_of(folder: Path | str) -> Sequence[Failure]:
-    """Return everything the last run on an index could not use."""
-    with StoreReader(folder) as reader:
-        return list(reader.failures())
+        self._failed_ids.add(failure.where)
+        self._past.append(failure)

@@ -17,9 +17,8 @@ from running.fresh_process import part_command
 from running.stand_ins import MadeVectors, RecordedCaptioner, use_small_limits
 
 from vlm4rec_edge.errors import Vlm4RecError
-from vlm4rec_edge.indexing import build_index
-from vlm4rec_edge.repair import repair_index
-from vlm4rec_edge.verify import VerifyReport, verify_index
+from vlm4rec_edge.index_folder import IndexFolder, build_index
+from vlm4rec_edge.store.check import VerifyReport
 
 BEGIN = "begin"
 
@@ -48,17 +47,17 @@ def _index(task: Task) -> dict[str, Any]:
         captioner = RecordedCaptioner(
             Path(task.recording), Path(task.log), seconds=task.seconds_a_caption, prompt=task.prompt
         )
-        report = build_index(task.catalog, task.out, captioner=captioner, encoder=encoder, prune=True)  # type: ignore[arg-type]
+        report = build_index(task.catalog, task.out, captioner=captioner, encoder=encoder, prune=True)
         captioner.close()
     return {"items": report.items, "captioned": report.progress.captioned, "removed": report.removed}
 
 
 def _mend(task: Task) -> dict[str, Any]:
-    before = verify_index(task.out)
-    with MadeVectors(version=task.encoder) as encoder:
-        repair_index(task.out, encoder=encoder)  # type: ignore[arg-type]
+    before = IndexFolder(task.out).verify()
+    with MadeVectors(version=task.encoder) as encoder, IndexFolder(task.out) as index:
+        index.repair(encoder=encoder)
     report = _index(task)
-    return {"before": _findings(before), "after": _findings(verify_index(task.out)), **report}
+    return {"before": _findings(before), "after": _findings(IndexFolder(task.out).verify()), **report}
 
 
 def _findings(report: VerifyReport) -> list[str]:
@@ -69,7 +68,7 @@ def _engine(task: Task) -> None:
     """The real program with the real models; only noting, for each caption, that it was made."""
     from vlm4rec_edge.cli import main
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-    from vlm4rec_edge.grounding.request import CaptionRequest
+    from vlm4rec_edge.grounding.protocol import CaptionRequest
 
     make = IsolatedCaptioner.caption
     log = Path(task.log).open("a", encoding="utf-8")  # noqa: SIM115 (open until the process is killed)

@@ -22,8 +22,8 @@ from running.stand_ins import MadeVectors
 
 from breaking.child import Task
 from vlm4rec_edge.demo.drawings import Drawing, write_catalog
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.verify import verify_index
 
 # A child that takes longer hangs.
 _SECONDS = 300
@@ -115,7 +115,7 @@ def damage_after_kill(index: Path) -> list[str]:
     """Return what verify finds in an index whose writer was killed, work not done yet left out."""
     if not (index / "store.sqlite").exists():
         return []
-    findings = [finding.problem for finding in verify_index(index).findings]
+    findings = [finding.problem for finding in IndexFolder(index).verify().findings]
     return [problem for problem in findings if not any(words in problem for words in _UNFINISHED)]
 
 
@@ -150,7 +150,7 @@ def truth_of(task: Task) -> Truth:
                 caption = captions[_sha256(Path(task.catalog).parent / row["image"])]
                 vector = encoder.encode([caption])[0]
                 wrong += item.caption != caption or not np.array_equal(store.vectors[item.row], vector)
-    findings = tuple(f"{finding.file}: {finding.problem}" for finding in verify_index(task.out).findings)
+    findings = tuple(f"{finding.file}: {finding.problem}" for finding in IndexFolder(task.out).verify().findings)
     lost = sum(item_id not in found for item_id in rows)
     return Truth(lost, sum(count - 1 for count in found.values()), int(wrong), findings)
 

@@ -13,7 +13,7 @@ from typing import Any
 from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest, caption_key
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.models.manifest import MANIFEST_NAME, read_manifest
 from vlm4rec_edge.models.resolve import LvlmFiles
@@ -152,7 +152,7 @@ def _requests(captioner: Captioner, photos: dict[str, Path]) -> Iterator[Caption
 def _key(captioner: Captioner, photo: Path) -> str:
     """Return the key of a photo's caption; empty for a photo that can not be read."""
     try:
-        return captioner.caption_key(read_photo_file(photo), captioner.question(Item(photo.stem, photo)))
+        return caption_key(read_photo_file(photo), captioner.fingerprint, captioner.question(Item(photo.stem, photo)))
     except PhotoError:
         return ""
 

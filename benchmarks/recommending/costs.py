@@ -83,7 +83,7 @@ def _lvlm(work: Mapping[str, Any]) -> tuple[int, Callable[[int], None]]:
 
     from vlm4rec_edge import Captioner, resolve_lvlm
     from vlm4rec_edge.catalog.photo import read_photo_file
-    from vlm4rec_edge.grounding.request import CaptionRequest
+    from vlm4rec_edge.grounding.protocol import CaptionRequest
     from vlm4rec_edge.models.manifest import LvlmSettings
 
     files = replace(

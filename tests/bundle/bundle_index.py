@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from made_store import GivenVectors, random_vectors
+from made_store import EncodingWriter, GivenVectors, random_vectors
 
 from vlm4rec_edge.bundle.manifest import MANIFEST_NAME, canonical
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem
 
 ITEMS = 60
 ROWS = 48
@@ -38,8 +38,8 @@ def write_index(folder: Path, numbers: range | list[int] = range(ITEMS), dimensi
     """Write, or bring up to date, the index of these items."""
     grounding = ("f" * 64, {"name": "given", "prompt": "Describe this product.", "text_sha256": "0" * 64})
     encoder = GivenVectors(random_vectors(ROWS, dimensions))
-    with StoreWriter(folder, grounding=grounding, encoder=encoder, encoded_text="caption") as store:
-        store.write([grounded(number, folder.parent) for number in numbers])
+    with EncodingWriter(folder, grounding=grounding, encoder=encoder, encoded_text="caption") as store:
+        store.put([grounded(number, folder.parent) for number in numbers])
     return folder
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundle_index import ITEMS, ROWS, all_of, write_index
+from looked_after import removed
 from made_store import random_vectors
 
 from vlm4rec_edge import Recommender
@@ -91,9 +92,7 @@ def test_many_vectors_are_scanned_block_by_block_with_the_same_scores(monkeypatc
 
 def test_vectors_that_no_item_has_are_not_shipped(tmp_path: Path) -> None:
     index = write_index(tmp_path / "i", range(10))
-    from vlm4rec_edge.store.writer import remove_items
-
-    remove_items(index, ["item-003é", "item-004é"])
+    removed(index, ["item-003é", "item-004é"])
     make_bundle(index, tmp_path / "b")
     with StoreReader(index) as store, BundleReader(tmp_path / "b") as shipped:
         assert (store.rows, shipped.rows, shipped.count()) == (10, 8, 8)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from bundle_index import ITEMS, all_of, copy_of, forge, forge_file, grounded, write_index
-from made_store import GivenVectors, random_vectors
+from looked_after import removed
+from made_store import EncodingWriter, GivenVectors, random_vectors
 from test_mutations import flip_bit, truncate
 
 from vlm4rec_edge.bundle.delta import apply_delta, make_delta
@@ -17,7 +18,6 @@ from vlm4rec_edge.bundle.matching import BLOCK, LITERAL, pieces
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.bundle.writer import make_bundle
 from vlm4rec_edge.errors import BundleError, UsageError
-from vlm4rec_edge.store.writer import StoreWriter, remove_items
 
 
 def put_together(old: bytes, new: bytes) -> tuple[bytes, int]:
@@ -56,11 +56,11 @@ def changed(index: Path, tmp_path: Path) -> Path:
     """The index a day later: two items new, two gone, one described anew."""
     folder = Path(shutil.copytree(index, tmp_path / "changed.index"))
     write_index(folder, [ITEMS, ITEMS + 1])
-    remove_items(folder, ["item-007é", "item-020é"])
+    removed(folder, ["item-007é", "item-020é"])
     encoder = GivenVectors(random_vectors(48, 24))
     grounding = ("f" * 64, {"name": "given", "prompt": "Describe this product.", "text_sha256": "0" * 64})
-    with StoreWriter(folder, grounding=grounding, encoder=encoder, encoded_text="caption") as store:
-        store.write([grounded(30, folder, caption="Quite another caption.")])
+    with EncodingWriter(folder, grounding=grounding, encoder=encoder, encoded_text="caption") as store:
+        store.put([grounded(30, folder, caption="Quite another caption.")])
     return folder
 
 

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_store import GivenVectors, random_vectors, write_store
+from made_store import EncodingWriter, GivenVectors, random_vectors, write_store
 from pictures import swatches
 from program import PROGRAM, program
 
 from vlm4rec_edge.cli.output import printable, table
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem
 
 TITLES = ["Crêpe dress", "商品 🧥", "Red\x1b[31m coat\n\ttwo", "x" * 400]
 
@@ -47,8 +47,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index with titles that are hard to print."""
     folder = tmp_path_factory.mktemp("output") / "store"
-    with StoreWriter(folder, grounding=None, encoder=GivenVectors(random_vectors(5)), encoded_text="title") as store:
-        store.write(
+    with EncodingWriter(folder, grounding=None, encoder=GivenVectors(random_vectors(5)), encoded_text="title") as store:
+        store.put(
             [
                 GroundedItem(Item(f"i{row}", Path("none.png"), title), "", None, "", "", str(row))
                 for row, title in enumerate(["first", *TITLES])

@@ -29,7 +29,7 @@ from vlm4rec_edge.grounding.engine import Answer, Engine
 from vlm4rec_edge.grounding.grammar import Grammar, rules_of
 from vlm4rec_edge.grounding.native import NativeModel, load_bindings
 from vlm4rec_edge.grounding.prepare import PHOTO_SHARE, prepare
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.grounding.schema import parse_schema
 from vlm4rec_edge.grounding.structured import fields_of
 from vlm4rec_edge.models.resolve import LvlmFiles

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_store import EncodingWriter
 from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index import hnsw
@@ -14,7 +15,7 @@ from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.index.hnsw import build_hnsw, load_graph
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem
 
 _ITEMS, _DIMENSIONS, _QUERIES, _NEIGHBOURS = 4_000, 48, 200, 10
 
@@ -23,11 +24,11 @@ def _write(folder: Path, names: range, *, compact: bool = False) -> None:
     """Make the index hold these items and no others."""
     with (
         MadeVectors(_DIMENSIONS) as encoder,
-        StoreWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store,
+        EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store,
     ):
         for start in range(names.start, names.stop, 1000):
             texts = [f"kind{name % 200} product {name}" for name in range(start, min(start + 1000, names.stop))]
-            store.write([GroundedItem(Item(text, Path("none.jpg"), text), "", None, "", "", text) for text in texts])
+            store.put([GroundedItem(Item(text, Path("none.jpg"), text), "", None, "", "", text) for text in texts])
         store.prune()
         if compact:
             store.compact(force=True)
@@ -85,8 +86,8 @@ def test_compaction_happens_by_itself_when_a_fifth_is_left_over(tmp_path: Path) 
     _write(folder, range(1000))
     with MadeVectors(_DIMENSIONS) as encoder:
         for gone, compacted in ((0, 0), (180, 0), (300, 300)):
-            with StoreWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store:
+            with EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store:
                 texts = [f"kind{name % 200} product {name}" for name in range(gone, 1000)]
-                store.write([GroundedItem(Item(t, Path("none.jpg"), t), "", None, "", "", t) for t in texts])
+                store.put([GroundedItem(Item(t, Path("none.jpg"), t), "", None, "", "", t) for t in texts])
                 store.prune()
                 assert store.compact() == compacted

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from breaking.child import Task
 from breaking.trials import damaged_copy, run_child, truth_of
+from looked_after import repaired
 from running.stand_ins import MadeVectors, RecordedCaptioner
 
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.indexing import IndexReport, build_index
-from vlm4rec_edge.repair import repair_index
+from vlm4rec_edge.index_folder import IndexFolder, build_index
+from vlm4rec_edge.indexing import IndexReport
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.verify import verify_index
 
 
 @pytest.mark.parametrize("kind", ["flip", "tear"])
@@ -89,9 +89,9 @@ _ITEM = "WHERE number = 7"
 )
 def test_a_row_that_is_not_what_was_written_is_found_and_mended(own: Task, statement: str, captions_again: int) -> None:
     _write(own, statement)
-    assert not verify_index(own.out).ok
+    assert not IndexFolder(own.out).verify().ok
     with MadeVectors() as encoder:
-        repair_index(own.out, encoder=encoder)
+        repaired(own.out, encoder=encoder)
     assert _index(own).progress.captioned == captions_again
     assert truth_of(own).is_right
 
@@ -122,9 +122,9 @@ def test_a_database_that_sqlite_can_not_read_is_salvaged(own: Task, damage: Call
     content = bytearray(path.read_bytes())
     damage(content)
     path.write_bytes(content)
-    assert not verify_index(own.out).ok
+    assert not IndexFolder(own.out).verify().ok
     with MadeVectors() as encoder:
-        report = repair_index(own.out, encoder=encoder)
+        report = repaired(own.out, encoder=encoder)
     assert report.salvaged_database
     assert path.with_name("store.sqlite.damaged").read_bytes() == bytes(content)
     _index(own)
@@ -135,7 +135,7 @@ def test_a_database_of_a_newer_version_is_not_taken_for_damage(own: Task) -> Non
     _write(own, "PRAGMA user_version = 99", "ALTER TABLE items ADD COLUMN price REAL")
     content = (Path(own.out) / "store.sqlite").read_bytes()
     with MadeVectors() as encoder, pytest.raises(StoreError, match="upgrade"):
-        repair_index(own.out, encoder=encoder)
+        repaired(own.out, encoder=encoder)
     assert (Path(own.out) / "store.sqlite").read_bytes() == content
 
 
@@ -144,7 +144,7 @@ def test_what_is_left_of_a_torn_database_is_not_captioned_again(own: Task) -> No
     with path.open("r+b") as stream:
         stream.truncate(path.stat().st_size * 2 // 3)
     with MadeVectors() as encoder:
-        assert repair_index(own.out, encoder=encoder).salvaged_database
+        assert repaired(own.out, encoder=encoder).salvaged_database
     assert 0 < _index(own).progress.captioned < 90
     assert truth_of(own).is_right
 
@@ -155,7 +155,7 @@ def test_what_a_killed_repair_left_behind_does_no_harm(own: Task) -> None:
         path.with_name(f"store.salvaged{rest}").write_bytes(b"of another time" * 1000)
     _write(own, f"UPDATE items SET title = CAST(x'ff41' AS TEXT) {_ITEM}")
     with MadeVectors() as encoder:
-        assert repair_index(own.out, encoder=encoder).salvaged_database
+        assert repaired(own.out, encoder=encoder).salvaged_database
     _index(own)
     assert truth_of(own).is_right
 
@@ -168,7 +168,7 @@ def test_a_reader_never_gets_a_vector_that_repair_replaced(own: Task) -> None:
         content[rows * before.vectors.shape[1] * 4 - 1] ^= 0x40  # in the last row, where new ones would be written
         path.write_bytes(content)
     with StoreReader(own.out) as reader, MadeVectors() as encoder:
-        repair_index(own.out, encoder=encoder)
+        repaired(own.out, encoder=encoder)
         assert (reader.vectors[:-1] == known).all()
         with StoreReader(own.out) as after:
             assert after.vector_file != reader.vector_file

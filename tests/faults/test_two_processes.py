@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from breaking.child import Task
 from breaking.trials import run_child
+from made_store import EncodingWriter
 from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store import reader as reader_module
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
-from vlm4rec_edge.verify import verify_index
+from vlm4rec_edge.store.writer import GroundedItem
 
 
 @contextmanager
@@ -92,9 +93,9 @@ def _batch(names: range) -> list[GroundedItem]:
 def _write(folder: Path, names: range, *, compact: bool = False) -> None:
     with (
         MadeVectors(32) as encoder,
-        StoreWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store,
+        EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store,
     ):
-        store.write(_batch(names))
+        store.put(_batch(names))
         store.prune()
         if compact:
             store.compact(force=True)
@@ -117,7 +118,7 @@ def test_a_reader_keeps_its_view_through_exchange_and_compaction(tmp_path: Path,
             for item in after.items():
                 if item.id in old:
                     assert (after.vectors[item.row] == old[item.id]).all()
-    assert verify_index(folder).ok
+    assert IndexFolder(folder).verify().ok
 
 
 def test_a_compaction_between_two_looks_of_a_reader_is_not_taken_for_damage(
@@ -166,10 +167,10 @@ def test_readers_in_threads_beside_a_writer_never_see_a_half_done_state(tmp_path
         for start in range(1, 12):
             with (
                 MadeVectors(32) as encoder,
-                StoreWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store,
+                EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="title") as store,
             ):
                 # The same ids with other titles: every batch exchanges all items at once.
-                store.write(
+                store.put(
                     [replace(entry, item=replace(entry.item, title=entry.text)) for entry in _batch(range(64))]
                     if start % 2
                     else [
@@ -197,8 +198,8 @@ def test_a_machine_that_makes_other_vectors_may_read_but_not_write(tmp_path: Pat
     _write(folder, range(20))
     with (
         pytest.raises(StoreError, match="makes other vectors"),
-        StoreWriter(folder, grounding=None, encoder=_OtherMachine(32), encoded_text="title"),
+        EncodingWriter(folder, grounding=None, encoder=_OtherMachine(32), encoded_text="title"),
     ):
         pass
-    assert verify_index(folder).ok
+    assert IndexFolder(folder).verify().ok
     _write(folder, range(30))

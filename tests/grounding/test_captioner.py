@@ -13,7 +13,7 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest, caption_key
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.models.golden import check_captions
 from vlm4rec_edge.models.manifest import read_manifest
@@ -210,13 +210,13 @@ def test_a_closed_captioner_opens_again_when_it_is_asked(
 def test_a_caption_is_known_by_all_that_decides_it_and_by_nothing_else() -> None:
     photo, other = (photo_of(encoded(swatch(*colour))) for colour in ((1, 2, 3), (3, 2, 1)))
     plain = _captioner()
-    key = plain.caption_key(photo, QUESTION)
-    assert key != plain.caption_key(other, QUESTION)
-    assert key != plain.caption_key(photo, "What is it?")
+    key = caption_key(photo, plain.fingerprint, QUESTION)
+    assert key != caption_key(other, plain.fingerprint, QUESTION)
+    assert key != caption_key(photo, plain.fingerprint, "What is it?")
     for settings in ({"max_tokens": 7}, {"temperature": 0.5}, {"max_side": 64}, {"prompt": "What is {title}?"}):
-        assert _captioner(**settings).caption_key(photo, QUESTION) != key
+        assert caption_key(photo, _captioner(**settings).fingerprint, QUESTION) != key
     for settings in ({"batch": 3}, {"threads": 1}, {"device": "cpu"}, {"seed": 7}):
-        assert _captioner(**settings).caption_key(photo, QUESTION) == key
+        assert caption_key(photo, _captioner(**settings).fingerprint, QUESTION) == key
     assert _captioner(temperature=0.5, seed=1).fingerprint != _captioner(temperature=0.5, seed=2).fingerprint
 
 
@@ -282,5 +282,5 @@ def test_a_pair_without_a_manifest_is_asked_the_default_question(
 
 def test_the_manifest_names_the_files_that_are_loaded(captioner: Captioner) -> None:
     manifest = read_manifest(captioner.files.folder)
-    assert captioner.provenance["text_sha256"] == manifest.files["text"].sha256
-    assert captioner.provenance["projector_sha256"] == manifest.files["projector"].sha256
+    assert captioner.identity["text_sha256"] == manifest.files["text"].sha256
+    assert captioner.identity["projector_sha256"] == manifest.files["projector"].sha256

@@ -22,7 +22,7 @@ from vlm4rec_edge.grounding import captioner as captioner_module
 from vlm4rec_edge.grounding.engine import Engine
 from vlm4rec_edge.grounding.grammar import Grammar, GrammarState, rules_of
 from vlm4rec_edge.grounding.native import NativeModel
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest, caption_key
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.items import Failure, Item
 
@@ -213,11 +213,11 @@ def test_rules_that_are_none_are_a_sentence(native: NativeModel) -> None:
 def test_a_structured_caption_is_never_taken_for_a_free_one_nor_for_one_of_another_schema() -> None:
     files, photo = resolve_lvlm(), photo_of(encoded(drawn("dress", "red")))
     makers = [Captioner(files, prompt="Q", max_tokens=9, structured=form) for form in (False, True, PRODUCT, MIXED)]
-    free, by_default, product, mixed = (maker.caption_key(photo, "Q") for maker in makers)
+    free, by_default, product, mixed = (caption_key(photo, maker.fingerprint, "Q") for maker in makers)
     assert by_default == product
     assert len({free, product, mixed}) == 3
-    assert "structured" not in makers[0].provenance
-    assert makers[3].provenance["structured"]["schema"] == MIXED.document
+    assert "structured" not in makers[0].identity
+    assert makers[3].identity["structured"]["schema"] == MIXED.document
 
 
 def test_the_question_and_the_form_are_the_models_own_unless_the_user_has_others() -> None:

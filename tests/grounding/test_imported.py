@@ -13,7 +13,7 @@ from pictures import swatches
 from vlm4rec_edge import Encoder, Recommender, build_index
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.grounding.imported import ImportedCaptions
-from vlm4rec_edge.verify import verify_index
+from vlm4rec_edge.index_folder import IndexFolder
 
 SAID = {"0000": "A red  shirt\nwith a collar.", "0001": "Blue jeans.", "0002": "A blue denim jacket."}
 
@@ -45,7 +45,7 @@ def test_the_words_of_the_table_are_the_captions(photos: Path, tmp_path: Path, e
         assert shop.similar("0001", k=1)[0].item_id == "0002"
         made_by = shop.store.provenance("groundings")
     assert (made_by["name"], made_by["source"], made_by["imported"]) == ("a cloud model", "a cloud model", 1)
-    assert verify_index(tmp_path / "i").ok
+    assert IndexFolder(tmp_path / "i").verify().ok
 
 
 def test_only_what_changed_is_captioned_and_encoded_again(photos: Path, tmp_path: Path, encoder: Encoder) -> None:

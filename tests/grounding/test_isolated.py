@@ -23,7 +23,7 @@ from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import DeviceError, ModelError, UsageError, Vlm4RecWarning
 from vlm4rec_edge.grounding import isolated
 from vlm4rec_edge.grounding.base import BaseCaptioner
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
@@ -458,7 +458,7 @@ import os, sys
 sys.path.insert(0, sys.argv[1])
 from pictures import encoded, photo_of, swatch, QUESTION
 from vlm4rec_edge import IsolatedCaptioner, resolve_lvlm
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 import itertools
 captioner = IsolatedCaptioner(resolve_lvlm(), batch=2)
 photo = photo_of(encoded(swatch(200, 30, 40)))

@@ -15,7 +15,7 @@ from vlm4rec_edge import Captioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.grounding.engine import Answer, Refusal
 from vlm4rec_edge.grounding.lanes import answer_side_by_side, lanes_for, shares
-from vlm4rec_edge.grounding.request import CaptionRequest
+from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 MIB = 1 << 20
 

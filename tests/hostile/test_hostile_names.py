@@ -14,9 +14,9 @@ from pictures import swatch, swatches
 from program import Done, program
 
 from vlm4rec_edge.catalog.reader import open_catalog
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.recommend.recommender import Recommender
-from vlm4rec_edge.verify import verify_index
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the file system keeps any bytes as a name")
 
@@ -82,7 +82,7 @@ def test_odd_ids_and_titles_come_back_exactly_and_harm_nothing(tmp_path: Path, f
         assert all(len(shop.similar(odd, 99)) == len(ODD_IDS) - 1 for odd in ODD_IDS)
     asked = program("similar", tmp_path / "i", "-k", "1", "--json", "--", "--help")
     assert (asked.code, asked.json["query"]) == (0, {"item": "--help"})
-    assert verify_index(tmp_path / "i").ok
+    assert IndexFolder(tmp_path / "i").verify().ok
 
 
 def test_no_output_for_people_can_steer_their_terminal(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from program import program
 from vlm4rec_edge import Captioner, Encoder, build_index
 from vlm4rec_edge.catalog.reader import open_catalog
 from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.verify import verify_index
 
 _MB = 1 << 20
 
@@ -198,7 +198,7 @@ def test_a_catalog_that_changes_under_the_run_is_indexed_as_far_as_it_is_there(
     assert report.items >= 4  # the batch that was looked at before the change
     assert report.progress.done == report.items + len(report.failures)
     assert all(failure.reason.endswith(".") for failure in report.failures)
-    assert verify_index(tmp_path / "i").ok
+    assert IndexFolder(tmp_path / "i").verify().ok
     with StoreReader(tmp_path / "i") as store:
         assert store.count() == report.items
         # What stands in the index was there when it was looked at: photo and caption belong together.

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from looked_after import repaired
 from made_store import random_vectors, write_store
 from program import watched
 
-from vlm4rec_edge import Captioner, Encoder, Recommender, Vlm4RecWarning, build_index, indexing, repair, verify
+from vlm4rec_edge import Captioner, Encoder, Recommender, Vlm4RecWarning, build_index, index_folder
 from vlm4rec_edge.errors import MissingDependencyError
-from vlm4rec_edge.index import EXACT_LIMIT, open_index
+from vlm4rec_edge.index import EXACT_LIMIT, check, open_index
 from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.interchange.export import export_items
 from vlm4rec_edge.recommend.many import History
 from vlm4rec_edge.store.reader import StoreReader
@@ -118,24 +120,24 @@ def test_a_whole_graph_is_kept_and_nothing_is_said(lost: tuple[Path, np.ndarray]
 def test_verify_finds_no_fault_and_repair_keeps_what_it_could_not_make_anew(
     own_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (repair, verify):
+    for module in (index_folder, check):
         monkeypatch.setattr(module, "EXACT_LIMIT", _FEW)
     with StoreReader(own_index) as store:
         build_hnsw(store)
     before = _graphs(own_index)
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with pytest.warns(Vlm4RecWarning, match="hnswlib"):
-        report = verify.verify_index(own_index)
+        report = IndexFolder(own_index).verify()
     assert report.ok, report.findings
     assert report.hnsw_recall is None
-    repair.repair_index(own_index)
+    repaired(own_index)
     assert _graphs(own_index) == before
 
 
 def test_indexing_more_than_are_scanned_by_choice_works_and_says_so(
     shop: Path, tmp_path: Path, captioner: Captioner, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "EXACT_LIMIT", _FEW)
+    monkeypatch.setattr(index_folder, "EXACT_LIMIT", _FEW)
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with pytest.warns(Vlm4RecWarning, match="no search graph is written"):
         report = build_index(shop, tmp_path / "x.index", captioner=captioner, encoder=encoder, encoded_text="title")

@@ -9,7 +9,13 @@ from made_catalog import PHOTOS, Run, counts_of, items_of, rows_of, table_of, ve
 
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.indexing import failures_of
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.store.reader import StoreReader
+
+
+def _failures(out: Path) -> list[Failure]:
+    with StoreReader(out) as store:
+        return list(store.failures())
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ def test_a_bad_photo_is_listed_and_all_others_are_indexed(
     (failure,) = report.failures
     assert (failure.where, failure.stage) == ("0003", "photo")
     assert reason in failure.reason
-    assert list(failures_of(out)) == [failure]
+    assert _failures(out) == [failure]
     assert set(items_of(out)) == {row["id"] for row in rows} - {"0003"}
 
 
@@ -43,7 +49,7 @@ def test_what_failed_before_is_tried_again_and_forgotten_when_it_succeeds(run: R
     (photos / "0003.png").write_bytes(whole)
     report = run(photos)
     assert counts_of(report)[:2] == (1, PHOTOS - 1)
-    assert list(failures_of(out)) == []
+    assert _failures(out) == []
 
 
 @pytest.mark.parametrize("damage", ["broken", "gone"])

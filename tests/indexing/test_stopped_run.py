@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_catalog import PHOTOS, Run, counts_of
+from made_store import EncodingWriter
 from pictures import swatch, swatches
 
 from vlm4rec_edge import Captioner, Encoder, Failure, Recommender
 from vlm4rec_edge.errors import ModelError, StoreError
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.indexing import IndexProgress
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import StoreWriter
 
 
 @pytest.mark.parametrize("after", [1, 3])
@@ -83,7 +83,7 @@ def test_a_store_that_is_left_open_by_a_crash_is_taken_over(
     run: Run, photos: Path, out: Path, encoder: Encoder
 ) -> None:
     run(photos)
-    crashed = StoreWriter(out, grounding=None, encoder=encoder, encoded_text="title")
+    crashed = EncodingWriter(out, grounding=None, encoder=encoder, encoded_text="title")
     crashed._lock.release()  # what the operating system does for a process that is gone
     assert run(photos).items == PHOTOS
     crashed.close()

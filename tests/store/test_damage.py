@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_store import EncodingWriter
 
 from vlm4rec_edge import Encoder, Recommender
 from vlm4rec_edge.errors import StoreError, Vlm4RecError
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import MIGRATIONS
-from vlm4rec_edge.store.writer import StoreWriter
 
 
 def _use(folder: Path) -> list[str]:
@@ -29,7 +29,7 @@ def _use(folder: Path) -> list[str]:
 
 
 def _write(folder: Path, encoder: Encoder) -> None:
-    StoreWriter(folder, grounding=None, encoder=encoder, encoded_text="caption").close()
+    EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="caption").close()
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "a page", "header", "tail"])

@@ -8,17 +8,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from made_store import GivenVectors, random_vectors
+from looked_after import removed, repaired
+from made_store import EncodingWriter, GivenVectors, random_vectors
 
 from vlm4rec_edge import Encoder, Recommender, build_index
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.repair import repair_index
 from vlm4rec_edge.store.reader import StoredItem, StoreReader
 from vlm4rec_edge.store.schema import APPLICATION_ID, DATABASE_NAME, MIGRATIONS
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter, remove_items
-from vlm4rec_edge.verify import verify_index
+from vlm4rec_edge.store.writer import GroundedItem
 
 _TABLES = {
     "meta": "*",
@@ -62,7 +62,7 @@ def _everything(folder: Path) -> tuple[list[StoredItem], dict[str, int]]:
 def test_an_older_index_is_read_as_it_is(old_index: Path, shop_index: Path) -> None:
     before = (old_index / DATABASE_NAME).read_bytes()
     assert _everything(old_index) == _everything(shop_index)
-    assert verify_index(old_index).ok
+    assert IndexFolder(old_index).verify().ok
     with Recommender.open(old_index) as old, Recommender.open(shop_index) as new:
         first = next(new.store.items()).id
         assert old.similar(first, 5) == new.similar(first, 5)
@@ -84,15 +84,15 @@ def test_whoever_writes_converts_and_keeps_everything(
     old_index: Path, shop_index: Path, encoder: Encoder, way: str
 ) -> None:
     if way == "write":
-        StoreWriter(old_index, grounding=None, encoder=encoder, encoded_text="caption").close()
+        EncodingWriter(old_index, grounding=None, encoder=encoder, encoded_text="caption").close()
     elif way == "remove":
-        assert remove_items(old_index, ["nobody"]) == ["nobody"]
+        assert removed(old_index, ["nobody"]) == ("nobody",)
     else:
-        report = repair_index(old_index)
+        report = repaired(old_index)
         assert not report.salvaged_database
         assert report.dropped_captions == report.dropped_items == report.dropped_vectors == 0
     assert _format_of(old_index) == len(MIGRATIONS)
-    assert verify_index(old_index).findings == ()
+    assert IndexFolder(old_index).verify().findings == ()
     assert _everything(old_index) == _everything(shop_index)
 
 
@@ -101,17 +101,17 @@ def test_indexing_into_an_older_index_captions_nothing_again(
 ) -> None:
     report = build_index(shop, old_index, captioner=captioner, encoder=encoder)
     assert report.progress.captioned == report.progress.encoded == 0
-    assert verify_index(old_index).ok
+    assert IndexFolder(old_index).verify().ok
 
 
 def test_a_damaged_caption_of_an_older_index_is_still_found_after_converting(old_index: Path, encoder: Encoder) -> None:
     with closing(sqlite3.connect(old_index / DATABASE_NAME, isolation_level=None)) as database:
         database.execute("UPDATE captions SET text = text || '!' WHERE key = (SELECT min(key) FROM captions)")
-    assert not verify_index(old_index).ok
-    StoreWriter(old_index, grounding=None, encoder=encoder, encoded_text="caption").close()
-    assert not verify_index(old_index).ok
-    assert repair_index(old_index).dropped_captions == 1
-    assert verify_index(old_index).ok
+    assert not IndexFolder(old_index).verify().ok
+    EncodingWriter(old_index, grounding=None, encoder=encoder, encoded_text="caption").close()
+    assert not IndexFolder(old_index).verify().ok
+    assert repaired(old_index).dropped_captions == 1
+    assert IndexFolder(old_index).verify().ok
 
 
 def test_an_older_database_that_was_torn_is_salvaged_into_the_new_format(old_index: Path) -> None:
@@ -125,11 +125,11 @@ def test_an_older_database_that_was_torn_is_salvaged_into_the_new_format(old_ind
     start = (pages["items_by_vector_row"] - 1) * page
     content[start : start + page] = b"\xa5" * page
     path.write_bytes(bytes(content))
-    report = repair_index(old_index)
+    report = repaired(old_index)
     assert report.salvaged_database
     assert report.dropped_captions == 0
     assert _format_of(old_index) == len(MIGRATIONS)
-    assert verify_index(old_index).ok
+    assert IndexFolder(old_index).verify().ok
     assert _everything(old_index)[1]["captions"] == captions
 
 
@@ -146,8 +146,10 @@ def structured(tmp_path: Path) -> Path:
         GroundedItem(Item("free", Path("a.png"), attributes={"brand": "B"}), "0" * 64, "f", "What?", "A.", "2")
     )
     vectors = GivenVectors(random_vectors(4, 8))
-    with StoreWriter(tmp_path / "s", grounding=("g", {"name": "n"}), encoder=vectors, encoded_text="caption") as store:
-        store.write(entries)
+    with EncodingWriter(
+        tmp_path / "s", grounding=("g", {"name": "n"}), encoder=vectors, encoded_text="caption"
+    ) as store:
+        store.put(entries)
     return tmp_path / "s"
 
 
@@ -180,5 +182,6 @@ def test_fields_that_are_not_what_was_written_are_found(structured: Path, change
     with closing(sqlite3.connect(structured / DATABASE_NAME, isolation_level=None)) as database:
         database.execute(f"UPDATE captions SET fields = {change} WHERE key = 'k'")
     assert any(
-        "The caption 'k' is not what was written" in finding.problem for finding in verify_index(structured).findings
+        "The caption 'k' is not what was written" in finding.problem
+        for finding in IndexFolder(structured).verify().findings
     )

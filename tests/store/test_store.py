@@ -9,20 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_store import GivenVectors, random_vectors, write_store
+from made_store import EncodingWriter, GivenVectors, random_vectors, write_store
 
 from vlm4rec_edge import Captioner, Encoder
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem
 
 VECTORS = random_vectors(40, 8)
 
 
-def _writer(folder: Path, vectors: np.ndarray = VECTORS) -> StoreWriter:
+def _writer(folder: Path, vectors: np.ndarray = VECTORS) -> EncodingWriter:
     grounding = ("made-grounding", {"name": "made", "prompt": "What?"})
-    return StoreWriter(folder, grounding=grounding, encoder=GivenVectors(vectors), encoded_text="caption")
+    return EncodingWriter(folder, grounding=grounding, encoder=GivenVectors(vectors), encoded_text="caption")
 
 
 def _entry(name: str, row: int, caption: str = "A coat.", key: str = "k", **settings: object) -> GroundedItem:
@@ -32,7 +32,7 @@ def _entry(name: str, row: int, caption: str = "A coat.", key: str = "k", **sett
 def test_an_item_comes_back_as_it_went_in(tmp_path: Path) -> None:
     attributes = {"brand": "Ÿ “Acme” 商品 🧥", "empty": "", "nul\0": "a\0b"}
     with _writer(tmp_path / "s") as store:
-        counts = store.write([_entry("É/1", 3, "Un manteau.", title="Zwarte jas 🧥", attributes=attributes)])
+        counts = store.put([_entry("É/1", 3, "Un manteau.", title="Zwarte jas 🧥", attributes=attributes)])
     assert (counts.captions, counts.encoded) == (1, 1)
     with StoreReader(tmp_path / "s") as read:
         item = read.item("É/1")
@@ -55,8 +55,8 @@ def test_items_come_in_the_order_they_were_first_written(tmp_path: Path) -> None
 
 def test_one_text_is_encoded_once_and_shared(tmp_path: Path) -> None:
     with _writer(tmp_path / "s") as store:
-        first = store.write([_entry("a", 5), _entry("b", 5), _entry("c", 6, key="k2")])
-        second = store.write([_entry("d", 5), _entry("e", 7, key="k3")])
+        first = store.put([_entry("a", 5), _entry("b", 5), _entry("c", 6, key="k2")])
+        second = store.put([_entry("d", 5), _entry("e", 7, key="k3")])
     assert (first.captions, first.encoded) == (2, 2)
     assert (second.captions, second.encoded) == (1, 1)
     with StoreReader(tmp_path / "s") as read:
@@ -89,10 +89,10 @@ def test_failures_are_those_of_the_last_run(tmp_path: Path) -> None:
 
 def test_a_batch_that_fails_leaves_nothing_of_itself(tmp_path: Path) -> None:
     with _writer(tmp_path / "s") as store:
-        store.write([_entry("a", 1)])
+        store.put([_entry("a", 1)])
         with pytest.raises(IndexError):
-            store.write([_entry("b", 2, key="k2"), _entry("c", 99, key="k3")])  # no vector 99
-        store.write([_entry("d", 3, key="k4")])
+            store.put([_entry("b", 2, key="k2"), _entry("c", 99, key="k3")])  # no vector 99
+        store.put([_entry("d", 3, key="k4")])
     with StoreReader(tmp_path / "s") as read:
         assert [item.id for item in read.items()] == ["a", "d"]
         for name, row in (("a", 1), ("d", 3)):
@@ -118,8 +118,8 @@ def test_vectors_are_little_endian_float32_row_after_row(tmp_path: Path) -> None
 
 def test_the_store_of_the_shop_says_what_made_it(shop_index: Path, captioner: Captioner, encoder: Encoder) -> None:
     with StoreReader(shop_index) as store:
-        assert store.provenance("groundings") == captioner.provenance
-        assert store.provenance("encoders") == encoder.provenance
+        assert store.provenance("groundings") == captioner.identity
+        assert store.provenance("encoders") == encoder.identity
         assert (store.meta["grounding"], store.meta["encoder"]) == (captioner.fingerprint, encoder.fingerprint)
         np.testing.assert_allclose(np.linalg.norm(store.vectors, axis=1), 1, atol=1e-5)
 

@@ -8,7 +8,7 @@ from vlm4rec_edge.bundle.container import check_sha256
 from vlm4rec_edge.bundle.manifest import MANIFEST_NAME
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.errors import BundleError
-from vlm4rec_edge.verify import Finding, VerifyReport
+from vlm4rec_edge.store.check import Finding, VerifyReport
 
 
 def verify_bundle(path: Path) -> VerifyReport:
@@ -16,7 +16,7 @@ def verify_bundle(path: Path) -> VerifyReport:
     try:
         bundle = BundleReader(path)
     except BundleError as error:
-        return VerifyReport((Finding(path.name, str(error)),), 0, 0, 0, None)
+        return VerifyReport((Finding(path.name, str(error)),))
     with bundle:
         findings = []
         for name, entry in bundle.manifest.files.items():
@@ -29,4 +29,4 @@ def verify_bundle(path: Path) -> VerifyReport:
         except BundleError as error:
             findings.append(Finding(MANIFEST_NAME, str(error)))
         captions = int(bundle.manifest.content["captions"])
-        return VerifyReport(tuple(findings), bundle.count(), captions, bundle.rows, None)
+        return VerifyReport(tuple(findings), bundle.count(), captions, bundle.rows)

@@ -19,8 +19,8 @@ from vlm4rec_edge.bundle.sections import file_size, section_of, written
 from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
 from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
 from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.store.check import damaged_content
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.verify import damaged_content
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles

@@ -12,9 +12,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,15 +21,15 @@ import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, note, printable
+from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.encoding.text import EncodedText
-from vlm4rec_edge.errors import PhotoError, StoreError, UsageError
-from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.catalog.reader import Catalog
-    from vlm4rec_edge.grounding.base import BaseCaptioner
-    from vlm4rec_edge.grounding.imported import ImportedCaptions
-    from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+    from vlm4rec_edge.grounding.protocol import Captioner
+    from vlm4rec_edge.indexing import IndexReport
 
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -90,9 +89,11 @@ def index(
       vlm4rec-edge index catalog.csv --out shop.index --structured
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
+    from vlm4rec_edge.encoding.opening import open_encoder
+    from vlm4rec_edge.index_folder import IndexFolder
 
     opened = open_catalog(catalog, images=images)
-    captioner: BaseCaptioner | ImportedCaptions | None = None
+    captioner: Captioner | None = None
     if captions is not None:
         if encode == "title" or model is not None or prompt is not None:
             raise UsageError("--captions takes the place of a model; leave out --model, --prompt and --encode title.")
@@ -104,7 +105,8 @@ def index(
             model=model,
             projector=projector,
             prompt=prompt,
-            structured=options.form_of(structured, schema),
+            structured=structured,
+            schema=schema,
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
@@ -113,86 +115,30 @@ def index(
             image_size=image_size,
             device=device,
         )
-    run_index(
-        opened,
-        out,
-        captioner=captioner,
-        encoder=encoder,
-        encoded_text=encode,
-        prune=prune,
-        threads=threads,
-        device=device,
-        as_json=as_json,
-    )
-
-
-def run_index(
-    catalog: Catalog,
-    out: Path,
-    *,
-    captioner: BaseCaptioner | ImportedCaptions | None,
-    encoder: str | None,
-    encoder_of_index: str | None = None,
-    encoded_text: EncodedText,
-    prune: bool,
-    threads: int | None,
-    device: options.DeviceName,
-    as_json: bool,
-) -> None:
-    """Index with a progress bar, say what was done, and exit with the code that fits; closes ``captioner``.
-
-    ``encoder_of_index`` is the fingerprint that the encoder must have, where the vectors that are there are to stay.
-    """
-    from vlm4rec_edge.cli.progress import progress_bar
-    from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.indexing import build_index, failures_of
-    from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, resolve_encoder
-
-    try:
-        with (
-            Encoder(resolve_encoder(encoder or DEFAULT_ENCODER), device=device.value, threads=threads) as text_encoder,
-            progress_bar("Indexing", catalog.count(), shown=not as_json, out=out) as advance,
-        ):
-            if encoder_of_index not in (None, text_encoder.fingerprint):
-                raise StoreError(
-                    f"The vectors of {out} were made by another encoder or another version of it than "
-                    f"{text_encoder.files.name}; give the right one with --encoder, or index the catalog again with this one."
-                )
-            report = build_index(
-                catalog,
-                out,
+    with ExitStack() as models, IndexFolder(out) as folder:
+        models.callback(close_model, captioner)
+        own = open_encoder(encoder, device=device.value, threads=threads)
+        models.callback(close_model, own)
+        with progress_bar("Indexing", opened.count(), shown=not as_json, out=out) as advance:
+            report = folder.update(
+                opened,
                 captioner=captioner,
-                encoder=text_encoder,
-                encoded_text=encoded_text,
+                encoder=own,
+                encoded_text=encode,
                 prune=prune,
                 on_progress=lambda progress: advance(progress.done),
             )
-    finally:
-        if captioner is not None:
-            captioner.close()
+    tell_index_report(report, prune=prune, as_json=as_json)
 
+
+def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
+    """Say what was done, and exit with the code that fits."""
     done = report.progress
     if as_json:
-        emit_json(
-            {
-                "index": str(out),
-                "items": report.items,
-                "captioned": done.captioned,
-                "reused": done.reused,
-                "encoded": done.encoded,
-                "failed": done.failed,
-                "removed": report.removed,
-                "unread": report.unread,
-                "seconds": round(report.seconds, 3),
-                "interrupted": report.interrupted,
-                "failures": [asdict(failure) for failure in failures_of(out)],
-                "batch": report.batch,
-                "kv_bytes": report.kv_bytes,
-            }
-        )
+        emit_json(report.to_dict())
     else:
         _show_failures(report.failures, done.failed)
-        _say_what_was_done(out, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        _say_what_was_done(report.folder, report.items, done.captioned, done.encoded, report.removed, report.seconds)
         if prune and report.unread:
             note(
                 f"Nothing was removed: {report.unread} folders or rows of the catalog can not be read; items may stand there."
@@ -239,69 +185,36 @@ def caption(
       vlm4rec-edge caption shirt.jpg shoe.png
       vlm4rec-edge caption shirt.jpg --structured --json
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.cli.progress import progress_bar
+    from vlm4rec_edge.grounding.photos import caption_photos
 
-    captions: dict[str, Captioned] = {}
-    failures: list[Failure] = []
-    with (
-        options.open_captioner(
-            model=model,
-            projector=projector,
-            prompt=prompt,
-            structured=options.form_of(structured, schema),
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seed=seed,
-            batch=options.batch_for(len(photos)) if batch is None else batch,
-            threads=threads,
-            image_size=image_size,
-            device=device,
-        ) as captioner,
-        progress_bar("Captioning", len(photos), shown=not as_json) as advance,
-    ):
-        requests = _requests(photos, failures, captioner.question(Item("", Path())))
-        for result in captioner.caption(requests):
-            if isinstance(result, Failure):
-                failures.append(result)
-            else:
-                captions[result.key] = result
-            advance(len(captions) + len(failures))
-        used = (captioner.batch, captioner.kv_bytes) if captioner.kv_bytes else (0, 0)
-    in_order = [(str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions]
+    captioner = options.open_captioner(
+        model=model,
+        projector=projector,
+        prompt=prompt,
+        structured=structured,
+        schema=schema,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        batch=options.batch_for(len(photos)) if batch is None else batch,
+        threads=threads,
+        image_size=image_size,
+        device=device,
+    )
+    try:
+        with progress_bar("Captioning", len(photos), shown=not as_json) as advance:
+            report = caption_photos(photos, captioner, on_progress=advance)
+    finally:
+        close_model(captioner)
     if as_json:
-        emit_json(
-            {
-                "captions": [
-                    {
-                        "image": image,
-                        "caption": said.text,
-                        "fields": None if said.fields is None else json.loads(said.fields),
-                    }
-                    for image, said in in_order
-                ],
-                "failures": [asdict(failure) for failure in failures],
-                "batch": used[0],
-                "kv_bytes": used[1],
-            }
-        )
+        emit_json(report.to_dict())
     else:
-        for image, said in in_order:
+        for image, said in report.captions:
             typer.secho(printable(image), bold=True)
             typer.echo(f"  {printable(said.text)}")
-        _show_failures(failures, len(failures))
-    if failures:
-        raise typer.Exit(EXIT_SOME_FAILED if captions else 1)
-
-
-def _requests(photos: Sequence[Path], failures: list[Failure], question: str) -> Iterator[CaptionRequest]:
-    from vlm4rec_edge.catalog.photo import read_photo_file
-    from vlm4rec_edge.grounding.request import CaptionRequest
-
-    for photo in dict.fromkeys(photos):
-        try:
-            yield CaptionRequest(str(photo), read_photo_file(photo), question)
-        except PhotoError as error:
-            failures.append(Failure(str(photo), "photo", str(error)))
+        _show_failures(report.failures, len(report.failures))
+    if report.failures:
+        raise typer.Exit(EXIT_SOME_FAILED if report.captions else 1)
 
 
 def _show_failures(failures: Sequence[Failure], total: int) -> None:

@@ -29,9 +29,10 @@ from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.batch import recommend_to_all
 from vlm4rec_edge.cli.output import emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.encoding.protocol import Encoder
     from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
 
 EXIT_SOME_FAILED = 3
@@ -248,9 +249,9 @@ def similar(
             found = shop.similar(item, k, selection=chosen, explain=explain)
             _show(shop, {"item": item}, found, k, as_json=as_json)
             return
-        from vlm4rec_edge.cli.new_photo import caption_new_photo
+        from vlm4rec_edge.grounding.photos import describe_new_photo
 
-        caption = caption_new_photo(shop.store, photo, model=model, projector=projector)
+        caption = describe_new_photo(shop.store, photo, model=model, projector=projector)
         with _encoder(encoder) as own:
             found = shop.search(caption, k, encoder=own, selection=chosen, explain=explain)
         if not as_json:
@@ -301,11 +302,13 @@ def _encoder(name: str | None) -> Iterator[Encoder | None]:
     if name is None:
         yield None
         return
-    from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.models.resolve import resolve_encoder
+    from vlm4rec_edge.encoding.opening import open_encoder
 
-    with Encoder(resolve_encoder(name), device="cpu") as own:
+    own = open_encoder(name, device="cpu")
+    try:
         yield own
+    finally:
+        close_model(own)
 
 
 def _ids(shop: Recommender, values: Sequence[str] | None) -> list[str] | None:

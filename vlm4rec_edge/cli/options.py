@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.grounding.schema import Schema
     from vlm4rec_edge.recommend.selection import Selection
 
@@ -187,20 +186,13 @@ def form_of(structured: bool, schema: Path | None) -> bool | Schema:
     return read_schema(schema)
 
 
-def form_made_by(grounding: Mapping[str, Any]) -> bool | Schema:
-    """Return the form of the captions whose provenance is given."""
-    from vlm4rec_edge.grounding.schema import parse_schema
-
-    structured = grounding.get("structured")
-    return parse_schema(structured["schema"]) if structured else False
-
-
 def open_captioner(
     *,
     model: str | None,
     projector: Path | None,
     prompt: str | None,
-    structured: bool | Schema,
+    structured: bool,
+    schema: Path | None,
     max_tokens: int | None,
     temperature: float,
     seed: int,
@@ -208,30 +200,20 @@ def open_captioner(
     threads: int | None,
     image_size: int | None,
     device: DeviceName,
-) -> IsolatedCaptioner:
-    """Find and check the model, the installation and the device; nothing is loaded yet, unless a device was asked for.
+) -> Captioner:
+    """Open the captioner that the options ask for; see ``vlm4rec_edge.grounding.opening.open_captioner``."""
+    from vlm4rec_edge.grounding.opening import open_captioner
 
-    Raises:
-        ModelError, UsageError, DeviceError, MissingDependencyError: before any long work.
-    """
-    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-    from vlm4rec_edge.grounding.native import require_captioning
-    from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
-
-    files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
-    require_captioning()
-    captioner = IsolatedCaptioner(
-        files,
+    return open_captioner(
+        model,
+        projector=projector,
+        device=device.value,
         prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
-        structured=structured,
+        structured=form_of(structured, schema),
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
         batch=batch or None,
         threads=threads,
         max_side=image_size,
-        device=device.value,
     )
-    if device is DeviceName.cuda:
-        captioner.load()
-    return captioner

@@ -10,6 +10,7 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +18,12 @@ from typing import Annotated
 import typer
 
 from vlm4rec_edge.cli import options
-from vlm4rec_edge.cli.offline import run_index
+from vlm4rec_edge.cli.offline import tell_index_report
 from vlm4rec_edge.cli.output import emit_json, note
-from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.cli.progress import progress_bar
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Item
+from vlm4rec_edge.plugins import close_model
 
 EXIT_SOME_FAILED = 3
 
@@ -45,62 +48,29 @@ def add(
       vlm4rec-edge add shop.index new/scarf-9.jpg
       vlm4rec-edge add shop.index IMG_0412.jpg --id scarf-9 --title "Striped scarf"
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.catalog.reader import Catalog, id_trouble
-    from vlm4rec_edge.encoding.text import check_encoded_text
+    from vlm4rec_edge.encoding.opening import open_encoder
+    from vlm4rec_edge.grounding.opening import captioner_of
+    from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.store.reader import StoreReader
 
     if len(photos) > 1 and (item_id or title):
         raise UsageError("--id and --title are for a single photo; for several use a table and `vlm4rec-edge index`.")
     title = title.encode("utf-8", "replace").decode("utf-8")  # a terminal may send other bytes
     items = [Item(item_id or photo.stem, photo, title) for photo in photos]
-    for item in items:
-        if trouble := id_trouble(item.id):
-            raise UsageError(f"{trouble} Give another one with --id.")
-    with StoreReader(index) as store:
-        notes, made_by, vectors_by = store.meta, store.provenance("groundings"), store.provenance("encoders")
-    if not {"encoded_text", "encoder"} <= notes.keys():
-        raise StoreError(
-            f"{index} has lost its notes of how it was made; run `vlm4rec-edge index` on the catalog again, then add."
-        )
-    encoded_text = check_encoded_text(notes["encoded_text"])
-    captioner = None
-    if made_by.get("imported"):
-        raise UsageError(
-            f"The captions of {index} come from {made_by['source']}; put the new ones into a table, and run: vlm4rec-edge "
-            f"index CATALOG --out {index} --captions FILE"
-        )
-    if encoded_text != "title":
-        captioner = options.open_captioner(
-            model=model or made_by.get("name"),
-            projector=projector,
-            prompt=made_by.get("prompt"),
-            structured=options.form_made_by(made_by),
-            max_tokens=made_by.get("max_tokens"),
-            temperature=made_by.get("temperature", 0.0),
-            seed=made_by.get("seed", 0),
-            batch=options.batch_for(len(photos)),
-            threads=None,
-            image_size=made_by.get("max_side"),
-            device=device,
-        )
-        if captioner.fingerprint != notes.get("grounding"):
-            captioner.close()
-            raise StoreError(
-                f"The captions of {index} were made by another model or another version of it than "
-                f"{captioner.files.name}; give the right one with --model, or index the catalog again with this one."
+    with ExitStack() as models, IndexFolder(index) as folder:
+        with StoreReader(index) as store:
+            captioner = None
+            if store.meta.get("encoded_text") != "title":
+                batch = options.batch_for(len(photos))
+                captioner = captioner_of(store, model, projector=projector, device=device.value, batch=batch)
+                models.callback(close_model, captioner)
+        own = None if encoder is None else open_encoder(encoder, device=device.value)
+        models.callback(close_model, own)
+        with progress_bar("Indexing", len(items), shown=not as_json, out=index) as advance:
+            report = folder.add(
+                items, captioner=captioner, encoder=own, on_progress=lambda progress: advance(progress.done)
             )
-    run_index(
-        Catalog(index, None, lambda: iter(items)),
-        index,
-        captioner=captioner,
-        encoder=encoder or vectors_by.get("name"),
-        encoder_of_index=notes["encoder"],
-        encoded_text=encoded_text,
-        prune=False,
-        threads=None,
-        device=device,
-        as_json=as_json,
-    )
+    tell_index_report(report, prune=False, as_json=as_json)
 
 
 def remove(
@@ -114,17 +84,17 @@ def remove(
     Example:
       vlm4rec-edge remove shop.index scarf-9 cap-2
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.store.writer import remove_items
+    from vlm4rec_edge.index_folder import IndexFolder
 
-    unknown = remove_items(index, items)
-    removed = len(set(items)) - len(unknown)
+    with IndexFolder(index) as folder:
+        report = folder.remove(items)
     if as_json:
-        emit_json({"index": str(index), "removed": removed, "unknown": unknown})
+        emit_json(report.to_dict())
     else:
-        typer.echo(f"{index}: {removed} removed.")
-        if unknown:
-            note(f"Not in the index: {', '.join(unknown)}.")
-    if unknown:
+        typer.echo(f"{index}: {report.removed} removed.")
+        if report.unknown:
+            note(f"Not in the index: {', '.join(report.unknown)}.")
+    if report.unknown:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -143,9 +113,9 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
 
         report = verify_bundle(index)
     else:
-        from vlm4rec_edge.verify import verify_index
+        from vlm4rec_edge.index_folder import IndexFolder
 
-        report = verify_index(index)
+        report = IndexFolder(index).verify()
     if as_json:
         emit_json({"index": str(index), "ok": report.ok, **asdict(report)})
     elif report.ok:
@@ -172,17 +142,17 @@ def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: 
     Example:
       vlm4rec-edge repair shop.index
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.repair import repair_index
+    from vlm4rec_edge.encoding.opening import open_encoder
+    from vlm4rec_edge.index_folder import IndexFolder
 
-    own = None
-    if encoder is not None:
-        from vlm4rec_edge.encoding.encoder import Encoder
-        from vlm4rec_edge.models.resolve import resolve_encoder
-
-        own = Encoder(resolve_encoder(encoder), device="cpu")
-    report = repair_index(index, encoder=own)
+    own = None if encoder is None else open_encoder(encoder, device="cpu")
+    try:
+        with IndexFolder(index) as folder:
+            report = folder.repair(encoder=own)
+    finally:
+        close_model(own)
     if as_json:
-        emit_json({"index": str(index), **asdict(report)})
+        emit_json(report.to_dict())
         return
     typer.echo(
         f"{index}: {report.dropped_items} damaged items, {report.dropped_captions} captions and {report.dropped_vectors} "

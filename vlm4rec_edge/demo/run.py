@@ -10,7 +10,8 @@ from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catal
 from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_report
 from vlm4rec_edge.encoding.encoder import Encoder
 from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-from vlm4rec_edge.indexing import IndexProgress, IndexReport, build_index
+from vlm4rec_edge.index_folder import build_index
+from vlm4rec_edge.indexing import IndexProgress, IndexReport
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.recommend.recommender import Recommender

@@ -46,8 +46,8 @@ class Encoder:
     """A sentence encoder; a context manager.
 
     Attributes:
-        fingerprint: sha256 (hex) of all that decides a vector besides the text; vectors of different fingerprints are
-            never compared.
+        identity: All that decides a vector besides the text.
+        fingerprint: Its sha256 (hex); vectors of different fingerprints are never compared.
         dimensions: Length of a vector.
 
     Args:
@@ -78,7 +78,7 @@ class Encoder:
             )
         self.dimensions = files.settings.dimensions or _static_size(output.shape[-1], files)
         manifest = files.manifest
-        self.provenance: dict[str, Any] = {
+        self.identity: dict[str, Any] = {
             "vector_version": VECTOR_VERSION,
             "name": files.name,
             "model_sha256": manifest.files["model"].sha256 if manifest else sha256_of(Path(str(files.model))),
@@ -90,7 +90,7 @@ class Encoder:
             "prefix": files.settings.prefix,
             "pooling": files.settings.pooling,
         }
-        self.fingerprint = fingerprint(self.provenance)
+        self.fingerprint = fingerprint(self.identity)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the unit vectors of ``texts``, shape [len(texts), dimensions], float32, in order.

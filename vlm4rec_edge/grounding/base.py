@@ -11,12 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, read_photo_file
+from vlm4rec_edge.catalog.photo import MAX_SIDE
 from vlm4rec_edge.checksums import sha256_of
-from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
+from vlm4rec_edge.errors import ModelError, UsageError
 from vlm4rec_edge.grounding.grammar import rules_of
+from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, Prompt
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION
 from vlm4rec_edge.items import Failure, Item
@@ -93,7 +94,7 @@ class BaseCaptioner(ABC):
         self._rules = rules_of(self.schema) if self.schema else ""
 
     @cached_property
-    def provenance(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """All that decides a caption besides the photo and the question."""
         manifest, files = self.files.manifest, self.files
         described = {
@@ -119,8 +120,8 @@ class BaseCaptioner(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 (hex) of ``provenance``, the model's name left out."""
-        return fingerprint(self.provenance)
+        """The sha256 (hex) of ``identity``, the model's name left out."""
+        return fingerprint(self.identity)
 
     def check_columns(self, columns: Collection[str]) -> None:
         """Look before a run whether the prompt asks for columns that a catalog does not have.
@@ -134,10 +135,6 @@ class BaseCaptioner(ABC):
         """Return the prompt filled in for one item."""
         return self.prompt.fill(item)
 
-    def caption_key(self, photo: PhotoFile, question: str) -> str:
-        """Return the key of a caption: sha256 of photo, model, projector, parameters and question (hex)."""
-        return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
-
     def caption_file(self, path: Path) -> str:
         """Caption one photo file with the prompt as it is.
 
@@ -145,12 +142,7 @@ class BaseCaptioner(ABC):
             PhotoError: the photo can not be used.
             ModelError: the model can not be loaded.
         """
-        request = CaptionRequest(str(path), read_photo_file(path), self.question(Item(path.stem, path)))
-        for result in self.caption([request]):
-            if isinstance(result, Failure):
-                raise PhotoError(result.reason)
-            return result.text
-        raise ModelError(f"{self.files.name} gave no answer for {path}.")
+        return caption_photo(path, self)
 
     @abstractmethod
     def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:

@@ -15,7 +15,7 @@ from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.grammar import Grammar
 from vlm4rec_edge.grounding.memory import available_bytes
 from vlm4rec_edge.grounding.prompt import ChatForm
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.structured import as_json, fields_of, flatten
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.prefetch import prefetch

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS
 from vlm4rec_edge.catalog.table import ROW_READERS
 from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.provenance import fingerprint
-
-if TYPE_CHECKING:
-    from vlm4rec_edge.catalog.photo import PhotoFile
-    from vlm4rec_edge.grounding.request import CaptionRequest
 
 # Raised when what is made of a caption in a table changes.
 IMPORT_VERSION = 1
@@ -25,22 +21,11 @@ _GIVEN = "imported caption, sha256 "
 _NONE = "no caption for "
 
 
-class ImportedCaption(NamedTuple):
-    """A caption under the key of its request, as ``Captioner.caption`` yields one; never with fields."""
-
-    key: str
-    text: str
-    fields: str | None = None
-
-
 class ImportedCaptions:
     """The captions of a table, in the place of a ``Captioner``; loads no model.
 
     A caption's provenance is its source and the sha256 of its own text, so a new version of the table changes only the
     items whose captions it changes.
-
-    Attributes:
-        batch, kv_bytes: 0, for nothing is computed.
 
     Args:
         path: A CSV, JSONL or Parquet table with the columns ``id`` and ``caption``; others are not read.
@@ -51,8 +36,6 @@ class ImportedCaptions:
             used is a failure of its item instead.
     """
 
-    batch = kv_bytes = 0
-
     def __init__(self, path: Path | str, *, source: str = "") -> None:
         self.path = Path(path)
         self.source = source or self.path.name
@@ -60,12 +43,11 @@ class ImportedCaptions:
         self._reasons: dict[str, str] = {}
         self._unread = ""
         self._read()
-        self.provenance: dict[str, Any] = {
+        self.identity: dict[str, Any] = {
             "name": self.source,
             "imported": IMPORT_VERSION,
             "source": self.source,
         }
-        self.fingerprint = fingerprint(self.provenance)
 
     def _read(self) -> None:
         reader = ROW_READERS.get(self.path.suffix.lower())
@@ -98,9 +80,6 @@ class ImportedCaptions:
         if not self._texts:
             raise CatalogError(f"{self.path} holds no caption; it needs the columns id and caption.{self._unread}")
 
-    def check_columns(self, columns: Collection[str]) -> None:
-        """Do nothing: what was asked is not known here, so nothing of a catalog is filled in."""
-
     def question(self, item: Item) -> str:
         """Return what stands for the question: which text of whom the caption is."""
         text = self._texts.get(item.id)
@@ -108,23 +87,16 @@ class ImportedCaptions:
             return f"{_NONE}{item.id}"
         return f"{_GIVEN}{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
 
-    def caption_key(self, photo: PhotoFile, question: str) -> str:
-        """Return the key of a caption: sha256 of photo, source and text (hex)."""
-        return hashlib.sha256(f"{photo.sha256}\n{self.fingerprint}\n{question}".encode()).hexdigest()
-
-    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[ImportedCaption | Failure]:
+    def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
         """Yield the caption of each request, or a ``Failure`` named by its key where the table has none."""
         by_question = {self.question(Item(item_id, Path())): text for item_id, text in self._texts.items()}
         for request in requests:
             text = by_question.get(request.question)
             if text is not None:
-                yield ImportedCaption(request.key, text)
+                yield Captioned(request.key, text)
             else:
                 item_id = request.question.removeprefix(_NONE)
                 reason = self._reasons.get(
                     item_id, f"{self.path.name} has no caption for the item {item_id!r}.{self._unread}"
                 )
                 yield Failure(request.key, "grounding", reason)
-
-    def close(self) -> None:
-        """Do nothing: nothing is held."""

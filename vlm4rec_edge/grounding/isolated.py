@@ -27,7 +27,7 @@ from vlm4rec_edge.grounding.base import CLOSED, ONE_STREAM, BaseCaptioner
 from vlm4rec_edge.grounding.captioner import BATCH_CPU
 from vlm4rec_edge.grounding.death import Death, death_of, oom_kills
 from vlm4rec_edge.grounding.native import compile_here
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.items import Failure
 

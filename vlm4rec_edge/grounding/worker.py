@@ -27,7 +27,7 @@ from typing import IO, Any
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 from vlm4rec_edge.grounding import wire
 from vlm4rec_edge.grounding.captioner import Captioner
-from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
+from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 
 # Where memory ends, the kernel shall take this process, which can be started again, and not the one that has the work.
 _OOM_SCORE = "500"

@@ -14,6 +14,8 @@ import numpy as np
 
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
+from vlm4rec_edge.plugins import close_model
+from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import Part, Reason, in_words, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.many import Answer, History, answer_many
@@ -26,7 +28,7 @@ from vlm4rec_edge.recommend.source import ItemSource, open_source
 from vlm4rec_edge.recommend.words import InformativeWords, encoded_text_of, words_of_table
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.encoding.protocol import Encoder
 
 Basis = Literal["history", "history and text", "text", "popularity", "vector"]
 
@@ -409,17 +411,15 @@ class Recommender:
         if encoder is None:
             with self._lock:
                 if self._encoder is None:
-                    from vlm4rec_edge.encoding.encoder import Encoder
-                    from vlm4rec_edge.models.resolve import resolve_encoder
+                    from vlm4rec_edge.encoding.opening import open_encoder
 
-                    files = self._store.encoder_files() or resolve_encoder(self._name_of_encoder())
                     # Looking one text up is too small for a GPU to be worth its start.
-                    self._encoder = Encoder(files, device="cpu")
+                    self._encoder = open_encoder(self._store.encoder_files() or self._name_of_encoder(), device="cpu")
                 encoder = self._encoder
-        if encoder.fingerprint != self._store.meta["encoder"]:
+        if fingerprint(encoder.identity) != self._store.meta["encoder"]:
             raise StoreError(
                 f"The index {self._store.folder} was made by another encoder or another version of it than "
-                f"{encoder.files.name}; give the right one with --encoder, or index again with this one."
+                f"{encoder.identity.get('name')}; give the right one with --encoder, or index again with this one."
             )
         return np.asarray(encoder.encode([text])[0])
 
@@ -444,8 +444,7 @@ class Recommender:
 
     def close(self) -> None:
         """Let go of the index and of the encoder, if one was loaded."""
-        if self._encoder is not None:
-            self._encoder.close()
+        close_model(self._encoder)
         self._store.close()
 
     def __enter__(self) -> Recommender:

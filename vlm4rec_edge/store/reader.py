@@ -117,6 +117,11 @@ class StoreReader:
             "failures": int(self._one("SELECT count(*) FROM failures")),
         }
 
+    def has_gaps(self) -> bool:
+        """Whether rows of the vector file, before its last one, are no vector of the store."""
+        count, end = next(self.query("SELECT count(*), coalesce(max(row) + 1, 0) FROM vectors"))
+        return bool(count != end)
+
     def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
         """Return the vector row of each id that is known; unknown ids are left out."""
         wanted = [item_id for item_id in dict.fromkeys(item_ids) if is_unicode(item_id)]

@@ -1,4 +1,4 @@
-"""Write a store: one writer at a time, whole batches or nothing."""
+"""Write a store: one writer at a time, whole batches or nothing. It takes captions and vectors, and knows no model."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.store.golden import check_golden, golden_of
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
+from vlm4rec_edge.store.mend import Dropped, drop_damaged
+from vlm4rec_edge.store.salvage import salvage_if_needed
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, is_unicode, open_database, text_crc32
 from vlm4rec_edge.store.vectors import append_vectors, map_vectors, next_generation, vector_file_name
 
@@ -27,18 +28,6 @@ _ORPHAN_SHARE = 0.2
 # Below this many rows the file is too small for its size to matter.
 _COMPACT_FROM = 1000
 _COMPACT_BLOCK = 4096
-
-
-class TextEncoder(Protocol):
-    """What the store needs of an encoder; ``vlm4rec_edge.Encoder`` is one."""
-
-    fingerprint: str
-    dimensions: int
-    provenance: dict[str, Any]
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Return unit vectors, [len(texts), dimensions], float32."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -58,100 +47,119 @@ class GroundedItem:
     fields: str | None = None
 
 
-@dataclass(frozen=True)
-class BatchCounts:
-    """What one batch changed: new captions, newly encoded texts."""
+class BatchCounts(NamedTuple):
+    """What one batch changed: new captions, new vectors."""
 
     captions: int
     encoded: int
 
 
+class MadeBy(NamedTuple):
+    """What made captions or vectors: its fingerprint and, for people and for making more, its identity."""
+
+    fingerprint: str
+    identity: Mapping[str, Any]
+
+
 class StoreWriter:
-    """An open store that may be written; a context manager that holds the writer's lock.
+    """The right to write a store, and the methods for it; a context manager that holds the writer's lock.
 
     Args:
-        folder: The index folder; made if it is not there.
-        grounding: Fingerprint and provenance of the captioner, or None when nothing is captioned.
-        encoder: Makes the vectors. If the store holds vectors of another encoder they are dropped: vectors of two
-            encoders are never mixed, and captions are kept.
-        encoded_text: Which text is encoded, for readers to show.
+        folder: The index folder.
+        create: Whether it is made if it is not there.
+
+    Attributes:
+        run: Number of the run that ``begin_run`` began.
 
     Raises:
-        StoreError: the folder holds something else, can not be written, another process is writing it, or this machine
-            computes other vectors from the same words than the machine that made it.
+        StoreError: there is no index (without ``create``), the folder holds something else, can not be written, or another
+            process is writing it. Every method raises it where the disk is full or the database is damaged; what was
+            written before is kept.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        grounding: tuple[str, Mapping[str, Any]] | None,
-        encoder: TextEncoder,
-        encoded_text: str,
+    run = 0
+
+    def __init__(self, folder: Path | str, *, create: bool = True) -> None:
+        self.folder = Path(folder)
+        self._captions_by = ""
+        self._connection: sqlite3.Connection | None = None
+        if create:
+            _make_folder(self.folder)
+        elif not (self.folder / DATABASE_NAME).is_file():
+            raise StoreError(f"There is no index at {self.folder}.")
+        self._lock = WriterLock(self.folder)
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_database(self.folder / DATABASE_NAME, write=True)
+        return self._connection
+
+    def golden(self, encoder: str) -> str | None:
+        """Return the golden vectors noted in the store, if its vectors are those of ``encoder``, a fingerprint."""
+        return self.meta("golden") if self.meta("encoder") == encoder else None
+
+    def begin_run(
+        self, *, captions_by: MadeBy | None, vectors_by: MadeBy, dimensions: int, golden: str, encoded_text: str
     ) -> None:
-        self.folder = folder
-        self._encoder = encoder
-        self._grounding = grounding[0] if grounding else None
-        _check_folder(folder)
-        self._lock = WriterLock(folder)
-        try:
-            self._database = open_database(folder / DATABASE_NAME, write=True)
-            try:
-                self._check_or_make_golden()
-                with self._transaction():
-                    self._begin_run(grounding, encoded_text)
-                self._drop_other_vector_files()
-            except BaseException:
-                self._database.close()
-                raise
-        except BaseException:
-            self._lock.release()
-            raise
+        """Note what makes captions and vectors from now on, and forget the failures of the last run.
 
-    def _check_or_make_golden(self) -> None:
-        golden = self._meta("golden") if self._meta("encoder") == self._encoder.fingerprint else None
-        if golden is None:
-            self._golden = golden_of(self._encoder)
-        else:
-            check_golden(golden, self._encoder, self.folder)
-            self._golden = golden
+        Vectors of another encoder are dropped: those of two encoders are never mixed. Captions are kept.
 
-    def _begin_run(self, grounding: tuple[str, Mapping[str, Any]] | None, encoded_text: str) -> None:
-        self.run = int(self._meta("run") or 0) + 1
-        self._generation = int(self._meta("generation") or 0)
-        if self._meta("encoder") != self._encoder.fingerprint:
-            self._database.execute("UPDATE items SET vector_row = NULL")
-            self._database.execute("DELETE FROM vectors")
-            self._generation = next_generation(self.folder, self._generation)
-        self._database.execute("DELETE FROM failures")
-        encoder = (self._encoder.fingerprint, self._encoder.provenance)
-        for table, entry in (("groundings", grounding), ("encoders", encoder)):
-            if entry:
-                self._database.execute(
-                    f"INSERT INTO {table} VALUES (?, ?) "
-                    "ON CONFLICT (fingerprint) DO UPDATE SET provenance = excluded.provenance",
-                    (entry[0], json.dumps(entry[1], ensure_ascii=False)),
-                )
-        self._set_meta(
-            run=str(self.run),
-            encoder=self._encoder.fingerprint,
-            generation=str(self._generation),
-            encoded_text=encoded_text,
-            dimensions=str(self._encoder.dimensions),
-            golden=self._golden,
+        Args:
+            captions_by: None where nothing is captioned; then it stays noted what made the captions.
+            vectors_by: The encoder.
+            dimensions: Length of its vectors.
+            golden: Its golden vectors, as text.
+            encoded_text: Which text is encoded, for readers to show.
+        """
+        with self._transaction():
+            self.run = int(self.meta("run") or 0) + 1
+            generation = int(self.meta("generation") or 0)
+            if self.meta("encoder") != vectors_by.fingerprint:
+                self._database.execute("UPDATE items SET vector_row = NULL")
+                self._database.execute("DELETE FROM vectors")
+                generation = next_generation(self.folder, generation)
+            self._database.execute("DELETE FROM failures")
+            self._set_meta(
+                run=str(self.run),
+                generation=str(generation),
+                encoded_text=encoded_text,
+                dimensions=str(dimensions),
+                golden=golden,
+            )
+            self._made_by("encoder", vectors_by)
+            if captions_by:
+                self._made_by("grounding", captions_by)
+                self._captions_by = captions_by.fingerprint
+        self._drop_other_vector_files()
+
+    def note_encoder(self, vectors_by: MadeBy) -> None:
+        """Note anew what made the vectors, where that was lost."""
+        with self._transaction():
+            self._made_by("encoder", vectors_by)
+
+    def _made_by(self, what: str, made_by: MadeBy) -> None:
+        self._database.execute(
+            f"INSERT INTO {what}s VALUES (?, ?) ON CONFLICT (fingerprint) DO UPDATE SET provenance = excluded.provenance",
+            (made_by.fingerprint, json.dumps(made_by.identity, ensure_ascii=False)),
         )
-        if grounding:  # removing items, or encoding titles, does not change what made the captions
-            self._set_meta(grounding=grounding[0])
+        self._set_meta(**{what: made_by.fingerprint})
 
     @property
     def _vector_path(self) -> Path:
-        return self.folder / vector_file_name(self._encoder.fingerprint, self._generation)
+        return self.folder / vector_file_name(self.meta("encoder") or "", int(self.meta("generation") or 0))
 
     def _drop_other_vector_files(self) -> None:
+        current = self._vector_path
         for path in self.folder.glob("vectors-*.f32"):
-            if path != self._vector_path:
+            if path != current:
                 with suppress(OSError):  # some systems keep a file that a reader has mapped; the next run removes it
                     path.unlink()
+
+    def count(self) -> int:
+        """Return how many items can be recommended."""
+        return int(self._first("SELECT count(*) FROM items WHERE vector_row IS NOT NULL")[0])
 
     def caption(self, key: str) -> str | None:
         """Return a caption made before, by its key."""
@@ -163,41 +171,46 @@ class StoreWriter:
         row = self._first("SELECT seen_run FROM items WHERE id = ?", item_id)
         return row is not None and row[0] == self.run
 
-    def write(self, batch: Sequence[GroundedItem]) -> BatchCounts:
-        """Store a batch of items with their captions and vectors, in one transaction; texts that have a vector keep it.
+    def without_vector(self, texts: Sequence[str]) -> list[str]:
+        """Return the different texts that have no vector yet, in order."""
+        return [text for text in dict.fromkeys(texts) if self._row_of(text) is None]
 
-        Raises:
-            StoreError: the disk is full or the store can not be written; what was written before is kept.
+    def items_without_vector(self) -> list[tuple[str, str, str]]:
+        """Return id, title and caption of the items that have no vector."""
+        return self._database.execute(
+            "SELECT items.id, items.title, coalesce(captions.text, '') FROM items "
+            "LEFT JOIN captions ON captions.key = items.caption_key WHERE items.vector_row IS NULL"
+        ).fetchall()
+
+    def write(self, batch: Sequence[GroundedItem], vectors: Mapping[str, np.ndarray]) -> BatchCounts:
+        """Store a batch of items with their captions, in one transaction.
+
+        Args:
+            batch: The items. One whose text has no vector, here or in the store, waits for the next run to encode it.
+            vectors: By text, what ``without_vector`` named: unit vectors, [dimensions], float32.
         """
-        texts = {_sha256(entry.text): entry.text for entry in batch}
         captions = 0
         with self._transaction():
-            rows, encoded = self._encode_missing(texts)
+            self._append(vectors)
             for entry in batch:
                 captions += self._write_caption(entry)
-                self._write_item(entry, rows[_sha256(entry.text)])
-        return BatchCounts(captions=captions, encoded=encoded)
+                self._write_item(entry, self._row_of(entry.text))
+        return BatchCounts(captions=captions, encoded=len(vectors))
 
-    def write_vectors(self, texts: Mapping[str, str]) -> None:
-        """Encode ``texts`` (item id to text) for items that lost their vectors."""
-        batch = {_sha256(text): text for text in texts.values()}
+    def write_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
+        """Give items (id to text) the vectors of their texts; ``vectors`` are those that are new, as for ``write``."""
         with self._transaction():
-            rows, _ = self._encode_missing(batch)
+            self._append(vectors)
             for item_id, text in texts.items():
-                self._database.execute("UPDATE items SET vector_row = ? WHERE id = ?", (rows[_sha256(text)], item_id))
+                self._database.execute("UPDATE items SET vector_row = ? WHERE id = ?", (self._row_of(text), item_id))
 
-    def _encode_missing(self, texts: Mapping[str, str]) -> tuple[dict[str, int], int]:
-        """Return the row of each text (sha256 to text), and how many had none and were encoded; inside a transaction."""
-        rows = {sha256: row for sha256 in texts if (row := self._row_of(sha256)) is not None}
-        missing = [sha256 for sha256 in texts if sha256 not in rows]
-        if missing:
-            first = int(self._first("SELECT coalesce(max(row) + 1, 0) FROM vectors")[0])
-            vectors = self._encoder.encode([texts[sha256] for sha256 in missing])
-            checksums = append_vectors(self._vector_path, first, vectors)
-            for row, (sha256, checksum) in enumerate(zip(missing, checksums, strict=True), start=first):
-                self._database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, sha256, checksum))
-                rows[sha256] = row
-        return rows, len(missing)
+    def _append(self, vectors: Mapping[str, np.ndarray]) -> None:
+        if not vectors:
+            return
+        first = int(self._first("SELECT coalesce(max(row) + 1, 0) FROM vectors")[0])
+        checksums = append_vectors(self._vector_path, first, np.array(list(vectors.values())))
+        for row, (text, checksum) in enumerate(zip(vectors, checksums, strict=True), start=first):
+            self._database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, _sha256(text), checksum))
 
     def _write_caption(self, entry: GroundedItem) -> int:
         if entry.caption_key is None:
@@ -206,11 +219,11 @@ class StoreWriter:
         checksum = caption_crc32(entry.caption_key, entry.image_sha256, *said, entry.fields)
         added = self._database.execute(
             "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.caption_key, entry.image_sha256, self._grounding, *said, checksum, entry.fields),
+            (entry.caption_key, entry.image_sha256, self._captions_by, *said, checksum, entry.fields),
         ).rowcount
         return max(added, 0)
 
-    def _write_item(self, entry: GroundedItem, row: int) -> None:
+    def _write_item(self, entry: GroundedItem, row: int | None) -> None:
         item = entry.item
         image = os.fsencode(item.image.absolute()).decode("utf-8", "replace")
         attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
@@ -245,6 +258,27 @@ class StoreWriter:
         with self._transaction():
             return self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,)).rowcount
 
+    def remove(self, item_ids: Sequence[str]) -> list[str]:
+        """Remove items and return the ids that the store did not hold; captions are kept, should the items return."""
+        with self._transaction():
+            return [
+                item_id
+                for item_id in dict.fromkeys(item_ids)
+                if not is_unicode(item_id)
+                or self._database.execute("DELETE FROM items WHERE id = ?", (item_id,)).rowcount == 0
+            ]
+
+    def salvage(self) -> bool:
+        """Replace a database that SQLite can not read by what can be saved of it; return whether it was so.
+
+        To be called before anything else is done with the store. The damaged file is kept beside it.
+        """
+        return salvage_if_needed(self.folder)
+
+    def drop_damaged(self) -> Dropped:
+        """Drop notes, captions, items and vectors that are not what was written."""
+        return drop_damaged(self._database, self.folder)
+
     def compact(self, *, force: bool = False) -> int:
         """Rewrite the vector file without the rows that no item has; return how many were dropped.
 
@@ -255,9 +289,9 @@ class StoreWriter:
         live = int(self._first("SELECT count(DISTINCT vector_row) FROM items")[0])
         if not force and (rows < _COMPACT_FROM or rows - live <= _ORPHAN_SHARE * rows):
             return 0
-        old = map_vectors(self._vector_path, rows, self._encoder.dimensions)
-        generation = next_generation(self.folder, self._generation)
-        target = self.folder / vector_file_name(self._encoder.fingerprint, generation)
+        old = map_vectors(self._vector_path, rows, int(self.meta("dimensions") or 0))
+        generation = next_generation(self.folder, int(self.meta("generation") or 0))
+        target = self.folder / vector_file_name(self.meta("encoder") or "", generation)
         try:
             with self._transaction():
                 self._move_rows(old, target)
@@ -265,7 +299,6 @@ class StoreWriter:
         except BaseException:
             target.unlink(missing_ok=True)
             raise
-        self._generation = generation
         del old
         self._drop_other_vector_files()
         return rows - live
@@ -293,11 +326,12 @@ class StoreWriter:
         )
         self._database.execute("DROP TABLE moves")
 
-    def _row_of(self, text_sha256: str) -> int | None:
-        found = self._first("SELECT row FROM vectors WHERE text_sha256 = ?", text_sha256)
+    def _row_of(self, text: str) -> int | None:
+        found = self._first("SELECT row FROM vectors WHERE text_sha256 = ?", _sha256(text))
         return None if found is None else int(found[0])
 
-    def _meta(self, key: str) -> str | None:
+    def meta(self, key: str) -> str | None:
+        """Return one of the notes that ``StoreReader.meta`` holds."""
         row = self._first("SELECT value, crc32 FROM meta WHERE key = ?", key)
         if row is None:
             return None
@@ -344,10 +378,11 @@ class StoreWriter:
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let other writers in."""
-        with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
-            self._database.execute("PRAGMA busy_timeout = 0")  # waiting five seconds for a reader would change nothing
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._database.close()
+        if self._connection is not None:
+            with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
+                self._connection.execute("PRAGMA busy_timeout = 0")  # waiting for a reader would change nothing
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
         self._lock.release()
 
     def __enter__(self) -> StoreWriter:
@@ -359,41 +394,11 @@ class StoreWriter:
         self.close()
 
 
-def remove_items(folder: Path, item_ids: Sequence[str]) -> list[str]:
-    """Remove items from a store and return the ids that it did not hold; their captions are kept, should they return.
-
-    Raises:
-        StoreError: there is no store, or another process is writing it.
-    """
-    path = folder / DATABASE_NAME
-    if not path.is_file():
-        raise StoreError(f"There is no index at {folder}.")
-    lock = WriterLock(folder)
-    try:
-        database = open_database(path, write=True)
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            unknown = [
-                item_id
-                for item_id in dict.fromkeys(item_ids)
-                if not is_unicode(item_id)
-                or database.execute("DELETE FROM items WHERE id = ?", (item_id,)).rowcount == 0
-            ]
-            database.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StoreError(f"{folder} can not be written: {error}.") from error
-        finally:
-            database.close()
-    finally:
-        lock.release()
-    return unknown
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _check_folder(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         if folder.exists() and not folder.is_dir():
             raise StoreError(f"{folder} is a file; give a folder for the index.")

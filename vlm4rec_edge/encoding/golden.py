@@ -7,12 +7,11 @@ a CPU. A little does not matter; beyond the bound here, new items would not be c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.errors import StoreError
 
 _TEXTS = (
@@ -24,11 +23,7 @@ _TEXTS = (
 LOWEST_COSINE = 0.99
 
 
-class _Encodes(Protocol):
-    def encode(self, texts: Sequence[str]) -> np.ndarray: ...
-
-
-def golden_of(encoder: _Encodes) -> str:
+def golden_of(encoder: Encoder) -> str:
     """Return the golden vectors of an encoder on this machine, as text for the store."""
     vectors = encoder.encode(_TEXTS)
     return json.dumps(
@@ -36,7 +31,7 @@ def golden_of(encoder: _Encodes) -> str:
     )
 
 
-def check_golden(golden: str, encoder: _Encodes, folder: Path) -> None:
+def check_golden(golden: str, encoder: Encoder, folder: Path) -> None:
     """Compare the golden vectors of a store with what ``encoder`` makes of the same texts here.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Is an index whole? Every file of it is looked at, nothing is changed."""
+"""Is a store whole? Database and vectors are looked at, nothing is changed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import numpy as np
 
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import is_installed, load_graph
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
@@ -24,10 +21,6 @@ from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
 # Float32 rounding of a unit vector stays far below this.
 _LENGTH_TOLERANCE = 1e-3
 _BLOCK_ROWS = 8192
-# Queries of the HNSW check, and the least share of the exact ten nearest that the graph must find.
-_SAMPLE_QUERIES = 50
-_NEIGHBOURS = 10
-LOWEST_RECALL = 0.95
 # A broken file breaks many rows alike; the first few tell what happened.
 _NAMED = 5
 
@@ -45,10 +38,10 @@ class VerifyReport:
     """What was found, and how much was looked at (``items``, ``captions``, ``vectors``, ``hnsw_recall`` or None)."""
 
     findings: tuple[Finding, ...]
-    items: int
-    captions: int
-    vectors: int
-    hnsw_recall: float | None
+    items: int = 0
+    captions: int = 0
+    vectors: int = 0
+    hnsw_recall: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -56,20 +49,18 @@ class VerifyReport:
         return not self.findings
 
 
-def verify_index(folder: Path | str) -> VerifyReport:
-    """Check an index: database, checksums of captions, items and vectors, lengths, references, HNSW against exact search.
+def check_store(folder: Path) -> VerifyReport:
+    """Check a store: database, checksums of captions, items and vectors, lengths, references.
 
     Raises:
-        StoreError: there is no index at ``folder``. Damage is reported, not raised.
+        StoreError: there is none at ``folder``. Damage is reported, not raised.
     """
-    folder = Path(folder)
-    path = folder / DATABASE_NAME
-    if not path.is_file():
+    if not (folder / DATABASE_NAME).is_file():
         raise StoreError(f"There is no index at {folder}.")
     try:
         store = StoreReader(folder)
     except StoreError as error:
-        return VerifyReport((Finding(DATABASE_NAME, str(error)),), 0, 0, 0, None)
+        return VerifyReport((Finding(DATABASE_NAME, str(error)),))
     with store:
         findings: list[Finding] = []
         for check in (_database, _captions, _items, _texts, _vectors):
@@ -77,12 +68,11 @@ def verify_index(folder: Path | str) -> VerifyReport:
                 findings += check(store)
             except StoreError as error:
                 findings.append(Finding(DATABASE_NAME, str(error)))
-        recall, about_graph = _graph(store) if not findings else (None, [])
         try:
             counts = store.counts()
         except StoreError:
-            counts = {"items": 0, "captions": 0, "vectors": 0}
-        return VerifyReport((*findings, *about_graph), counts["items"], counts["captions"], counts["vectors"], recall)
+            counts = {}
+    return VerifyReport(tuple(findings), *(counts.get(name, 0) for name in ("items", "captions", "vectors")))
 
 
 def damaged_content(store: StoreReader) -> list[Finding]:
@@ -191,25 +181,3 @@ def bad_vector_rows(store: StoreReader) -> list[int]:
             if zlib.crc32(vector.tobytes()) != checksum or not abs(length - 1.0) <= _LENGTH_TOLERANCE:
                 bad.append(row)
     return bad
-
-
-def _graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
-    if len(store.vectors) <= EXACT_LIMIT:
-        return None, []
-    approximate, exact = load_graph(store), ExactIndex(store.vectors)
-    if approximate is None and not is_installed():  # a warning has said so
-        return None, []
-    if approximate is None:
-        return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]
-    sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)
-    found = 0
-    for row in sample:
-        query = np.asarray(store.vectors[row])
-        expected = set(exact.top(query, _NEIGHBOURS)[0].tolist())
-        found += len(expected & set(approximate.top(query, _NEIGHBOURS)[0].tolist()))
-    recall = found / (_SAMPLE_QUERIES * _NEIGHBOURS)
-    if recall < LOWEST_RECALL:
-        return recall, [
-            Finding("hnsw-*.bin", f"HNSW finds {recall:.1%} of the nearest, less than {LOWEST_RECALL:.0%}.")
-        ]
-    return recall, []

@@ -1,0 +1,115 @@
+"""Describe photo files in words, without an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlm4rec_edge.catalog.photo import read_photo_file
+from vlm4rec_edge.errors import ModelError, PhotoError
+from vlm4rec_edge.grounding.opening import captioner_of
+from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
+from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.plugins import close_model
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.recommend.source import ItemSource
+
+
+@dataclass(frozen=True)
+class CaptionReport:
+    """Paths and captions of some photos, in the order given, and what could not be used.
+
+    ``batch`` and ``kv_bytes`` are those of ``IndexReport``.
+    """
+
+    captions: tuple[tuple[str, Captioned], ...]
+    failures: tuple[Failure, ...]
+    batch: int
+    kv_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``caption --json`` prints."""
+        captions = [
+            {"image": image, "caption": said.text, "fields": None if said.fields is None else json.loads(said.fields)}
+            for image, said in self.captions
+        ]
+        failures = [asdict(failure) for failure in self.failures]
+        return {"captions": captions, "failures": failures, "batch": self.batch, "kv_bytes": self.kv_bytes}
+
+
+def caption_photos(
+    photos: Sequence[Path], captioner: Captioner, *, on_progress: Callable[[int], None] | None = None
+) -> CaptionReport:
+    """Caption photo files; a photo given twice is captioned once.
+
+    Args:
+        photos: Their paths.
+        captioner: Stays open.
+        on_progress: Called with how many are done.
+
+    Raises:
+        ModelError, DeviceError, MissingDependencyError: what stops every photo.
+    """
+    captions: dict[str, Captioned] = {}
+    failures: list[Failure] = []
+
+    def requests() -> Iterator[CaptionRequest]:
+        question = captioner.question(Item("", Path())) if hasattr(captioner, "question") else ""
+        for photo in dict.fromkeys(photos):
+            try:
+                yield CaptionRequest(str(photo), read_photo_file(photo), question)
+            except PhotoError as error:
+                failures.append(Failure(str(photo), "photo", str(error)))
+
+    for result in captioner.caption(requests()):
+        if isinstance(result, Failure):
+            failures.append(result)
+        else:
+            captions[result.key] = result
+        if on_progress is not None:
+            on_progress(len(captions) + len(failures))
+    in_order = tuple((str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions)
+    kv_bytes = getattr(captioner, "kv_bytes", 0)
+    return CaptionReport(in_order, tuple(failures), getattr(captioner, "batch", 0) if kv_bytes else 0, kv_bytes)
+
+
+def caption_photo(photo: Path, captioner: Captioner) -> str:
+    """Return the caption of one photo file.
+
+    Raises:
+        PhotoError: the photo can not be used.
+        ModelError, DeviceError, MissingDependencyError: as ``caption_photos``.
+    """
+    report = caption_photos([photo], captioner)
+    for failure in report.failures:
+        raise PhotoError(failure.reason)
+    for _, said in report.captions:
+        return said.text
+    raise ModelError(f"The captioner gave no answer for {photo}.")
+
+
+def describe_new_photo(
+    source: ItemSource, photo: Path, *, model: str | None = None, projector: Path | None = None
+) -> str:
+    """Describe a photo that an index or a bundle does not hold, as the captioner that made it would have.
+
+    Args:
+        source: The index or the bundle; ``Recommender.store`` is one.
+        photo: A photo file.
+        model: Where the model is, if it can not be found by the name that is noted.
+        projector: As for ``open_captioner``.
+
+    Raises:
+        UsageError, StoreError: as ``captioner_of``.
+        PhotoError: the photo can not be used.
+        ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
+    """
+    captioner = captioner_of(source, model, projector=projector, batch=1)
+    try:
+        return caption_photo(photo, captioner)
+    finally:
+        close_model(captioner)

@@ -1,0 +1,74 @@
+"""What a captioner is: the one method that matters, what goes in and what comes out. Anything like it can take its place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from vlm4rec_edge.items import Failure
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vlm4rec_edge.catalog.photo import PhotoFile
+
+
+@dataclass(frozen=True)
+class CaptionRequest:
+    """One photo to caption.
+
+    Attributes:
+        key: What its caption comes back under.
+        photo: ``photo.content`` are the bytes of the photo file, ``photo.sha256`` their hash (hex).
+        question: What ``question`` of the captioner returned for the item; empty where it has no such method.
+    """
+
+    key: str
+    photo: PhotoFile
+    question: str = ""
+
+
+class Captioned(NamedTuple):
+    """A finished caption under the key of its request.
+
+    ``fields`` is the JSON object of a structured caption, None for a free one. ``vector`` may be a vector of the photo
+    itself, [dimensions], float32; a store of this version does not keep it.
+    """
+
+    key: str
+    text: str
+    fields: str | None = None
+    vector: np.ndarray | None = None
+
+
+class Captioner(Protocol):
+    """Describes photos in words.
+
+    Besides these members it may have: ``question(item: Item) -> str``, what is asked about an item's photo, where that
+    depends on the item; ``check_columns(columns)``, which raises ``UsageError`` before a run if the question needs a column
+    that a catalog does not have; ``batch`` and ``kv_bytes``, integers for the report; ``close()``.
+    """
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """All that decides a caption besides photo and question, as a JSON object.
+
+        Captions of different identities are never taken for one another. ``name`` alone does not count: it is for people, and
+        the name by which ``open_captioner`` finds the captioner again.
+        """
+        ...
+
+    def caption(self, photos: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
+        """Yield a caption for each photo, or a ``Failure`` whose ``where`` is the key, in any order.
+
+        ``photos`` may be endless: take them one after the other, and only a little ahead of what is yielded. A failure of
+        one photo is yielded; what stops every photo is raised as ``ModelError``.
+        """
+        ...
+
+
+def caption_key(photo: PhotoFile, fingerprint: str, question: str) -> str:
+    """Return the key of a caption in a store: sha256 (hex) of photo, of all that makes the caption, and of the question."""
+    return hashlib.sha256(f"{photo.sha256}\n{fingerprint}\n{question}".encode()).hexdigest()

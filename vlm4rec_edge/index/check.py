@@ -1,0 +1,39 @@
+"""Does the search graph of a store find what an exact scan finds?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vlm4rec_edge.index import EXACT_LIMIT
+from vlm4rec_edge.index.exact import ExactIndex
+from vlm4rec_edge.index.hnsw import is_installed, load_graph
+from vlm4rec_edge.store.check import Finding
+from vlm4rec_edge.store.reader import StoreReader
+
+# Queries of the check, and the least share of the exact ten nearest that the graph must find.
+_SAMPLE_QUERIES = 50
+_NEIGHBOURS = 10
+LOWEST_RECALL = 0.95
+
+
+def check_graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
+    """Return the recall at 10 of the graph of a store, None where there is none, and what is wrong with it."""
+    if len(store.vectors) <= EXACT_LIMIT:
+        return None, []
+    approximate, exact = load_graph(store), ExactIndex(store.vectors)
+    if approximate is None and not is_installed():  # a warning has said so
+        return None, []
+    if approximate is None:
+        return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]
+    sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)
+    found = 0
+    for row in sample:
+        query = np.asarray(store.vectors[row])
+        expected = set(exact.top(query, _NEIGHBOURS)[0].tolist())
+        found += len(expected & set(approximate.top(query, _NEIGHBOURS)[0].tolist()))
+    recall = found / (_SAMPLE_QUERIES * _NEIGHBOURS)
+    if recall < LOWEST_RECALL:
+        return recall, [
+            Finding("hnsw-*.bin", f"HNSW finds {recall:.1%} of the nearest, less than {LOWEST_RECALL:.0%}.")
+        ]
+    return recall, []

@@ -1,0 +1,325 @@
+"""One index folder, opened to be changed or looked after: ``update``, ``add``, ``remove``, ``verify`` and ``repair``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vlm4rec_edge.catalog.reader import Catalog, id_trouble, open_catalog
+from vlm4rec_edge.encoding.opening import open_encoder
+from vlm4rec_edge.encoding.protocol import Encoder
+from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
+from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.grounding.opening import captioner_of, open_captioner
+from vlm4rec_edge.grounding.protocol import Captioner
+from vlm4rec_edge.index import EXACT_LIMIT
+from vlm4rec_edge.index.check import check_graph
+from vlm4rec_edge.index.hnsw import build_hnsw, is_installed
+from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog, made_by
+from vlm4rec_edge.items import Item
+from vlm4rec_edge.plugins import close_model
+from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.store.check import VerifyReport, check_store
+from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.writer import StoreWriter
+
+_ENCODE_TEXTS = 256
+
+OnProgress = Callable[[IndexProgress], None]
+
+
+@dataclass(frozen=True)
+class RemoveReport:
+    """How many items were removed, and the ids that the index did not hold."""
+
+    folder: Path
+    removed: int
+    unknown: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``remove --json`` prints."""
+        return {"index": str(self.folder), "removed": self.removed, "unknown": list(self.unknown)}
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What was done, and by ``needs_index`` whether the catalog must be indexed again to make what was dropped.
+
+    ``lost_notes``: it is no longer known what made the vectors, so all of them were dropped.
+    """
+
+    folder: Path
+    salvaged_database: bool
+    dropped_items: int
+    dropped_captions: int
+    dropped_vectors: int
+    encoded: int
+    lost_notes: bool = False
+
+    @property
+    def needs_index(self) -> bool:
+        """Whether something was dropped that only the catalog, or its captions, can bring back."""
+        return bool(self.salvaged_database or self.dropped_items or self.dropped_captions or self.lost_notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``repair --json`` prints."""
+        document = asdict(self)
+        return {"index": str(document.pop("folder")), **document}
+
+
+class IndexFolder:
+    """An index folder; a context manager.
+
+    It takes the writer's lock when it first changes something, and keeps it until it is closed: what one opened index does is
+    done under one lock. Reading it takes no lock.
+
+    Args:
+        folder: The folder; made by the first ``update`` if it is not there.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._writer: StoreWriter | None = None
+
+    def update(
+        self,
+        catalog: Path | str | Catalog,
+        *,
+        captioner: Captioner | None = None,
+        encoder: Encoder | None = None,
+        encoded_text: EncodedText = "caption",
+        prune: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> IndexReport:
+        """Caption, encode and store every item of a catalog; what is there already is not done again.
+
+        Ctrl-C stops the run cleanly: what is finished is stored, and the report says ``interrupted``.
+
+        Args:
+            catalog: A folder of photos, a table, or an opened catalog.
+            captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes
+                captions from a table instead. Not used when only titles are encoded.
+            encoder: Default: the embedded encoder.
+            encoded_text: ``caption``, ``title`` or ``title_caption``.
+            prune: Remove items that the catalog no longer has; not if a part of it could not be read.
+            on_progress: Called in this thread.
+
+        Raises:
+            CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
+                the first photo wherever it can be known. A single bad item is in the report instead.
+        """
+        check_encoded_text(encoded_text)
+        opened = catalog if isinstance(catalog, Catalog) else open_catalog(catalog)
+        if encoded_text == "title":
+            captioner = None
+        with (
+            _opened(captioner, open_captioner if encoded_text != "title" else None) as its_captioner,
+            _opened(encoder, open_encoder) as its_encoder,
+        ):
+            if opened.columns is not None and hasattr(its_captioner, "check_columns"):
+                its_captioner.check_columns(opened.columns)
+            report = index_catalog(
+                self._store(create=True),
+                opened,
+                captioner=its_captioner,
+                encoder=its_encoder,
+                encoded_text=encoded_text,
+                prune=prune,
+                on_progress=on_progress,
+            )
+        self._build_graph()
+        return report
+
+    def add(
+        self,
+        items: Iterable[Item],
+        *,
+        captioner: Captioner | None = None,
+        encoder: Encoder | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> IndexReport:
+        """Add items to the index, or replace them, with the models, the prompt and the settings it was made with.
+
+        Args:
+            items: Each with the path of its photo.
+            captioner: Default: the one that made the captions, found by its name; see ``captioner_of``.
+            encoder: Default: the one that made the vectors, found by its name.
+            on_progress: Called in this thread.
+
+        Raises:
+            UsageError: an id can not be used, or the captions come from a table.
+            StoreError: a model is another one than made the index, or the index no longer knows what made it.
+            ModelError, DeviceError, MissingDependencyError: a model can not be found or used.
+        """
+        chosen = list(items)
+        for item in chosen:
+            if trouble := id_trouble(item.id):
+                raise UsageError(trouble)
+        with ExitStack() as models:
+            with StoreReader(self.folder) as store:
+                if not {"encoded_text", "encoder"} <= store.meta.keys():
+                    raise StoreError(
+                        f"{self.folder} has lost its notes of how it was made; run `vlm4rec-edge index` on the catalog again, "
+                        "then add."
+                    )
+                encoded_text = check_encoded_text(store.meta["encoded_text"])
+                if encoded_text != "title":
+                    captioner = models.enter_context(_opened(captioner, lambda: captioner_of(store)))
+                name = store.provenance("encoders").get("name")
+                encoder = models.enter_context(_opened(encoder, lambda: open_encoder(name)))
+                if fingerprint(encoder.identity) != store.meta["encoder"]:
+                    raise StoreError(
+                        f"The vectors of {self.folder} were made by another encoder or another version of it than "
+                        f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
+                        "this one."
+                    )
+            return self.update(
+                Catalog(self.folder, None, lambda: iter(chosen)),
+                captioner=captioner,
+                encoder=encoder,
+                encoded_text=encoded_text,
+                on_progress=on_progress,
+            )
+
+    def remove(self, item_ids: Iterable[str]) -> RemoveReport:
+        """Remove items; their captions are kept, should they return.
+
+        Raises:
+            StoreError: there is no index, or another process is writing it.
+        """
+        wanted = list(dict.fromkeys(item_ids))
+        unknown = self._store().remove(wanted)
+        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown))
+
+    def verify(self) -> VerifyReport:
+        """Check every file: database, checksums of captions, items and vectors, lengths, HNSW against exact search.
+
+        Raises:
+            StoreError: there is no index. Damage is reported, not raised.
+        """
+        report = check_store(self.folder)
+        if not report.ok:
+            return report
+        with StoreReader(self.folder) as store:
+            recall, findings = check_graph(store)
+        return VerifyReport(tuple(findings), report.items, report.captions, report.vectors, recall)
+
+    def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
+        """Make the index whole again.
+
+        A database that SQLite can not read is salvaged row by row, and the damaged file kept beside it. Captions and items
+        that are not what was written are dropped. Vectors are encoded again from the captions, the HNSW graph is rebuilt.
+
+        Args:
+            encoder: The one that made it; default: found by the name noted in the index.
+
+        Raises:
+            StoreError: there is no index, nothing of it can be read, or another process is writing it.
+            ModelError: the encoder is not on this machine.
+        """
+        store = self._store()
+        salvaged = store.salvage()
+        dropped = store.drop_damaged()
+        encoded = 0 if dropped.notes else self._encode_again(store, encoder, rewrite=dropped.vectors > 0)
+        for path in self.folder.glob("hnsw-*") if is_installed() else ():  # what can not be made anew is kept
+            with suppress(OSError):
+                path.unlink()
+        self._build_graph()
+        return RepairReport(
+            self.folder, salvaged, dropped.items, dropped.captions, dropped.vectors, encoded, lost_notes=dropped.notes
+        )
+
+    def _encode_again(self, store: StoreWriter, encoder: Encoder | None, *, rewrite: bool) -> int:
+        """Encode the items that have no vector; ``rewrite`` the vector file first, if rows of it were forgotten.
+
+        Into a new file, because a reader may still have the old one open. What encodes is noted anew, if that was lost.
+        """
+        with StoreReader(self.folder) as read:
+            kind = check_encoded_text(read.meta["encoded_text"])
+            identity = read.provenance("encoders")
+            rewrite = rewrite or read.has_gaps()
+        texts = {
+            item_id: text_of_item(kind, title=title, caption=caption)
+            for item_id, title, caption in store.items_without_vector()
+        }
+        if identity and not texts and not rewrite:
+            return 0
+        with _opened(encoder, lambda: open_encoder(identity.get("name"), device="cpu")) as its_encoder:
+            if made_by(its_encoder).fingerprint != store.meta("encoder"):
+                raise StoreError(
+                    f"{self.folder} was made by another encoder than {its_encoder.identity.get('name')}; give it with "
+                    "--encoder."
+                )
+            checked_golden(store, its_encoder)
+            store.note_encoder(made_by(its_encoder))
+            if rewrite:
+                store.compact(force=True)
+            pending = list(texts)
+            for start in range(0, len(pending), _ENCODE_TEXTS):
+                part = {item_id: texts[item_id] for item_id in pending[start : start + _ENCODE_TEXTS]}
+                new = store.without_vector(list(part.values()))
+                store.write_vectors(part, dict(zip(new, its_encoder.encode(new), strict=True)))
+        return len(texts)
+
+    def _build_graph(self) -> None:
+        with StoreReader(self.folder) as store:
+            if len(store.vectors) > EXACT_LIMIT:
+                build_hnsw(store)
+
+    def _store(self, *, create: bool = False) -> StoreWriter:
+        if self._writer is None:
+            self._writer = StoreWriter(self.folder, create=create)
+        return self._writer
+
+    def close(self) -> None:
+        """Let other writers in."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def __enter__(self) -> IndexFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def _opened(given: Any | None, make: Callable[[], Any] | None) -> Iterator[Any]:
+    """The model that was given, which stays open, or one that is made and closed again; None where none is needed."""
+    if given is not None or make is None:
+        yield given
+        return
+    made = make()
+    try:
+        yield made
+    finally:
+        close_model(made)
+
+
+def build_index(
+    catalog: Path | str | Catalog,
+    out: Path | str,
+    *,
+    captioner: Captioner | None = None,
+    encoder: Encoder | None = None,
+    encoded_text: EncodedText = "caption",
+    prune: bool = False,
+    on_progress: OnProgress | None = None,
+) -> IndexReport:
+    """Make an index of a catalog at ``out``, or bring it up to date; see ``IndexFolder.update``."""
+    with IndexFolder(out) as index:
+        return index.update(
+            catalog,
+            captioner=captioner,
+            encoder=encoder,
+            encoded_text=encoded_text,
+            prune=prune,
+            on_progress=on_progress,
+        )
