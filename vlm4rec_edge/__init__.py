@@ -18,13 +18,34 @@ from typing import TYPE_CHECKING, Any
 from vlm4rec_edge.quiet import keep_quiet
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.bundle.check import verify_bundle
+    from vlm4rec_edge.bundle.writer import make_bundle
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
+    from vlm4rec_edge.encoding.opening import open_encoder
+    from vlm4rec_edge.errors import (
+        BundleError,
+        CatalogError,
+        DeviceError,
+        MissingDependencyError,
+        ModelError,
+        PhotoError,
+        ProfileError,
+        StoreError,
+        UnknownItemError,
+        UsageError,
+        Vlm4RecError,
+        Vlm4RecWarning,
+    )
     from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.imported import ImportedCaptions
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.opening import captioner_of, open_captioner
+    from vlm4rec_edge.grounding.photos import CaptionReport, caption_photo, caption_photos, describe_new_photo
+    from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
     from vlm4rec_edge.grounding.schema import read_schema
-    from vlm4rec_edge.index_folder import build_index
+    from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
+    from vlm4rec_edge.indexing import IndexProgress, IndexReport
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
@@ -32,6 +53,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
+    from vlm4rec_edge.store.check import VerifyReport
 
 __version__ = "0.1.0"
 
@@ -39,46 +61,102 @@ keep_quiet()  # before anything else is imported, for then it counts
 
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
+    "BundleError": "errors",
+    "CaptionReport": "grounding.photos",
+    "CaptionRequest": "grounding.protocol",
+    "Captioned": "grounding.protocol",
     "Captioner": "grounding.captioner",
+    "CatalogError": "errors",
+    "DeviceError": "errors",
     "Encoder": "encoding.encoder",
     "Failure": "items",
+    "ImportedCaptions": "grounding.imported",
+    "IndexFolder": "index_folder",
+    "IndexProgress": "indexing",
+    "IndexReport": "indexing",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
+    "MissingDependencyError": "errors",
+    "ModelError": "errors",
+    "PhotoError": "errors",
     "Profile": "recommend.running",
+    "ProfileError": "errors",
     "ProfileSettings": "recommend.profile",
     "Reason": "recommend.explanation",
     "Recommendation": "recommend.recommender",
     "Recommender": "recommend.recommender",
+    "RemoveReport": "index_folder",
+    "RepairReport": "index_folder",
     "Selection": "recommend.selection",
+    "StoreError": "errors",
+    "UnknownItemError": "errors",
+    "UsageError": "errors",
+    "VerifyReport": "store.check",
     "Vlm4RecError": "errors",
     "Vlm4RecWarning": "errors",
     "build_index": "index_folder",
+    "caption_photo": "grounding.photos",
+    "caption_photos": "grounding.photos",
+    "captioner_of": "grounding.opening",
+    "describe_new_photo": "grounding.photos",
+    "make_bundle": "bundle.writer",
+    "open_captioner": "grounding.opening",
     "open_catalog": "catalog.reader",
+    "open_encoder": "encoding.opening",
     "read_schema": "grounding.schema",
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
+    "verify_bundle": "bundle.check",
 }
 
 __all__ = [
+    "BundleError",
+    "CaptionReport",
+    "CaptionRequest",
+    "Captioned",
     "Captioner",
+    "CatalogError",
+    "DeviceError",
     "Encoder",
     "Failure",
+    "ImportedCaptions",
+    "IndexFolder",
+    "IndexProgress",
+    "IndexReport",
     "IsolatedCaptioner",
     "Item",
+    "MissingDependencyError",
+    "ModelError",
+    "PhotoError",
     "Profile",
+    "ProfileError",
     "ProfileSettings",
     "Reason",
     "Recommendation",
     "Recommender",
+    "RemoveReport",
+    "RepairReport",
     "Selection",
+    "StoreError",
+    "UnknownItemError",
+    "UsageError",
+    "VerifyReport",
     "Vlm4RecError",
     "Vlm4RecWarning",
     "__version__",
     "build_index",
+    "caption_photo",
+    "caption_photos",
+    "captioner_of",
+    "describe_new_photo",
+    "make_bundle",
+    "open_captioner",
     "open_catalog",
+    "open_encoder",
     "read_schema",
     "resolve_encoder",
     "resolve_lvlm",
+    "verify_bundle",
 ]
 
 

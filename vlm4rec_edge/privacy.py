@@ -49,6 +49,17 @@ COMMANDS = (
     ),
 )
 
+# What a plug-in of somebody else's package does, its own documentation says; of the example in ``docs/examples``:
+PLUGINS = (
+    Speaker(
+        command="--model openai:ADDRESS",
+        when="a photo is captioned",
+        to="the server at that address, which must be on this machine",
+        tells="the photo and the prompt",
+        purpose="describes the photo",
+    ),
+)
+
 # Files of the repository that a user starts with Python; they are not in the wheel.
 SCRIPTS = (
     Speaker(
