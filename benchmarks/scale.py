@@ -34,7 +34,7 @@ def _memory() -> dict[str, float]:
 
 
 def _add(folder: str, count: int) -> dict[str, Any]:
-    """Add items to a new index, through the same code as ``vlm4rec-edge index --encode title``."""
+    """Add items to a new index, through the same code as ``vlm4rec-edge index --encoded-text title``."""
     from running.stand_ins import MadeVectors
 
     from vlm4rec_edge import Item, indexing

@@ -236,7 +236,7 @@ def _with_the_same_pixels(model: Model, ours: Sequence[Done]) -> Iterator[str]:
 
 
 def image_sizes(model: Model, sizes: Sequence[int], *, runs: int) -> Section:
-    """Measure what ``--image-size`` changes: speed, and what the captions say."""
+    """Measure what ``--max-side`` changes: speed, and what the captions say."""
     from vlm4rec_edge import Encoder, resolve_encoder
 
     own_size = model.files.settings.max_side
@@ -258,7 +258,7 @@ def image_sizes(model: Model, sizes: Sequence[int], *, runs: int) -> Section:
     ]
     rows = [
         {
-            "--image-size": f"{figure['image_size']} (the model's own)"
+            "--max-side": f"{figure['image_size']} (the model's own)"
             if figure["default"]
             else str(figure["image_size"]),
             "photos/s": spread(figure["photos_per_s"]).text(1, 1),

@@ -42,8 +42,20 @@ _HOMES = {
 }
 
 
+# Options by the names they had.
+_FORMER_OPTIONS = {"--encode": "--encoded-text", "--image-size": "--max-side"}
+
+
 class _Program(TyperGroup):
     """The group of all commands; an error of ours ends any of them as a sentence, never as a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line, with options by their former names too."""
+        end = args.index("--") if "--" in args else len(args)
+        for place, argument in enumerate(args[:end]):
+            name, equals, value = argument.partition("=")
+            args[place] = _FORMER_OPTIONS.get(name, name) + equals + value
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

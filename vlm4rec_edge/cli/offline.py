@@ -48,7 +48,7 @@ def index(
             help="Folder that the table's image column is relative to. Default: the table's own.", show_default=False
         ),
     ] = None,
-    encode: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
+    encoded_text: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
     prune: Annotated[bool, typer.Option("--prune", help="Remove items that the catalog no longer has.")] = False,
     captions: Annotated[
         Path | None,
@@ -72,7 +72,7 @@ def index(
     seed: options.Seed = 0,
     batch: options.Batch = None,
     threads: options.Threads = None,
-    image_size: options.ImageSize = None,
+    max_side: options.MaxSide = None,
     device: options.Device = options.DeviceName.auto,
     as_json: options.AsJson = False,
 ) -> None:
@@ -95,12 +95,14 @@ def index(
     opened = open_catalog(catalog, images=images)
     captioner: Captioner | None = None
     if captions is not None:
-        if encode == "title" or model is not None or prompt is not None:
-            raise UsageError("--captions takes the place of a model; leave out --model, --prompt and --encode title.")
+        if encoded_text == "title" or model is not None or prompt is not None:
+            raise UsageError(
+                "--captions takes the place of a model; leave out --model, --prompt and --encoded-text title."
+            )
         from vlm4rec_edge.grounding.imported import ImportedCaptions
 
         captioner = ImportedCaptions(captions, source=captions_by)
-    elif encode != "title":
+    elif encoded_text != "title":
         captioner = options.open_captioner(
             model=model,
             projector=projector,
@@ -112,7 +114,7 @@ def index(
             seed=seed,
             batch=batch,
             threads=threads,
-            image_size=image_size,
+            max_side=max_side,
             device=device,
         )
     with ExitStack() as models, IndexFolder(out) as folder:
@@ -124,7 +126,7 @@ def index(
                 opened,
                 captioner=captioner,
                 encoder=own,
-                encoded_text=encode,
+                encoded_text=encoded_text,
                 prune=prune,
                 on_progress=lambda progress: advance(progress.done),
             )
@@ -174,7 +176,7 @@ def caption(
     seed: options.Seed = 0,
     batch: options.Batch = None,
     threads: options.Threads = None,
-    image_size: options.ImageSize = None,
+    max_side: options.MaxSide = None,
     device: options.Device = options.DeviceName.auto,
     as_json: options.AsJson = False,
 ) -> None:
@@ -198,7 +200,7 @@ def caption(
         seed=seed,
         batch=options.batch_for(len(photos)) if batch is None else batch,
         threads=threads,
-        image_size=image_size,
+        max_side=max_side,
         device=device,
     )
     try:

@@ -101,7 +101,7 @@ Batch = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", show_default=False)]
-ImageSize = Annotated[
+MaxSide = Annotated[
     int | None,
     typer.Option(
         min=16, help="Longer side of a photo in pixels before the model sees it; default: the model's own, or 2048."
@@ -198,7 +198,7 @@ def open_captioner(
     seed: int,
     batch: int | None,
     threads: int | None,
-    image_size: int | None,
+    max_side: int | None,
     device: DeviceName,
 ) -> Captioner:
     """Open the captioner that the options ask for; see ``vlm4rec_edge.grounding.opening.open_captioner``."""
@@ -215,5 +215,5 @@ def open_captioner(
         seed=seed,
         batch=batch or None,
         threads=threads,
-        max_side=image_size,
+        max_side=max_side,
     )

@@ -1,0 +1,128 @@
+"""What an index or a bundle holds, and what made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlm4rec_edge.bundle.container import is_bundle
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.recommend.source import ItemSource
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What an index or a bundle holds.
+
+    Attributes:
+        index: Its path.
+        items: How many can be recommended.
+        captions: Different captions.
+        vectors: Different vectors.
+        failures: What the last run could not use; 0 in a bundle.
+        dimensions: Length of a vector.
+        bytes: On disk.
+        method: ``exact``, or the index back end that answers.
+        encoded_text: Which text became the vectors.
+        run: Number of the last run; 0 in a bundle.
+        grounding: Identity of what made the captions; empty if nothing did.
+        encoder: Identity of the encoder.
+        caption_fields: The fields of structured captions, which are attributes of the items; none of free ones.
+        batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
+        kv_bytes: KV memory that took.
+        bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
+            was made by; None of an index.
+    """
+
+    index: str
+    items: int
+    captions: int
+    vectors: int
+    failures: int
+    dimensions: int
+    bytes: int
+    method: str
+    encoded_text: str
+    run: int
+    grounding: Mapping[str, Any]
+    encoder: Mapping[str, Any]
+    caption_fields: tuple[str, ...]
+    batch: int = 0
+    kv_bytes: int = 0
+    bundle: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``info --json`` prints."""
+        document = {**asdict(self), "caption_fields": list(self.caption_fields)}
+        if self.bundle is None:
+            del document["bundle"]
+        return document
+
+
+def describe_index(path: Path | str) -> IndexInfo:
+    """Say what the index or the bundle at ``path`` holds.
+
+    Raises:
+        StoreError: there is none, or it is damaged.
+    """
+    return _of_bundle(Path(path)) if is_bundle(Path(path)) else _of_folder(Path(path))
+
+
+def _of_folder(folder: Path) -> IndexInfo:
+    from vlm4rec_edge.index import open_index
+    from vlm4rec_edge.store.reader import StoreReader
+
+    with StoreReader(folder) as store:
+        return IndexInfo(
+            **store.counts(),
+            dimensions=int(store.meta.get("dimensions", 0)),
+            bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+            method=open_index(store).name,
+            run=int(store.meta.get("run", 0)),
+            batch=int(store.meta.get("batch", 0)),
+            kv_bytes=int(store.meta.get("kv_bytes", 0)),
+            **_made_by(store),
+        )
+
+
+def _of_bundle(path: Path) -> IndexInfo:
+    from vlm4rec_edge.bundle.manifest import FORMAT
+    from vlm4rec_edge.bundle.reader import BundleReader
+
+    with BundleReader(path) as bundle:
+        content, files = bundle.manifest.content, bundle.manifest.files
+        return IndexInfo(
+            items=bundle.count(),
+            captions=content["captions"],
+            vectors=bundle.rows,
+            failures=0,
+            dimensions=bundle.dimensions,
+            bytes=sum(entry.size for entry in files.values()),
+            method=bundle.vectors.name,
+            run=0,
+            bundle={
+                "digest": bundle.manifest.digest,
+                "format": FORMAT,
+                "package": bundle.manifest.package,
+                "vectors": content["vectors"]["type"],
+                "thumbnails": content.get("thumbnails", {}).get("pixels"),
+                "carries": sorted({name.partition("/")[0] for name in files if "/" in name}),
+                "models": content["models"],
+            },
+            **_made_by(bundle),
+        )
+
+
+def _made_by(source: ItemSource) -> dict[str, Any]:
+    grounding = source.provenance("groundings")
+    form = grounding.get("structured")
+    return {
+        "index": str(source.folder),
+        "encoded_text": source.meta.get("encoded_text", ""),
+        "grounding": grounding,
+        "encoder": source.provenance("encoders"),
+        "caption_fields": tuple(form["schema"]["properties"]) if form else (),
+    }
