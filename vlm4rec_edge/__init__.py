@@ -19,7 +19,8 @@ from vlm4rec_edge.quiet import keep_quiet
 
 if TYPE_CHECKING:
     from vlm4rec_edge.bundle.check import verify_bundle
-    from vlm4rec_edge.bundle.writer import make_bundle
+    from vlm4rec_edge.bundle.delta import DeltaReport, PatchReport, apply_delta, make_delta
+    from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.encoding.opening import open_encoder
@@ -46,7 +47,10 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
     from vlm4rec_edge.indexing import IndexProgress, IndexReport
+    from vlm4rec_edge.info import IndexInfo, describe_index
+    from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
+    from vlm4rec_edge.models.known import ModelCheck, ModelInfo, check_model, list_models
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.profile import ProfileSettings
@@ -62,22 +66,29 @@ keep_quiet()  # before anything else is imported, for then it counts
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
     "BundleError": "errors",
+    "BundleReport": "bundle.writer",
     "CaptionReport": "grounding.photos",
     "CaptionRequest": "grounding.protocol",
     "Captioned": "grounding.protocol",
     "Captioner": "grounding.captioner",
     "CatalogError": "errors",
+    "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
     "Encoder": "encoding.encoder",
+    "ExportReport": "interchange.export",
     "Failure": "items",
     "ImportedCaptions": "grounding.imported",
     "IndexFolder": "index_folder",
+    "IndexInfo": "info",
     "IndexProgress": "indexing",
     "IndexReport": "indexing",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
     "MissingDependencyError": "errors",
+    "ModelCheck": "models.known",
     "ModelError": "errors",
+    "ModelInfo": "models.known",
+    "PatchReport": "bundle.delta",
     "PhotoError": "errors",
     "Profile": "recommend.running",
     "ProfileError": "errors",
@@ -94,12 +105,19 @@ _HOMES = {
     "VerifyReport": "store.check",
     "Vlm4RecError": "errors",
     "Vlm4RecWarning": "errors",
+    "apply_delta": "bundle.delta",
     "build_index": "index_folder",
     "caption_photo": "grounding.photos",
     "caption_photos": "grounding.photos",
     "captioner_of": "grounding.opening",
+    "check_model": "models.known",
+    "describe_index": "info",
     "describe_new_photo": "grounding.photos",
+    "export_items": "interchange.export",
+    "export_to_qdrant": "interchange.export",
+    "list_models": "models.known",
     "make_bundle": "bundle.writer",
+    "make_delta": "bundle.delta",
     "open_captioner": "grounding.opening",
     "open_catalog": "catalog.reader",
     "open_encoder": "encoding.opening",
@@ -111,22 +129,29 @@ _HOMES = {
 
 __all__ = [
     "BundleError",
+    "BundleReport",
     "CaptionReport",
     "CaptionRequest",
     "Captioned",
     "Captioner",
     "CatalogError",
+    "DeltaReport",
     "DeviceError",
     "Encoder",
+    "ExportReport",
     "Failure",
     "ImportedCaptions",
     "IndexFolder",
+    "IndexInfo",
     "IndexProgress",
     "IndexReport",
     "IsolatedCaptioner",
     "Item",
     "MissingDependencyError",
+    "ModelCheck",
     "ModelError",
+    "ModelInfo",
+    "PatchReport",
     "PhotoError",
     "Profile",
     "ProfileError",
@@ -144,12 +169,19 @@ __all__ = [
     "Vlm4RecError",
     "Vlm4RecWarning",
     "__version__",
+    "apply_delta",
     "build_index",
     "caption_photo",
     "caption_photos",
     "captioner_of",
+    "check_model",
+    "describe_index",
     "describe_new_photo",
+    "export_items",
+    "export_to_qdrant",
+    "list_models",
     "make_bundle",
+    "make_delta",
     "open_captioner",
     "open_catalog",
     "open_encoder",

@@ -76,8 +76,12 @@ def _of_folder(folder: Path) -> IndexInfo:
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(folder) as store:
+        counts = store.counts()
         return IndexInfo(
-            **store.counts(),
+            items=counts["items"],
+            captions=counts["captions"],
+            vectors=counts["vectors"],
+            failures=counts["failures"],
             dimensions=int(store.meta.get("dimensions", 0)),
             bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
             method=open_index(store).name,

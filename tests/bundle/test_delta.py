@@ -74,15 +74,17 @@ def test_a_patched_bundle_is_the_full_one_byte_for_byte(
     make_bundle(index, old)
     make_bundle(changed, full)
     report = make_delta(changed, delta, old)
-    manifest = apply_delta(delta, old, new)
-    assert manifest.digest == report.bundle.digest
+    patched = apply_delta(delta, old, new)
+    assert patched.digest == report.bundle.digest
     if new.is_dir():
         names = sorted(path.name for path in full.iterdir())
         assert names == sorted(path.name for path in new.iterdir())
         assert all((new / name).read_bytes() == (full / name).read_bytes() for name in names)
     else:
         assert new.read_bytes() == full.read_bytes()
-    assert report.copied_bytes + report.new_bytes == sum(entry.size for entry in manifest.files.values())
+    with BundleReader(new) as bundle:
+        sizes = [entry.size for entry in bundle.manifest.files.values()]
+    assert report.copied_bytes + report.new_bytes == sum(sizes)
     assert report.copied_bytes > report.new_bytes
 
 

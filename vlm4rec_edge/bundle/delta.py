@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from vlm4rec_edge.bundle.manifest import (
     parse_manifest,
 )
 from vlm4rec_edge.bundle.matching import LITERAL, pieces
-from vlm4rec_edge.bundle.output import bundle_output, check_output
+from vlm4rec_edge.bundle.output import bundle_output, check_output, size_of
 from vlm4rec_edge.bundle.sections import Section, file_size, written
 from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
 from vlm4rec_edge.errors import BundleError, UsageError
@@ -31,11 +31,33 @@ _GET_AGAIN = "get the delta again."
 
 @dataclass(frozen=True)
 class DeltaReport:
-    """What a delta holds: the bundle it makes, bytes copied from the old one, and bytes that are new and in the delta."""
+    """What a delta holds: the bundle it makes of ``old``, bytes copied from that, and bytes that are new and in the delta."""
 
+    delta: Path
+    bytes: int
     bundle: BundleReport
+    old: Path
     copied_bytes: int
     new_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``bundle --delta --json`` prints."""
+        about = {"old": str(self.old), "copied_bytes": self.copied_bytes, "new_bytes": self.new_bytes}
+        return {**self.bundle.to_dict(), "bundle": str(self.delta), "bytes": self.bytes, "delta": about}
+
+
+@dataclass(frozen=True)
+class PatchReport:
+    """The bundle that a delta made: its items, bytes and digest."""
+
+    bundle: Path
+    items: int
+    bytes: int
+    digest: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``patch --json`` prints."""
+        return {**asdict(self), "bundle": str(self.bundle)}
 
 
 def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: Any) -> DeltaReport:
@@ -71,7 +93,8 @@ def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: 
         older.close()
     lengths = [(start == LITERAL, length) for parts in made_of.values() for start, length in parts]
     new_bytes = sum(length for is_new, length in lengths if is_new)
-    return DeltaReport(report, sum(length for _, length in lengths) - new_bytes, new_bytes)
+    copied_bytes = sum(length for _, length in lengths) - new_bytes
+    return DeltaReport(out, size_of(out), report, old, copied_bytes, new_bytes)
 
 
 def _pieces(
@@ -112,8 +135,8 @@ def _write(
         output.finish(BundleManifest("delta", vlm4rec_edge.__version__, output.files, content))
 
 
-def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> BundleManifest:
-    """Write the bundle that ``delta`` makes of ``old``, and return its manifest; its files are those of a full bundle.
+def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> PatchReport:
+    """Write the bundle that ``delta`` makes of ``old``; its files are those of a full bundle.
 
     ``out`` may be ``old`` itself, which is then replaced.
 
@@ -148,7 +171,7 @@ def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> BundleMa
                 if written_entry != entry:
                     raise BundleError(f"{name} would not become what {delta} promises; {_GET_AGAIN}")
             output.finish(new)
-        return new
+        return PatchReport(out, int(new.content["items"]), size_of(out), new.digest)
     finally:
         for container in opened:
             container.close()

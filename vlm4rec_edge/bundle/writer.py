@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import vlm4rec_edge
 from vlm4rec_edge.bundle.manifest import ITEMS, VECTORS, BundleManifest
 from vlm4rec_edge.bundle.models import add_model, check_made_by, licences
-from vlm4rec_edge.bundle.output import BundleOutput, bundle_output, check_output
+from vlm4rec_edge.bundle.output import BundleOutput, bundle_output, check_output, size_of
 from vlm4rec_edge.bundle.sections import file_size, section_of, written
 from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
 from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
@@ -31,11 +31,18 @@ _BLOCK_ROWS = 8192
 
 @dataclass(frozen=True)
 class BundleReport:
-    """What was made: how many items, the ``digest`` of the content, and the items whose photo gave no picture."""
+    """What was made: how many items, bytes, the ``digest`` of the content, and the items whose photo gave no picture."""
 
+    bundle: Path
     items: int
+    bytes: int
     digest: str
-    without_thumbnail: tuple[str, ...]
+    without_thumbnail: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``bundle --json`` prints of a whole bundle."""
+        without = list(self.without_thumbnail)
+        return {**asdict(self), "bundle": str(self.bundle), "without_thumbnail": without, "delta": None}
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ def make_bundle(
             }
             manifest = BundleManifest("bundle", vlm4rec_edge.__version__, output.files, content)
             output.finish(manifest)
-    return BundleReport(len(items.ids), json.loads(manifest.to_bytes())["digest"], tuple(without))
+    digest = json.loads(manifest.to_bytes())["digest"]
+    return BundleReport(out, len(items.ids), size_of(out), digest, tuple(without))
 
 
 def _check_store(store: StoreReader) -> None:

@@ -70,7 +70,6 @@ def bundle(
       vlm4rec-edge recommend shop.zip --history shirt-1,shoe-7
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.bundle.delta import make_delta
-    from vlm4rec_edge.bundle.output import size_of
     from vlm4rec_edge.bundle.writer import make_bundle
 
     settings = {
@@ -78,24 +77,18 @@ def bundle(
         "thumbnails": thumbnails,
         **_models(index, encoder, model, projector, with_encoder, with_lvlm),
     }
-    made = None
-    if delta is None:
-        report = make_bundle(index, out, **settings)
-    else:
-        made = make_delta(index, out, delta, **settings)
-        report = made.bundle
-    size, missing = size_of(out), report.without_thumbnail
+    made = None if delta is None else make_delta(index, out, delta, **settings)
+    report = made.bundle if made else make_bundle(index, out, **settings)
     if as_json:
-        about_delta = made and {"old": str(delta), "copied_bytes": made.copied_bytes, "new_bytes": made.new_bytes}
-        document = {"bundle": str(out), "items": report.items, "bytes": size, "digest": report.digest}
-        emit_json({**document, "without_thumbnail": list(missing), "delta": about_delta})
+        emit_json((made or report).to_dict())
     else:
         what = "a bundle" if made is None else f"what is new since {delta}"
-        typer.echo(f"{out}: {what} of {report.items} items, {_shown(size)}, digest {report.digest}.")
-        if missing:
+        size = _shown((made or report).bytes)
+        typer.echo(f"{out}: {what} of {report.items} items, {size}, digest {report.digest}.")
+        if missing := report.without_thumbnail:
             more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             note(f"Their photos can not be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
-    if missing:
+    if report.without_thumbnail:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -142,11 +135,9 @@ def patch(
       vlm4rec-edge patch shop.zip news.zip shop.zip
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.bundle.delta import apply_delta
-    from vlm4rec_edge.bundle.output import size_of
 
-    manifest = apply_delta(delta, old, out)
-    size, items = size_of(out), int(manifest.content["items"])
+    report = apply_delta(delta, old, out)
     if as_json:
-        emit_json({"bundle": str(out), "items": items, "bytes": size, "digest": manifest.digest})
+        emit_json(report.to_dict())
     else:
-        typer.echo(f"{out}: a bundle of {items} items, {_shown(size)}, digest {manifest.digest}.")
+        typer.echo(f"{out}: a bundle of {report.items} items, {_shown(report.bytes)}, digest {report.digest}.")

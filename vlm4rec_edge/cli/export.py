@@ -63,40 +63,14 @@ def export(
         raise UsageError("For --format qdrant give --url and --collection, and no file.")
     if not to_qdrant and (out is None or url is not None or collection is not None):
         raise UsageError("Give the file or folder to write; --url and --collection are for --format qdrant.")
-    files: tuple[Path, ...] = ()
-    if to_qdrant:
-        items, dimensions = _to_qdrant(index, str(url), str(collection))
-    else:
-        from vlm4rec_edge.interchange.export import export_items
+    from vlm4rec_edge.interchange.export import export_items, export_to_qdrant
 
+    if to_qdrant:
+        report = export_to_qdrant(index, str(url), str(collection))
+    else:
         report = export_items(index, Path(str(out)), form.value)  # type: ignore[arg-type]  # not qdrant, as just seen
-        items, dimensions, files = report.items, report.dimensions, report.files
     if as_json:
-        emit_json(
-            {
-                "index": str(index),
-                "format": form.value,
-                "items": items,
-                "dimensions": dimensions,
-                "files": [str(path) for path in files],
-                "collection": collection,
-            }
-        )
+        emit_json(report.to_dict())
     else:
         place = f"the collection {collection} of {url}" if to_qdrant else str(out)
-        typer.echo(f"{place}: {items} items with vectors of {dimensions} values.")
-
-
-def _to_qdrant(index: Path, url: str, collection: str) -> tuple[int, int]:
-    from vlm4rec_edge.interchange.qdrant import open_client, upsert
-    from vlm4rec_edge.recommend.source import open_source
-
-    client = open_client(url)
-    try:
-        source, _ = open_source(index, exact_limit=0)
-        try:
-            return upsert(source, client, collection), source.dimensions
-        finally:
-            source.close()
-    finally:
-        client.close()
+        typer.echo(f"{place}: {report.items} items with vectors of {report.dimensions} values.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.interchange.engines import require_faiss, require_hnswlib, write_faiss, write_hnswlib, write_numpy
@@ -38,11 +38,18 @@ FORMATS: Mapping[str, _Format] = {
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: items, length of their vectors, and the files."""
+    """What was written: items, length of their vectors, and the files, or the Qdrant collection."""
 
+    index: Path
+    format: str
     items: int
     dimensions: int
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
+    collection: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``export --json`` prints."""
+        return {**asdict(self), "index": str(self.index), "files": [str(path) for path in self.files]}
 
 
 def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> ExportReport:
@@ -72,7 +79,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
         chosen.write(source, part)
         part.rename(out)
         files = tuple(sorted(out.iterdir())) if chosen.is_folder else (out,)
-        return ExportReport(source.count(), source.dimensions, files)
+        return ExportReport(Path(index), form, source.count(), source.dimensions, files)
     except BaseException:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -88,3 +95,30 @@ def _check_new(out: Path) -> None:
         raise UsageError(f"{out} is there already; remove it, or give another name.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"The folder {out.parent} does not exist or can not be written; choose another place.")
+
+
+def export_to_qdrant(index: Path | str, url: str, collection: str) -> ExportReport:
+    """Write captions, attributes and vectors of every item into a Qdrant collection; see ``interchange.qdrant``.
+
+    Args:
+        index: An index folder or a bundle.
+        url: Of the server, or a folder for Qdrant's local mode.
+        collection: Made if it is not there.
+
+    Raises:
+        StoreError: the index can not be read.
+        UsageError: the server can not be reached, or the collection holds vectors of another kind.
+        MissingDependencyError: qdrant-client is not installed.
+    """
+    from vlm4rec_edge.interchange.qdrant import open_client, upsert
+
+    client = open_client(url)
+    try:
+        source, _ = open_source(index, exact_limit=0)
+        try:
+            items = upsert(source, client, collection)
+            return ExportReport(Path(index), "qdrant", items, source.dimensions, collection=collection)
+        finally:
+            source.close()
+    finally:
+        client.close()

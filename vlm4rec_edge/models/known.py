@@ -1,0 +1,160 @@
+"""The models known by name, where they lie, and whether they are whole."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.models.installed import installed, not_installed
+from vlm4rec_edge.models.manifest import MANIFEST_NAME, Kind, read_manifest
+from vlm4rec_edge.models.registry import registry
+from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm, unknown_name
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model known by name.
+
+    ``state`` is ``embedded``, ``pulled``, ``absent``, or ``own`` if it is not of the registry; ``folder`` is None where it is
+    absent, ``memory_mb`` where it is not known. Sizes are in MB.
+    """
+
+    name: str
+    kind: Kind
+    state: Literal["embedded", "pulled", "absent", "own"]
+    description: str
+    license: str
+    repository: str
+    revision: str
+    size_mb: float
+    approximate_size: bool
+    memory_mb: int | None
+    quantization: Any
+    folder: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return an entry of the document that ``models list --json`` prints."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """Whether a model is whole; ``problem`` is a sentence, and None where it is."""
+
+    name: str
+    folder: str
+    problem: str | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is whole."""
+        return self.problem is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return an entry of the document that ``models verify --json`` prints."""
+        return {"name": self.name, "folder": self.folder, "ok": self.ok, "problem": self.problem}
+
+
+def list_models() -> list[ModelInfo]:
+    """Return the models of the registry, and those of the user's own beside the pulled ones."""
+    present = installed()
+    found = []
+    for entry in registry().values():
+        folder = present.pop(entry.name, None)
+        found.append(
+            ModelInfo(
+                entry.name,
+                entry.kind,
+                "absent" if folder is None else "embedded" if entry.embedded else "pulled",
+                entry.description,
+                entry.license,
+                entry.repository,
+                entry.revision,
+                round(entry.size_mb, 1),
+                entry.approximate_size,
+                entry.memory_mb,
+                entry.quantization,
+                None if folder is None else str(folder),
+            )
+        )
+    for folder in present.values():
+        with suppress(ModelError):  # one damaged folder must not hide the others; `check_model` names it
+            found.append(_own(folder))
+    return found
+
+
+def _own(folder: Path) -> ModelInfo:
+    manifest = read_manifest(folder)
+    size = round(sum(file.size for file in manifest.files.values()) / 1e6, 1)
+    source = manifest.source
+    return ModelInfo(
+        folder.name,
+        manifest.kind,
+        "own",
+        "",
+        manifest.license,
+        source.repository,
+        source.revision,
+        size,
+        approximate_size=False,
+        memory_mb=None,
+        quantization=manifest.quantization,
+        folder=str(folder),
+    )
+
+
+def model_folder(name: str) -> Path:
+    """Return the folder of a model of this machine, or the model folder that ``name`` is the path of.
+
+    Raises:
+        ModelError: there is none.
+    """
+    present = installed()
+    if folder := present.get(name) or present.get(name.lower()):
+        return folder
+    if (Path(name) / MANIFEST_NAME).is_file():
+        return Path(name)
+    if entry := registry().get(name.lower()):
+        raise not_installed(entry)
+    raise ModelError(f"There is no model {name!r}; {unknown_name(name, [*registry(), *present])}")
+
+
+def check_model(folder: Path, *, golden: bool = False) -> ModelCheck:
+    """Compare every file of a model with the sha256 in its manifest.
+
+    Args:
+        folder: The model's.
+        golden: Also run it, and compare with the outputs it was exported with.
+    """
+    problem = None
+    try:
+        if read_manifest(folder).kind == "lvlm":
+            _check_lvlm(folder, golden=golden)
+        else:
+            _check_encoder(folder, golden=golden)
+    except ModelError as error:
+        problem = str(error)
+    return ModelCheck(folder.name, str(folder), problem)
+
+
+def _check_lvlm(folder: Path, *, golden: bool) -> None:
+    files = resolve_lvlm(str(folder.absolute()))
+    if golden and files.manifest and files.manifest.golden_captions:
+        from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+        from vlm4rec_edge.models.golden import check_captions
+
+        with IsolatedCaptioner(files, device="cpu", batch=1) as captioner:
+            check_captions(files.manifest, folder, captioner.caption_file)
+
+
+def _check_encoder(folder: Path, *, golden: bool) -> None:
+    files = resolve_encoder(str(folder.absolute()))
+    if golden and files.manifest and files.manifest.golden_vectors:
+        from vlm4rec_edge.encoding.encoder import Encoder
+        from vlm4rec_edge.models.golden import check_vectors
+
+        with Encoder(files, device="cpu") as encoder:
+            check_vectors(files.manifest, encoder.encode)
