@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlm4rec_edge.catalog.photo import SUFFIXES
-from vlm4rec_edge.catalog.table import ROW_READERS, Row
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.items import Failure, Item, UnreadPart
+from vlm4rec_edge.tables.reading import Row, open_table
 
 # An id is a key in files, tables and URLs of the user's shop; more is a broken column, not an id.
 MAX_ID_CHARACTERS = 512
@@ -18,6 +18,8 @@ MAX_ID_CHARACTERS = 512
 MAX_PATH_CHARACTERS = 4096
 # A cell of more than this is a description pasted as HTML, or an attack; it would be carried through every stage.
 MAX_CELL_CHARACTERS = 100_000
+
+_OWN_COLUMNS = ("id", "image", "title")
 
 
 @dataclass(frozen=True)
@@ -62,26 +64,15 @@ def open_catalog(path: Path | str, *, images: Path | str | None = None) -> Catal
         return _open_folder(path)
     if not is_there:
         raise CatalogError(f"There is no catalog at {path}; give a folder of photos or a CSV, JSONL or Parquet file.")
-    reader = ROW_READERS.get(path.suffix.lower())
-    if reader is None:
-        raise CatalogError(
-            f"{path} is no catalog: give a folder of photos, or a file that ends in {', '.join(sorted(ROW_READERS))}."
-        )
+    table = open_table(path, ("id", "image"), what="catalog: give a folder of photos, or a file")
     root = Path(images) if images is not None else path.parent
     if not root.is_dir():
         raise CatalogError(f"The folder of images {root} does not exist; give it with --images.")
-    columns = reader.columns(path)
-    if columns is not None:
-        missing = [name for name in ("id", "image") if name not in columns]
-        if missing:
-            raise CatalogError(
-                f"{path} has no column {' and no column '.join(missing)}; its columns are {', '.join(columns) or 'none'}."
-            )
-        columns = tuple(name for name in columns if name not in {"id", "image", "title"})
+    columns = None if table.columns is None else tuple(name for name in table.columns if name not in _OWN_COLUMNS)
     resolved_root = root.resolve()
 
     def read() -> Iterator[Item | Failure]:
-        for row in reader.rows(path):
+        for row in table.rows():
             yield row if isinstance(row, Failure) else _item_of(row, root, resolved_root)
 
     _require_content(read(), f"{path} has no rows; there is nothing to index.")

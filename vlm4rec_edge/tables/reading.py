@@ -1,4 +1,4 @@
-"""The rows of a catalog table, one format a pair of functions: its columns, and its rows as text cells."""
+"""Read a CSV, JSONL or Parquet table: one format a pair of functions, its columns, and its rows as text cells."""
 
 from __future__ import annotations
 
@@ -28,11 +28,73 @@ class Row:
 
 
 @dataclass(frozen=True)
-class RowReader:
-    """How one format is read: ``columns`` returns None where a row speaks for itself (JSONL)."""
+class Table:
+    """A table that was found to be readable.
 
-    columns: Callable[[Path], tuple[str, ...] | None]
-    rows: Callable[[Path], Iterator[Row | Failure]]
+    Attributes:
+        path: The file.
+        columns: The names of its columns; None where each row speaks for itself (JSONL).
+        rows: Starts a fresh pass, which holds one row, or one batch of Parquet, at a time. A row that can not be read is a
+            ``Failure``.
+    """
+
+    path: Path
+    columns: tuple[str, ...] | None
+    rows: Callable[[], Iterator[Row | Failure]]
+
+
+def open_table(
+    path: Path | str, required: Sequence[str] = (), *, what: str = "table: give a file", layout: str = ""
+) -> Table:
+    """Open a table by its ending.
+
+    Args:
+        path: The file.
+        required: Columns without which it is of no use.
+        what: How an error says what it should be, and what to give instead.
+        layout: How an error says which columns are needed, with a semicolon and a space at its end.
+
+    Raises:
+        CatalogError: it has another ending, can not be read, or lacks a column.
+        MissingDependencyError: it is Parquet, and pyarrow is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _FORMATS:
+        raise CatalogError(f"{path} is no {what} that ends in {', '.join(sorted(_FORMATS))}.")
+    columns_of, rows_of = _FORMATS[path.suffix.lower()]
+    columns = columns_of(path)
+    missing = [name for name in required if columns is not None and name not in columns]
+    if missing:
+        raise CatalogError(
+            f"{path} has no column {' and no column '.join(missing)}; {layout}its columns are "
+            f"{', '.join(columns or ()) or 'none'}."
+        )
+    return Table(path, columns, lambda: rows_of(path))
+
+
+def parquet_module(doing: str) -> Any:
+    """Return ``pyarrow.parquet``.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed; ``doing`` is the beginning of the sentence that says so.
+    """
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingDependencyError(f'{doing} needs pyarrow: pip install "vlm4rec-edge[parquet]"') from None
+    return parquet
+
+
+def distinct(names: Sequence[str], source: Path | str) -> tuple[str, ...]:
+    """Return the names of columns.
+
+    Raises:
+        CatalogError: one stands there twice, so that a cell of it could be the one or the other.
+    """
+    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
+    if doubled:
+        raise CatalogError(f"{source} has the column {doubled[0]!r} more than once; rename one of them.")
+    return tuple(names)
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
@@ -61,25 +123,21 @@ def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
         raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
 
 
-def _csv_columns(path: Path) -> tuple[str, ...]:
-    for _, cells in _csv_lines(path):
+def _csv_header(path: Path, lines: Iterator[tuple[str, list[str] | Failure]]) -> tuple[str, ...]:
+    for _, cells in lines:
         if isinstance(cells, Failure):
             raise CatalogError(f"The first line of {path} can not be read: {cells.reason}")
-        return _distinct(path, [cell.strip() for cell in cells])
+        return distinct([cell.strip() for cell in cells], path)
     raise CatalogError(f"{path} is empty; its first line must name the columns.")
 
 
-def _distinct(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
-    if doubled:
-        raise CatalogError(f"{path} has the column {doubled[0]!r} more than once; rename one of them.")
-    return tuple(names)
+def _csv_columns(path: Path) -> tuple[str, ...]:
+    return _csv_header(path, _csv_lines(path))
 
 
 def _csv_rows(path: Path) -> Iterator[Row | Failure]:
-    names = _csv_columns(path)
     lines = _csv_lines(path)
-    next(lines, None)  # the header
+    names = _csv_header(path, lines)
     for where, cells in lines:
         if isinstance(cells, Failure):
             yield cells
@@ -112,12 +170,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
 
 
 def _parquet_file(path: Path) -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingDependencyError(
-            f'Reading {path.name} needs pyarrow: pip install "vlm4rec-edge[parquet]"'
-        ) from None
+    parquet = parquet_module(f"Reading {path.name}")
     try:
         return parquet.ParquetFile(path)
     except Exception as error:  # pyarrow has its own hierarchy, and OSError beside it
@@ -126,7 +179,7 @@ def _parquet_file(path: Path) -> Any:
 
 def _parquet_columns(path: Path) -> tuple[str, ...]:
     with _parquet_file(path) as table:
-        return _distinct(path, table.schema_arrow.names)
+        return distinct(table.schema_arrow.names, path)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
@@ -165,9 +218,10 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-ROW_READERS: Mapping[str, RowReader] = {
-    ".csv": RowReader(_csv_columns, _csv_rows),
-    ".jsonl": RowReader(lambda _: None, _jsonl_rows),
-    ".ndjson": RowReader(lambda _: None, _jsonl_rows),
-    ".parquet": RowReader(_parquet_columns, _parquet_rows),
+_Format = tuple[Callable[[Path], tuple[str, ...] | None], Callable[[Path], Iterator[Row | Failure]]]
+_FORMATS: Mapping[str, _Format] = {
+    ".csv": (_csv_columns, _csv_rows),
+    ".jsonl": (lambda _: None, _jsonl_rows),
+    ".ndjson": (lambda _: None, _jsonl_rows),
+    ".parquet": (_parquet_columns, _parquet_rows),
 }
