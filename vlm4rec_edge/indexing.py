@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
@@ -71,7 +71,7 @@ class IndexReport:
 
 
 def build_index(
-    catalog: Path | str | Catalog,
+    catalog: Path | str | Iterable[Any] | Catalog,
     out: Path | str,
     *,
     captioner: BaseCaptioner | ImportedCaptions | None = None,
@@ -85,7 +85,7 @@ def build_index(
     Ctrl-C stops the run cleanly: what is finished is stored, and the report says ``interrupted``.
 
     Args:
-        catalog: A folder of photos, a table, or an opened catalog.
+        catalog: A folder of photos, a table, a data frame, items, or an opened catalog; as ``open_catalog`` takes it.
         out: The index folder; made or brought up to date.
         captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes captions
             from a table instead. Not used when only titles are encoded.
@@ -99,7 +99,7 @@ def build_index(
             the first photo wherever it can be known. A single bad item is in the report instead.
     """
     check_encoded_text(encoded_text)
-    opened = catalog if isinstance(catalog, Catalog) else open_catalog(catalog)
+    opened = open_catalog(catalog)
     own: list[BaseCaptioner | Encoder] = []
     try:
         if encoded_text == "title":

@@ -11,8 +11,6 @@ from typing import Any, Literal
 from vlm4rec_edge.errors import UsageError
 
 Stage = Literal["catalog", "photo", "grounding", "encoding"]
-# What an error shows of a value that is no id.
-_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,9 @@ def item_id(value: Any) -> str:
         UsageError: it is of another type. A truth value, a fraction or a missing value is nobody's id, and ``5.0`` could be
             meant as ``5`` or as ``5.0``.
     """
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return str(int(value))
-    raise UsageError(f"{_shown(value)} ({type(value).__name__}) is no item id; give ids as texts or whole numbers.")
+    if isinstance(value, (str, Integral)) and not isinstance(value, bool):
+        return str(value if isinstance(value, str) else int(value))
+    raise UsageError(f"{value!r:.60} ({type(value).__name__}) is no item id; give ids as texts or whole numbers.")
 
 
 def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
@@ -84,19 +80,12 @@ def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
         what: How an error calls them, as the beginning of a sentence: "Items to deny".
 
     Raises:
-        UsageError: ``values`` is one text, a table, or no iterable, or one of its members is no id.
+        UsageError: ``values`` is one text, a data frame, or no iterable, or one of its members is no id.
     """
-    if isinstance(values, (str, bytes)):
-        raise UsageError(f"{what} are a list of ids, not one text; write [{_shown(values)}].")
-    if hasattr(values, "columns"):  # a data frame yields the names of its columns
-        raise UsageError(f"{what} are a list of ids, not a whole table; give one column of it.")
-    try:
-        members = iter(values)
-    except TypeError:
-        raise UsageError(f"{what} are a list of ids, not {_shown(values)} ({type(values).__name__}).") from None
-    return [item_id(value) for value in members]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+    kind = "text" if isinstance(values, str) else type(values).__name__
+    # A data frame has two dimensions and yields the names of its columns.
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) != 1:
+        raise UsageError(
+            f"{what} are a list of ids, not one {kind}; give a list, or one column of a table or an array."
+        )
+    return [item_id(value) for value in values]

@@ -151,7 +151,7 @@ def run_index(
     try:
         with (
             Encoder(resolve_encoder(encoder or DEFAULT_ENCODER), device=device.value, threads=threads) as text_encoder,
-            progress_bar("Indexing", catalog.count(), shown=not as_json, out=out) as advance,
+            progress_bar("Indexing", catalog.count() or 0, shown=not as_json, out=out) as advance,
         ):
             if encoder_of_index not in (None, text_encoder.fingerprint):
                 raise StoreError(

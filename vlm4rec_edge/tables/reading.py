@@ -12,9 +12,11 @@ from typing import Any
 
 from vlm4rec_edge.errors import CatalogError, MissingDependencyError
 from vlm4rec_edge.items import Failure, UnreadPart
+from vlm4rec_edge.tables.cells import text_of, whole
 
 # Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
 _CSV_CELL_LIMIT = 16 * 1024 * 1024
+_NOT_UTF8 = "is not UTF-8; save the table as UTF-8."
 _NUL_BYTES = "holds NUL bytes; is it UTF-16? Save the table as UTF-8."
 _PARQUET_BATCH_ROWS = 1024
 
@@ -32,13 +34,11 @@ class Table:
     """A table that was found to be readable.
 
     Attributes:
-        path: The file.
         columns: The names of its columns; None where each row speaks for itself (JSONL).
         rows: Starts a fresh pass, which holds one row, or one batch of Parquet, at a time. A row that can not be read is a
             ``Failure``.
     """
 
-    path: Path
     columns: tuple[str, ...] | None
     rows: Callable[[], Iterator[Row | Failure]]
 
@@ -55,7 +55,7 @@ def open_table(
         layout: How an error says which columns are needed, with a semicolon and a space at its end.
 
     Raises:
-        CatalogError: it has another ending, can not be read, or lacks a column.
+        CatalogError: it has another ending, can not be read, lacks a column, or has one twice.
         MissingDependencyError: it is Parquet, and pyarrow is not installed.
     """
     path = Path(path)
@@ -63,13 +63,26 @@ def open_table(
         raise CatalogError(f"{path} is no {what} that ends in {', '.join(sorted(_FORMATS))}.")
     columns_of, rows_of = _FORMATS[path.suffix.lower()]
     columns = columns_of(path)
-    missing = [name for name in required if columns is not None and name not in columns]
+    if columns is not None:
+        check_columns(columns, required, path, layout)
+    return Table(columns, lambda: rows_of(path))
+
+
+def check_columns(columns: Sequence[str], required: Sequence[str], source: Path | str, layout: str = "") -> None:
+    """Look whether a table has the columns without which it is of no use, and each column once.
+
+    Raises:
+        CatalogError: it lacks one, or has one twice, so that a cell of it could be the one or the other.
+    """
+    doubled = sorted(name for name, times in Counter(columns).items() if times > 1)
+    if doubled:
+        raise CatalogError(f"{source} has the column {doubled[0]!r} more than once; rename one of them.")
+    missing = [name for name in required if name not in columns]
     if missing:
         raise CatalogError(
-            f"{path} has no column {' and no column '.join(missing)}; {layout}its columns are "
-            f"{', '.join(columns or ()) or 'none'}."
+            f"{source} has no column {' and no column '.join(missing)}; {layout}its columns are "
+            f"{', '.join(columns) or 'none'}."
         )
-    return Table(path, columns, lambda: rows_of(path))
 
 
 def parquet_module(doing: str) -> Any:
@@ -85,62 +98,46 @@ def parquet_module(doing: str) -> Any:
     return parquet
 
 
-def distinct(names: Sequence[str], source: Path | str) -> tuple[str, ...]:
-    """Return the names of columns.
-
-    Raises:
-        CatalogError: one stands there twice, so that a cell of it could be the one or the other.
-    """
-    doubled = sorted(name for name, times in Counter(names).items() if times > 1)
-    if doubled:
-        raise CatalogError(f"{source} has the column {doubled[0]!r} more than once; rename one of them.")
-    return tuple(names)
-
-
-def _csv_lines(path: Path) -> Iterator[tuple[str, list[str] | Failure]]:
-    """Yield (where, cells) for each record. Bytes that are no UTF-8 spoil their own row only."""
+def _csv_lines(path: Path) -> Iterator[tuple[str, list[str], str]]:
+    """Yield (where, cells, what is wrong) for each record. Bytes that are no UTF-8 spoil their own row only."""
     csv.field_size_limit(_CSV_CELL_LIMIT)
     try:
         # utf-8-sig: Excel writes a byte-order mark. surrogateescape: find the bad row instead of losing the file.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.reader(stream)
             while True:
-                where = f"{path.name}, line {reader.line_num + 1}"
+                where, trouble = f"{path.name}, line {reader.line_num + 1}", ""
                 try:
                     cells = next(reader)
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield where, UnreadPart(where, "catalog", f"{where} is no CSV: {error}.")
-                    continue
+                    cells, trouble = [], f"is no CSV: {error}."
                 if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
-                    yield where, UnreadPart(where, "catalog", f"{where} is not UTF-8; save the table as UTF-8.")
+                    trouble = _NOT_UTF8
                 elif any("\x00" in cell for cell in cells):
-                    yield where, UnreadPart(where, "catalog", f"{where} {_NUL_BYTES}")
-                elif cells:
-                    yield where, cells
+                    trouble = _NUL_BYTES
+                if cells or trouble:
+                    yield where, cells, trouble
     except OSError as error:
         raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
 
 
-def _csv_header(path: Path, lines: Iterator[tuple[str, list[str] | Failure]]) -> tuple[str, ...]:
-    for _, cells in lines:
-        if isinstance(cells, Failure):
-            raise CatalogError(f"The first line of {path} can not be read: {cells.reason}")
-        return distinct([cell.strip() for cell in cells], path)
-    raise CatalogError(f"{path} is empty; its first line must name the columns.")
-
-
-def _csv_columns(path: Path) -> tuple[str, ...]:
-    return _csv_header(path, _csv_lines(path))
+def _csv_header(path: Path, lines: Iterator[tuple[str, list[str], str]]) -> tuple[str, ...]:
+    where, cells, trouble = next(lines, ("", [], ""))
+    if trouble:
+        raise CatalogError(f"The first line of {path} can not be read: {where} {trouble}")
+    if not cells:
+        raise CatalogError(f"{path} is empty; its first line must name the columns.")
+    return tuple(cell.strip() for cell in cells)
 
 
 def _csv_rows(path: Path) -> Iterator[Row | Failure]:
     lines = _csv_lines(path)
     names = _csv_header(path, lines)
-    for where, cells in lines:
-        if isinstance(cells, Failure):
-            yield cells
+    for where, cells, trouble in lines:
+        if trouble:
+            yield UnreadPart(where, "catalog", f"{where} {trouble}")
         elif len(cells) != len(names):
             yield UnreadPart(where, "catalog", f"{where} has {len(cells)} cells, the header has {len(names)}.")
         else:
@@ -151,22 +148,23 @@ def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
-                where = f"{path.name}, line {number}"
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-                except UnicodeDecodeError:
-                    yield UnreadPart(where, "catalog", f"{where} is not UTF-8.")
-                except (ValueError, RecursionError) as error:
-                    yield UnreadPart(where, "catalog", f"{where} is no JSON: {error}.")
-                else:
-                    if isinstance(record, dict):
-                        yield Row(where, _text_cells(record))
-                    else:
-                        yield UnreadPart(where, "catalog", f"{where} is no JSON object.")
+                if line.strip():
+                    yield _jsonl_row(f"{path.name}, line {number}", line, "utf-8-sig" if number == 1 else "utf-8")
     except OSError as error:
         raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+
+
+def _jsonl_row(where: str, line: bytes, encoding: str) -> Row | Failure:
+    trouble = "is no JSON object."
+    try:
+        record = json.loads(line.decode(encoding))
+        if isinstance(record, dict):
+            return Row(where, _text_cells(record))
+    except UnicodeDecodeError:
+        trouble = "is not UTF-8."
+    except (ValueError, RecursionError) as error:
+        trouble = f"is no JSON: {error}."
+    return UnreadPart(where, "catalog", f"{where} {trouble}")
 
 
 def _parquet_file(path: Path) -> Any:
@@ -179,7 +177,7 @@ def _parquet_file(path: Path) -> Any:
 
 def _parquet_columns(path: Path) -> tuple[str, ...]:
     with _parquet_file(path) as table:
-        return distinct(table.schema_arrow.names, path)
+        return tuple(table.schema_arrow.names)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
@@ -200,27 +198,12 @@ def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
 
 
 def _text_cells(record: Mapping[str, Any]) -> dict[str, str]:
-    """Turn values into text: null and not-a-number are empty, dates as they are read, the rest as JSON writes it."""
-    cells = {}
-    for name, value in record.items():
-        if value is None or value != value:  # noqa: PLR0124 (only NaN differs from itself)
-            text = ""
-        elif isinstance(value, (bool, int, float, list, dict)):
-            text = json.dumps(value, ensure_ascii=False, default=str)
-        else:
-            text = str(value)
-        cells[_whole(str(name))] = _whole(text)
-    return cells
-
-
-def _whole(text: str) -> str:
-    """Return a text without halves of surrogate pairs: JSON may spell them, and no UTF-8 file or database can hold them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return {whole(str(name)): text_of(value) for name, value in record.items()}
 
 
 _Format = tuple[Callable[[Path], tuple[str, ...] | None], Callable[[Path], Iterator[Row | Failure]]]
 _FORMATS: Mapping[str, _Format] = {
-    ".csv": (_csv_columns, _csv_rows),
+    ".csv": (lambda path: _csv_header(path, _csv_lines(path)), _csv_rows),
     ".jsonl": (lambda _: None, _jsonl_rows),
     ".ndjson": (lambda _: None, _jsonl_rows),
     ".parquet": (_parquet_columns, _parquet_rows),
