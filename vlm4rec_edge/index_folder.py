@@ -87,7 +87,7 @@ class IndexFolder:
 
     def update(
         self,
-        catalog: Path | str | Catalog,
+        catalog: Path | str | Iterable[Any] | Catalog,
         *,
         captioner: Captioner | None = None,
         encoder: Encoder | None = None,
@@ -100,7 +100,7 @@ class IndexFolder:
         Ctrl-C stops the run cleanly: what is finished is stored, and the report says ``interrupted``.
 
         Args:
-            catalog: A folder of photos, a table, or an opened catalog.
+            catalog: A folder of photos, a table, an iterable of items, a DataFrame, or an opened catalog.
             captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes
                 captions from a table instead. Not used when only titles are encoded.
             encoder: Default: the embedded encoder.
@@ -113,7 +113,7 @@ class IndexFolder:
                 the first photo wherever it can be known. A single bad item is in the report instead.
         """
         check_encoded_text(encoded_text)
-        opened = catalog if isinstance(catalog, Catalog) else open_catalog(catalog)
+        opened = open_catalog(catalog)
         if encoded_text == "title":
             captioner = None
         with (
@@ -178,7 +178,7 @@ class IndexFolder:
                         "this one."
                     )
             return self.update(
-                Catalog(self.folder, None, lambda: iter(chosen)),
+                chosen,
                 captioner=captioner,
                 encoder=encoder,
                 encoded_text=encoded_text,
@@ -304,7 +304,7 @@ def _opened(given: Any | None, make: Callable[[], Any] | None) -> Iterator[Any]:
 
 
 def build_index(
-    catalog: Path | str | Catalog,
+    catalog: Path | str | Iterable[Any] | Catalog,
     out: Path | str,
     *,
     captioner: Captioner | None = None,

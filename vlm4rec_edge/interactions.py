@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vlm4rec_edge.catalog.table import ROW_READERS, Row
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.items import Failure
+from vlm4rec_edge.tables.reading import Row, open_table
 
 _COLUMNS = ("user_id", "item_id", "date")
+_LAYOUT = "interactions have the columns user_id, item_id and date, and may have weight; "
 _SECONDS_A_DAY = 86_400
 
 
@@ -54,23 +55,13 @@ def read_interactions(path: Path | str) -> tuple[Interactions, list[Failure]]:
     Raises:
         CatalogError: the file can not be read, is of another kind, lacks a column, or has no usable row.
     """
-    path = Path(path)
-    reader = ROW_READERS.get(path.suffix.lower())
-    if reader is None:
-        raise CatalogError(f"{path} is no table: give a file that ends in {', '.join(sorted(ROW_READERS))}.")
-    columns = reader.columns(path)
-    missing = [name for name in _COLUMNS if columns is not None and name not in columns]
-    if missing:
-        raise CatalogError(
-            f"{path} has no column {' and no column '.join(missing)}; interactions have the columns user_id, item_id and "
-            f"date, and may have weight. Its columns are {', '.join(columns or ()) or 'none'}."
-        )
+    table = open_table(path, _COLUMNS, layout=_LAYOUT)
     failures: list[Failure] = []
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     user, item, date, weight = array("i"), array("i"), array("d"), array("d")  # a tenth of the memory of lists
     dates = _Dates()
-    for row in reader.rows(path):
+    for row in table.rows():
         if isinstance(row, Failure):
             failures.append(row)
             continue

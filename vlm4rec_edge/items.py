@@ -1,11 +1,14 @@
-"""The item types that every stage shares: what a catalog and an index hold, and what could not be used and why."""
+"""What every stage shares: what a catalog and an index hold, what could not be used and why, and what an id is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from vlm4rec_edge.errors import UsageError
 
 Stage = Literal["catalog", "photo", "grounding", "encoding"]
 
@@ -55,3 +58,34 @@ class Failure:
 @dataclass(frozen=True)
 class UnreadPart(Failure):
     """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""
+
+
+def item_id(value: Any) -> str:
+    """Return the text that an id stands for: a text is itself, a whole number (int, numpy integer) its digits.
+
+    Raises:
+        UsageError: it is of another type. A truth value, a fraction or a missing value is nobody's id, and ``5.0`` could be
+            meant as ``5`` or as ``5.0``.
+    """
+    if isinstance(value, (str, Integral)) and not isinstance(value, bool):
+        return str(value if isinstance(value, str) else int(value))
+    raise UsageError(f"{value!r:.60} ({type(value).__name__}) is no item id; give ids as texts or whole numbers.")
+
+
+def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
+    """Return the ids of any iterable (a list, an array, a Series, a generator), which is read once, in its order.
+
+    Args:
+        values: Ids as ``item_id`` takes them.
+        what: How an error calls them, as the beginning of a sentence: "Items to deny".
+
+    Raises:
+        UsageError: ``values`` is one text, a data frame, or no iterable, or one of its members is no id.
+    """
+    kind = "text" if isinstance(values, str) else type(values).__name__
+    # A data frame has two dimensions and yields the names of its columns.
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) != 1:
+        raise UsageError(
+            f"{what} are a list of ids, not one {kind}; give a list, or one column of a table or an array."
+        )
+    return [item_id(value) for value in values]

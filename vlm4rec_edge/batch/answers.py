@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from vlm4rec_edge.errors import MissingDependencyError, UsageError
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.recommend.many import Answer
+from vlm4rec_edge.tables.writing import table_writer
 
-_COLUMNS = ("user_id", "rank", "item_id", "score", "basis")
+_COLUMNS = {"user_id": "string", "rank": "int32", "item_id": "string", "score": "float32", "basis": "string"}
 # A score is a cosine of float32 (or a count); further digits are rounding.
 _DIGITS = 6
-
-
-Write = Callable[[Sequence[Answer]], None]
+_FORMS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 @contextmanager
-def open_answers(path: Path | str) -> Iterator[Write]:
+def open_answers(path: Path | str) -> Iterator[Callable[[Sequence[Answer]], None]]:
     """Open a table for writing by its ending (``.csv``, ``.jsonl``, ``.parquet``) and yield what writes answers to it.
 
     Columns: ``user_id``, ``rank`` from 1, ``item_id``, ``score``, ``basis`` (``history`` or ``popularity``). The table takes
@@ -36,64 +33,11 @@ def open_answers(path: Path | str) -> Iterator[Write]:
         raise UsageError(f"{path} is no table that can be written: let it end in {', '.join(sorted(_FORMS))}.")
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist; make it first.")
-    part = path.with_name(path.name + ".part")
-    try:
-        with form(part) as write:
-            yield write
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with table_writer(path, form, _COLUMNS) as write:
+        yield lambda answers: write(_rows(answers))
 
 
 def _rows(answers: Sequence[Answer]) -> Iterator[tuple[str, int, str, float, str]]:
     for answer in answers:
         for rank, (item, score) in enumerate(zip(answer.items, answer.scores, strict=True), start=1):
             yield answer.user, rank, item, round(float(score), _DIGITS), answer.basis
-
-
-@contextmanager
-def _csv_table(path: Path) -> Iterator[Write]:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        yield lambda answers: writer.writerows(_rows(answers))
-
-
-@contextmanager
-def _jsonl_table(path: Path) -> Iterator[Write]:
-    with path.open("w", encoding="utf-8") as stream:
-
-        def write(answers: Sequence[Answer]) -> None:
-            for row in _rows(answers):
-                stream.write(json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n")
-
-        yield write
-
-
-@contextmanager
-def _parquet_table(path: Path) -> Iterator[Write]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingDependencyError(
-            f'Writing {path.name.removesuffix(".part")} needs pyarrow: pip install "vlm4rec-edge[parquet]"'
-        ) from None
-    types = (pyarrow.string(), pyarrow.int32(), pyarrow.string(), pyarrow.float32(), pyarrow.string())
-    schema = pyarrow.schema(list(zip(_COLUMNS, types, strict=True)))
-    with parquet.ParquetWriter(path, schema) as writer:
-
-        def write(answers: Sequence[Answer]) -> None:
-            columns = list(zip(*_rows(answers), strict=True))
-            if columns:
-                writer.write_table(pyarrow.table(dict(zip(_COLUMNS, columns, strict=True)), schema=schema))
-
-        yield write
-
-
-_FORMS: Mapping[str, Callable[[Path], AbstractContextManager[Write]]] = {
-    ".csv": _csv_table,
-    ".jsonl": _jsonl_table,
-    ".ndjson": _jsonl_table,
-    ".parquet": _parquet_table,
-}

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vlm4rec_edge.catalog.table import ROW_READERS, Row
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.tables.reading import Row, open_table
 
 _LAYOUTS = (
     "Histories have the columns user_id and history (item ids, comma between them; a list in JSONL and Parquet), or the "
@@ -41,14 +41,12 @@ def open_histories(path: Path | str) -> Histories:
         CatalogError: the table can not be read, or has neither layout.
     """
     path = Path(path)
-    reader = ROW_READERS.get(path.suffix.lower())
-    if reader is None:
-        raise CatalogError(f"{path} is no table: give a file that ends in {', '.join(sorted(ROW_READERS))}.")
-    columns = reader.columns(path)
+    table = open_table(path)
+    columns = table.columns
     if columns is None:  # rows speak for themselves; the first that can be read speaks for the others
-        columns = next((tuple(row.cells) for row in reader.rows(path) if isinstance(row, Row)), ())
+        columns = next((tuple(row.cells) for row in table.rows() if isinstance(row, Row)), ())
     if {"user_id", "history"} <= set(columns):
-        return Histories(path, sum(1 for _ in reader.rows(path)), lambda: map(_history_of, reader.rows(path)))
+        return Histories(path, sum(1 for _ in table.rows()), lambda: map(_history_of, table.rows()))
     if {"user_id", "item_id", "date"} <= set(columns):
         interactions, failures = read_interactions(path)
         return Histories(

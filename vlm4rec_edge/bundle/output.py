@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.bundle.container import is_bundle, open_container
 from vlm4rec_edge.bundle.manifest import MANIFEST_NAME, BundleManifest, FileEntry, looks_like_manifest
 from vlm4rec_edge.bundle.sections import ALIGNMENT, Section
@@ -111,63 +111,27 @@ def bundle_output(out: Path) -> Iterator[BundleOutput]:
         OSError: the disk is full.
     """
     check_output(out)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    _remove(part)
-    try:
+    with atomic_path(out) as part:
         if _wants_zip(out):
-            with part.open("w+b") as stream:
-                with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-                    yield BundleOutput(_ZipTarget(archive))
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(out)
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+                yield BundleOutput(_ZipTarget(archive))
         else:
             part.mkdir()
             yield BundleOutput(_FolderTarget(part))
-            _take_place(part, out)
-    except BaseException:
-        _remove(part)
-        raise
 
 
 def _wants_zip(out: Path) -> bool:
     return out.suffix.lower() == ".zip"
 
 
-def _take_place(part: Path, out: Path) -> None:
-    """Rename a folder to ``out``. No system swaps two folders in one step, so what was there steps aside for a moment."""
-    aside = part.with_suffix(".old")
-    if out.exists():
-        out.rename(aside)
-    try:
-        part.rename(out)
-    except OSError:
-        if aside.exists():
-            aside.rename(out)
-        raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            path.unlink()
-
-
 class _FolderTarget:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    @contextmanager
-    def open(self, name: str, size: int) -> Iterator[IO[bytes]]:  # noqa: ARG002 (a folder need not know it)
+    def open(self, name: str, size: int) -> IO[bytes]:  # noqa: ARG002 (a folder need not know it)
         path = self._folder / name
         path.parent.mkdir(exist_ok=True)
-        with path.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        return path.open("wb")
 
 
 class _ZipTarget:

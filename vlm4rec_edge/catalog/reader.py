@@ -1,16 +1,20 @@
-"""Open a catalog: a folder of photos, or a CSV, JSONL or Parquet table with one row an item."""
+"""Open a catalog: a folder of photos, a table with one row an item, or what a program holds, as a stream of items."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from vlm4rec_edge.catalog.photo import SUFFIXES
-from vlm4rec_edge.catalog.table import ROW_READERS, Row
-from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.errors import CatalogError, UsageError
 from vlm4rec_edge.items import Failure, Item, UnreadPart
+from vlm4rec_edge.tables.cells import NOT_TEXT, given_text
+from vlm4rec_edge.tables.frames import frame_table
+from vlm4rec_edge.tables.reading import Table, check_columns, open_table
 
 # An id is a key in files, tables and URLs of the user's shop; more is a broken column, not an id.
 MAX_ID_CHARACTERS = 512
@@ -19,41 +23,71 @@ MAX_PATH_CHARACTERS = 4096
 # A cell of more than this is a description pasted as HTML, or an attack; it would be carried through every stage.
 MAX_CELL_CHARACTERS = 100_000
 
+_OWN_COLUMNS = ("id", "image", "title")
+_LINK = "is a link, which is not followed; put the photos there instead"
+
 
 @dataclass(frozen=True)
 class Catalog:
     """A catalog that was found to be readable.
 
-    ``columns`` are the attribute columns known before the first row (empty for folders and JSONL, whose rows speak
-    for themselves). ``read`` starts a fresh pass, in catalog order, without holding more than one item.
+    Attributes:
+        path: The folder or table; None for what a program gave.
+        columns: The attribute columns known before the first row; None where each row speaks for itself (JSONL, items).
+        read: Starts a fresh pass, in catalog order, without holding more than one item.
+        is_read_once: Whether there can be only one pass, because the items come from a generator; a second one is a
+            ``CatalogError``.
     """
 
-    path: Path
+    path: Path | None
     columns: tuple[str, ...] | None
     read: Callable[[], Iterator[Item | Failure]]
+    is_read_once: bool = False
 
-    def count(self) -> int:
-        """Return how many items and failures one pass yields (reads the table once, opens no photo)."""
-        return sum(1 for _ in self.read())
+    def count(self) -> int | None:
+        """Return how many items and failures one pass yields (opens no photo); None if there is only one pass."""
+        return None if self.is_read_once else sum(1 for _ in self.read())
 
 
-def open_catalog(path: Path | str, *, images: Path | str | None = None) -> Catalog:
-    """Open the catalog at ``path``.
+def open_catalog(catalog: Path | str | Iterable[Any] | Catalog, *, images: Path | str | None = None) -> Catalog:
+    """Open a catalog.
 
     A folder: every photo below it is an item, its id the relative path without suffix, with ``/`` between folders;
     names that begin with a dot are left out.
     A table (``.csv``, ``.jsonl``/``.ndjson``, ``.parquet``): columns ``id`` and ``image`` (a path relative to the table's
     folder, or to ``images``), ``title`` if there is one, further columns kept as attributes.
+    A data frame of pandas or polars: the same columns. Numbers become their digits, so the id ``5`` is ``"5"``, and so is
+    ``5.0``, into which pandas turns it where another row has none. None and NaN are empty. Its index is not read.
+    An iterable of ``Item``: a list, or anything else that can be iterated again; a generator is read once, as the run goes
+    on, and never held. Ids and attributes may be numbers, as in a data frame.
 
     Args:
-        path: Folder or table.
-        images: Folder that the table's ``image`` column is relative to; default: the table's own folder.
+        catalog: The path of a folder or a table, a data frame, or items; an open catalog is returned as it is.
+        images: Folder that paths are relative to, and outside of which no photo is read. Default: the table's own folder;
+            for what a program gives the current one, without that bound.
 
     Raises:
-        CatalogError: there is nothing at ``path``, it is no catalog, it is empty, or it lacks a column. Single bad rows
-            are yielded as ``Failure`` by ``Catalog.read`` instead.
+        CatalogError: there is nothing there, it is no catalog, it is empty, or it lacks a column. Single bad rows are yielded
+            as ``Failure`` by ``Catalog.read`` instead.
+        UsageError: ``catalog`` is of another type.
     """
-    path = Path(path)
+    if isinstance(catalog, Catalog):
+        return catalog
+    if isinstance(catalog, (str, os.PathLike)):
+        return _open_path(Path(catalog), images)
+    root = Path() if images is None else Path(images)
+    bound = None if images is None else _resolved(root)
+    frame = frame_table(catalog)
+    if frame is not None:
+        return _open_table(frame, None, root, bound)
+    if isinstance(catalog, bytes) or not isinstance(catalog, Iterable):
+        raise UsageError(
+            f"A {type(catalog).__name__} is no catalog; give the path of a folder or a table, a data frame, or items."
+        )
+    return _open_items(catalog, root, bound)
+
+
+def _open_path(path: Path, images: Path | str | None) -> Catalog:
     try:
         is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, a folder above it that may not be entered
@@ -62,46 +96,84 @@ def open_catalog(path: Path | str, *, images: Path | str | None = None) -> Catal
         return _open_folder(path)
     if not is_there:
         raise CatalogError(f"There is no catalog at {path}; give a folder of photos or a CSV, JSONL or Parquet file.")
-    reader = ROW_READERS.get(path.suffix.lower())
-    if reader is None:
-        raise CatalogError(
-            f"{path} is no catalog: give a folder of photos, or a file that ends in {', '.join(sorted(ROW_READERS))}."
-        )
+    table = open_table(path, what="catalog: give a folder of photos, or a file")
     root = Path(images) if images is not None else path.parent
+    return _open_table(table, path, root, _resolved(root))
+
+
+def _resolved(root: Path) -> Path:
     if not root.is_dir():
         raise CatalogError(f"The folder of images {root} does not exist; give it with --images.")
-    columns = reader.columns(path)
-    if columns is not None:
-        missing = [name for name in ("id", "image") if name not in columns]
-        if missing:
-            raise CatalogError(
-                f"{path} has no column {' and no column '.join(missing)}; its columns are {', '.join(columns) or 'none'}."
-            )
-        columns = tuple(name for name in columns if name not in {"id", "image", "title"})
-    resolved_root = root.resolve()
+    return root.resolve()
+
+
+def _open_table(table: Table, path: Path | None, root: Path, bound: Path | None) -> Catalog:
+    name = path or "The data frame"
+    if table.columns is not None:
+        check_columns(table.columns, ("id", "image"), name)
 
     def read() -> Iterator[Item | Failure]:
-        for row in reader.rows(path):
-            yield row if isinstance(row, Failure) else _item_of(row, root, resolved_root)
+        for row in table.rows():
+            if isinstance(row, Failure):
+                yield row
+            else:
+                cells = dict(row.cells)
+                item_id, image, title = (cells.pop(name, "").strip() for name in _OWN_COLUMNS)
+                yield _checked(row.where, item_id, image, title, cells, root, bound)
 
-    _require_content(read(), f"{path} has no rows; there is nothing to index.")
-    return Catalog(path, columns, read)
+    _require_content(read(), f"{name} has no rows; there is nothing to index.")
+    known = None if table.columns is None else tuple(name for name in table.columns if name not in _OWN_COLUMNS)
+    return Catalog(path, known, read)
+
+
+def _open_items(items: Iterable[Any], root: Path, bound: Path | None) -> Catalog:
+    is_read_once, passes = iter(items) is items, count()
+
+    def read() -> Iterator[Item | Failure]:
+        if next(passes) and is_read_once:
+            raise CatalogError(
+                "The items come from a generator, which was read already; give a list, or a new generator."
+            )
+        number = 0
+        for number, item in enumerate(items, start=1):
+            where = f"item {number} of the catalog"
+            yield item if isinstance(item, Failure) else _given(item, where, root, bound)
+        if not number:
+            raise CatalogError("The catalog has no items; there is nothing to index.")
+
+    if not is_read_once:
+        next(read())
+    return Catalog(None, None, read, is_read_once)
+
+
+def _given(item: Any, where: str, root: Path, bound: Path | None) -> Item | Failure:
+    """Return an item that a program made, whose fields may be numbers, or of any other type."""
+    try:
+        item_id, title = given_text("id", item.id), given_text("title", item.title)
+        image = "" if item.image is None else os.fspath(item.image)
+        attributes = {str(name): given_text(name, value) for name, value in item.attributes.items()}
+    except (*NOT_TEXT, AttributeError) as error:
+        return UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
+    return _checked(where, item_id, image, title, attributes, root, bound)
 
 
 def _open_folder(folder: Path) -> Catalog:
     root = folder.resolve()
 
     def read() -> Iterator[Item | Failure]:
-        closed: list[OSError] = []
+        closed: list[UnreadPart] = []
+
+        def note(error: OSError) -> None:
+            closed.append(_unread(os.fsdecode(error.filename), folder, f"can not be listed: {error.strerror}"))
+
         # os.walk with sorted names keeps the order stable from run to run and holds one folder's names at a time.
-        for place, subfolders, names in os.walk(folder, onerror=closed.append):
+        for place, subfolders, names in os.walk(folder, onerror=note):
             # A folder that can not be listed is told, or its items would seem to have left the catalog.
-            yield from (_closed_folder(error, folder) for error in closed)
+            yield from closed
             closed.clear()
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield from (
-                _linked_folder(Path(place, name), folder) for name in subfolders if Path(place, name).is_symlink()
-            )
+            links = [path for name in subfolders if (path := Path(place, name)).is_symlink()]
+            yield from (_unread(path, folder, _LINK) for path in links)
             for name in sorted(names):
                 if Path(name).suffix.lower() not in SUFFIXES or name.startswith("."):
                     continue
@@ -109,51 +181,37 @@ def _open_folder(folder: Path) -> Catalog:
                 item_id = image.relative_to(folder).with_suffix("").as_posix()
                 reason = id_trouble(item_id) or _path_trouble(image, root)
                 yield Failure(ascii(item_id)[1:-1], "catalog", reason) if reason else Item(item_id, image)
-        yield from (_closed_folder(error, folder) for error in closed)
+        yield from closed
 
     _require_content(read(), f"{folder} holds no photos ({', '.join(sorted(SUFFIXES))}); there is nothing to index.")
     return Catalog(folder, (), read)
 
 
-def _closed_folder(error: OSError, folder: Path) -> UnreadPart:
-    where = _within(Path(os.fsdecode(error.filename)), folder)
-    return UnreadPart(where, "catalog", f"The folder {where} can not be listed: {error.strerror}.")
+def _unread(place: Path | str, folder: Path, trouble: str) -> UnreadPart:
+    where = ascii(Path(place).relative_to(folder).as_posix())[1:-1]
+    return UnreadPart(where, "catalog", f"The folder {where} {trouble}.")
 
 
-def _linked_folder(place: Path, folder: Path) -> UnreadPart:
-    where = _within(place, folder)
-    return UnreadPart(
-        where, "catalog", f"The folder {where} is a link, which is not followed; put the photos there instead."
-    )
-
-
-def _within(place: Path, folder: Path) -> str:
-    return ascii(place.relative_to(folder).as_posix())[1:-1]
-
-
-def _require_content(rows: Iterator[Item | Failure], message: str) -> None:
-    if next(rows, None) is None:
+def _require_content(entries: Iterator[Item | Failure], message: str) -> None:
+    if next(entries, None) is None:
         raise CatalogError(message)
 
 
-def _item_of(row: Row, root: Path, resolved_root: Path) -> Item | Failure:
-    cells = dict(row.cells)
-    item_id, image = cells.pop("id", "").strip(), cells.pop("image", "").strip()
-    where = item_id if item_id and not id_trouble(item_id) else row.where
-    if not item_id:
-        return Failure(row.where, "catalog", f"{row.where} has no id.")
-    reason = id_trouble(item_id)
-    if reason is None and not image:
-        reason = f"{row.where} names no image."
-    if reason is None and len(image) > MAX_PATH_CHARACTERS:
-        reason = f"{row.where} names an image by a path of more than {MAX_PATH_CHARACTERS} characters."
-    if reason is None:
-        reason = _path_trouble(root / image, resolved_root)
-    if reason is None and (long := [name for name, cell in cells.items() if len(cell) > MAX_CELL_CHARACTERS]):
-        reason = f"{row.where}, column {long[0]}, has more than {MAX_CELL_CHARACTERS:,} characters."
-    if reason is not None:
-        return Failure(where, "catalog", reason)
-    return Item(item_id, root / image, cells.pop("title", "").strip(), cells)
+def _checked(
+    where: str, item_id: str, image: str, title: str, attributes: Mapping[str, str], root: Path, bound: Path | None
+) -> Item | Failure:
+    trouble = id_trouble(item_id) if item_id else f"{where} has no id."
+    own = where if trouble else item_id
+    long = [name for name, cell in (("title", title), *attributes.items()) if len(cell) > MAX_CELL_CHARACTERS]
+    if trouble is None and not image:
+        trouble = f"{where} names no image."
+    elif trouble is None and len(image) > MAX_PATH_CHARACTERS:
+        trouble = f"{where} names an image by a path of more than {MAX_PATH_CHARACTERS} characters."
+    elif trouble is None and bound is not None:
+        trouble = _path_trouble(root / image, bound)
+    if trouble is None and long:
+        trouble = f"{where}, column {long[0]}, has more than {MAX_CELL_CHARACTERS:,} characters."
+    return Failure(own, "catalog", trouble) if trouble else Item(item_id, root / image, title, attributes)
 
 
 def id_trouble(item_id: str) -> str | None:

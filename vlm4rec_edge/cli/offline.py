@@ -121,7 +121,7 @@ def index(
         models.callback(close_model, captioner)
         own = open_encoder(encoder, device=device.value, threads=threads)
         models.callback(close_model, own)
-        with progress_bar("Indexing", opened.count(), shown=not as_json, out=out) as advance:
+        with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
             report = folder.update(
                 opened,
                 captioner=captioner,

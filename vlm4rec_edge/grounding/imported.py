@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS
-from vlm4rec_edge.catalog.table import ROW_READERS
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.tables.reading import open_table
 
 # Raised when what is made of a caption in a table changes.
 IMPORT_VERSION = 1
 _COLUMNS = ("id", "caption")
+_LAYOUT = "captions have the columns id and caption; "
 # What stands in place of a question. The first is stored, so it may not change.
 _GIVEN = "imported caption, sha256 "
 _NONE = "no caption for "
@@ -50,17 +51,12 @@ class ImportedCaptions:
         }
 
     def _read(self) -> None:
-        reader = ROW_READERS.get(self.path.suffix.lower())
-        if reader is None or not self.path.is_file():
+        if not self.path.is_file():
             raise CatalogError(
-                f"{self.path} is no table of captions: give a file that ends in {', '.join(sorted(ROW_READERS))}, with "
-                "the columns id and caption."
+                f"There is no table of captions at {self.path}; give a file with the columns id and caption."
             )
-        columns = reader.columns(self.path)
-        missing = [] if columns is None else [name for name in _COLUMNS if name not in columns]
-        if missing:
-            raise CatalogError(f"{self.path} has no column {' and no column '.join(missing)}.")
-        for row in reader.rows(self.path):
+        table = open_table(self.path, _COLUMNS, what="table of captions: give a file", layout=_LAYOUT)
+        for row in table.rows():
             if isinstance(row, Failure):  # whose it was can not be told; an item will be found to have no caption
                 self._unread = self._unread or f" A row of it can not be read: {row.reason}"
                 continue

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.grounding.death import death_of, oom_kills
 from vlm4rec_edge.grounding.spawn import interpreter, start
@@ -126,11 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with suppress(OSError):  # where nothing can be written, each process finds it out for itself
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        part.replace(path)
-    except OSError:  # where nothing can be written, each process finds it out for itself
-        with suppress(OSError):
-            part.unlink()
+        with atomic_path(path) as part:
+            part.write_text(json.dumps(content, indent=1), encoding="utf-8")

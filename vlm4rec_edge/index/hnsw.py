@@ -13,7 +13,6 @@ Small World graphs", arXiv 1603.09320. ``M`` and ``ef`` are named there.
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import warnings
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import StoreError, Vlm4RecWarning
 from vlm4rec_edge.index.exact import ExactIndex, best_of
@@ -256,16 +256,9 @@ def _make(store: StoreReader) -> Any:
 
 def _save(graph: Any, path: Path) -> None:
     """Write the stamp and then the graph under its name, whole: a graph without a fitting stamp does not count."""
-    part = path.with_suffix(".bin.part")
-    try:
+    with atomic_path(path) as part:
         graph.save_index(str(part))
-        with part.open("r+b") as stream:
-            os.fsync(stream.fileno())
         if part.stat().st_size != graph.index_file_size():  # hnswlib does not look whether its writes succeed
             raise OSError("the disk is full")
         stamp = {"sha256": sha256_of(part), "links": LINKS, "ef_construction": EF_CONSTRUCTION}
         _stamp_path(path).write_text(json.dumps(stamp), encoding="utf-8")
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

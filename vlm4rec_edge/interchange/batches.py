@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,7 +13,8 @@ from vlm4rec_edge.recommend.source import ItemSource
 
 # 4 MB of vectors (at 384 dimensions): enough for a writer to work evenly, little enough for flat memory.
 _BATCH_ITEMS = 2048
-_OWN_COLUMNS = ("id", "title", "caption", "image", "vector")
+TEXTS = ("id", "title", "caption", "image")
+_OWN_COLUMNS = (*TEXTS, "vector")
 
 
 def batches(source: ItemSource, size: int = _BATCH_ITEMS) -> Iterator[tuple[list[StoredItem], np.ndarray]]:
@@ -35,15 +36,4 @@ def attribute_columns(source: ItemSource) -> dict[str, str]:
 
 def record_of(item: StoredItem) -> dict[str, Any]:
     """Return an item as one JSON object, without its vector."""
-    return {
-        "id": item.id,
-        "title": item.title,
-        "caption": item.caption,
-        "image": item.image,
-        "attributes": dict(item.attributes),
-    }
-
-
-def row_of(item: StoredItem, columns: dict[str, str]) -> Sequence[str | None]:
-    """Return an item as one row of a table: id, title, caption, image, and its attributes in the order of ``columns``."""
-    return [item.id, item.title, item.caption, item.image, *(item.attributes.get(name) for name in columns)]
+    return {**{name: getattr(item, name) for name in TEXTS}, "attributes": dict(item.attributes)}

@@ -13,8 +13,9 @@ import numpy as np
 
 from vlm4rec_edge.errors import MissingDependencyError
 from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, INSTALL_HNSWLIB, LINKS, is_installed
-from vlm4rec_edge.interchange.batches import batches, record_of
+from vlm4rec_edge.interchange.batches import TEXTS, batches, record_of
 from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.tables.writing import table_writer
 
 ITEMS_NAME, ABOUT_NAME = "items.jsonl", "about.json"
 NUMPY_NAME, HNSWLIB_NAME, FAISS_NAME = "vectors.npy", "index.hnsw", "index.faiss"
@@ -86,9 +87,9 @@ def write_faiss(source: ItemSource, folder: Path) -> None:
 
 def _vectors(source: ItemSource, folder: Path) -> Any:
     """Yield the vectors, and write the items beside them in the same order."""
-    with (folder / ITEMS_NAME).open("w", encoding="utf-8", newline="\n") as stream:
+    with table_writer(folder / ITEMS_NAME, "jsonl", dict.fromkeys((*TEXTS, "attributes"), "string")) as write:
         for items, vectors in batches(source):
-            stream.writelines(json.dumps(record_of(item), ensure_ascii=False) + "\n" for item in items)
+            write(record_of(item).values() for item in items)
             yield vectors
 
 

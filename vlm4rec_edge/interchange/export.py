@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.interchange.engines import require_faiss, require_hnswlib, write_faiss, write_hnswlib, write_numpy
-from vlm4rec_edge.interchange.tables import require_pyarrow, write_csv, write_jsonl, write_parquet
+from vlm4rec_edge.interchange.tables import write_table
 from vlm4rec_edge.recommend.source import ItemSource, open_source
+from vlm4rec_edge.tables.reading import parquet_module
 
 ExportFormat = Literal["parquet", "jsonl", "csv", "numpy", "hnswlib", "faiss"]
 
@@ -23,13 +25,13 @@ class _Format:
 
     write: Callable[[ItemSource, Path], None]
     is_folder: bool = False
-    require: Callable[[], None] = lambda: None
+    require: Callable[[], object] = lambda: None
 
 
 FORMATS: Mapping[str, _Format] = {
-    "parquet": _Format(write_parquet, require=require_pyarrow),
-    "jsonl": _Format(write_jsonl),
-    "csv": _Format(write_csv),
+    "parquet": _Format(partial(write_table, form="parquet"), require=lambda: parquet_module("Writing Parquet")),
+    "jsonl": _Format(partial(write_table, form="jsonl")),
+    "csv": _Format(partial(write_table, form="csv")),
     "numpy": _Format(write_numpy, is_folder=True),
     "hnswlib": _Format(write_hnswlib, is_folder=True, require=require_hnswlib),
     "faiss": _Format(write_faiss, is_folder=True, require=require_faiss),
@@ -72,20 +74,15 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
     chosen = FORMATS[form]
     chosen.require()
     source, _ = open_source(index, exact_limit=0)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         if chosen.is_folder:
-            part.mkdir()
-        chosen.write(source, part)
-        part.rename(out)
+            with atomic_path(out) as part:
+                part.mkdir()
+                chosen.write(source, part)
+        else:
+            chosen.write(source, out)
         files = tuple(sorted(out.iterdir())) if chosen.is_folder else (out,)
         return ExportReport(Path(index), form, source.count(), source.dimensions, files)
-    except BaseException:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
-        raise
     finally:
         source.close()
 

@@ -2,73 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from vlm4rec_edge.errors import MissingDependencyError
-from vlm4rec_edge.interchange.batches import attribute_columns, batches, record_of, row_of
+from vlm4rec_edge.interchange.batches import TEXTS, attribute_columns, batches
 from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.tables.writing import table_writer
 
-_TEXTS = ("id", "title", "caption", "image")
 
+def write_table(source: ItemSource, path: Path, form: str) -> None:
+    """Write one row an item: id, title, caption, image, attributes and ``vector``.
 
-def require_pyarrow() -> None:
-    """Raise an error before any work if Parquet can not be written here.
-
-    Raises:
-        MissingDependencyError: pyarrow is not installed.
+    The attributes are a column each; in JSONL they are one object. The vector is a fixed-size list of float32 in Parquet, a
+    list of numbers in JSONL, a JSON list in one cell of CSV. The metadata of Parquet's schema holds the encoder's fingerprint
+    and name: vectors of two encoders must not be mixed.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError('Writing Parquet needs pyarrow: pip install "vlm4rec-edge[parquet]"') from None
-
-
-def write_parquet(source: ItemSource, path: Path) -> None:
-    """Write one row an item: id, title, caption, image, the attributes, and ``vector``, a fixed-size list of float32.
-
-    The schema's metadata holds the encoder's fingerprint and name: vectors of two encoders must not be mixed.
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns = attribute_columns(source)
-    fields = [pa.field(name, pa.string()) for name in (*_TEXTS, *columns.values())]
-    fields.append(pa.field("vector", pa.list_(pa.float32(), source.dimensions)))
+    is_nested = form == "jsonl"
+    names = {} if is_nested else attribute_columns(source)
+    columns = dict.fromkeys((*TEXTS, *(["attributes"] if is_nested else names.values())), "string")
     made_by = {"encoder": source.meta["encoder"], "encoder_name": str(source.provenance("encoders").get("name", ""))}
-    schema = pa.schema(fields, metadata=made_by)
-    with parquet.ParquetWriter(path, schema) as writer:
+    with table_writer(path, form, {**columns, "vector": source.dimensions}, metadata=made_by) as write:
         for items, vectors in batches(source):
-            texts = zip(*(row_of(item, columns) for item in items), strict=True)
-            arrays: list[Any] = [pa.array(column, pa.string()) for column in texts]
-            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), source.dimensions))
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
-
-
-def write_jsonl(source: ItemSource, path: Path) -> None:
-    """Write one JSON object a line: id, title, caption, image, attributes (an object) and vector (a list of numbers)."""
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for items, vectors in batches(source):
-            for item, vector in zip(items, vectors, strict=True):
-                record = {**record_of(item), "vector": _numbers(vector)}
-                stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def write_csv(source: ItemSource, path: Path) -> None:
-    """Write one row an item, with a header; ``vector`` is a JSON list in one cell."""
-    columns = attribute_columns(source)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow([*_TEXTS, *columns.values(), "vector"])
-        for items, vectors in batches(source):
-            for item, vector in zip(items, vectors, strict=True):
-                rows.writerow([*row_of(item, columns), json.dumps(_numbers(vector))])
-
-
-def _numbers(vector: np.ndarray) -> list[float]:
-    # The shortest decimal that reads back as the same float32.
-    return [float(str(value)) for value in vector]
+            write(
+                [
+                    *(getattr(item, name) for name in TEXTS),
+                    *([dict(item.attributes)] if is_nested else map(item.attributes.get, names)),
+                    vector,
+                ]
+                for item, vector in zip(items, vectors, strict=True)
+            )

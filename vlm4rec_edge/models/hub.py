@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from vlm4rec_edge import __version__
+from vlm4rec_edge.atomic import take_place
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model
@@ -127,7 +128,9 @@ def _pull(entry: ModelEntry, target: Path, *, progress: bool) -> Path:
             check_text_model(partial / files["text"].name)
             check_projector(partial / files["projector"].name)
         _manifest(entry, files, remotes, revision).write(partial)
-        _put_in_place(partial, target)
+        for left in partial.rglob("*.part"):
+            left.unlink()
+        take_place(partial, target)  # what is there is damaged or outdated
     return target
 
 
@@ -217,20 +220,6 @@ def _manifest(entry: ModelEntry, files: dict[str, ModelFile], remotes: dict[str,
             }
         },
     )
-
-
-def _put_in_place(partial: Path, target: Path) -> None:
-    for left in partial.rglob("*.part"):
-        left.unlink()
-    if target.exists():
-        # Only a damaged or outdated model gets here, while its files were already being fetched anew.
-        old = partial.with_name(f"{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        target.replace(old)
-        partial.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        partial.replace(target)
 
 
 def _check_room(partial: Path, remotes: list[_Remote], entry: ModelEntry) -> None:

@@ -1,0 +1,1 @@
+"""Tables on disk, CSV, JSONL or Parquet: one way to read them, and one to write them."""

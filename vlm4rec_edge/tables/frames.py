@@ -1,0 +1,39 @@
+"""The rows of a data frame of pandas or polars, known by what it can do: neither is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vlm4rec_edge.items import Failure, UnreadPart
+from vlm4rec_edge.tables.cells import NOT_TEXT, given_text
+from vlm4rec_edge.tables.reading import Row, Table
+
+# Rows of pandas turned into records together.
+_CHUNK_ROWS = 1024
+
+
+def frame_table(frame: Any) -> Table | None:
+    """Return a data frame as a table, or None if it is none. Its index is not read."""
+    is_polars = hasattr(frame, "iter_rows")
+    if not hasattr(frame, "columns") or not (is_polars or hasattr(frame, "iloc")):
+        return None
+
+    def records() -> Iterator[Mapping[Any, Any]]:
+        if is_polars:
+            yield from frame.iter_rows(named=True)
+        else:
+            for start in range(0, len(frame), _CHUNK_ROWS):
+                yield from frame.iloc[start : start + _CHUNK_ROWS].to_dict(orient="records")
+
+    def rows() -> Iterator[Row | Failure]:
+        for number, record in enumerate(records(), start=1):
+            where = f"row {number} of the data frame"
+            try:
+                row = Row(where, {str(name): given_text(str(name), value) for name, value in record.items()})
+            except NOT_TEXT as error:
+                yield UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
+            else:
+                yield row
+
+    return Table(tuple(map(str, frame.columns)), rows)
