@@ -1,13 +1,18 @@
-"""The item types that every stage shares: what a catalog and an index hold, and what could not be used and why."""
+"""What every stage shares: what a catalog and an index hold, what could not be used and why, and what an id is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from vlm4rec_edge.errors import UsageError
 
 Stage = Literal["catalog", "photo", "grounding", "encoding"]
+# What an error shows of a value that is no id.
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,43 @@ class Failure:
 @dataclass(frozen=True)
 class UnreadPart(Failure):
     """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""
+
+
+def item_id(value: Any) -> str:
+    """Return the text that an id stands for: a text is itself, a whole number (int, numpy integer) its digits.
+
+    Raises:
+        UsageError: it is of another type. A truth value, a fraction or a missing value is nobody's id, and ``5.0`` could be
+            meant as ``5`` or as ``5.0``.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    raise UsageError(f"{_shown(value)} ({type(value).__name__}) is no item id; give ids as texts or whole numbers.")
+
+
+def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
+    """Return the ids of any iterable (a list, an array, a Series, a generator), which is read once, in its order.
+
+    Args:
+        values: Ids as ``item_id`` takes them.
+        what: How an error calls them, as the beginning of a sentence: "Items to deny".
+
+    Raises:
+        UsageError: ``values`` is one text, a table, or no iterable, or one of its members is no id.
+    """
+    if isinstance(values, (str, bytes)):
+        raise UsageError(f"{what} are a list of ids, not one text; write [{_shown(values)}].")
+    if hasattr(values, "columns"):  # a data frame yields the names of its columns
+        raise UsageError(f"{what} are a list of ids, not a whole table; give one column of it.")
+    try:
+        members = iter(values)
+    except TypeError:
+        raise UsageError(f"{what} are a list of ids, not {_shown(values)} ({type(values).__name__}).") from None
+    return [item_id(value) for value in members]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
