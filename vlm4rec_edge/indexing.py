@@ -16,8 +16,7 @@ from vlm4rec_edge.errors import ModelError, PhotoError, StoreError
 from vlm4rec_edge.grounding.base import BaseCaptioner
 from vlm4rec_edge.grounding.imported import ImportedCaptions
 from vlm4rec_edge.grounding.request import CaptionRequest
-from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index import refresh
 from vlm4rec_edge.items import Failure, Item, UnreadPart
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
@@ -189,8 +188,8 @@ class _Run:
         except ModelError:  # it may say so late, of a photo that no child outlives
             self._flush()
             raise
-        self._build_graph()
         with StoreReader(self.store.folder) as reader:
+            refresh(reader)
             items = reader.count()
         seconds = time.monotonic() - started
         kv_bytes = self.captioner.kv_bytes if self.captioner else 0
@@ -313,11 +312,6 @@ class _Run:
         self.progress.done += 1
         if self.on_progress is not None:
             self.on_progress(self.progress)
-
-    def _build_graph(self) -> None:
-        with StoreReader(self.store.folder) as reader:
-            if len(reader.vectors) > EXACT_LIMIT:
-                build_hnsw(reader)
 
 
 def failures_of(folder: Path | str) -> Sequence[Failure]:

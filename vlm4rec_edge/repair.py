@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.encoding.text import check_encoded_text, text_of_item
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.hnsw import build_hnsw, is_installed
+from vlm4rec_edge.index import refresh
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.lock import WriterLock
 from vlm4rec_edge.store.reader import StoreReader
@@ -76,12 +75,8 @@ def repair_index(folder: Path | str, *, encoder: Encoder | None = None) -> Repai
     encoded = _encode_again(folder, encoder, rewrite=vectors > 0) if unknown_vectors is None else 0
     lock = WriterLock(folder)
     try:
-        for path in folder.glob("hnsw-*") if is_installed() else ():  # what can not be made anew is kept
-            with suppress(OSError):
-                path.unlink()
         with StoreReader(folder) as store:
-            if len(store.vectors) > EXACT_LIMIT:
-                build_hnsw(store)
+            refresh(store, anew=True)
     finally:
         lock.release()
     return RepairReport(salvaged, items, captions, vectors, encoded, lost_notes=unknown_vectors is not None)

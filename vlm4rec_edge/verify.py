@@ -13,10 +13,8 @@ from typing import Any, get_args
 import numpy as np
 
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
-from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import is_installed, load_graph
+from vlm4rec_edge.errors import MissingDependencyError, StoreError
+from vlm4rec_edge.index import ExactIndex, is_large, load_index, warn_of_scan
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
@@ -194,10 +192,12 @@ def bad_vector_rows(store: StoreReader) -> list[int]:
 
 
 def _graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
-    if len(store.vectors) <= EXACT_LIMIT:
+    if not is_large(store):
         return None, []
-    approximate, exact = load_graph(store), ExactIndex(store.vectors)
-    if approximate is None and not is_installed():  # a warning has said so
+    try:
+        approximate, exact = load_index(store), ExactIndex(store.vectors)
+    except MissingDependencyError as error:
+        warn_of_scan(store, error, "each search scans all of them")
         return None, []
     if approximate is None:
         return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]

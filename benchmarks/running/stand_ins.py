@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge import index, indexing, repair, verify
 from vlm4rec_edge.catalog.photo import PhotoFile
 from vlm4rec_edge.grounding.prompt import Prompt
 from vlm4rec_edge.grounding.request import Captioned, CaptionRequest
-from vlm4rec_edge.index import hnsw
+from vlm4rec_edge.index import files
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.store import writer
@@ -110,9 +109,8 @@ class MadeVectors:
 
 def small_limits(exact: int = 60) -> Iterator[tuple[Any, str, int]]:
     """Yield (module, name, value) of what lets graphs and compaction begin at a few dozen rows instead of thousands."""
-    for module in (index, indexing, verify, repair):
-        yield module, "EXACT_LIMIT", exact
-    yield hnsw, "TAIL_ROWS", exact // 2
+    yield files, "EXACT_LIMIT", exact
+    yield files, "TAIL_ROWS", exact // 2
     yield writer, "_COMPACT_FROM", exact
 
 

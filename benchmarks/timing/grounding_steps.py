@@ -121,7 +121,7 @@ def timed() -> Iterator[Steps]:
     own = [
         (captioner, "decode_photo", READ),
         (indexing, "read_photo_file", READ),
-        (indexing, "build_hnsw", STORE),
+        (indexing, "refresh", STORE),
         (Encoder, "encode", ENCODE),
         (StoreWriter, "write", STORE),
     ]

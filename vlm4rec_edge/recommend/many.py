@@ -9,9 +9,8 @@ from itertools import islice
 import numpy as np
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.index import LargeIndex, VectorIndex
+from vlm4rec_edge.index import Found, LargeIndex, SavedIndex, VectorIndex
 from vlm4rec_edge.index.exact import best_of
-from vlm4rec_edge.index.hnsw import HnswIndex
 from vlm4rec_edge.recommend.choice import choose
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import ProfileSettings
@@ -26,7 +25,7 @@ _BYTES_A_SCORE = 4
 _MOST_USERS = 1024
 # Vectors read for one matrix product: 12 MB at 384 dimensions.
 _CHUNK_ROWS = 8192
-# What the graph is asked for beyond k, for histories and vectors without items; who needs more asks again alone.
+# What a saved index is asked for beyond k, for histories and vectors without items; who needs more asks again alone.
 _SPARE = 32
 
 
@@ -77,8 +76,8 @@ def answer_many(
     What is already answered for a block is handed to the same code that answers a single user, so both answer alike.
     Only items whose scores differ by nothing but rounding may come in another order.
     """
-    graph = index.graph() if isinstance(index, LargeIndex) else None
-    fitting = _MOST_USERS if graph else _SCORE_BYTES // (_BYTES_A_SCORE * source.rows * settings.interests)
+    saved = index.saved() if isinstance(index, LargeIndex) else None
+    fitting = _MOST_USERS if saved else _SCORE_BYTES // (_BYTES_A_SCORE * source.rows * settings.interests)
     block = max(1, min(_MOST_USERS, fitting))
     remaining = iter(histories)
     popular: tuple[list[str], list[float]] | None = None
@@ -86,7 +85,7 @@ def answer_many(
         rows = source.rows_of(item for user in users for item in user.items)
         questions = [_question(source, rows, user, settings) for user in users]
         vectors = [part.vector for asked in questions if isinstance(asked, Question) for part in asked.interests]
-        answered = _Answered(index, vectors, _top_of_block(source, graph, vectors, k + _SPARE))
+        answered = _Answered(index, vectors, _top_of_block(source, saved, vectors, k + _SPARE))
         for user, question in zip(users, questions, strict=True):
             unknown = [item for item in dict.fromkeys(user.items) if item not in rows]
             if isinstance(question, Question):
@@ -129,9 +128,7 @@ def _question(source: ItemSource, rows: dict[str, int], user: History, settings:
 class _Answered:
     """An index that knows what was asked for a block, and asks the index behind it for anything else."""
 
-    def __init__(
-        self, index: VectorIndex, queries: Sequence[np.ndarray], found: np.ndarray | list[tuple[np.ndarray, np.ndarray]]
-    ) -> None:
+    def __init__(self, index: VectorIndex, queries: Sequence[np.ndarray], found: np.ndarray | list[Found]) -> None:
         self._index = index
         self._found = found
         self._places = {query.tobytes(): place for place, query in enumerate(queries)}
@@ -141,7 +138,7 @@ class _Answered:
         """``exact`` or ``hnsw``."""
         return self._index.name
 
-    def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def top(self, query: np.ndarray, count: int) -> Found:
         """Return the best rows and their scores, best first."""
         place = self._places.get(query.tobytes())
         if place is not None and isinstance(self._found, np.ndarray):
@@ -155,14 +152,14 @@ class _Answered:
 
 
 def _top_of_block(
-    source: ItemSource, graph: HnswIndex | None, queries: Sequence[np.ndarray], count: int
-) -> np.ndarray | list[tuple[np.ndarray, np.ndarray]]:
-    """Return the scores of all vectors [queries, rows], float32, or, with a graph, the best rows and their scores."""
+    source: ItemSource, saved: SavedIndex | None, queries: Sequence[np.ndarray], count: int
+) -> np.ndarray | list[Found]:
+    """Return the scores of all vectors [queries, rows], float32, or, with a saved index, the best rows and their scores."""
     if not queries:
         return []
     stacked = np.stack(queries)
-    if graph is not None:
-        return graph.top_many(stacked, min(count, source.rows))
+    if saved is not None:
+        return saved.top_many(stacked, min(count, source.rows))
     scores = np.empty((len(queries), source.rows), np.float32)
     for start in range(0, source.rows, _CHUNK_ROWS):
         rows = np.arange(start, min(start + _CHUNK_ROWS, source.rows))

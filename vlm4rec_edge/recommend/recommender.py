@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
-from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
+from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import Part, Reason, in_words, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.many import Answer, History, answer_many
@@ -87,17 +87,19 @@ class Recommender:
         self._words: InformativeWords | None = None
 
     @classmethod
-    def open(cls, folder: Path | str, *, exact_limit: int = EXACT_LIMIT) -> Recommender:
-        """Open the index at ``folder``.
+    def open(cls, folder: Path | str, *, exact_limit: int | None = None, backend: str | None = None) -> Recommender:
+        """Open the index or the bundle at ``folder``.
 
         Args:
             folder: What ``build_index`` or ``vlm4rec-edge index`` made.
-            exact_limit: Up to so many vectors are scanned exactly; beyond, HNSW answers.
+            exact_limit: Up to so many vectors are scanned exactly, beyond, an index back end answers; default:
+                ``vlm4rec_edge.index.EXACT_LIMIT``.
+            backend: Its name; default: the one that the index was built with, HNSW as a rule.
 
         Raises:
             StoreError: there is no index, or it is damaged or empty.
         """
-        return cls(*open_source(folder, exact_limit=exact_limit))
+        return cls(*open_source(folder, exact_limit=exact_limit, backend=backend))
 
     @property
     def store(self) -> ItemSource:
