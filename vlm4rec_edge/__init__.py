@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
+    from vlm4rec_edge.recommend.history import History
+    from vlm4rec_edge.recommend.many import Answer
     from vlm4rec_edge.recommend.profile import ProfileSettings
-    from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
+    from vlm4rec_edge.recommend.recommender import Recommender
+    from vlm4rec_edge.recommend.result import Recommendation, Recommendations
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
 
@@ -39,15 +42,18 @@ keep_quiet()  # before anything else is imported, for then it counts
 
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
+    "Answer": "recommend.many",
     "Captioner": "grounding.captioner",
     "Encoder": "encoding.encoder",
     "Failure": "items",
+    "History": "recommend.history",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
     "Profile": "recommend.running",
     "ProfileSettings": "recommend.profile",
     "Reason": "recommend.explanation",
-    "Recommendation": "recommend.recommender",
+    "Recommendation": "recommend.result",
+    "Recommendations": "recommend.result",
     "Recommender": "recommend.recommender",
     "Selection": "recommend.selection",
     "Vlm4RecError": "errors",
@@ -60,15 +66,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "Captioner",
     "Encoder",
     "Failure",
+    "History",
     "IsolatedCaptioner",
     "Item",
     "Profile",
     "ProfileSettings",
     "Reason",
     "Recommendation",
+    "Recommendations",
     "Recommender",
     "Selection",
     "Vlm4RecError",

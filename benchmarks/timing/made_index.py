@@ -12,7 +12,7 @@ from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
 

@@ -15,7 +15,7 @@ from vlm4rec_edge import Captioner, Encoder, Recommender, Vlm4RecWarning, build_
 from vlm4rec_edge.errors import MissingDependencyError
 from vlm4rec_edge.index import EXACT_LIMIT, ExactIndex, files, open_index, refresh
 from vlm4rec_edge.interchange.export import export_items
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.store.reader import StoreReader
 
 INSTALL = 'pip install "vlm4rec-edge[hnsw]"'

@@ -13,7 +13,7 @@ from vlm4rec_edge.catalog.table import ROW_READERS, Row
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 
 _LAYOUTS = (
     "Histories have the columns user_id and history (item ids, comma between them; a list in JSONL and Parquet), or the "

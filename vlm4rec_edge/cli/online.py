@@ -32,7 +32,8 @@ from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.encoder import Encoder
-    from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
+    from vlm4rec_edge.recommend.recommender import Recommender
+    from vlm4rec_edge.recommend.result import Recommendation
 
 EXIT_SOME_FAILED = 3
 _SECONDS_A_DAY = 86_400

@@ -12,9 +12,10 @@ from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.index import Found, LargeIndex, SavedIndex, VectorIndex
 from vlm4rec_edge.index.exact import best_of
 from vlm4rec_edge.recommend.choice import choose
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import ProfileSettings
-from vlm4rec_edge.recommend.question import Question, question_of
+from vlm4rec_edge.recommend.query import Query, query_of
 from vlm4rec_edge.recommend.selection import Selection, Selector
 from vlm4rec_edge.recommend.source import ItemSource
 
@@ -30,16 +31,6 @@ _SPARE = 32
 
 
 @dataclass(frozen=True)
-class History:
-    """What one user took, the oldest first; weights and times, where there are any, are one an item."""
-
-    user: str
-    items: Sequence[str]
-    weights: Sequence[float] | None = None
-    times: Sequence[float] | None = None
-
-
-@dataclass(frozen=True)
 class Answer:
     """What is recommended to one user.
 
@@ -49,7 +40,7 @@ class Answer:
         scores: As in ``Recommendation``.
         basis: ``history`` or ``popularity``.
         unknown: Items of the history that the index does not hold.
-        trouble: Why there can be no answer; empty where there is one, though no item may be admitted.
+        reason: Why there can be no answer; empty where there is one, though no item may be admitted.
     """
 
     user: str
@@ -57,7 +48,7 @@ class Answer:
     scores: Sequence[float]
     basis: str = "history"
     unknown: Sequence[str] = ()
-    trouble: str = ""
+    reason: str = ""
 
 
 def answer_many(
@@ -83,16 +74,16 @@ def answer_many(
     popular: tuple[list[str], list[float]] | None = None
     while users := list(islice(remaining, block)):
         rows = source.rows_of(item for user in users for item in user.items)
-        questions = [_question(source, rows, user, settings) for user in users]
-        vectors = [part.vector for asked in questions if isinstance(asked, Question) for part in asked.interests]
+        queries = [_query(source, rows, user, settings) for user in users]
+        vectors = [part.combination.vector for query in queries if isinstance(query, Query) for part in query.interests]
         answered = _Answered(index, vectors, _top_of_block(source, saved, vectors, k + _SPARE))
-        for user, question in zip(users, questions, strict=True):
+        for user, query in zip(users, queries, strict=True):
             unknown = [item for item in dict.fromkeys(user.items) if item not in rows]
-            if isinstance(question, Question):
+            if isinstance(query, Query):
                 left_out = set(user.items) if selection.exclude_history else set()
                 admission = selector.admission(selection, left_out)
                 chosen = choose(
-                    source, answered, question, k, admission, merge=settings.merge, diversity=selection.diversity
+                    source, answered, query, k, admission, merge=settings.merge, diversity=selection.diversity
                 )
                 yield Answer(user.user, chosen.ids, chosen.scores.tolist(), unknown=unknown)
             elif popularity is not None and len(unknown) == len(set(user.items)):
@@ -100,27 +91,17 @@ def answer_many(
                     popular = most_popular(source, popularity, k, selector.admission(selection, by_position=True))
                 yield Answer(user.user, *popular, basis="popularity", unknown=unknown)
             else:
-                yield Answer(user.user, [], [], unknown=unknown, trouble=question)
+                yield Answer(user.user, [], [], unknown=unknown, reason=query)
 
 
-def _question(source: ItemSource, rows: dict[str, int], user: History, settings: ProfileSettings) -> Question | str:
-    """Return what a history asks, or why it asks nothing."""
+def _query(source: ItemSource, rows: dict[str, int], user: History, settings: ProfileSettings) -> Query | str:
+    """Return the query of a history, or why it has none."""
     if not user.items:
         return "The history is empty."
     if not any(item in rows for item in user.items):
         return "The index holds no item of the history."
-    own = {item: rows[item] for item in user.items if item in rows}
     try:
-        return question_of(
-            source,
-            own,
-            history=user.items,
-            weights=user.weights,
-            times=user.times,
-            disliked=(),
-            text=None,
-            settings=settings,
-        )
+        return query_of(source, rows, user, settings)
     except UsageError as error:
         return str(error)
 
