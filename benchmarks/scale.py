@@ -39,8 +39,9 @@ def _add(folder: str, count: int) -> dict[str, Any]:
 
     from vlm4rec_edge import Item, indexing
     from vlm4rec_edge.catalog.reader import Catalog
+    from vlm4rec_edge.index import files
 
-    indexing.EXACT_LIMIT = count  # the graph is made, and measured, apart
+    files.EXACT_LIMIT = count  # the graph is made, and measured, apart
     own: list[float] = []
 
     def items() -> Iterator[Item]:
@@ -78,12 +79,12 @@ def _ask_once(folder: str, count: int) -> dict[str, Any]:
 
 def _build_graph(folder: str, _count: int) -> dict[str, Any]:
     """Make the graph of an index."""
-    from vlm4rec_edge.index.hnsw import build_hnsw
+    from vlm4rec_edge.index import refresh
     from vlm4rec_edge.store.reader import StoreReader
 
     started = time.monotonic()
     with StoreReader(folder) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     return {"seconds": time.monotonic() - started, "peak": _memory()["VmHWM"]}
 
 
@@ -91,15 +92,14 @@ def _ask_often(folder: str, count: int) -> dict[str, Any]:
     """Compare scan and graph: the time to load the graph, the median times of a query, the recall of the graph."""
     import numpy as np
 
-    from vlm4rec_edge.index.exact import ExactIndex
-    from vlm4rec_edge.index.hnsw import load_graph
+    from vlm4rec_edge.index import ExactIndex, load_index
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(folder) as store:
         exact = ExactIndex(store.vectors)
         exact.top(np.asarray(store.vectors[0]), 10)  # the file is in memory from here on
         started = time.monotonic()
-        graph = load_graph(store)
+        graph = load_index(store)
         loaded = time.monotonic() - started
         assert graph is not None
         queries = np.asarray(store.vectors[np.random.default_rng(0).choice(count, _QUERIES, replace=False)])

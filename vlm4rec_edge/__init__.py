@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.photos import CaptionReport, caption_photo, caption_photos, describe_new_photo
     from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
     from vlm4rec_edge.grounding.schema import read_schema
+    from vlm4rec_edge.index.backend import IndexBackend
     from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
     from vlm4rec_edge.indexing import IndexProgress, IndexReport
     from vlm4rec_edge.info import IndexInfo, describe_index
@@ -53,8 +54,11 @@ if TYPE_CHECKING:
     from vlm4rec_edge.models.known import ModelCheck, ModelInfo, check_model, list_models
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
+    from vlm4rec_edge.recommend.history import History
+    from vlm4rec_edge.recommend.many import Answer
     from vlm4rec_edge.recommend.profile import ProfileSettings
-    from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
+    from vlm4rec_edge.recommend.recommender import Recommender
+    from vlm4rec_edge.recommend.result import Recommendation, Recommendations
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
     from vlm4rec_edge.store.check import VerifyReport
@@ -65,6 +69,7 @@ keep_quiet()  # before anything else is imported, for then it counts
 
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
+    "Answer": "recommend.many",
     "BundleError": "errors",
     "BundleReport": "bundle.writer",
     "CaptionReport": "grounding.photos",
@@ -77,7 +82,9 @@ _HOMES = {
     "Encoder": "encoding.encoder",
     "ExportReport": "interchange.export",
     "Failure": "items",
+    "History": "recommend.history",
     "ImportedCaptions": "grounding.imported",
+    "IndexBackend": "index.backend",
     "IndexFolder": "index_folder",
     "IndexInfo": "info",
     "IndexProgress": "indexing",
@@ -94,7 +101,8 @@ _HOMES = {
     "ProfileError": "errors",
     "ProfileSettings": "recommend.profile",
     "Reason": "recommend.explanation",
-    "Recommendation": "recommend.recommender",
+    "Recommendation": "recommend.result",
+    "Recommendations": "recommend.result",
     "Recommender": "recommend.recommender",
     "RemoveReport": "index_folder",
     "RepairReport": "index_folder",
@@ -128,6 +136,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "BundleError",
     "BundleReport",
     "CaptionReport",
@@ -140,7 +149,9 @@ __all__ = [
     "Encoder",
     "ExportReport",
     "Failure",
+    "History",
     "ImportedCaptions",
+    "IndexBackend",
     "IndexFolder",
     "IndexInfo",
     "IndexProgress",
@@ -158,6 +169,7 @@ __all__ = [
     "ProfileSettings",
     "Reason",
     "Recommendation",
+    "Recommendations",
     "Recommender",
     "RemoveReport",
     "RepairReport",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +16,8 @@ from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.grounding.opening import captioner_of, open_captioner
 from vlm4rec_edge.grounding.protocol import Captioner
-from vlm4rec_edge.index import EXACT_LIMIT
+from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
-from vlm4rec_edge.index.hnsw import build_hnsw, is_installed
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog, made_by
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.plugins import close_model
@@ -131,7 +130,7 @@ class IndexFolder:
                 prune=prune,
                 on_progress=on_progress,
             )
-        self._build_graph()
+        self._refresh_index()
         return report
 
     def add(
@@ -225,10 +224,7 @@ class IndexFolder:
         salvaged = store.salvage()
         dropped = store.drop_damaged()
         encoded = 0 if dropped.notes else self._encode_again(store, encoder, rewrite=dropped.vectors > 0)
-        for path in self.folder.glob("hnsw-*") if is_installed() else ():  # what can not be made anew is kept
-            with suppress(OSError):
-                path.unlink()
-        self._build_graph()
+        self._refresh_index(anew=True)
         return RepairReport(
             self.folder, salvaged, dropped.items, dropped.captions, dropped.vectors, encoded, lost_notes=dropped.notes
         )
@@ -265,10 +261,9 @@ class IndexFolder:
                 store.write_vectors(part, dict(zip(new, its_encoder.encode(new), strict=True)))
         return len(texts)
 
-    def _build_graph(self) -> None:
+    def _refresh_index(self, *, anew: bool = False) -> None:
         with StoreReader(self.folder) as store:
-            if len(store.vectors) > EXACT_LIMIT:
-                build_hnsw(store)
+            refresh(store, anew=anew)
 
     def _store(self, *, create: bool = False) -> StoreWriter:
         if self._writer is None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from vlm4rec_edge.bundle.vectors import PackedVectors, packed
+from vlm4rec_edge.index import SavedIndex
 from vlm4rec_edge.index.exact import ExactIndex, best_of
 from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, LINKS, HnswIndex
 
@@ -98,9 +99,9 @@ def open_stored(folder: Path, form: str, search: str, dimensions: int) -> Opened
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     if search == "exact":
         return Opened(vectors, ExactIndex(vectors))
-    graph = _graph(dimensions)
-    graph.load_index(str(folder / "graph.bin"), max_elements=len(vectors))
-    return Opened(vectors, HnswIndex(graph, vectors))
+    graph = HnswIndex()
+    graph.load(folder / "graph.bin", vectors)
+    return Opened(vectors, SavedIndex(graph, vectors, len(vectors)))
 
 
 def stored_bytes(folder: Path) -> int:

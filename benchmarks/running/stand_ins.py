@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge import index, index_folder
 from vlm4rec_edge.grounding.prompt import Prompt
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
-from vlm4rec_edge.index import check, hnsw
+from vlm4rec_edge.index import files
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store import writer
 
@@ -98,9 +97,8 @@ class MadeVectors:
 
 def small_limits(exact: int = 60) -> Iterator[tuple[Any, str, int]]:
     """Yield (module, name, value) of what lets graphs and compaction begin at a few dozen rows instead of thousands."""
-    for module in (index, index_folder, check):
-        yield module, "EXACT_LIMIT", exact
-    yield hnsw, "TAIL_ROWS", exact // 2
+    yield files, "EXACT_LIMIT", exact
+    yield files, "TAIL_ROWS", exact // 2
     yield writer, "_COMPACT_FROM", exact
 
 

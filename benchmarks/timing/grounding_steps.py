@@ -122,7 +122,7 @@ def timed() -> Iterator[Steps]:
     own = [
         (captioner, "decode_photo", READ),
         (indexing, "read_photo_file", READ),
-        (IndexFolder, "_build_graph", STORE),
+        (IndexFolder, "_refresh_index", STORE),
         (Encoder, "encode", ENCODE),
         (StoreWriter, "write", STORE),
     ]

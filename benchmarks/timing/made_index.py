@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from running.stand_ins import MadeVectors
 
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index import refresh
 from vlm4rec_edge.indexing import checked_golden, made_by
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import GroundedItem, MadeBy, StoreWriter
 
@@ -44,7 +44,7 @@ def made_index(work: Path, count: int, *, graph: bool) -> tuple[Path, dict[str, 
     if graph and "graph" not in made:
         started = time.monotonic()
         with StoreReader(folder) as store:
-            build_hnsw(store)
+            refresh(store, exact_limit=0)
         seconds["graph"] = time.monotonic() - started
     stamp.write_text(json.dumps({**made, **seconds}))
     return folder, seconds

@@ -15,8 +15,8 @@ from running.results_file import Section
 from timing.made_index import made_histories, made_index
 from timing.spread import percentile, seconds_each, spread
 from vlm4rec_edge import Recommender
-from vlm4rec_edge.index import GRAPH_AFTER, ExactIndex
-from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, LINKS, load_graph
+from vlm4rec_edge.index import GRAPH_AFTER, ExactIndex, load_index
+from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, LINKS
 from vlm4rec_edge.recommend.profile import mean_profile
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -143,7 +143,7 @@ def _engines(
     missing: set[str],
 ) -> Iterator[Engine]:
     vectors = store.vectors
-    exact, graph = ExactIndex(vectors), load_graph(store)
+    exact, graph = ExactIndex(vectors), load_index(store)
     assert graph is not None
     yield Engine("vlm4rec-edge, scan", lambda query: exact.top(query, K)[0], None)
     yield Engine(

@@ -10,7 +10,7 @@ import pytest
 from vlm4rec_edge.batch.histories import open_histories
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 
 
 def _write(path: Path, records: list[dict[str, object]]) -> Path:

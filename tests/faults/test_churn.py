@@ -10,9 +10,8 @@ import pytest
 from made_store import EncodingWriter
 from running.stand_ins import MadeVectors
 
-from vlm4rec_edge.index import hnsw
+from vlm4rec_edge.index import files, load_index, refresh
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import build_hnsw, load_graph
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import GroundedItem
@@ -33,14 +32,14 @@ def _write(folder: Path, names: range, *, compact: bool = False) -> None:
         if compact:
             store.compact(force=True)
     with StoreReader(folder) as reader:
-        build_hnsw(reader)
+        refresh(reader, exact_limit=0)
 
 
 def _recall(folder: Path) -> float:
     """Share of the nearest living items that the graph finds, when it is asked as the recommender asks it."""
     with StoreReader(folder) as store:
         living = np.array([row for (row,) in store.query("SELECT vector_row FROM items ORDER BY vector_row")])
-        exact, graph = ExactIndex(np.asarray(store.vectors[living])), load_graph(store)
+        exact, graph = ExactIndex(np.asarray(store.vectors[living])), load_index(store)
         assert graph is not None
         found = 0
         for query in store.vectors[living[:: len(living) // _QUERIES]]:
@@ -61,7 +60,7 @@ def _first_living(top: object, query: np.ndarray, living: set[int]) -> Iterator[
 def test_recall_after_half_was_exchanged_is_that_of_a_fresh_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hnsw, "TAIL_ROWS", 100)
+    monkeypatch.setattr(files, "TAIL_ROWS", 100)
     churned, fresh = tmp_path / "churned", tmp_path / "fresh"
     for step in range(6):  # ten items in a hundred at a time, so that the graph grows again and again
         shift = step * _ITEMS // 10

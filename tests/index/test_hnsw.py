@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 from made_store import random_vectors, unit, write_store
 
-from vlm4rec_edge.index import EXACT_LIMIT, GRAPH_AFTER, open_index
-from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import build_hnsw, load_graph
+from vlm4rec_edge.index import EXACT_LIMIT, GRAPH_AFTER, ExactIndex, load_index, open_index, refresh
 from vlm4rec_edge.store.reader import StoreReader
 
 
 def _top(folder: Path, query: np.ndarray, count: int) -> tuple[list[int], list[float]]:
     with StoreReader(folder) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
         index = open_index(store, exact_limit=0, graph_after=0)
         assert index.name == "hnsw"
         rows, scores = index.top(query, count)
@@ -69,7 +67,7 @@ def test_on_a_larger_catalog_the_graph_misses_next_to_nothing(tmp_path: Path) ->
     vectors = random_vectors(3000, 64)
     exact, missed = ExactIndex(vectors), 0
     with StoreReader(write_store(tmp_path / "store", vectors)) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
         index = open_index(store, exact_limit=0, graph_after=0)
         for query in random_vectors(50, 64, seed=9):
             missed += len(set(exact.top(query, 10)[0].tolist()) - set(index.top(query, 10)[0].tolist()))
@@ -171,7 +169,7 @@ def test_a_few_new_rows_are_scanned_beside_the_old_graph(own: tuple[Path, np.nda
 
 def test_many_new_rows_make_the_graph_grow(own: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, vectors = own
-    monkeypatch.setattr("vlm4rec_edge.index.hnsw.TAIL_ROWS", 49)
+    monkeypatch.setattr("vlm4rec_edge.index.files.TAIL_ROWS", 49)
     more = np.concatenate([vectors, random_vectors(50, 16, seed=8)])
     write_store(folder, more)
     exact = ExactIndex(more)
@@ -187,7 +185,7 @@ def test_a_graph_of_other_vectors_under_the_right_name_is_not_used(own: tuple[Pa
         path = folder / store.vector_file
         path.write_bytes(random_vectors(300, 16, seed=9).tobytes())
     with StoreReader(folder) as store:
-        assert load_graph(store) is None
+        assert load_index(store) is None
 
 
 @pytest.mark.parametrize("count", [1, 10, 500])
@@ -196,13 +194,13 @@ def test_many_queries_at_once_are_answered_as_one_by_one(tmp_path: Path, count: 
     vectors = random_vectors(400, 16)
     folder = write_store(tmp_path / "store", vectors[:350])
     with StoreReader(folder) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     write_store(folder, vectors)
     queries = random_vectors(30, 16, seed=6)
     with StoreReader(folder) as store:
         index = open_index(store, exact_limit=0, graph_after=10**6)
         assert index.name == "exact"
-        graph = index.graph()
+        graph = index.saved()
         assert graph is not None
         assert index.name == "hnsw"
         answers = graph.top_many(queries, count)
@@ -216,5 +214,5 @@ def test_many_queries_at_once_are_answered_as_one_by_one(tmp_path: Path, count: 
 def test_an_index_without_a_graph_has_none_to_offer(tmp_path: Path) -> None:
     with StoreReader(write_store(tmp_path / "store", random_vectors(30))) as store:
         index = open_index(store, exact_limit=0)
-        assert index.graph() is None
+        assert index.saved() is None
         assert index.name == "exact"

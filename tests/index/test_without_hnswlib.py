@@ -12,14 +12,12 @@ from looked_after import repaired
 from made_store import random_vectors, write_store
 from program import watched
 
-from vlm4rec_edge import Captioner, Encoder, Recommender, Vlm4RecWarning, build_index, index_folder
+from vlm4rec_edge import Captioner, Encoder, Recommender, Vlm4RecWarning, build_index
 from vlm4rec_edge.errors import MissingDependencyError
-from vlm4rec_edge.index import EXACT_LIMIT, check, open_index
-from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index import EXACT_LIMIT, ExactIndex, files, open_index, refresh
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.interchange.export import export_items
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.store.reader import StoreReader
 
 INSTALL = 'pip install "vlm4rec-edge[hnsw]"'
@@ -40,7 +38,7 @@ def small(tmp_path: Path) -> tuple[Path, np.ndarray]:
     vectors = random_vectors(300, 16)
     folder = write_store(tmp_path / "small.index", vectors)
     with StoreReader(folder) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     return folder, vectors
 
 
@@ -102,10 +100,10 @@ def test_a_graph_that_could_not_be_built_is_built_by_the_next_run(
     with StoreReader(folder) as store:
         with monkeypatch.context() as without, pytest.warns(Vlm4RecWarning, match="no search graph is written") as said:
             without.setitem(sys.modules, "hnswlib", None)
-            build_hnsw(store)
+            refresh(store, exact_limit=0)
         assert INSTALL in str(said[0].message)
         assert not _graphs(folder)
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     assert len(_graphs(folder)) == 2
 
 
@@ -113,17 +111,16 @@ def test_a_whole_graph_is_kept_and_nothing_is_said(lost: tuple[Path, np.ndarray]
     before = _graphs(lost[0])
     with StoreReader(lost[0]) as store, warnings.catch_warnings():
         warnings.simplefilter("error")
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     assert _graphs(lost[0]) == before
 
 
 def test_verify_finds_no_fault_and_repair_keeps_what_it_could_not_make_anew(
     own_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (index_folder, check):
-        monkeypatch.setattr(module, "EXACT_LIMIT", _FEW)
+    monkeypatch.setattr(files, "EXACT_LIMIT", _FEW)
     with StoreReader(own_index) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     before = _graphs(own_index)
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with pytest.warns(Vlm4RecWarning, match="hnswlib"):
@@ -137,7 +134,7 @@ def test_verify_finds_no_fault_and_repair_keeps_what_it_could_not_make_anew(
 def test_indexing_more_than_are_scanned_by_choice_works_and_says_so(
     shop: Path, tmp_path: Path, captioner: Captioner, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_folder, "EXACT_LIMIT", _FEW)
+    monkeypatch.setattr(files, "EXACT_LIMIT", _FEW)
     monkeypatch.setitem(sys.modules, "hnswlib", None)
     with pytest.warns(Vlm4RecWarning, match="no search graph is written"):
         report = build_index(shop, tmp_path / "x.index", captioner=captioner, encoder=encoder, encoded_text="title")

@@ -11,8 +11,7 @@ import numpy as np
 from made_store import random_vectors, unit, write_store
 
 from vlm4rec_edge import Recommender
-from vlm4rec_edge.index import GRAPH_AFTER
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index import GRAPH_AFTER, refresh
 from vlm4rec_edge.store.reader import StoreReader
 
 ROWS, ITEMS, DIMENSIONS = 90, 120, 12
@@ -49,7 +48,7 @@ def opened(folder: Path, method: str) -> Iterator[Recommender]:
     """The index at ``folder``, as it answers by a scan or, however small it is, by the graph."""
     if method == "hnsw":
         with StoreReader(folder) as store:
-            build_hnsw(store)
+            refresh(store, exact_limit=0)
     with Recommender.open(folder, exact_limit=0 if method == "hnsw" else 20_000) as shop:
         if method == "hnsw":
             for _ in range(GRAPH_AFTER):

@@ -11,7 +11,8 @@ from made_shop import made_items, opened, write_made_shop
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.recommend import many
-from vlm4rec_edge.recommend.many import Answer, History
+from vlm4rec_edge.recommend.history import History
+from vlm4rec_edge.recommend.many import Answer
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
 
@@ -81,7 +82,7 @@ def test_the_answers_are_those_of_recommend(shop: Recommender, users: list[Histo
         found = list(zip(answer.items, answer.scores, strict=True))
         assert found == _alone(shop, user, 7, settings, selection), user
         assert list(answer.unknown) == [item for item in user.items if item == "no such item"]
-        assert answer.trouble == ""
+        assert answer.reason == ""
 
 
 def test_the_scores_of_plain_means_are_those_of_recommend(shop: Recommender, users: list[History]) -> None:
@@ -121,9 +122,9 @@ def test_who_can_not_be_answered_is_told_why_and_the_others_are_answered(shop: R
         History("fine", IDS[:2]),
     ]
     empty, unknown, weightless, fine = shop.recommend_many(users, 3)
-    assert empty == Answer("empty", [], [], unknown=[], trouble="The history is empty.")
-    assert unknown == Answer("unknown", [], [], unknown=["x", "y"], trouble="The index holds no item of the history.")
-    assert "weight 0" in weightless.trouble
+    assert empty == Answer("empty", [], [], unknown=[], reason="The history is empty.")
+    assert unknown == Answer("unknown", [], [], unknown=["x", "y"], reason="The index holds no item of the history.")
+    assert "weight 0" in weightless.reason
     assert len(fine.items) == 3
 
 

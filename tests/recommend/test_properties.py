@@ -13,7 +13,7 @@ from made_shop import COLOURS, ByHand, made_items, opened, write_made_shop
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.recommend.profile import ProfileSettings
-from vlm4rec_edge.recommend.recommender import Recommendation
+from vlm4rec_edge.recommend.result import Recommendation
 from vlm4rec_edge.recommend.running import Profile
 from vlm4rec_edge.recommend.selection import Selection
 

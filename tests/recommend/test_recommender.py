@@ -17,8 +17,7 @@ from vlm4rec_edge import Encoder, Recommender, resolve_encoder
 from vlm4rec_edge.demo.drawings import Drawing
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, StoreError, UnknownItemError, UsageError
-from vlm4rec_edge.index import GRAPH_AFTER
-from vlm4rec_edge.index.hnsw import build_hnsw
+from vlm4rec_edge.index import GRAPH_AFTER, refresh
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -42,7 +41,7 @@ def _opened(folder: Path, method: str) -> Iterator[Recommender]:
     """The index at ``folder``, as it answers by a scan or, however small it is, by the graph."""
     if method == "hnsw":
         with StoreReader(folder) as store:
-            build_hnsw(store)
+            refresh(store, exact_limit=0)
     with Recommender.open(folder, exact_limit=0 if method == "hnsw" else 20_000) as shop:
         if method == "hnsw":
             for _ in range(GRAPH_AFTER):

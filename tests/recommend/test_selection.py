@@ -138,7 +138,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(market: Recomme
 
 
 def test_a_text_is_no_list_of_ids() -> None:
-    with pytest.raises(UsageError, match="a list of ids, not one text"):
+    with pytest.raises(UsageError, match="Items to deny are a list of ids, not one text"):
         Selection(deny="item-1")
 
 

@@ -15,8 +15,8 @@ from made_shop import made_items, opened, write_made_shop
 from made_store import random_vectors, write_store
 
 from vlm4rec_edge import Recommender
-from vlm4rec_edge.index import GRAPH_AFTER
-from vlm4rec_edge.index.hnsw import EF_SEARCH, HnswIndex, build_hnsw
+from vlm4rec_edge.index import GRAPH_AFTER, large, refresh
+from vlm4rec_edge.index.hnsw import EF_SEARCH, HnswIndex
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
 from vlm4rec_edge.store.reader import StoreReader
@@ -66,9 +66,9 @@ def test_threads_get_what_they_would_get_alone(tmp_path: Path, method: str) -> N
 def test_the_graph_is_loaded_once_however_many_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_store(tmp_path / "store", random_vectors(200))
     with StoreReader(folder) as store:
-        build_hnsw(store)
+        refresh(store, exact_limit=0)
     loads = []
-    monkeypatch.setattr("vlm4rec_edge.index.load_graph", loads.append)
+    monkeypatch.setattr(large, "load_index", lambda store, _: loads.append(store))
     with Recommender.open(folder, exact_limit=0) as shop, ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda number: shop.similar(f"item-{number % 200}"), range(4 * GRAPH_AFTER)))
     assert len(loads) == 1
@@ -96,14 +96,15 @@ def test_a_narrower_search_never_narrows_a_wide_one_beside_it(beside: int) -> No
             widths.append(self.width)
             raise RuntimeError  # then a scan answers
 
-    index = HnswIndex(Graph(), random_vectors(1000))
+    index = HnswIndex()
+    index._hold(Graph(), random_vectors(1000))
     with ThreadPoolExecutor(2) as pool:
-        wide = pool.submit(index.top, random_vectors(1)[0], 500)
+        wide = pool.submit(index.search, random_vectors(1), 500)
         assert inside.wait(10)
-        index.top(random_vectors(1)[0], beside)
+        index.search(random_vectors(1), beside)
         may_end.set()
         wide.result()
-    index.top(random_vectors(1)[0], 5)
+    index.search(random_vectors(1), 5)
     assert widths == [1000, 1000, EF_SEARCH]
 
 

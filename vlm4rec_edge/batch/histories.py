@@ -12,7 +12,7 @@ import numpy as np
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.tables.reading import Row, open_table
 
 _LAYOUTS = (

@@ -11,7 +11,8 @@ from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.batch.histories import open_histories
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.recommend.many import Answer, History
+from vlm4rec_edge.recommend.history import History
+from vlm4rec_edge.recommend.many import Answer
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.recommender import Recommender
 from vlm4rec_edge.recommend.selection import Selection
@@ -65,7 +66,7 @@ class BatchReport:
         if answer.items:
             self.answered += 1
             return
-        self.without_answer[answer.trouble or "No item is left that may be recommended."] += 1
+        self.without_answer[answer.reason or "No item is left that may be recommended."] += 1
         if len(self.unanswered) < EXAMPLES:
             self.unanswered.append(answer.user)
 

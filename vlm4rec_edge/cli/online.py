@@ -33,7 +33,8 @@ from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
-    from vlm4rec_edge.recommend.recommender import Recommendation, Recommender
+    from vlm4rec_edge.recommend.recommender import Recommender
+    from vlm4rec_edge.recommend.result import Recommendation
 
 EXIT_SOME_FAILED = 3
 _SECONDS_A_DAY = 86_400

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vlm4rec_edge.index import EXACT_LIMIT
-from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.hnsw import is_installed, load_graph
+from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.index import ExactIndex, is_large, load_index, warn_of_scan
 from vlm4rec_edge.store.check import Finding
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -18,10 +17,12 @@ LOWEST_RECALL = 0.95
 
 def check_graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
     """Return the recall at 10 of the graph of a store, None where there is none, and what is wrong with it."""
-    if len(store.vectors) <= EXACT_LIMIT:
+    if not is_large(store):
         return None, []
-    approximate, exact = load_graph(store), ExactIndex(store.vectors)
-    if approximate is None and not is_installed():  # a warning has said so
+    try:
+        approximate, exact = load_index(store), ExactIndex(store.vectors)
+    except MissingDependencyError as error:
+        warn_of_scan(store, error, "each search scans all of them")
         return None, []
     if approximate is None:
         return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]

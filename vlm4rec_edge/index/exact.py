@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import mmap
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
+_NO_VECTORS = np.zeros((0, 0), np.float32)
+
 
 class ExactIndex:
-    """A scan over a matrix of unit vectors [rows, dimensions], float32; may be a memory map."""
+    """A scan over a matrix of unit vectors [rows, dimensions], float32; may be a memory map.
+
+    As a back end of a large index it needs nothing in its file.
+    """
 
     name = "exact"
 
-    def __init__(self, vectors: np.ndarray) -> None:
+    def __init__(self, vectors: np.ndarray = _NO_VECTORS) -> None:
+        self.settings: dict[str, int] = {}
+        self.build(vectors)
+
+    def build(self, vectors: np.ndarray) -> None:
+        """Hold ``vectors``."""
         self._vectors = vectors
         self._is_expected = False
 
@@ -25,6 +36,18 @@ class ExactIndex:
         scores = np.asarray(self._vectors @ query.astype(np.float32, copy=False))
         best = best_of(scores, None, count)
         return best, scores[best]
+
+    def search(self, queries: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return what ``top`` returns for each of ``queries`` [n, dimensions]."""
+        return [self.top(query, count) for query in queries]
+
+    def save(self, path: Path) -> None:
+        """Write an empty file, the mark that this index is scanned."""
+        path.write_bytes(b"")
+
+    def load(self, path: Path, vectors: np.ndarray) -> None:  # noqa: ARG002 (there is nothing in the file)
+        """Hold ``vectors``."""
+        self.build(vectors)
 
 
 def best_of(scores: np.ndarray, rows: np.ndarray | None, count: int) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from vlm4rec_edge.index import VectorIndex
+from vlm4rec_edge.index import Found, VectorIndex
 from vlm4rec_edge.index.exact import best_of
 from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import ItemSource
@@ -37,40 +38,49 @@ def nearest_items(
 ) -> Ranked:
     """Return the ``count`` admitted items nearest to ``query`` [dimensions], one a group; fewer where there are fewer.
 
-    The index is asked for more and more rows until enough items are found, because rows may be left out, shared by
-    items, or without an item. Where that costs more than to look at every row that the filter leaves, those are scanned,
-    exactly. Equal scores come in the order of their rows, and within a row of their ids.
+    More and more of the nearest rows are looked at until enough items are found, because rows may be left out, shared by
+    items, or without an item. Equal scores come in the order of their rows, and within a row of their ids.
+    """
+    none = np.zeros(0, np.int64)
+    found = Ranked([], none, np.zeros(0, np.float32), None if admission.groups is None else none)
+    for rows, scores in _nearest_rows(source, index, query, count, admission):
+        found = _items_at(source, rows, scores, count, admission)
+        if len(found.ids) >= count or scores[-1] < admission.min_score:
+            break
+    return found
+
+
+def _nearest_rows(
+    source: ItemSource, index: VectorIndex, query: np.ndarray, count: int, admission: Admission
+) -> Iterator[Found]:
+    """Yield the nearest rows and their scores, best first, longer each time, until they are all that may be shown.
+
+    The index is asked while that costs less than to look at every row that the filter leaves; then those are scanned, exactly.
     """
     admitted = admission.rows
-    everything = source.rows if admitted is None else len(admitted)
-    if everything == 0:
-        return _none(admission)
-    share = everything / source.rows
-    looked_at = count if share == 1 else int(count / share * _MARGIN)
-    looked_at += len(admission.excluded)
-    scanned: tuple[np.ndarray, np.ndarray] | None = None
-    while True:
-        looked_at = min(looked_at, source.rows)
-        if scanned is None and admitted is not None and everything <= _SCANNED_PER_ROW * looked_at:
-            scanned = _scan(source, query, admitted)
-            looked_at = min(count + len(admission.excluded), everything)
-        if scanned is None:
-            rows, scores = index.top(query, looked_at)
-            is_all = looked_at >= source.rows
-        else:
-            rows, scores = (part[:looked_at] for part in scanned)
-            is_all = looked_at >= everything
-        found = _items_at(source, rows, scores, count, admission)
-        is_below = len(scores) > 0 and scores[-1] < admission.min_score
-        if len(found.ids) >= count or is_all or is_below:
-            return found
-        looked_at *= _WIDEN
+    needed = count + len(admission.excluded)
+    if admitted is not None and 0 < len(admitted) < source.rows:
+        needed = int(count * source.rows / len(admitted) * _MARGIN) + len(admission.excluded)
+    while admitted is None or len(admitted) > _SCANNED_PER_ROW * min(needed, source.rows):
+        yield index.top(query, min(needed, source.rows))
+        if needed >= source.rows:
+            return
+        needed *= _WIDEN
+    rows, scores = _scan(source, query, admitted)
+    needed = count + len(admission.excluded)
+    while len(rows):
+        yield rows[:needed], scores[:needed]
+        if needed >= len(rows):
+            return
+        needed *= _WIDEN
 
 
-def _scan(source: ItemSource, query: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scan(source: ItemSource, query: np.ndarray, rows: np.ndarray) -> Found:
     """Return all of ``rows`` and their scores, best first."""
-    blocks = [rows[start : start + _SCAN_BLOCK] for start in range(0, len(rows), _SCAN_BLOCK)]
-    scores = np.concatenate([source.vectors_at(block) @ query.astype(np.float32, copy=False) for block in blocks])
+    scores = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _SCAN_BLOCK):
+        block = slice(start, start + _SCAN_BLOCK)
+        scores[block] = source.vectors_at(rows[block]) @ query.astype(np.float32, copy=False)
     best = best_of(scores, rows, len(rows))
     return rows[best], scores[best]
 
@@ -98,14 +108,7 @@ def _items_at(source: ItemSource, rows: np.ndarray, scores: np.ndarray, count: i
     groups = None
     if admission.groups is not None:
         groups = admission.groups[positions]
-        first = np.sort(np.unique(groups, return_index=True)[1])
+        first = np.sort(np.unique(groups, return_index=True)[1])[:count]
         positions, places, groups = positions[first], places[first], groups[first]
     positions, places = positions[:count], places[:count]
-    if groups is not None:
-        groups = groups[:count]
     return Ranked([table.ids[position] for position in positions.tolist()], rows[places], scores[places], groups)
-
-
-def _none(admission: Admission) -> Ranked:
-    groups = None if admission.groups is None else np.zeros(0, np.int64)
-    return Ranked([], np.zeros(0, np.int64), np.zeros(0, np.float32), groups)

@@ -1,4 +1,4 @@
-"""From a question to the items that answer it: candidates of every interest, merged, and made diverse if asked for."""
+"""From a query to the items that answer it: candidates of every interest, merged, and made diverse if asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.recommend.candidates import Ranked, nearest_items
 from vlm4rec_edge.recommend.diversity import diversify, pool_size
 from vlm4rec_edge.recommend.interests import fair_places
-from vlm4rec_edge.recommend.question import Question
+from vlm4rec_edge.recommend.query import Query
 from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import ItemSource
 
@@ -36,7 +36,7 @@ class Choice:
 def choose(
     source: ItemSource,
     index: VectorIndex,
-    question: Question,
+    query: Query,
     k: int,
     admission: Admission,
     *,
@@ -49,28 +49,29 @@ def choose(
     """
     count = k if diversity == 0 else pool_size(k)
     # Together they fill the pool; and each can answer alone, should the others find nothing but the same.
-    each = max(k, -(-count // len(question.interests)))
-    lists = [nearest_items(source, index, interest.vector, each, admission) for interest in question.interests]
+    each = max(k, -(-count // len(query.interests)))
+    vectors = [interest.combination.vector for interest in query.interests]
+    lists = [nearest_items(source, index, vector, each, admission) for vector in vectors]
     if len(lists) == 1:
         only = lists[0]
         chosen = Choice(only.ids, only.rows, only.scores, np.zeros(len(only.ids), dtype=np.int64))
     else:
-        chosen = _merged(source, question, lists, count, merge)
+        chosen = _merged(source, query, lists, count, merge)
     if diversity > 0:
         chosen = chosen.at(diversify(source.vectors_at(chosen.rows), chosen.scores, k, diversity))
     return chosen
 
 
-def _merged(source: ItemSource, question: Question, lists: Sequence[Ranked], count: int, merge: str) -> Choice:
+def _merged(source: ItemSource, query: Query, lists: Sequence[Ranked], count: int, merge: str) -> Choice:
     # What may be shown once: a group, or, without groups, an item.
     keys = [ranked.ids if ranked.groups is None else ranked.groups.tolist() for ranked in lists]
     if merge == "quota":
-        places = fair_places(keys, question.importance, count)
+        places = fair_places(keys, np.array([interest.weight for interest in query.interests]), count)
     else:
         places = [(number, place) for number, ranked in enumerate(lists) for place in range(len(ranked.ids))]
     ids = [lists[number].ids[place] for number, place in places]
     rows = np.array([lists[number].rows[place] for number, place in places], dtype=np.int64)
-    scores = source.vectors_at(rows) @ np.array([interest.vector for interest in question.interests]).T
+    scores = source.vectors_at(rows) @ np.array([interest.combination.vector for interest in query.interests]).T
     everything = Choice(ids, rows, scores.max(axis=1, initial=-np.inf), _argmax(scores))
     keyed = sorted(zip((-everything.scores).tolist(), rows.tolist(), ids, range(len(ids)), strict=True))
     order = [place for *_, place in keyed]

@@ -9,13 +9,13 @@ from itertools import islice
 import numpy as np
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.index import LargeIndex, VectorIndex
+from vlm4rec_edge.index import Found, LargeIndex, SavedIndex, VectorIndex
 from vlm4rec_edge.index.exact import best_of
-from vlm4rec_edge.index.hnsw import HnswIndex
 from vlm4rec_edge.recommend.choice import choose
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import ProfileSettings
-from vlm4rec_edge.recommend.question import Question, question_of
+from vlm4rec_edge.recommend.query import Query, query_of
 from vlm4rec_edge.recommend.selection import Selection, Selector
 from vlm4rec_edge.recommend.source import ItemSource
 
@@ -26,18 +26,8 @@ _BYTES_A_SCORE = 4
 _MOST_USERS = 1024
 # Vectors read for one matrix product: 12 MB at 384 dimensions.
 _CHUNK_ROWS = 8192
-# What the graph is asked for beyond k, for histories and vectors without items; who needs more asks again alone.
+# What a saved index is asked for beyond k, for histories and vectors without items; who needs more asks again alone.
 _SPARE = 32
-
-
-@dataclass(frozen=True)
-class History:
-    """What one user took, the oldest first; weights and times, where there are any, are one an item."""
-
-    user: str
-    items: Sequence[str]
-    weights: Sequence[float] | None = None
-    times: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ class Answer:
         scores: As in ``Recommendation``.
         basis: ``history`` or ``popularity``.
         unknown: Items of the history that the index does not hold.
-        trouble: Why there can be no answer; empty where there is one, though no item may be admitted.
+        reason: Why there can be no answer; empty where there is one, though no item may be admitted.
     """
 
     user: str
@@ -58,7 +48,7 @@ class Answer:
     scores: Sequence[float]
     basis: str = "history"
     unknown: Sequence[str] = ()
-    trouble: str = ""
+    reason: str = ""
 
 
 def answer_many(
@@ -77,23 +67,23 @@ def answer_many(
     What is already answered for a block is handed to the same code that answers a single user, so both answer alike.
     Only items whose scores differ by nothing but rounding may come in another order.
     """
-    graph = index.graph() if isinstance(index, LargeIndex) else None
-    fitting = _MOST_USERS if graph else _SCORE_BYTES // (_BYTES_A_SCORE * source.rows * settings.interests)
+    saved = index.saved() if isinstance(index, LargeIndex) else None
+    fitting = _MOST_USERS if saved else _SCORE_BYTES // (_BYTES_A_SCORE * source.rows * settings.interests)
     block = max(1, min(_MOST_USERS, fitting))
     remaining = iter(histories)
     popular: tuple[list[str], list[float]] | None = None
     while users := list(islice(remaining, block)):
         rows = source.rows_of(item for user in users for item in user.items)
-        questions = [_question(source, rows, user, settings) for user in users]
-        vectors = [part.vector for asked in questions if isinstance(asked, Question) for part in asked.interests]
-        answered = _Answered(index, vectors, _top_of_block(source, graph, vectors, k + _SPARE))
-        for user, question in zip(users, questions, strict=True):
+        queries = [_query(source, rows, user, settings) for user in users]
+        vectors = [part.combination.vector for query in queries if isinstance(query, Query) for part in query.interests]
+        answered = _Answered(index, vectors, _top_of_block(source, saved, vectors, k + _SPARE))
+        for user, query in zip(users, queries, strict=True):
             unknown = [item for item in dict.fromkeys(user.items) if item not in rows]
-            if isinstance(question, Question):
+            if isinstance(query, Query):
                 left_out = set(user.items) if selection.exclude_history else set()
                 admission = selector.admission(selection, left_out)
                 chosen = choose(
-                    source, answered, question, k, admission, merge=settings.merge, diversity=selection.diversity
+                    source, answered, query, k, admission, merge=settings.merge, diversity=selection.diversity
                 )
                 yield Answer(user.user, chosen.ids, chosen.scores.tolist(), unknown=unknown)
             elif popularity is not None and len(unknown) == len(set(user.items)):
@@ -101,27 +91,17 @@ def answer_many(
                     popular = most_popular(source, popularity, k, selector.admission(selection, by_position=True))
                 yield Answer(user.user, *popular, basis="popularity", unknown=unknown)
             else:
-                yield Answer(user.user, [], [], unknown=unknown, trouble=question)
+                yield Answer(user.user, [], [], unknown=unknown, reason=query)
 
 
-def _question(source: ItemSource, rows: dict[str, int], user: History, settings: ProfileSettings) -> Question | str:
-    """Return what a history asks, or why it asks nothing."""
+def _query(source: ItemSource, rows: dict[str, int], user: History, settings: ProfileSettings) -> Query | str:
+    """Return the query of a history, or why it has none."""
     if not user.items:
         return "The history is empty."
     if not any(item in rows for item in user.items):
         return "The index holds no item of the history."
-    own = {item: rows[item] for item in user.items if item in rows}
     try:
-        return question_of(
-            source,
-            own,
-            history=user.items,
-            weights=user.weights,
-            times=user.times,
-            disliked=(),
-            text=None,
-            settings=settings,
-        )
+        return query_of(source, rows, user, settings)
     except UsageError as error:
         return str(error)
 
@@ -129,9 +109,7 @@ def _question(source: ItemSource, rows: dict[str, int], user: History, settings:
 class _Answered:
     """An index that knows what was asked for a block, and asks the index behind it for anything else."""
 
-    def __init__(
-        self, index: VectorIndex, queries: Sequence[np.ndarray], found: np.ndarray | list[tuple[np.ndarray, np.ndarray]]
-    ) -> None:
+    def __init__(self, index: VectorIndex, queries: Sequence[np.ndarray], found: np.ndarray | list[Found]) -> None:
         self._index = index
         self._found = found
         self._places = {query.tobytes(): place for place, query in enumerate(queries)}
@@ -141,7 +119,7 @@ class _Answered:
         """``exact`` or ``hnsw``."""
         return self._index.name
 
-    def top(self, query: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def top(self, query: np.ndarray, count: int) -> Found:
         """Return the best rows and their scores, best first."""
         place = self._places.get(query.tobytes())
         if place is not None and isinstance(self._found, np.ndarray):
@@ -155,14 +133,14 @@ class _Answered:
 
 
 def _top_of_block(
-    source: ItemSource, graph: HnswIndex | None, queries: Sequence[np.ndarray], count: int
-) -> np.ndarray | list[tuple[np.ndarray, np.ndarray]]:
-    """Return the scores of all vectors [queries, rows], float32, or, with a graph, the best rows and their scores."""
+    source: ItemSource, saved: SavedIndex | None, queries: Sequence[np.ndarray], count: int
+) -> np.ndarray | list[Found]:
+    """Return the scores of all vectors [queries, rows], float32, or, with a saved index, the best rows and their scores."""
     if not queries:
         return []
     stacked = np.stack(queries)
-    if graph is not None:
-        return graph.top_many(stacked, min(count, source.rows))
+    if saved is not None:
+        return saved.top_many(stacked, min(count, source.rows))
     scores = np.empty((len(queries), source.rows), np.float32)
     for start in range(0, source.rows, _CHUNK_ROWS):
         rows = np.arange(start, min(start + _CHUNK_ROWS, source.rows))

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
-from vlm4rec_edge.index import EXACT_LIMIT, VectorIndex
+from vlm4rec_edge.index import VectorIndex
+from vlm4rec_edge.items import item_id as text_of_id
+from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.recommend.choice import Choice, choose
-from vlm4rec_edge.recommend.explanation import Part, Reason, in_words, reasons_for, sources_compared, with_words
-from vlm4rec_edge.recommend.many import Answer, History, answer_many
+from vlm4rec_edge.recommend.explanation import Part, Reason, reasons_for, sources_compared, with_words
+from vlm4rec_edge.recommend.history import History
+from vlm4rec_edge.recommend.many import Answer, answer_many
 from vlm4rec_edge.recommend.popularity import most_popular, popularity_of
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
-from vlm4rec_edge.recommend.question import Question, question_of
+from vlm4rec_edge.recommend.query import Interest, Query, query_of
+from vlm4rec_edge.recommend.result import Basis, Recommendation, Recommendations
 from vlm4rec_edge.recommend.running import Profile
 from vlm4rec_edge.recommend.selection import Selection, Selector
 from vlm4rec_edge.recommend.source import ItemSource, open_source
-from vlm4rec_edge.recommend.words import InformativeWords, encoded_text_of, words_of_table
+from vlm4rec_edge.recommend.words import InformativeWords, words_of_table
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
-
-Basis = Literal["history", "history and text", "text", "popularity", "vector"]
 
 # An id that is nearly right is worth naming, if the catalog is small enough to look through.
 _LOOK_FOR_SIMILAR_IDS = 20_000
@@ -38,41 +41,12 @@ _MEAN = ProfileSettings()
 _ALL_BUT_HISTORY = Selection()
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """One answer.
-
-    Attributes:
-        rank: From 1.
-        item_id, title, caption, image, attributes: As the index holds the item.
-        score: The cosine between profile and item (-1 to 1); where ``basis`` is ``popularity``, the item's count.
-        basis: What answered: ``history``, ``history and text``, ``text``, ``vector``, or ``popularity``.
-        because: The reasons, strongest first, whose amounts sum to the score; empty unless they were asked for.
-        interest: Which of several interests it belongs to, from 0.
-    """
-
-    rank: int
-    item_id: str
-    score: float
-    title: str
-    caption: str
-    image: str
-    attributes: Mapping[str, str]
-    basis: Basis = "history"
-    because: tuple[Reason, ...] = ()
-    interest: int = 0
-
-    @property
-    def why(self) -> str:
-        """The reasons as a sentence; empty where there are none."""
-        return in_words(self.because)
-
-
 class Recommender:
     """An open index; a context manager. Loads no model unless a text is looked for.
 
     Several threads may ask one recommender at once, so ``await asyncio.to_thread(shop.recommend, history)`` serves many.
-    Close it when no question is under way any more.
+    Close it when no call is under way any more. Item ids are texts or whole numbers (``5`` and
+    ``numpy.int64(5)`` stand for ``"5"``), and lists of them any iterable, which is read once.
 
     Example:
         >>> with Recommender.open("shop.index") as shop:  # doctest: +SKIP
@@ -89,17 +63,19 @@ class Recommender:
         self._words: InformativeWords | None = None
 
     @classmethod
-    def open(cls, folder: Path | str, *, exact_limit: int = EXACT_LIMIT) -> Recommender:
-        """Open the index at ``folder``.
+    def open(cls, folder: Path | str, *, exact_limit: int | None = None, backend: str | None = None) -> Recommender:
+        """Open the index or the bundle at ``folder``.
 
         Args:
             folder: What ``build_index`` or ``vlm4rec-edge index`` made.
-            exact_limit: Up to so many vectors are scanned exactly; beyond, HNSW answers.
+            exact_limit: Up to so many vectors are scanned exactly, beyond, an index back end answers; default:
+                ``vlm4rec_edge.index.EXACT_LIMIT``.
+            backend: Its name; default: the one that the index was built with, HNSW as a rule.
 
         Raises:
             StoreError: there is no index, or it is damaged or empty.
         """
-        return cls(*open_source(folder, exact_limit=exact_limit))
+        return cls(*open_source(folder, exact_limit=exact_limit, backend=backend))
 
     @property
     def store(self) -> ItemSource:
@@ -111,27 +87,29 @@ class Recommender:
         """``exact`` or ``hnsw``: how this index is searched."""
         return self._index.name
 
-    def unknown(self, item_ids: Sequence[str]) -> list[str]:
-        """Return those of ``item_ids`` that the index does not hold, in order."""
-        known = self._store.rows_of(item_ids)
-        return [item_id for item_id in dict.fromkeys(item_ids) if item_id not in known]
+    def unknown(self, items: Iterable[Any]) -> list[str]:
+        """Return those of some item ids that the index does not hold, each once, in order."""
+        return self._looked_up(item_ids(items))[1]
 
-    def vectors(self, item_ids: Sequence[str]) -> np.ndarray:
-        """Return the unit vectors of items, shape [len(item_ids), dimensions], float32, in order.
+    def vectors(self, items: Iterable[Any]) -> np.ndarray:
+        """Return the unit vectors of items given by id, shape [items, dimensions], float32, in order.
 
         Raises:
             UnknownItemError: an id is unknown.
         """
-        rows = self._known_rows(item_ids, skip_unknown=False)
-        return self._store.vectors_at([rows[item_id] for item_id in item_ids])
+        wanted = item_ids(items)
+        rows, unknown = self._looked_up(wanted)
+        if unknown:
+            raise self._unknown_error(unknown)
+        return self._store.vectors_at([rows[item] for item in wanted])
 
     def profile(
         self,
-        history: Sequence[str] = (),
+        history: Iterable[Any] = (),
         *,
-        weights: Sequence[float] | None = None,
-        times: Sequence[float] | None = None,
-        disliked: Sequence[str] = (),
+        weights: Iterable[float] | None = None,
+        times: Iterable[float] | None = None,
+        disliked: Iterable[Any] = (),
         half_life: float | None = None,
     ) -> Profile:
         """Return a profile object of a history, empty or to be added to, that can be kept in place of the history.
@@ -148,14 +126,12 @@ class Recommender:
             UsageError: a number is missing or out of range.
         """
         profile = Profile.empty(self._store.meta["encoder"], self._store.dimensions, half_life=half_life)
-        for name, values in (("weights", weights), ("times", times)):
-            if values is not None and len(values) != len(history):
-                raise UsageError(f"There are {len(values)} {name} for {len(history)} items; give one for each.")
-        for place, vector in enumerate(self.vectors(history)):
+        events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
+        for place, vector in enumerate(self.vectors(events.items)):
             profile = profile.add(
                 vector,
-                weight=1.0 if weights is None else weights[place],
-                time=None if times is None else times[place],
+                weight=1.0 if events.weights is None else events.weights[place],
+                time=None if events.times is None else events.times[place],
             )
         for vector in self.vectors(disliked):
             profile = profile.add(vector, disliked=True)
@@ -163,20 +139,20 @@ class Recommender:
 
     def recommend(
         self,
-        history: Sequence[str],
+        history: Iterable[Any],
         k: int = 10,
         *,
         skip_unknown: bool = False,
-        weights: Sequence[float] | None = None,
-        times: Sequence[float] | None = None,
-        disliked: Sequence[str] = (),
+        weights: Iterable[float] | None = None,
+        times: Iterable[float] | None = None,
+        disliked: Iterable[Any] = (),
         text: str | None = None,
         settings: ProfileSettings = _MEAN,
         selection: Selection = _ALL_BUT_HISTORY,
         popularity: str | None = None,
         explain: bool = False,
         encoder: Encoder | None = None,
-    ) -> list[Recommendation]:
+    ) -> Recommendations:
         """Return the ``k`` items nearest to the profile of a history; by default its mean, the history itself left out.
 
         Args:
@@ -195,37 +171,37 @@ class Recommender:
 
         Raises:
             UnknownItemError: an id is unknown (or, with ``skip_unknown``, every one is and nothing else can answer).
-            UsageError: there is nothing to recommend from, ``k`` is below 1, a number is out of range, the filter can not
-                be read, or the items cancel each other out.
+            UsageError: there is nothing to recommend from, ``k`` is below 1, an id is none, a number is out of range, the
+                filter can not be read, or the items cancel each other out.
             StoreError, ModelError: the encoder that ``text`` needs is not the one of the index, or not there.
         """
         _check_k(k)
         text = text if text and text.strip() else None
-        if not history and text is None and popularity is None:
+        events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
+        away = item_ids(disliked, "Disliked items")
+        if not events.items and text is None and popularity is None:
             raise UsageError("The history is empty; give at least one item id.")
-        other = text is not None or popularity is not None
-        rows = self._known_rows((*history, *disliked), skip_unknown=skip_unknown, may_be_none=other)
-        left_out = {*disliked, *(history if selection.exclude_history else ())}
-        if not any(item_id in rows for item_id in history) and text is None:
+        rows, unknown = self._looked_up([*events.items, *away])
+        if unknown and not (skip_unknown and (rows or text is not None or popularity is not None)):
+            raise self._unknown_error(unknown)
+        asked: dict[str, Any] = {"history": events.items} if events.items or text is None else {}
+        asked |= {name: value for name, value in (("disliked", away), ("text", text)) if value}
+        left_out = {*away, *(events.items if selection.exclude_history else ())}
+        if text is None and not any(item in rows for item in events.items):
             if popularity is None:
-                raise UnknownItemError(self._unknown_message(self.unknown(history)))
+                raise self._unknown_error(self.unknown(events.items))
             admission = self._selector.admission(selection, left_out, by_position=True)
-            return self._shown_popular(*most_popular(self._store, popularity, k, admission))
-        question = question_of(
-            self._store,
-            rows,
-            history=history,
-            weights=weights,
-            times=times,
-            disliked=disliked,
-            text=None if text is None else (text, self._encode(text, encoder)),
-            settings=settings,
-        )
-        chosen = self._choose(question, k, selection, left_out, merge=settings.merge)
+            ids, counts = most_popular(self._store, popularity, k, admission)
+            nowhere = np.zeros(len(ids), dtype=np.int64)
+            chosen = Choice(ids, nowhere, np.array(counts), nowhere)
+            return self._answer(chosen, "popularity", asked, unknown=unknown)
+        encoded = None if text is None else (text, self._encode(text, encoder))
+        query = query_of(self._store, rows, events, settings, disliked=away, text=encoded)
+        chosen = self._choose(query, k, selection, left_out, merge=settings.merge)
         basis: Basis = "history"
         if text is not None:
-            basis = "history and text" if len(question.importance) and question.importance[0] > 0 else "text"
-        return self._shown(chosen, basis, question if explain else None)
+            basis = "history and text" if query.interests[0].weight > 0 else "text"
+        return self._answer(chosen, basis, asked, unknown=unknown, explained=query if explain else None)
 
     def recommend_many(
         self,
@@ -266,15 +242,18 @@ class Recommender:
         )
 
     def similar(
-        self, item_id: str, k: int = 10, *, selection: Selection = _ALL_BUT_HISTORY, explain: bool = False
-    ) -> list[Recommendation]:
+        self, item_id: Any, k: int = 10, *, selection: Selection = _ALL_BUT_HISTORY, explain: bool = False
+    ) -> Recommendations:
         """Return the ``k`` items nearest to one item, itself left out.
 
         Raises:
             UnknownItemError: the id is unknown.
             UsageError: ``k`` is below 1, or the filter can not be read.
         """
-        return self.recommend([item_id], k, selection=selection, explain=explain)
+        item = text_of_id(item_id)
+        found = self.recommend([item], k, selection=selection, explain=explain)
+        found.query = {"item": item}
+        return found
 
     def search(
         self,
@@ -284,7 +263,7 @@ class Recommender:
         encoder: Encoder | None = None,
         selection: Selection = _ALL_BUT_HISTORY,
         explain: bool = False,
-    ) -> list[Recommendation]:
+    ) -> Recommendations:
         """Return the ``k`` items nearest to a text: what is looked for in words, or the caption of a photo.
 
         Args:
@@ -305,7 +284,7 @@ class Recommender:
 
     def recommend_vector(
         self, vector: np.ndarray, k: int = 10, *, selection: Selection = _ALL_BUT_HISTORY
-    ) -> list[Recommendation]:
+    ) -> Recommendations:
         """Return the ``k`` items nearest to any vector of this index's space.
 
         Args:
@@ -326,8 +305,8 @@ class Recommender:
             combination = combine(direction[None], np.ones(1))
         except ValueError:
             raise UsageError("The vector is zero; it has no direction.") from None
-        question = Question([combination], [[Part("vector", "liked")]], np.ones(1))
-        return self._shown(self._choose(question, k, selection, ()), "vector", None)
+        query = Query([Interest(combination, [Part("vector", "liked")], 1.0)])
+        return self._answer(self._choose(query, k, selection, ()), "vector", {})
 
     def recommend_profile(
         self,
@@ -336,7 +315,7 @@ class Recommender:
         *,
         selection: Selection = _ALL_BUT_HISTORY,
         dislike_weight: float = DISLIKE_WEIGHT,
-    ) -> list[Recommendation]:
+    ) -> Recommendations:
         """Return the ``k`` items nearest to a kept profile; it does not know its history, so that may come back.
 
         Raises:
@@ -347,22 +326,26 @@ class Recommender:
             raise ProfileError(f"The profile is of another encoder than made the index {self._store.folder}.")
         return self.recommend_vector(profile.vector(dislike_weight=dislike_weight), k, selection=selection)
 
-    def _known_rows(
-        self, item_ids: Sequence[str], *, skip_unknown: bool, may_be_none: bool = False
-    ) -> Mapping[str, int]:
-        rows = self._store.rows_of(item_ids)
-        unknown = [item_id for item_id in dict.fromkeys(item_ids) if item_id not in rows]
-        if unknown and not (skip_unknown and (rows or may_be_none)):
-            raise UnknownItemError(self._unknown_message(unknown))
-        return rows
+    def _looked_up(self, ids: Sequence[str]) -> tuple[Mapping[str, int], list[str]]:
+        """Return the rows of ids, and those that are unknown, each once, in order."""
+        rows = self._store.rows_of(ids)
+        return rows, [item for item in dict.fromkeys(ids) if item not in rows]
 
     def _choose(
-        self, question: Question, k: int, selection: Selection, left_out: Sequence[str] | set[str], merge: str = "quota"
+        self, query: Query, k: int, selection: Selection, left_out: Collection[str], merge: str = "quota"
     ) -> Choice:
         admission = self._selector.admission(selection, left_out)
-        return choose(self._store, self._index, question, k, admission, merge=merge, diversity=selection.diversity)
+        return choose(self._store, self._index, query, k, admission, merge=merge, diversity=selection.diversity)
 
-    def _shown(self, chosen: Choice, basis: Basis, explained: Question | None) -> list[Recommendation]:
+    def _answer(
+        self,
+        chosen: Choice,
+        basis: Basis,
+        asked: Mapping[str, Any],
+        *,
+        unknown: Sequence[str] = (),
+        explained: Query | None = None,
+    ) -> Recommendations:
         found = self._reasons(chosen, explained) if explained and chosen.ids else []
         wanted = dict.fromkeys((*chosen.ids, *sources_compared(found)))
         items = self._store.items_of(list(wanted))
@@ -373,38 +356,40 @@ class Recommender:
             )
         reasons: Sequence[tuple[Reason, ...]] = [()] * len(chosen.ids)
         if found:
-            kind = self._store.meta.get("encoded_text", "caption")
-            texts = {item_id: encoded_text_of(item, kind) for item_id, item in items.items()}
-            words = self._informative_words(kind)
+            kind = self._encoded_text
+            texts = {item.id: text_of_item(kind, title=item.title, caption=item.caption) for item in items.values()}
+            words = self._informative_words()
             reasons = [
                 with_words(own, texts[item_id], texts, words) for item_id, own in zip(chosen.ids, found, strict=True)
             ]
         places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
-        return [
+        hits = [
             Recommendation(
                 rank, item_id, score, item.title, item.caption, item.image, item.attributes, basis, because, interest
             )
             for rank, (item_id, score, interest, because) in enumerate(places, start=1)
             for item in (items[item_id],)
         ]
+        return Recommendations(hits, folder=str(self._store.folder), method=self.method, query=asked, unknown=unknown)
 
-    def _shown_popular(self, ids: Sequence[str], counts: Sequence[float]) -> list[Recommendation]:
-        nowhere = np.zeros(len(ids), dtype=np.int64)
-        return self._shown(Choice(ids, nowhere, np.array(counts), nowhere), "popularity", None)
-
-    def _reasons(self, chosen: Choice, question: Question) -> list[list[Reason]]:
+    def _reasons(self, chosen: Choice, query: Query) -> list[list[Reason]]:
         vectors = self._store.vectors_at(chosen.rows)
         found: list[list[Reason]] = [[] for _ in chosen.ids]
-        for number, (interest, parts) in enumerate(zip(question.interests, question.parts, strict=True)):
+        for number, interest in enumerate(query.interests):
             own = np.flatnonzero(chosen.interests == number)
-            for place, reasons in zip(own.tolist(), reasons_for(vectors[own], interest, parts), strict=True):
+            told = reasons_for(vectors[own], interest.combination, interest.parts)
+            for place, reasons in zip(own.tolist(), told, strict=True):
                 found[place] = reasons
         return found
 
-    def _informative_words(self, kind: str) -> InformativeWords:
+    @property
+    def _encoded_text(self) -> EncodedText:
+        return self._store.meta.get("encoded_text", "caption")  # type: ignore[return-value]  # as it was checked when written
+
+    def _informative_words(self) -> InformativeWords:
         with self._lock:
             if self._words is None:
-                self._words = words_of_table(self._store.table(), kind)
+                self._words = words_of_table(self._store.table(), self._encoded_text)
             return self._words
 
     def _encode(self, text: str, encoder: Encoder | None) -> np.ndarray:
@@ -432,15 +417,15 @@ class Recommender:
             )
         return str(name)
 
-    def _unknown_message(self, unknown: Sequence[str]) -> str:
+    def _unknown_error(self, unknown: Sequence[str]) -> UnknownItemError:
         message = f"The index {self._store.folder} holds no item {', '.join(map(repr, unknown[:5]))}"
         if len(unknown) > 5:
             message += f" and {len(unknown) - 5} more"
         if self._store.count() <= _LOOK_FOR_SIMILAR_IDS:
             near = difflib.get_close_matches(unknown[0], [item.id for item in self._store.items()], n=3)
             if near:
-                return f"{message}; did you mean {' or '.join(map(repr, near))}?"
-        return f"{message}; `vlm4rec-edge info` shows what it holds."
+                return UnknownItemError(f"{message}; did you mean {' or '.join(map(repr, near))}?")
+        return UnknownItemError(f"{message}; `vlm4rec-edge info` shows what it holds.")
 
     def close(self) -> None:
         """Let go of the index and of the encoder, if one was loaded."""
@@ -457,5 +442,5 @@ class Recommender:
 
 
 def _check_k(k: int) -> None:
-    if k < 1:
-        raise UsageError(f"k is {k}; ask for at least 1 item.")
+    if not isinstance(k, Integral) or k < 1:
+        raise UsageError(f"k is {k}; ask for at least 1 item, a whole number.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,20 @@ from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, combine
 _FORMAT = 1
 _MAGIC = b"v4rp"
 _DTYPE = np.dtype("<f8")
+
+
+def _number_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+# The fields beside the encoder and the two sums, and how each is read.
+_SCALARS: Mapping[str, Callable[[Any], Any]] = {
+    "liked_weight": float,
+    "disliked_weight": float,
+    "events": int,
+    "half_life": _number_or_none,
+    "time": _number_or_none,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +171,9 @@ class Profile:
 
     def to_bytes(self) -> bytes:
         """Return the profile as bytes: a mark, the length of a JSON head, the head, both sums, and a CRC-32."""
-        head = json.dumps(self._head()).encode()
-        body = len(head).to_bytes(4, "little") + head + self.liked.astype(_DTYPE).tobytes()
-        body += self.disliked.astype(_DTYPE).tobytes()
+        fields, sums = self._written()
+        head = json.dumps(fields).encode()
+        body = len(head).to_bytes(4, "little") + head + sums
         return _MAGIC + body + zlib.crc32(body).to_bytes(4, "little")
 
     @classmethod
@@ -177,8 +191,8 @@ class Profile:
 
     def to_json(self) -> str:
         """Return the profile as one JSON object; ``sums`` holds both sums, float64 little-endian, in base64."""
-        sums = self.liked.astype(_DTYPE).tobytes() + self.disliked.astype(_DTYPE).tobytes()
-        return json.dumps({**self._head(), "sums": base64.b64encode(sums).decode()})
+        fields, sums = self._written()
+        return json.dumps({**fields, "sums": base64.b64encode(sums).decode()})
 
     @classmethod
     def from_json(cls, text: str) -> Profile:
@@ -187,41 +201,25 @@ class Profile:
         Raises:
             ProfileError: the text is damaged, of something else, or of a newer version.
         """
-        try:
-            sums = base64.b64decode(json.loads(text)["sums"], validate=True)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ProfileError(f"This text is no profile, or it is damaged ({error}).") from error
-        return cls._read(text, sums)
+        return cls._read(text, None)
 
-    def _head(self) -> Mapping[str, Any]:
-        return {
-            "profile_format": _FORMAT,
-            "encoder": self.encoder,
-            "dimensions": len(self.liked),
-            "liked_weight": self.liked_weight,
-            "disliked_weight": self.disliked_weight,
-            "events": self.events,
-            "half_life": self.half_life,
-            "time": self.time,
-        }
+    def _written(self) -> tuple[dict[str, Any], bytes]:
+        """Return the fields as JSON holds them, and both sums, float64 little-endian, one after the other."""
+        fields = {name: getattr(self, name) for name in _SCALARS}
+        form = {"profile_format": _FORMAT, "encoder": self.encoder, "dimensions": len(self.liked)}
+        return {**form, **fields}, np.stack([self.liked, self.disliked]).astype(_DTYPE).tobytes()
 
     @classmethod
-    def _read(cls, head: bytes | str, sums: bytes) -> Profile:
+    def _read(cls, head: bytes | str, sums: bytes | None) -> Profile:
+        """Return the profile of the fields in ``head``, and of ``sums``, if they do not stand there too."""
         try:
             fields = json.loads(head)
             if fields["profile_format"] != _FORMAT:
                 raise ProfileError(f"The profile has format {fields['profile_format']}, this version reads {_FORMAT}.")
+            sums = base64.b64decode(fields["sums"], validate=True) if sums is None else sums
             liked, disliked = np.frombuffer(sums, _DTYPE).astype(np.float64).reshape(2, int(fields["dimensions"]))
-            optional = {name: None if fields[name] is None else float(fields[name]) for name in ("half_life", "time")}
-            profile = cls(
-                str(fields["encoder"]),
-                liked,
-                disliked,
-                float(fields["liked_weight"]),
-                float(fields["disliked_weight"]),
-                int(fields["events"]),
-                **optional,
-            )
+            scalars = {name: read(fields[name]) for name, read in _SCALARS.items()}
+            profile = cls(str(fields["encoder"]), liked, disliked, **scalars)
         except (ValueError, KeyError, TypeError) as error:
             raise ProfileError(f"This is no profile, or it is damaged ({error}).") from error
         if not (np.isfinite(liked).all() and np.isfinite(disliked).all()):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from vlm4rec_edge.columns import group_codes
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.recommend.filter import admitted_by
 from vlm4rec_edge.recommend.source import ItemSource
 from vlm4rec_edge.recommend.where import parse_where
@@ -25,8 +27,8 @@ class Selection:
     Attributes:
         where: A filter over the item's columns, such as ``audience = 'Menswear' and price < 40``; the grammar is that of
             ``vlm4rec_edge.recommend.where``.
-        allow: Only these items; None: all.
-        deny: None of these items.
+        allow: Only these items, any iterable of ids, texts or whole numbers, read once and kept as texts; None: all.
+        deny: None of these items, likewise.
         one_per: At most one item for each value of this column; ``column:7`` compares the first 7 characters. Items
             without a value do not count as alike.
         diversity: From 0, the nearest items, to 1, items as different as can be. Above 0 items come in the order in which
@@ -35,12 +37,12 @@ class Selection:
         exclude_history: Whether the history itself is left out. Disliked items always are.
 
     Raises:
-        UsageError: ``diversity`` is not from 0 to 1.
+        UsageError: ``diversity`` is not from 0 to 1, or an id is none.
     """
 
     where: str | None = None
-    allow: Collection[str] | None = None
-    deny: Collection[str] = ()
+    allow: Collection[Any] | None = None
+    deny: Collection[Any] = ()
     one_per: str | None = None
     diversity: float = 0.0
     min_score: float = -np.inf
@@ -52,13 +54,14 @@ class Selection:
             raise UsageError(f"The diversity is {self.diversity:g}; it goes from 0 to 1.")
         if np.isnan(self.min_score):
             raise UsageError("The minimum score is not a number.")
-        if isinstance(self.allow, str) or isinstance(self.deny, str):
-            raise UsageError("Items to allow or to deny are a list of ids, not one text.")
+        object.__setattr__(self, "deny", frozenset(item_ids(self.deny, "Items to deny")))
+        if self.allow is not None:
+            object.__setattr__(self, "allow", frozenset(item_ids(self.allow, "Items to allow")))
 
 
 @dataclass(frozen=True)
 class Admission:
-    """A selection as it applies to one index and one question.
+    """A selection as it applies to one index and one query.
 
     Attributes:
         rows: Rows that hold an item which may be admitted, ascending, int64; None: any row.
@@ -101,7 +104,7 @@ class Selector:
             UsageError: the filter can not be read, or a column is unknown.
         """
         out = frozenset((*excluded, *selection.deny))
-        allowed = None if selection.allow is None else frozenset(selection.allow)
+        allowed: frozenset[str] | None = None if selection.allow is None else frozenset(selection.allow)
         by_position = by_position or selection.where is not None or selection.one_per is not None
         groups = None if selection.one_per is None else self._grouped(selection.one_per)
         mask, rows = (None, None) if selection.where is None else self._filtered(selection.where)

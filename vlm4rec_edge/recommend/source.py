@@ -89,7 +89,9 @@ class ItemSource(Protocol):
         ...
 
 
-def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, VectorIndex]:
+def open_source(
+    path: Path | str, *, exact_limit: int | None = None, backend: str | None = None
+) -> tuple[ItemSource, VectorIndex]:
     """Open what lies at ``path``, and the index that searches its vectors.
 
     The one place that tells kinds of sources apart.
@@ -112,4 +114,4 @@ def open_source(path: Path | str, *, exact_limit: int) -> tuple[ItemSource, Vect
     if store.is_empty():
         store.close()
         raise StoreError(f"The index {path} holds no items yet; run `vlm4rec-edge index` to the end first.")
-    return store, open_index(store, exact_limit=exact_limit)
+    return store, open_index(store, exact_limit=exact_limit, backend=backend)

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Set
 from functools import lru_cache
 
-from vlm4rec_edge.columns import MISSING, ItemTable
-from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.columns import ItemTable
+from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
 # A word that stands in so large a part of all captions says nothing about one of them.
@@ -65,19 +65,10 @@ def words_of(text: str) -> Set[str]:
 words_of_shown = lru_cache(4096)(words_of)
 
 
-def encoded_text_of(item: StoredItem, encoded_text: str) -> str:
-    """Return what of an item was encoded; ``title_caption`` is both."""
-    return " ".join({"title": item.title, "caption": item.caption}[name] for name in encoded_text.split("_"))
-
-
-def words_of_table(table: ItemTable, encoded_text: str) -> InformativeWords:
+def words_of_table(table: ItemTable, kind: EncodedText) -> InformativeWords:
     """Return the words of all items of a table, counted in the texts that were encoded."""
-    columns = [table.columns[name] for name in encoded_text.split("_")]  # "title_caption" reads both
-    items_with = Counter(zip(*(column.codes.tolist() for column in columns), strict=True))
-    return InformativeWords(
-        (
-            " ".join(column.values[code] for column, code in zip(columns, codes, strict=True) if code != MISSING),
-            items,
-        )
-        for codes, items in items_with.items()
-    )
+    titles, captions = ([*column.values, ""] for column in (table.columns["title"], table.columns["caption"]))
+    pairs = zip(table.columns["title"].codes.tolist(), table.columns["caption"].codes.tolist(), strict=True)
+    # The code of a missing value is -1, the place of the empty text.
+    texts = (text_of_item(kind, title=titles[title], caption=captions[caption]) for title, caption in pairs)
+    return InformativeWords(Counter(texts).items())

@@ -1,0 +1,106 @@
+"""What searches vectors: the back ends, which an installed package may add to, and how they are found by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.index.exact import ExactIndex
+from vlm4rec_edge.index.hnsw import HnswIndex
+from vlm4rec_edge.plugins import open_plugin
+
+# Rows, int64, and scores, float32, of the vectors nearest to one query, best first.
+Found = tuple[np.ndarray, np.ndarray]
+
+
+class VectorIndex(Protocol):
+    """Nearest rows of a vector matrix by inner product, which is the cosine because rows are unit vectors.
+
+    What recommending asks. Several threads may ask at once.
+    """
+
+    @property
+    def name(self) -> str:
+        """``exact``, ``hnsw`` or the name of another back end: how the next query is answered."""
+        ...
+
+    def top(self, query: np.ndarray, count: int) -> Found:
+        """Return rows, int64, and scores, float32, of the ``count`` best, best first; fewer where there are fewer.
+
+        ``query`` has shape [dimensions], float32.
+        """
+        ...
+
+
+class IndexBackend(Protocol):
+    """A way to search the vectors of a large index. It knows vectors and one file, and neither items nor the store.
+
+    The package names the file, compares it with its sha256 before it is loaded, builds it again when it is missing or damaged,
+    and scans the vectors that came after it. A package announces a back end in its ``pyproject.toml``::
+
+        [project.entry-points."vlm4rec_edge.indexes"]
+        annoy = "my_package:open_annoy"
+
+    What stands there is called with an empty text and returns an empty back end, which ``build`` or ``load`` fills. It raises
+    ``MissingDependencyError`` if what it runs on is not installed. ``vlm4rec_edge.index.contract`` tests all of this.
+
+    Attributes:
+        name: As it is announced: letters in lower case, digits and underscores. Files of the index begin with it.
+        settings: What it builds with, noted beside the file.
+    """
+
+    name: str
+    settings: dict[str, int]
+
+    def build(self, vectors: np.ndarray) -> None:
+        """Hold all of ``vectors`` [rows, dimensions], float32, unit length, a memory map.
+
+        Where it holds the first of these rows already, it need only add the others.
+        """
+        ...
+
+    def search(self, queries: np.ndarray, count: int) -> list[Found]:
+        """Return for each of ``queries`` [n, dimensions], float32, the ``count`` nearest rows and their inner products.
+
+        Best first, equal scores in the order of their rows; all rows where there are fewer. Several threads may search.
+        """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the file that ``load`` reads.
+
+        Raises:
+            OSError, RuntimeError: it can not be written whole.
+        """
+        ...
+
+    def load(self, path: Path, vectors: np.ndarray) -> None:
+        """Hold what ``save`` wrote, undamaged, of exactly these ``vectors``.
+
+        Raises:
+            StoreError, OSError, RuntimeError: the file is of other vectors, or can not be read.
+        """
+        ...
+
+
+_OWN: dict[str, Callable[[], IndexBackend]] = {"exact": ExactIndex, "hnsw": HnswIndex}
+
+
+def open_backend(name: str) -> IndexBackend:
+    """Return an empty back end, one of our own or of an installed package.
+
+    Raises:
+        MissingDependencyError: there is none of that name, or what it runs on is not installed.
+    """
+    if name in _OWN:
+        return _OWN[name]()
+    if (plugin := open_plugin("indexes", name)) is not None:
+        return plugin  # type: ignore[no-any-return]  # a package of somebody else's
+    raise MissingDependencyError(
+        f"No installed package has an index back end {name!r}. Install the one it comes with, or choose one of "
+        f"{', '.join(_OWN)}."
+    )
