@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.grounding.imported import ImportedCaptions
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-    from vlm4rec_edge.grounding.opening import captioner_of, open_captioner
-    from vlm4rec_edge.grounding.photos import CaptionReport, caption_photo, caption_photos, describe_new_photo
+    from vlm4rec_edge.grounding.opening import open_captioner
+    from vlm4rec_edge.grounding.photos import CaptionReport, caption_photo, caption_photos
     from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.index.backend import IndexBackend
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.info import IndexInfo, describe_index
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
-    from vlm4rec_edge.models.known import ModelCheck, ModelInfo, check_model, list_models
+    from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
+    from vlm4rec_edge.made_by import captioner_of, describe_new_photo
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.history import History
@@ -92,9 +93,9 @@ _HOMES = {
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
     "MissingDependencyError": "errors",
-    "ModelCheck": "models.known",
+    "ModelCheck": "known_models",
     "ModelError": "errors",
-    "ModelInfo": "models.known",
+    "ModelInfo": "known_models",
     "PatchReport": "bundle.delta",
     "PhotoError": "errors",
     "Profile": "recommend.running",
@@ -117,13 +118,13 @@ _HOMES = {
     "build_index": "index_folder",
     "caption_photo": "grounding.photos",
     "caption_photos": "grounding.photos",
-    "captioner_of": "grounding.opening",
-    "check_model": "models.known",
+    "captioner_of": "made_by",
+    "check_model": "known_models",
     "describe_index": "info",
-    "describe_new_photo": "grounding.photos",
+    "describe_new_photo": "made_by",
     "export_items": "interchange.export",
     "export_to_qdrant": "interchange.export",
-    "list_models": "models.known",
+    "list_models": "known_models",
     "make_bundle": "bundle.writer",
     "make_delta": "bundle.delta",
     "open_captioner": "grounding.opening",

@@ -14,12 +14,13 @@ from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
 from vlm4rec_edge.errors import StoreError, UsageError
-from vlm4rec_edge.grounding.opening import captioner_of, open_captioner
+from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog, made_by
 from vlm4rec_edge.items import Item
+from vlm4rec_edge.made_by import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.store.check import VerifyReport, check_store

@@ -38,8 +38,8 @@ def list_models(as_json: AsJson = False) -> None:
       vlm4rec-edge models list
       vlm4rec-edge models list --json
     """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge import known_models as known
     from vlm4rec_edge.cli.output import emit_json, table
-    from vlm4rec_edge.models import known
 
     rows = [model.to_dict() for model in known.list_models()]
     if as_json:
@@ -111,8 +111,8 @@ def verify(
     from rich.console import Console
 
     from vlm4rec_edge.cli.output import emit_json, note, table
+    from vlm4rec_edge.known_models import check_model, model_folder
     from vlm4rec_edge.models.installed import installed
-    from vlm4rec_edge.models.known import check_model, model_folder
 
     chosen = {name: model_folder(name) for name in names} if names else installed()
     checks = []
@@ -145,7 +145,7 @@ def path(
       ls "$(vlm4rec-edge models path all-minilm-l6-v2)"
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.cli.output import emit_json
-    from vlm4rec_edge.models.known import model_folder
+    from vlm4rec_edge.known_models import model_folder
     from vlm4rec_edge.models.manifest import read_manifest
 
     folder = model_folder(name)

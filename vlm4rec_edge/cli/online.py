@@ -250,7 +250,7 @@ def similar(
             found = shop.similar(item, k, selection=chosen, explain=explain)
             _show(shop, {"item": item}, found, k, as_json=as_json)
             return
-        from vlm4rec_edge.grounding.photos import describe_new_photo
+        from vlm4rec_edge.made_by import describe_new_photo
 
         caption = describe_new_photo(shop.store, photo, model=model, projector=projector)
         with _encoder(encoder) as own:

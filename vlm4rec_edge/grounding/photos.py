@@ -6,17 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError
-from vlm4rec_edge.grounding.opening import captioner_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.plugins import close_model
-
-if TYPE_CHECKING:
-    from vlm4rec_edge.recommend.source import ItemSource
 
 
 @dataclass(frozen=True)
@@ -90,26 +85,3 @@ def caption_photo(photo: Path, captioner: Captioner) -> str:
     for _, said in report.captions:
         return said.text
     raise ModelError(f"The captioner gave no answer for {photo}.")
-
-
-def describe_new_photo(
-    source: ItemSource, photo: Path, *, model: str | None = None, projector: Path | None = None
-) -> str:
-    """Describe a photo that an index or a bundle does not hold, as the captioner that made it would have.
-
-    Args:
-        source: The index or the bundle; ``Recommender.store`` is one.
-        photo: A photo file.
-        model: Where the model is, if it can not be found by the name that is noted.
-        projector: As for ``open_captioner``.
-
-    Raises:
-        UsageError, StoreError: as ``captioner_of``.
-        PhotoError: the photo can not be used.
-        ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
-    """
-    captioner = captioner_of(source, model, projector=projector, batch=1)
-    try:
-        return caption_photo(photo, captioner)
-    finally:
-        close_model(captioner)

@@ -1,0 +1,91 @@
+"""The declared flow is the real one: each stage imports earlier stages and what all share, never a later one."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vlm4rec_edge
+
+PACKAGE = Path(vlm4rec_edge.__file__).parent
+FLOW = ("catalog", "grounding", "encoding", "store", "index", "recommend")
+# What is made of an index, in any order; then what puts stages together; then the program.
+USES = {"batch", "bundle", "evaluation", "interchange"}
+# Below every stage: none of these knows one.
+SHARED = {
+    "atomic",
+    "checksums",
+    "columns",
+    "cores",
+    "errors",
+    "interactions",
+    "items",
+    "models",
+    "plugins",
+    "prefetch",
+    "privacy",
+    "provenance",
+    "quiet",
+    "tables",
+}
+
+
+def _modules(part: str) -> list[Path]:
+    return sorted((PACKAGE / part).rglob("*.py")) or [PACKAGE / f"{part}.py"]
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Yield the parts of the package that a module imports, at its top, in its functions and for its types."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "vlm4rec_edge":
+            names = node.module.split(".")[1:2]
+            yield from names or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("vlm4rec_edge."))
+
+
+def _parts() -> set[str]:
+    return {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+
+
+@pytest.mark.parametrize("stage", FLOW)
+def test_a_stage_imports_no_later_one(stage: str) -> None:
+    allowed = {*FLOW[: FLOW.index(stage) + 1], *SHARED, *({"bundle"} if stage == "recommend" else ())}
+    found = {(path.name, part) for path in _modules(stage) for part in _imports(path) if part in _parts()}
+    assert {entry for entry in found if entry[1] not in allowed} == set()
+
+
+@pytest.mark.parametrize("part", sorted(SHARED))
+def test_what_all_stages_share_imports_none_of_them(part: str) -> None:
+    found = {(path.name, name) for path in _modules(part) for name in _imports(path) if name in _parts()}
+    assert {entry for entry in found if entry[1] not in SHARED} == set()
+
+
+def test_sql_is_written_in_the_store_alone() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] != "store":
+            texts = [node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if _is_text(node)]
+            found = [
+                text for text in texts if text.lstrip().startswith(("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM"))
+            ]
+            assert found == [], path
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def test_the_online_half_shares_the_store_and_the_types_and_never_captions() -> None:
+    """Of encoding it knows how to open an encoder for a text that is looked for, and which text an item is."""
+    of_encoding = set()
+    for stage in ("index", "recommend", "batch"):
+        for path in _modules(stage):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    assert not node.module.startswith("vlm4rec_edge.grounding"), path
+                    if node.module.startswith("vlm4rec_edge.encoding."):
+                        of_encoding.add(node.module.rpartition(".")[2])
+    assert of_encoding <= {"opening", "protocol", "text"}
