@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from vlm4rec_edge.tables.reading import Row, open_table
-from vlm4rec_edge.tables.writing import FORMS, table_writer
+from vlm4rec_edge.tables.writing import table_writer
 
 COLUMNS: dict[str, str | int] = {"name": "string", "count": "int32", "vector": 3}
 TEXTS = ["plain", "", "née, É", 'a "quoted" one', "two\nlines", "lone\rreturn", " spaces ", "\r\n"]
 VECTOR = np.array([0.1, -2, 1e-30], dtype=np.float32)
 
 
-@pytest.fixture(params=FORMS)
+@pytest.fixture(params=["csv", "jsonl", "parquet"])
 def form(request: pytest.FixtureRequest) -> str:
     """Each format."""
     if request.param == "parquet":

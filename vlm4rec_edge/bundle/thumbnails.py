@@ -14,23 +14,11 @@ from vlm4rec_edge.bundle.manifest import THUMBNAILS
 from vlm4rec_edge.bundle.output import BundleOutput
 from vlm4rec_edge.bundle.sections import Section, file_size, section_of, written
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
-from vlm4rec_edge.errors import MissingDependencyError, PhotoError
+from vlm4rec_edge.errors import PhotoError
 
 # A picture of 160 pixels takes 3 to 5 KB; no artefact is seen at that size.
 _JPEG_QUALITY = 80
 _BLOCK = 1 << 20
-
-
-def require_pillow() -> None:
-    """Raise an error before any work if pictures can not be made here.
-
-    Raises:
-        MissingDependencyError: Pillow is not installed.
-    """
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError('Thumbnails need Pillow: pip install "vlm4rec-edge[cpu]"') from None
 
 
 def add_thumbnails(output: BundleOutput, photos: Iterable[tuple[str, str]], pixels: int) -> list[str]:

@@ -19,6 +19,7 @@ from vlm4rec_edge.bundle.sections import file_size, section_of, written
 from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
 from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
 from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.optional import optional
 from vlm4rec_edge.store.check import damaged_content
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -87,9 +88,7 @@ def make_bundle(
     if lvlm is not None and out.suffix.lower() == ".zip":
         raise UsageError("llama.cpp can not read a model inside a zip file; with a captioner, make a folder of it.")
     if thumbnails is not None:
-        from vlm4rec_edge.bundle.thumbnails import require_pillow
-
-        require_pillow()
+        optional("PIL", "Thumbnails need Pillow", "cpu")
     with StoreReader(index) as store:
         _check_store(store)
         grounding, made_vectors = store.provenance("groundings"), store.provenance("encoders")

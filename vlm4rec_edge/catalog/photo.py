@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm4rec_edge.catalog.bounds import BoundedStream, check_jpeg_scans, check_tiff_tags
-from vlm4rec_edge.errors import MissingDependencyError, PhotoError
+from vlm4rec_edge.errors import PhotoError
+from vlm4rec_edge.optional import optional
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -102,10 +103,8 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
             real photo's.
         MissingDependencyError: Pillow is not installed.
     """
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise MissingDependencyError('Reading photos needs Pillow: pip install "vlm4rec-edge[cpu]"') from None
+    optional("PIL", "Reading photos needs Pillow", "cpu")
+    from PIL import Image, UnidentifiedImageError
 
     _open_pillow()
     try:

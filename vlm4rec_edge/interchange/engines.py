@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge.errors import MissingDependencyError
-from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, INSTALL_HNSWLIB, LINKS, is_installed
+from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, LINKS
 from vlm4rec_edge.interchange.batches import TEXTS, batches, record_of
 from vlm4rec_edge.recommend.source import ItemSource
 from vlm4rec_edge.tables.writing import table_writer
@@ -20,30 +19,6 @@ from vlm4rec_edge.tables.writing import table_writer
 ITEMS_NAME, ABOUT_NAME = "items.jsonl", "about.json"
 NUMPY_NAME, HNSWLIB_NAME, FAISS_NAME = "vectors.npy", "index.hnsw", "index.faiss"
 _SEED = 100
-
-
-def require_hnswlib() -> None:
-    """Raise an error before any work if hnswlib is not here.
-
-    Raises:
-        MissingDependencyError: hnswlib is not installed.
-    """
-    if not is_installed():
-        raise MissingDependencyError(f"Writing an hnswlib index needs hnswlib: {INSTALL_HNSWLIB}")
-
-
-def require_faiss() -> None:
-    """Raise an error before any work if FAISS is not here.
-
-    Raises:
-        MissingDependencyError: faiss is not installed.
-    """
-    try:
-        import faiss  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError(
-            'Writing a FAISS index needs faiss: pip install "vlm4rec-edge[faiss]" (or pip install faiss-cpu)'
-        ) from None
 
 
 def write_numpy(source: ItemSource, folder: Path) -> None:

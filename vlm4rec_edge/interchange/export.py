@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.interchange.engines import require_faiss, require_hnswlib, write_faiss, write_hnswlib, write_numpy
+from vlm4rec_edge.interchange.engines import write_faiss, write_hnswlib, write_numpy
 from vlm4rec_edge.interchange.tables import write_table
+from vlm4rec_edge.optional import optional
 from vlm4rec_edge.recommend.source import ItemSource, open_source
-from vlm4rec_edge.tables.reading import parquet_module
 
 ExportFormat = Literal["parquet", "jsonl", "csv", "numpy", "hnswlib", "faiss"]
 
@@ -25,16 +25,20 @@ class _Format:
 
     write: Callable[[ItemSource, Path], None]
     is_folder: bool = False
-    require: Callable[[], object] = lambda: None
+    needs: Sequence[str] = ()
 
 
+# As ``optional`` takes them.
+_PARQUET = ("pyarrow", "Writing Parquet needs pyarrow", "parquet")
+_HNSWLIB = ("hnswlib", "Writing an hnswlib index needs hnswlib", "hnsw", " (or pip install hnswlib)")
+_FAISS = ("faiss", "Writing a FAISS index needs faiss", "faiss", " (or pip install faiss-cpu)")
 FORMATS: Mapping[str, _Format] = {
-    "parquet": _Format(partial(write_table, form="parquet"), require=lambda: parquet_module("Writing Parquet")),
+    "parquet": _Format(partial(write_table, form="parquet"), needs=_PARQUET),
     "jsonl": _Format(partial(write_table, form="jsonl")),
     "csv": _Format(partial(write_table, form="csv")),
     "numpy": _Format(write_numpy, is_folder=True),
-    "hnswlib": _Format(write_hnswlib, is_folder=True, require=require_hnswlib),
-    "faiss": _Format(write_faiss, is_folder=True, require=require_faiss),
+    "hnswlib": _Format(write_hnswlib, is_folder=True, needs=_HNSWLIB),
+    "faiss": _Format(write_faiss, is_folder=True, needs=_FAISS),
 }
 
 
@@ -72,7 +76,8 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
         raise UsageError(f"{form!r} is no format to export to; choose one of {', '.join(FORMATS)}.")
     _check_new(out)
     chosen = FORMATS[form]
-    chosen.require()
+    if chosen.needs:
+        optional(*chosen.needs)
     source, _ = open_source(index, exact_limit=0)
     try:
         if chosen.is_folder:

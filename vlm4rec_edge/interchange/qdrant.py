@@ -6,8 +6,9 @@ import os
 import uuid
 from typing import Any
 
-from vlm4rec_edge.errors import MissingDependencyError, StoreError
+from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.interchange.batches import batches, record_of
+from vlm4rec_edge.optional import optional
 from vlm4rec_edge.recommend.source import ItemSource
 
 KEY_VARIABLE = "QDRANT_API_KEY"
@@ -23,15 +24,12 @@ def open_client(url: str) -> Any:
     Raises:
         MissingDependencyError: qdrant-client is not installed.
     """
-    try:
-        from qdrant_client import QdrantClient
-    except ImportError:
-        raise MissingDependencyError(
-            'Writing to Qdrant needs its client: pip install "vlm4rec-edge[qdrant]" (or pip install qdrant-client)'
-        ) from None
+    client = optional(
+        "qdrant_client", "Writing to Qdrant needs its client", "qdrant", " (or pip install qdrant-client)"
+    ).QdrantClient
     if "://" in url:
-        return QdrantClient(url=url, api_key=os.environ.get(KEY_VARIABLE))
-    return QdrantClient(url) if url == ":memory:" else QdrantClient(path=url)
+        return client(url=url, api_key=os.environ.get(KEY_VARIABLE))
+    return client(url) if url == ":memory:" else client(path=url)
 
 
 def point_id(item_id: str) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlm4rec_edge.errors import CatalogError, MissingDependencyError
+from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.items import Failure, UnreadPart
+from vlm4rec_edge.optional import optional
 from vlm4rec_edge.tables.cells import text_of, whole
 
 # Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
@@ -85,19 +86,6 @@ def check_columns(columns: Sequence[str], required: Sequence[str], source: Path 
         )
 
 
-def parquet_module(doing: str) -> Any:
-    """Return ``pyarrow.parquet``.
-
-    Raises:
-        MissingDependencyError: pyarrow is not installed; ``doing`` is the beginning of the sentence that says so.
-    """
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingDependencyError(f'{doing} needs pyarrow: pip install "vlm4rec-edge[parquet]"') from None
-    return parquet
-
-
 def _csv_lines(path: Path) -> Iterator[tuple[str, list[str], str]]:
     """Yield (where, cells, what is wrong) for each record. Bytes that are no UTF-8 spoil their own row only."""
     csv.field_size_limit(_CSV_CELL_LIMIT)
@@ -168,7 +156,7 @@ def _jsonl_row(where: str, line: bytes, encoding: str) -> Row | Failure:
 
 
 def _parquet_file(path: Path) -> Any:
-    parquet = parquet_module(f"Reading {path.name}")
+    parquet = optional("pyarrow.parquet", f"Reading {path.name} needs pyarrow", "parquet")
     try:
         return parquet.ParquetFile(path)
     except Exception as error:  # pyarrow has its own hierarchy, and OSError beside it
