@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 from vlm4rec_edge.quiet import keep_quiet
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.batch.run import BatchReport, recommend_table
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.encoding.encoder import Encoder
     from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
+    from vlm4rec_edge.evaluation import Evaluation, EvaluationSettings, evaluate
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.indexing import build_index
+    from vlm4rec_edge.interactions import Interactions, read_interactions
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
@@ -43,10 +46,14 @@ keep_quiet()  # before anything else is imported, for then it counts
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
     "Answer": "recommend.many",
+    "BatchReport": "batch.run",
     "Captioner": "grounding.captioner",
     "Encoder": "encoding.encoder",
+    "Evaluation": "evaluation",
+    "EvaluationSettings": "evaluation",
     "Failure": "items",
     "History": "recommend.history",
+    "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
     "Profile": "recommend.running",
@@ -59,18 +66,25 @@ _HOMES = {
     "Vlm4RecError": "errors",
     "Vlm4RecWarning": "errors",
     "build_index": "indexing",
+    "evaluate": "evaluation",
     "open_catalog": "catalog.reader",
+    "read_interactions": "interactions",
     "read_schema": "grounding.schema",
+    "recommend_table": "batch.run",
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
 }
 
 __all__ = [
     "Answer",
+    "BatchReport",
     "Captioner",
     "Encoder",
+    "Evaluation",
+    "EvaluationSettings",
     "Failure",
     "History",
+    "Interactions",
     "IsolatedCaptioner",
     "Item",
     "Profile",
@@ -84,8 +98,11 @@ __all__ = [
     "Vlm4RecWarning",
     "__version__",
     "build_index",
+    "evaluate",
     "open_catalog",
+    "read_interactions",
     "read_schema",
+    "recommend_table",
     "resolve_encoder",
     "resolve_lvlm",
 ]

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vlm4rec_edge.cli.options import AsJson
+
 if TYPE_CHECKING:
     from vlm4rec_edge.models.manifest import Manifest
 
@@ -29,8 +31,6 @@ models = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 
 
 @models.command("list")
