@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vlm4rec_edge.quiet import keep_quiet
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.batch.run import BatchReport, recommend_table
     from vlm4rec_edge.bundle.check import verify_bundle
     from vlm4rec_edge.bundle.delta import DeltaReport, PatchReport, apply_delta, make_delta
     from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Vlm4RecError,
         Vlm4RecWarning,
     )
+    from vlm4rec_edge.evaluation import Evaluation, EvaluationSettings, evaluate
     from vlm4rec_edge.grounding.captioner import Captioner
     from vlm4rec_edge.grounding.imported import ImportedCaptions
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
     from vlm4rec_edge.indexing import IndexProgress, IndexReport
     from vlm4rec_edge.info import IndexInfo, describe_index
+    from vlm4rec_edge.interactions import Interactions, read_interactions
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
@@ -71,6 +74,7 @@ keep_quiet()  # before anything else is imported, for then it counts
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
     "Answer": "recommend.many",
+    "BatchReport": "batch.run",
     "BundleError": "errors",
     "BundleReport": "bundle.writer",
     "CaptionReport": "grounding.photos",
@@ -81,6 +85,8 @@ _HOMES = {
     "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
     "Encoder": "encoding.encoder",
+    "Evaluation": "evaluation",
+    "EvaluationSettings": "evaluation",
     "ExportReport": "interchange.export",
     "Failure": "items",
     "History": "recommend.history",
@@ -90,6 +96,7 @@ _HOMES = {
     "IndexInfo": "info",
     "IndexProgress": "indexing",
     "IndexReport": "indexing",
+    "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
     "MissingDependencyError": "errors",
@@ -122,6 +129,7 @@ _HOMES = {
     "check_model": "known_models",
     "describe_index": "info",
     "describe_new_photo": "made_by",
+    "evaluate": "evaluation",
     "export_items": "interchange.export",
     "export_to_qdrant": "interchange.export",
     "list_models": "known_models",
@@ -130,7 +138,9 @@ _HOMES = {
     "open_captioner": "grounding.opening",
     "open_catalog": "catalog.reader",
     "open_encoder": "encoding.opening",
+    "read_interactions": "interactions",
     "read_schema": "grounding.schema",
+    "recommend_table": "batch.run",
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
     "verify_bundle": "bundle.check",
@@ -138,6 +148,7 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "BatchReport",
     "BundleError",
     "BundleReport",
     "CaptionReport",
@@ -148,6 +159,8 @@ __all__ = [
     "DeltaReport",
     "DeviceError",
     "Encoder",
+    "Evaluation",
+    "EvaluationSettings",
     "ExportReport",
     "Failure",
     "History",
@@ -157,6 +170,7 @@ __all__ = [
     "IndexInfo",
     "IndexProgress",
     "IndexReport",
+    "Interactions",
     "IsolatedCaptioner",
     "Item",
     "MissingDependencyError",
@@ -190,6 +204,7 @@ __all__ = [
     "check_model",
     "describe_index",
     "describe_new_photo",
+    "evaluate",
     "export_items",
     "export_to_qdrant",
     "list_models",
@@ -198,7 +213,9 @@ __all__ = [
     "open_captioner",
     "open_catalog",
     "open_encoder",
+    "read_interactions",
     "read_schema",
+    "recommend_table",
     "resolve_encoder",
     "resolve_lvlm",
     "verify_bundle",

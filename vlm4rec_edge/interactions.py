@@ -60,7 +60,7 @@ def read_interactions(path: Path | str) -> tuple[Interactions, list[Failure]]:
     users: dict[str, int] = {}
     items: dict[str, int] = {}
     user, item, date, weight = array("i"), array("i"), array("d"), array("d")  # a tenth of the memory of lists
-    dates = _Dates()
+    dates = Dates()
     for row in table.rows():
         if isinstance(row, Failure):
             failures.append(row)
@@ -81,7 +81,7 @@ def read_interactions(path: Path | str) -> tuple[Interactions, list[Failure]]:
     return Interactions(tuple(users), tuple(items), *arrays), failures
 
 
-def _cells(row: Row, dates: _Dates) -> tuple[str, str, float, float]:
+def _cells(row: Row, dates: Dates) -> tuple[str, str, float, float]:
     user_id, item_id, date = (row.cells.get(name, "").strip() for name in _COLUMNS)
     for name, cell in zip(_COLUMNS, (user_id, item_id, date), strict=True):
         if not cell:
@@ -96,7 +96,7 @@ def _cells(row: Row, dates: _Dates) -> tuple[str, str, float, float]:
     return user_id, item_id, dates.number(date), number
 
 
-class _Dates:
+class Dates:
     """Turns dates into numbers. The first row decides what dates are: two kinds in one table have no common order."""
 
     def __init__(self) -> None:
@@ -104,6 +104,11 @@ class _Dates:
         self._known: dict[str, float] = {}  # a table of many rows has few days
 
     def number(self, text: str) -> float:
+        """Return a date in days since 1970 (UTC), and a number as it is.
+
+        Raises:
+            ValueError: it is neither, or not of the kind of the first; the message goes on after "the row".
+        """
         if (known := self._known.get(text)) is not None:
             return known
         number, is_number = _as_number(text)

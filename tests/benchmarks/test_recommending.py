@@ -256,7 +256,7 @@ def test_figures_are_those_of_the_evaluation_and_none_is_measured_twice(
     systems = list(made.systems(["popularity", "title", "attributes"]))
     found = measure_all(systems, task, systems[2], tmp_path / "measured")
     scorers = {system.name: system.scorer(task.split) for system in reversed(systems)}
-    expected = {one.system: one for one in evaluation.evaluate(scorers, task.split, metrics=METRICS)}
+    expected = {one.system: one for one in evaluation.compare_systems(scorers, task.split, metrics=METRICS)}
     for one in found:
         assert one.figures == expected[one.system.name].figures
         assert one.differences == expected[one.system.name].differences

@@ -170,6 +170,14 @@ def test_a_terminal_sees_progress_with_rate_and_time_left_and_a_pipe_does_not(tm
     assert (piped.code, piped.err) == (0, "")
 
 
+def test_only_who_asks_for_json_gets_an_error_as_json(tmp_path: Path) -> None:
+    for words, is_json in ((["red", "--json"], True), (["--", "--json"], False)):
+        done = program("search", tmp_path / "nowhere", *words)
+        assert done.code == 1
+        assert bool(done.out) == is_json
+        assert done.err.startswith("Error: There is no index")
+
+
 def test_an_unknown_id_that_is_no_text_is_named_so_that_it_can_be_printed(tmp_path: Path) -> None:
     folder = write_store(tmp_path / "s", random_vectors(2))
     done = _raw(["similar", folder, b"caf\xe9".decode("utf-8", "surrogateescape")])

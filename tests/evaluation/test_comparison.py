@@ -8,7 +8,7 @@ from made_interactions import interactions_of
 from made_store import unit
 
 from vlm4rec_edge import evaluation
-from vlm4rec_edge.evaluation import Evaluation, Split, chronological_split
+from vlm4rec_edge.evaluation import Split, SystemFigures, chronological_split
 
 TASTES, ITEMS_OF_EACH = 10, 12
 IDS = [f"item-{number}" for number in range(TASTES * ITEMS_OF_EACH)]
@@ -28,7 +28,7 @@ def shop() -> tuple[Split, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def evaluations(shop: tuple[Split, np.ndarray]) -> list[Evaluation]:
+def evaluations(shop: tuple[Split, np.ndarray]) -> list[SystemFigures]:
     """Vectors that know the tastes, popularity and chance."""
     split, vectors = shop
     systems = {
@@ -36,10 +36,10 @@ def evaluations(shop: tuple[Split, np.ndarray]) -> list[Evaluation]:
         "popularity": evaluation.popularity_scorer(split),
         "random": evaluation.random_scorer(split),
     }
-    return evaluation.evaluate(systems, split, resamples=500)
+    return evaluation.compare_systems(systems, split, resamples=500)
 
 
-def test_who_knows_the_tastes_is_better_than_popularity_and_chance(evaluations: list[Evaluation]) -> None:
+def test_who_knows_the_tastes_is_better_than_popularity_and_chance(evaluations: list[SystemFigures]) -> None:
     vectors, *others = evaluations
     assert vectors.figures["recall@10"].mean == 1, "7 of a kind are left, the test among them"
     for other in others:
@@ -50,12 +50,14 @@ def test_who_knows_the_tastes_is_better_than_popularity_and_chance(evaluations: 
     assert others[0].figures["novelty@10"].mean < others[1].figures["novelty@10"].mean
 
 
-def test_chance_is_as_good_as_chance_is(evaluations: list[Evaluation]) -> None:
+def test_chance_is_as_good_as_chance_is(evaluations: list[SystemFigures]) -> None:
     figure = evaluations[2].figures["recall@10"]
     assert figure.low < 10 / (len(IDS) - 5) < figure.high
 
 
-def test_only_others_differ_from_the_first_and_only_user_metrics_have_intervals(evaluations: list[Evaluation]) -> None:
+def test_only_others_differ_from_the_first_and_only_user_metrics_have_intervals(
+    evaluations: list[SystemFigures],
+) -> None:
     first, second, _ = evaluations
     assert first.differences == {}
     assert set(second.differences) == set(second.figures) - {"coverage@10"}
@@ -70,8 +72,8 @@ def test_the_same_seed_gives_the_same_figures_and_progress_counts_all_systems(sh
     split, vectors = shop
     systems = {"vectors": evaluation.profile_scorer(split, vectors), "random": evaluation.random_scorer(split, 4)}
     told: list[int] = []
-    first = evaluation.evaluate(systems, split, metrics=["mrr"], resamples=50, seed=4, on_progress=told.append)
-    again = evaluation.evaluate(systems, split, metrics=["mrr"], resamples=50, seed=4)
+    first = evaluation.compare_systems(systems, split, metrics=["mrr"], resamples=50, seed=4, on_progress=told.append)
+    again = evaluation.compare_systems(systems, split, metrics=["mrr"], resamples=50, seed=4)
     assert [each.figures for each in first] == [each.figures for each in again]
     assert told == sorted(told)
     assert told[-1] == 2 * len(split)

@@ -95,7 +95,7 @@ class _Forgetful(SavedMatrix):
         (_Distances, "a score is no inner product"),
         (_Far, "rows for|of the nearest are found"),
         (_Trusting, "load takes the file of other vectors"),
-        (_Forgetful, "answers otherwise than what was saved"),
+        (_Forgetful, "answers otherwise than before"),
     ],
 )
 def test_who_breaks_the_contract_is_told_where(make: Callable[[], IndexBackend], message: str, tmp_path: Path) -> None:

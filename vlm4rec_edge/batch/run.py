@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.batch.histories import open_histories
@@ -28,6 +30,8 @@ class BatchReport:
     """What was done, and what was not.
 
     Attributes:
+        index, histories, out: The paths of the index, of the table that was read, and of the one that was written.
+        method: ``exact``, ``hnsw`` or another back end: how the index is searched.
         users: Histories that were read.
         answered: Users who got at least one recommendation.
         recommendations: Rows written.
@@ -37,8 +41,13 @@ class BatchReport:
         unknown: The first of those items.
         failed: Rows of the table that could not be used.
         failures: The first of those rows.
+        seconds: How long it took.
     """
 
+    index: str
+    method: str
+    histories: str
+    out: str
     users: int = 0
     answered: int = 0
     recommendations: int = 0
@@ -48,6 +57,17 @@ class BatchReport:
     unknown: dict[str, None] = field(default_factory=dict)
     failed: int = 0
     failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row was used, every item known, and every user answered."""
+        return not (self.failed or self.users_with_unknown or self.without_answer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``recommend --histories --json`` prints."""
+        reasons = [{"reason": reason, "users": users} for reason, users in self.without_answer.most_common()]
+        return {**asdict(self), "without_answer": reasons, "unknown": list(self.unknown)}
 
     def fail(self, failure: Failure) -> None:
         """Count a row that could not be used."""
@@ -99,7 +119,8 @@ def recommend_table(
     """
     if Path(out).exists() and Path(histories).exists() and Path(out).samefile(histories):
         raise UsageError(f"{out} is the table of the histories itself; give the recommendations another name.")
-    report = BatchReport()
+    started = time.monotonic()
+    report = BatchReport(str(shop.store.folder), shop.method, str(histories), str(out))
     with open_answers(out) as write:
         table = open_histories(histories)
         advance = on_start(table.count) if on_start is not None else lambda _: None
@@ -128,4 +149,5 @@ def recommend_table(
                 advance(report.users + report.failed)
         write(waiting)
         advance(report.users + report.failed)
+    report.method, report.seconds = shop.method, round(time.monotonic() - started, 3)
     return report

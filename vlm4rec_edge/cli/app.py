@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
+from vlm4rec_edge.cli.options import AS_JSON
 from vlm4rec_edge.cli.output import emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 
@@ -61,7 +62,7 @@ class _Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except Vlm4RecError as error:
-            raise _ended(type(error).__name__, str(error), error.exit_code) from None
+            raise _ended(ctx, type(error).__name__, str(error), error.exit_code) from None
         except KeyboardInterrupt:
             note("Stopped.")
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -70,7 +71,7 @@ class _Program(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:  # a full disk, a place that may not be written: not ours to foresee everywhere
             place = error.filename or "The output"  # of which file, a failed write does not tell
-            raise _ended(type(error).__name__, f"{place} can not be used: {error.strerror or error}.", 1) from None
+            raise _ended(ctx, type(error).__name__, f"{place} can not be used: {error.strerror or error}.", 1) from None
 
 
 def _drop_output() -> None:
@@ -78,10 +79,10 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _ended(kind: str, message: str, code: int) -> typer.Exit:
+def _ended(context: typer.Context, kind: str, message: str, code: int) -> typer.Exit:
     """Say why a command ends, to people and, if they asked for it, to programs."""
     try:
-        if "--json" in sys.argv:
+        if context.meta.get(AS_JSON):
             emit_json({"error": {"kind": kind, "message": message}})
         sys.stdout.flush()
     except OSError:  # then it is our own output that can not be written

@@ -20,13 +20,13 @@ from typing import Annotated
 
 import typer
 
+from vlm4rec_edge.cli.options import AsJson
+
 models = typer.Typer(
     help="List, pull, verify and find vision-language models and text encoders.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 
 
 @models.command("list")

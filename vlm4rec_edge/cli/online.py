@@ -18,55 +18,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.batch import recommend_to_all
+from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
+    from vlm4rec_edge.recommend.profile import ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
-    from vlm4rec_edge.recommend.result import Recommendation
+    from vlm4rec_edge.recommend.result import Recommendations
+    from vlm4rec_edge.recommend.selection import Selection
 
 EXIT_SOME_FAILED = 3
-_SECONDS_A_DAY = 86_400
 
 
-def recommend(
-    index: options.Shipped,
+@dataclass(frozen=True)
+class HistoryOptions:
+    """What is known of one shopper."""
+
     history: Annotated[
         list[str] | None,
         typer.Option(
             help="Item ids, the oldest first, comma between them; may be given several times; or @FILE, one id a line.",
             show_default=False,
         ),
-    ] = None,
-    k: options.Count = 10,
+    ] = None
     disliked: Annotated[
         list[str] | None, typer.Option(help="Item ids that push away; never recommended.", show_default=False)
-    ] = None,
+    ] = None
     text: Annotated[
         str | None,
         typer.Option(help="Words that are looked for as well, or alone; loads the text encoder.", show_default=False),
-    ] = None,
+    ] = None
     weights: Annotated[
         str | None,
         typer.Option(help="A number for each item of the history: ratings, counts, dwell times.", show_default=False),
-    ] = None,
+    ] = None
     times: Annotated[
         str | None,
         typer.Option(
             help="When each item of the history was bought: dates such as 2026-03-31, or numbers.", show_default=False
         ),
-    ] = None,
+    ] = None
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """How a history becomes a profile: the fields of ``ProfileSettings``."""
+
     half_life: Annotated[
         float | None,
         typer.Option(
@@ -74,22 +82,104 @@ def recommend(
             "events without.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     last: Annotated[
         int | None, typer.Option(min=1, help="Only the newest so many events count.", show_default=False)
-    ] = None,
-    interests: Annotated[int, typer.Option(min=1, help="Into how many interests to split the history, at most.")] = 1,
+    ] = None
+    interests: Annotated[int, typer.Option(min=1, help="Into how many interests to split the history, at most.")] = 1
     merge: Annotated[
         str, typer.Option(help="Places of several interests: `quota`, each its share, or `best`, the nearest items.")
-    ] = "quota",
+    ] = "quota"
     dislike_weight: Annotated[
         float | None,
         typer.Option(min=0.0, help="How strongly disliked items push away. Default: 0.2.", show_default=False),
-    ] = None,
+    ] = None
     text_weight: Annotated[
         float | None,
         typer.Option(min=0.0, help="How much --text counts; the history counts 1. Default: 1.", show_default=False),
-    ] = None,
+    ] = None
+
+    def settings(self) -> ProfileSettings:
+        """Return the settings that the options ask for."""
+        from vlm4rec_edge.recommend.profile import ProfileSettings
+
+        return ProfileSettings(**given(self))
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """What may be recommended: the fields of ``Selection``."""
+
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
+            ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
+            "a column name with blanks in double quotes.",
+            show_default=False,
+        ),
+    ] = None
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these item ids, comma between them; or @FILE, one id a line.", show_default=False),
+    ] = None
+    deny: Annotated[
+        list[str] | None,
+        typer.Option(help="None of these item ids, comma between them; or @FILE, one id a line.", show_default=False),
+    ] = None
+    one_per: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="At most one item for each value of this column; `id:7` compares the first 7 characters of the id.",
+            show_default=False,
+        ),
+    ] = None
+    diversity: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="0: the nearest items; towards 1: items unlike each other.")
+    ] = 0.0
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Only items with at least this score, a cosine from -1 to 1.", show_default=False),
+    ] = None
+
+    def selection(self, shop: Recommender, *, exclude_history: bool = True) -> Selection:
+        """Return the selection that the options ask for."""
+        from vlm4rec_edge.recommend.selection import Selection
+
+        ids = {name: _split_ids(shop, values) for name in ("allow", "deny") if (values := getattr(self, name))}
+        return Selection(**{**given(self), **ids}, exclude_history=exclude_history)
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """The histories of many users, in place of one."""
+
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of --history, the histories of many users: a CSV, JSONL or Parquet file with the columns user_id "
+            "and history, or user_id, item_id, date and, if there is one, weight. Needs --out.",
+            show_default=False,
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis.",
+            show_default=False,
+        ),
+    ] = None
+
+
+@grouped
+def recommend(
+    index: options.Shipped,
+    history: HistoryOptions,
+    profile: ProfileOptions,
+    selection: SelectionOptions,
+    users: TableOptions,
+    k: options.Count = 10,
     popularity: Annotated[
         str | None,
         typer.Option(
@@ -101,29 +191,8 @@ def recommend(
     include_history: Annotated[
         bool, typer.Option("--include-history", help="Let the history itself be recommended too.")
     ] = False,
-    where: options.Where = None,
-    allow: options.Allow = None,
-    deny: options.Deny = None,
-    one_per: options.OnePer = None,
-    diversity: options.Diversity = 0.0,
-    min_score: options.MinScore = None,
     explain: options.Explain = False,
     encoder: options.EncoderModel = None,
-    histories: Annotated[
-        Path | None,
-        typer.Option(
-            help="In place of --history, the histories of many users: a CSV, JSONL or Parquet file with the columns user_id "
-            "and history, or user_id, item_id, date and, if there is one, weight. Needs --out.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis.",
-            show_default=False,
-        ),
-    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Recommend items to someone from what was bought before; the history itself is left out.
@@ -135,75 +204,47 @@ def recommend(
       vlm4rec-edge recommend shop.index --history shirt-1 --text "for the beach" --diversity 0.3
       vlm4rec-edge recommend shop.index --histories purchases.csv --out recommendations.csv
     """  # noqa: D301 (click reads the control character)
-    if (histories is None) != (out is None):
+    if (users.histories is None) != (users.out is None):
         raise UsageError("--histories and --out belong together; give both.")
-    if histories is not None and any(
-        value for value in (history, disliked, text, weights, times, text_weight, encoder, explain)
-    ):
+    if users.histories is not None and any([*given(history).values(), profile.text_weight, encoder, explain]):
         raise UsageError(
             "--histories can not be combined with --history, --disliked, --text, --weights, --times, --text-weight, "
             "--encoder or --explain; weights and dates are columns of its file."
         )
-    if histories is None and not history and text is None and popularity is None:
+    if users.histories is None and not history.history and history.text is None and popularity is None:
         raise UsageError("There is nothing to recommend from; give --history, --text or --popularity.")
-    from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, TEXT_WEIGHT, ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
 
-    settings = ProfileSettings(
-        last=last,
-        half_life=half_life,
-        interests=interests,
-        merge=merge,
-        dislike_weight=DISLIKE_WEIGHT if dislike_weight is None else dislike_weight,
-        text_weight=TEXT_WEIGHT if text_weight is None else text_weight,
-    )
-    with Recommender.open(index) as shop, _encoder(encoder if text is not None else None) as own:
-        chosen = options.selection(
-            where=where,
-            allow=_ids(shop, allow),
-            deny=_ids(shop, deny),
-            one_per=one_per,
-            diversity=diversity,
-            min_score=min_score,
-            exclude_history=not include_history,
-        )
-        if histories is not None and out is not None:
-            recommend_to_all(
-                shop,
-                histories,
-                out,
-                k,
-                settings=settings,
-                selection=chosen,
-                popularity=popularity,
-                as_json=as_json,
-            )
+    settings = profile.settings()
+    with Recommender.open(index) as shop, _encoder(encoder if history.text is not None else None) as own:
+        chosen = selection.selection(shop, exclude_history=not include_history)
+        if users.histories is not None and users.out is not None:
+            how = {"settings": settings, "selection": chosen, "popularity": popularity}
+            recommend_to_all(shop, users.histories, users.out, k, how, as_json=as_json)
             return
-        ids, away = _split_ids(shop, history or ()), _split_ids(shop, disliked or ())
         found = shop.recommend(
-            ids,
+            _split_ids(shop, history.history or ()),
             k,
             skip_unknown=True,
-            weights=None if weights is None else _numbers("--weights", weights),
-            times=None if times is None else _times(times),
-            disliked=away,
-            text=text,
+            weights=None if history.weights is None else _numbers("--weights", history.weights),
+            times=None if history.times is None else _times(history.times),
+            disliked=_split_ids(shop, history.disliked or ()),
+            text=history.text,
             settings=settings,
             selection=chosen,
             popularity=popularity,
             explain=explain,
             encoder=own,
         )
-        query: dict[str, Any] = {"history": ids} if ids or text is None else {}
-        query.update({name: value for name, value in (("disliked", away), ("text", text)) if value})
-        unknown = shop.unknown([*ids, *away])
-        _show(shop, query, found, k, as_json=as_json, unknown=unknown)
-    if unknown:
+    _show(found, k, as_json=as_json)
+    if found.unknown:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
+@grouped
 def similar(
     index: options.Shipped,
+    selection: SelectionOptions,
     item: Annotated[str | None, typer.Argument(help="An item id.", show_default=False)] = None,
     k: options.Count = 10,
     photo: Annotated[
@@ -216,12 +257,6 @@ def similar(
     model: options.Model = None,
     projector: options.Projector = None,
     encoder: options.EncoderModel = None,
-    where: options.Where = None,
-    allow: options.Allow = None,
-    deny: options.Deny = None,
-    one_per: options.OnePer = None,
-    diversity: options.Diversity = 0.0,
-    min_score: options.MinScore = None,
     explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -237,41 +272,28 @@ def similar(
     from vlm4rec_edge.recommend.recommender import Recommender
 
     with Recommender.open(index) as shop:
-        chosen = options.selection(
-            where=where,
-            allow=_ids(shop, allow),
-            deny=_ids(shop, deny),
-            one_per=one_per,
-            diversity=diversity,
-            min_score=min_score,
-        )
+        chosen = selection.selection(shop)
         if photo is None:
-            assert item is not None
-            found = shop.similar(item, k, selection=chosen, explain=explain)
-            _show(shop, {"item": item}, found, k, as_json=as_json)
+            _show(shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
             return
         from vlm4rec_edge.made_by import describe_new_photo
 
         caption = describe_new_photo(shop.store, photo, model=model, projector=projector)
         with _encoder(encoder) as own:
             found = shop.search(caption, k, encoder=own, selection=chosen, explain=explain)
-        if not as_json:
-            note(f"The photo shows: {caption}")
-        query = {"photo": str(photo), "caption": caption}
-        _show(shop, query, found, k, as_json=as_json, answered_by="photo")
+    found.query, found.answered_by = {"photo": str(photo), "caption": caption}, "photo" if found else None
+    if not as_json:
+        note(f"The photo shows: {caption}")
+    _show(found, k, as_json=as_json)
 
 
+@grouped
 def search(
     index: options.Shipped,
     text: Annotated[str, typer.Argument(help="What is looked for, in words.", show_default=False)],
+    selection: SelectionOptions,
     k: options.Count = 10,
     encoder: options.EncoderModel = None,
-    where: options.Where = None,
-    allow: options.Allow = None,
-    deny: options.Deny = None,
-    one_per: options.OnePer = None,
-    diversity: options.Diversity = 0.0,
-    min_score: options.MinScore = None,
     explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -285,16 +307,8 @@ def search(
     from vlm4rec_edge.recommend.recommender import Recommender
 
     with Recommender.open(index) as shop, _encoder(encoder) as own:
-        chosen = options.selection(
-            where=where,
-            allow=_ids(shop, allow),
-            deny=_ids(shop, deny),
-            one_per=one_per,
-            diversity=diversity,
-            min_score=min_score,
-        )
-        found = shop.search(text, k, encoder=own, selection=chosen, explain=explain)
-        _show(shop, {"text": text}, found, k, as_json=as_json)
+        found = shop.search(text, k, encoder=own, selection=selection.selection(shop), explain=explain)
+    _show(found, k, as_json=as_json)
 
 
 @contextmanager
@@ -310,10 +324,6 @@ def _encoder(name: str | None) -> Iterator[Encoder | None]:
         yield own
     finally:
         close_model(own)
-
-
-def _ids(shop: Recommender, values: Sequence[str] | None) -> list[str] | None:
-    return None if values is None else _split_ids(shop, values)
 
 
 def _split_ids(shop: Recommender, values: Sequence[str]) -> list[str]:
@@ -339,46 +349,22 @@ def _numbers(option: str, text: str) -> list[float]:
 
 def _times(text: str) -> list[float]:
     """Return numbers as they are, and dates in days."""
+    from vlm4rec_edge.interactions import Dates
+
+    dates = Dates()
     try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        pass
-    try:
-        moments = [datetime.fromisoformat(part.strip()) for part in text.split(",")]
+        return [dates.number(part.strip()) for part in text.split(",")]
     except ValueError:
         raise UsageError(
             f"--times {text!r} is no list of dates such as 2026-03-31, or of numbers, with commas between them."
         ) from None
-    zoned = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
-    return [moment.timestamp() / _SECONDS_A_DAY for moment in zoned]
 
 
-def _show(
-    shop: Recommender,
-    query: dict[str, Any],
-    found: Sequence[Recommendation],
-    k: int,
-    *,
-    as_json: bool,
-    unknown: Sequence[str] = (),
-    answered_by: str | None = None,
-) -> None:
-    basis = found[0].basis if found else None
+def _show(found: Recommendations, k: int, *, as_json: bool) -> None:
     if as_json:
-        emit_json(
-            {
-                "index": str(shop.store.folder),
-                "method": shop.method,
-                "query": query,
-                "answered_by": answered_by if answered_by and found else basis,
-                "unknown": list(unknown),
-                "recommendations": [
-                    {**asdict(hit), "attributes": dict(hit.attributes), "why": hit.why} for hit in found
-                ],
-            }
-        )
+        emit_json(found.to_dict())
         return
-    is_count = basis == "popularity"
+    is_count = found.answered_by == "popularity"
     scores = [f"{hit.score:g}" if is_count else f"{hit.score:.3f}" for hit in found]
     rows = [
         [str(hit.rank), hit.item_id, score, hit.caption or hit.title] for hit, score in zip(found, scores, strict=True)
@@ -391,5 +377,5 @@ def _show(
         note("Nothing is known of this shopper, so these are the most popular items.")
     if len(found) < k:
         note(f"The index has only {len(found)} items to offer.")
-    if unknown:
-        note(f"Not in the index, and left out: {', '.join(unknown)}.")
+    if found.unknown:
+        note(f"Not in the index, and left out: {', '.join(found.unknown)}.")

@@ -11,7 +11,6 @@ import typer
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.grounding.schema import Schema
-    from vlm4rec_edge.recommend.selection import Selection
 
 
 _MANY_PHOTOS = 8
@@ -25,7 +24,17 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+def _note_json(context: typer.Context, wanted: bool) -> bool:
+    context.meta[AS_JSON] = wanted
+    return wanted
+
+
+# Under this name a context tells, also to whoever ends the command with an error, whether JSON is wanted.
+AS_JSON = "vlm4rec_edge.json"
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", callback=_note_json, is_eager=True, help="Print one JSON document for programs."),
+]
 Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
 Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]
 Count = Annotated[int, typer.Option("-k", min=1, help="How many items to return.")]
@@ -110,62 +119,7 @@ MaxSide = Annotated[
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
 ]
-Where = Annotated[
-    str | None,
-    typer.Option(
-        help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > >=, "
-        "in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, a column "
-        "name with blanks in double quotes.",
-        show_default=False,
-    ),
-]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(help="Only these item ids, comma between them; or @FILE, one id a line.", show_default=False),
-]
-Deny = Annotated[
-    list[str] | None,
-    typer.Option(help="None of these item ids, comma between them; or @FILE, one id a line.", show_default=False),
-]
-OnePer = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="At most one item for each value of this column; `id:7` compares the first 7 characters of the id.",
-        show_default=False,
-    ),
-]
-Diversity = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="0: the nearest items; towards 1: items unlike each other.")
-]
-MinScore = Annotated[
-    float | None, typer.Option(help="Only items with at least this score, a cosine from -1 to 1.", show_default=False)
-]
 Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
-
-
-def selection(
-    *,
-    where: str | None,
-    allow: list[str] | None,
-    deny: list[str] | None,
-    one_per: str | None,
-    diversity: float,
-    min_score: float | None,
-    exclude_history: bool = True,
-) -> Selection:
-    """Return what may be recommended; the ids are split already."""
-    from vlm4rec_edge.recommend.selection import Selection
-
-    return Selection(
-        where=where,
-        allow=allow,
-        deny=deny or (),
-        one_per=one_per,
-        diversity=diversity,
-        min_score=float("-inf") if min_score is None else min_score,
-        exclude_history=exclude_history,
-    )
 
 
 def batch_for(photos: int) -> int | None:

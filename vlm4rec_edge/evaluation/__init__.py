@@ -7,15 +7,18 @@
     ...     "captions": evaluation.profile_scorer(split, vectors),
     ...     "popularity": evaluation.popularity_scorer(split),
     ... }
-    >>> captions, popularity = evaluation.evaluate(systems, split)  # doctest: +SKIP
+    >>> captions, popularity = evaluation.compare_systems(systems, split)  # doctest: +SKIP
     >>> captions.figures["recall@10"], popularity.differences["recall@10"]  # doctest: +SKIP
+
+``evaluate`` does all of this for an index, beside popularity and chance.
 
 Every system sees the same users, the same candidates and the same masks. Everything random has a seed.
 """
 
 from __future__ import annotations
 
-from vlm4rec_edge.evaluation.comparison import Evaluation, evaluate
+from vlm4rec_edge.evaluation.comparison import SystemFigures, compare_systems
+from vlm4rec_edge.evaluation.evaluating import Evaluation, EvaluationSettings, EvaluationTable, evaluate
 from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, Metric, measure, parse_metric
 from vlm4rec_edge.evaluation.ranking import (
     Ranking,
@@ -45,6 +48,8 @@ __all__ = [
     "DEFAULT_METRICS",
     "Estimate",
     "Evaluation",
+    "EvaluationSettings",
+    "EvaluationTable",
     "Interactions",
     "ItemLists",
     "Metric",
@@ -52,9 +57,11 @@ __all__ = [
     "Ranking",
     "Scorer",
     "Split",
+    "SystemFigures",
     "bootstrap_interval",
     "chronological_split",
     "compare",
+    "compare_systems",
     "evaluate",
     "leave_last_out",
     "measure",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _LEAST_DEPTH = 10
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class SystemFigures:
     """What was measured of one system.
 
     Attributes:
@@ -33,8 +34,16 @@ class Evaluation:
     figures: Mapping[str, Estimate]
     differences: Mapping[str, PairedDifference]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return figures and differences as ``evaluate --json`` prints them."""
+        return {
+            "system": self.system,
+            "figures": {metric: asdict(figure) for metric, figure in self.figures.items()},
+            "differences": {metric: asdict(difference) for metric, difference in self.differences.items()},
+        }
 
-def evaluate(
+
+def compare_systems(
     systems: Mapping[str, Scorer],
     split: Split,
     *,
@@ -42,7 +51,7 @@ def evaluate(
     resamples: int = RESAMPLES,
     seed: int = 0,
     on_progress: Callable[[int], None] | None = None,
-) -> list[Evaluation]:
+) -> list[SystemFigures]:
     """Measure systems on one split; each is compared with the first, user by user.
 
     Args:
@@ -58,7 +67,7 @@ def evaluate(
     """
     wanted = [parse_metric(name) for name in dict.fromkeys(metrics)]
     depth = max([metric.cutoff or _LEAST_DEPTH for metric in wanted], default=_LEAST_DEPTH)
-    evaluations: list[Evaluation] = []
+    measured: list[SystemFigures] = []
     for number, (system, scorer) in enumerate(systems.items()):
 
         def advance(done: int, before: int = number * len(split)) -> None:
@@ -67,18 +76,18 @@ def evaluate(
 
         ranking = rank(scorer, split, depth=depth, seed=seed, on_progress=advance)
         values = {metric.name: measure(metric, ranking, split) for metric in wanted}
-        evaluations.append(_evaluation(system, values, evaluations, resamples, seed, len(split)))
-    return evaluations
+        measured.append(_figures(system, values, measured, resamples, seed, len(split)))
+    return measured
 
 
-def _evaluation(
+def _figures(
     system: str,
     values: Mapping[str, np.ndarray],
-    before: Sequence[Evaluation],
+    before: Sequence[SystemFigures],
     resamples: int,
     seed: int,
     users: int,
-) -> Evaluation:
+) -> SystemFigures:
     figures: dict[str, Estimate] = {}
     differences: dict[str, PairedDifference] = {}
     for name, own in values.items():
@@ -88,4 +97,4 @@ def _evaluation(
         figures[name] = bootstrap_interval(own, resamples=resamples, seed=seed)
         if before:
             differences[name] = compare(own, before[0].values[name], resamples=resamples, seed=seed)
-    return Evaluation(system, values, figures, differences)
+    return SystemFigures(system, values, figures, differences)

@@ -26,14 +26,12 @@ class VectorIndex(Protocol):
     @property
     def name(self) -> str:
         """``exact``, ``hnsw`` or the name of another back end: how the next query is answered."""
-        ...
 
     def top(self, query: np.ndarray, count: int) -> Found:
         """Return rows, int64, and scores, float32, of the ``count`` best, best first; fewer where there are fewer.
 
         ``query`` has shape [dimensions], float32.
         """
-        ...
 
 
 class IndexBackend(Protocol):
@@ -61,14 +59,12 @@ class IndexBackend(Protocol):
 
         Where it holds the first of these rows already, it need only add the others.
         """
-        ...
 
     def search(self, queries: np.ndarray, count: int) -> list[Found]:
         """Return for each of ``queries`` [n, dimensions], float32, the ``count`` nearest rows and their inner products.
 
         Best first, equal scores in the order of their rows; all rows where there are fewer. Several threads may search.
         """
-        ...
 
     def save(self, path: Path) -> None:
         """Write the file that ``load`` reads.
@@ -76,7 +72,6 @@ class IndexBackend(Protocol):
         Raises:
             OSError, RuntimeError: it can not be written whole.
         """
-        ...
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """Hold what ``save`` wrote, undamaged, of exactly these ``vectors``.
@@ -84,7 +79,6 @@ class IndexBackend(Protocol):
         Raises:
             StoreError, OSError, RuntimeError: the file is of other vectors, or can not be read.
         """
-        ...
 
 
 _OWN: dict[str, Callable[[], IndexBackend]] = {"exact": ExactIndex, "hnsw": HnswIndex}

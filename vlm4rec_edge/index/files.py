@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,8 +123,8 @@ def refresh(
             return
         keep = store.folder / f"{name}-{_state(store)}-{len(store.vectors)}.bin"
         try:
-            if not anew:
-                built = _grown_from(store, name) or built
+            if not anew:  # on what an earlier one of the same vector file holds, if that can be loaded
+                any(_loads(built, path, store, rows) for rows, path in _saved(store, name))
             built.build(store.vectors)
             _save(built, keep)
         except (OSError, RuntimeError) as error:
@@ -156,23 +157,21 @@ def _state(store: StoreReader) -> str:
     return Path(store.vector_file).stem.removeprefix("vectors-")
 
 
-def _saved(store: StoreReader, backend: str) -> list[tuple[int, Path]]:
-    """Return rows and path of each undamaged file of a back end that is of this vector file, largest first."""
+def _saved(store: StoreReader, backend: str) -> Iterator[tuple[int, Path]]:
+    """Yield rows and path of each undamaged file of a back end that is of this vector file, largest first."""
     wanted = (backend, _state(store), "bin")
     found = [
         (int(match["rows"]), path)
         for path, match in _files(store).items()
         if match.group("backend", "state", "kind") == wanted and 0 < int(match["rows"]) <= len(store.vectors)
     ]
-    return [(rows, path) for rows, path in sorted(found, reverse=True) if _is_whole(path)]
+    return ((rows, path) for rows, path in sorted(found, reverse=True) if _is_whole(path))
 
 
 def _newest(store: StoreReader, backend: str) -> tuple[int, Path | None]:
     """Return rows and path of the undamaged file that serves this state of the store: the largest, not too far behind."""
-    for rows, path in _saved(store, backend):
-        if len(store.vectors) - rows <= TAIL_ROWS:
-            return rows, path
-    return 0, None
+    saved = ((rows, path) for rows, path in _saved(store, backend) if len(store.vectors) - rows <= TAIL_ROWS)
+    return next(saved, (0, None))
 
 
 def _is_whole(path: Path) -> bool:
@@ -191,15 +190,6 @@ def _loads(backend: IndexBackend, path: Path, store: StoreReader, rows: int) -> 
     except (StoreError, OSError, RuntimeError):
         return False
     return True
-
-
-def _grown_from(store: StoreReader, name: str) -> IndexBackend | None:
-    """Return the largest earlier index of the same vector file, to be built on."""
-    for rows, path in _saved(store, name):
-        backend = open_backend(name)
-        if _loads(backend, path, store, rows):
-            return backend
-    return None
 
 
 def _save(backend: IndexBackend, path: Path) -> None:

@@ -56,11 +56,10 @@ class HnswIndex:
 
     def build(self, vectors: np.ndarray) -> None:
         """Add to the graph what it lacks of ``vectors``, on all cores."""
+        graph = self._graph or _empty(vectors)
         if self._graph is None:
-            graph = _empty(vectors)
             graph.init_index(max_elements=len(vectors), M=LINKS, ef_construction=EF_CONSTRUCTION, random_seed=_SEED)
         else:
-            graph = self._graph
             graph.resize_index(len(vectors))
         for first in range(graph.get_current_count(), len(vectors), _BLOCK_ROWS):
             last = min(first + _BLOCK_ROWS, len(vectors))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,20 +31,16 @@ class LargeIndex:
     def __init__(self, store: StoreReader, graph_after: int, backend: str | None) -> None:
         self._store = store
         self._backend = backend or backend_of(store)
-        self._graph_after = graph_after if self._is_installed() else 1  # then the first query tells what is missing
+        self._graph_after = 1  # where the back end is missing, the first query tells so
+        with suppress(MissingDependencyError):
+            open_backend(self._backend)
+            self._graph_after = graph_after
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._answered = 0
         self._is_loaded = False
         self._index: ExactIndex | SavedIndex = ExactIndex(store.vectors)
         self._switch_if_worth_it(answered=0)
-
-    def _is_installed(self) -> bool:
-        try:
-            open_backend(self._backend)
-        except MissingDependencyError:
-            return False
-        return True
 
     @property
     def name(self) -> str:

@@ -26,67 +26,52 @@ class ItemSource(Protocol):
     @property
     def folder(self) -> Path:
         """What was opened, for messages."""
-        ...
 
     @property
     def meta(self) -> Mapping[str, str]:
         """Notes of the writer; ``encoder`` (fingerprint) and ``encoded_text`` are read here."""
-        ...
 
     @property
     def rows(self) -> int:
         """How many vectors there are."""
-        ...
 
     @property
     def dimensions(self) -> int:
         """Length of a vector."""
-        ...
 
     def vectors_at(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
         """Return the vectors of ``rows``, shape [len(rows), dimensions], float32, unit length, in this order."""
-        ...
 
     def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
         """Return the row of each id that is known; unknown ids (any text may come) are left out."""
-        ...
 
     def ids_at(self, rows: Sequence[int]) -> dict[int, list[str]]:
         """Return the ids of the items of each row, ordered by code point; rows without an item are left out."""
-        ...
 
     def items_of(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Return the items of those ids that are known."""
-        ...
 
     def items(self) -> Iterator[StoredItem]:
         """Yield every item."""
-        ...
 
     def count(self) -> int:
         """Return how many items there are."""
-        ...
 
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
-        ...
 
     def provenance(self, table: str) -> dict[str, Any]:
         """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
-        ...
 
     def encoder_files(self) -> EncoderFiles | None:
         """Return the encoder that came with the items, checked, or None if none did."""
-        ...
 
     @property
     def lvlm_folder(self) -> Path | None:
         """The folder of the vision-language model that came with the items, or None if none did."""
-        ...
 
     def close(self) -> None:
         """Let go of all files."""
-        ...
 
 
 def open_source(

@@ -1,0 +1,228 @@
+"""How well one index foretells what the users of a shop took next, beside popularity and chance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from vlm4rec_edge.columns import group_codes
+from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.evaluation.comparison import SystemFigures, compare_systems
+from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, parse_metric
+from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_scorer, random_scorer
+from vlm4rec_edge.evaluation.significance import RESAMPLES
+from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
+from vlm4rec_edge.evaluation.variants import without_variants
+from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.recommend.profile import ProfileSettings
+from vlm4rec_edge.recommend.source import open_source
+
+Protocol = Literal["chronological", "last"]
+OnStart = Callable[[int], Callable[[int], None]]
+_LEAST_ITEMS: dict[Protocol, int] = {"chronological": MIN_ITEMS, "last": 2}
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is held back, what is measured, and how a history becomes a profile.
+
+    Attributes:
+        protocol: ``chronological`` holds the last part of each user's items back, ``last`` the last item (baskets).
+        test_share: The part that is held back, with ``chronological``.
+        same_day: What becomes of items of one date; see ``chronological_split``.
+        min_items: Least different items of a tested user; default: 5, and 2 with ``last``.
+        metrics: Names as ``parse_metric`` knows them.
+        group: What variants of one product share, as for ``group_codes``; adds a table without the user's own variants.
+        last, half_life: As in ``ProfileSettings``; the half-life in the unit of the dates.
+        weighted: Whether the weights of the interactions count.
+        seed: Of everything random.
+        resamples: Draws of the intervals and tests.
+
+    Raises:
+        UsageError: there is no such protocol or metric, or a setting of the profile is out of range.
+    """
+
+    protocol: Protocol = "chronological"
+    test_share: float = TEST_SHARE
+    same_day: SameDay = "by-id"
+    min_items: int | None = None
+    metrics: Sequence[str] = DEFAULT_METRICS
+    group: str | None = None
+    last: int | None = None
+    half_life: float | None = None
+    weighted: bool = False
+    seed: int = 0
+    resamples: int = RESAMPLES
+
+    def __post_init__(self) -> None:
+        """Refuse what can not be meant, before any long work."""
+        for name, kind in (("protocol", Protocol), ("same_day", SameDay)):
+            if (value := getattr(self, name)) not in get_args(kind):
+                raise UsageError(f"{name} is {value!r}; choose one of {', '.join(get_args(kind))}.")
+        for metric in self.metrics:
+            parse_metric(metric)
+        ProfileSettings(last=self.last, half_life=self.half_life)
+
+    @property
+    def profile(self) -> ProfileSettings:
+        """How a history becomes a profile."""
+        return ProfileSettings(last=self.last, half_life=self.half_life)
+
+    @property
+    def least_items(self) -> int:
+        """Least different items of a tested user."""
+        return self.min_items or _LEAST_ITEMS[self.protocol]
+
+    def split(self, interactions: Interactions, item_ids: Sequence[str]) -> Split:
+        """Hold back what is to be foretold.
+
+        Raises:
+            UsageError: a setting is out of range, or no user has enough items.
+        """
+        how: dict[str, Any] = {"min_items": self.least_items, "same_day": self.same_day}
+        if self.protocol == "last":
+            return leave_last_out(interactions, item_ids, **how)
+        return chronological_split(interactions, item_ids, test_share=self.test_share, **how)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the protocol as ``evaluate --json`` prints it."""
+        share = self.test_share if self.protocol == "chronological" else None
+        document = {"name": self.protocol, **asdict(self), "test_share": share, "min_items": self.least_items}
+        return {name: value for name, value in document.items() if name not in ("protocol", "metrics")}
+
+
+@dataclass(frozen=True)
+class EvaluationTable:
+    """The systems on one set of users, the index first; ``own_variants`` of a user are ``kept`` or ``removed``."""
+
+    own_variants: str
+    users: int
+    systems: Sequence[SystemFigures]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, of what, and what was left out.
+
+    Attributes:
+        index: The path of the index.
+        interactions: The path of the table, or empty if it was given as ``Interactions``.
+        used: How many interactions could be used.
+        failures: Rows that could not.
+        settings: How it was measured.
+        items, vectors: How many candidates there are, and how many different vectors.
+        unknown_items: Ids that the interactions name and the index does not hold.
+        short_users: Users with too few items to be tested.
+        seconds: How long it took.
+        tables: One, or with ``settings.group`` two: without removing variants, and with.
+    """
+
+    index: str
+    interactions: str
+    used: int
+    failures: Sequence[Failure]
+    settings: EvaluationSettings
+    items: int
+    vectors: int
+    unknown_items: Sequence[str]
+    short_users: int
+    seconds: float
+    tables: Sequence[EvaluationTable]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``evaluate --json`` prints."""
+        failures = [asdict(failure) for failure in self.failures]
+        return {
+            "index": self.index,
+            "interactions": {"file": self.interactions, "used": self.used, "failures": failures},
+            "protocol": self.settings.to_dict(),
+            **{name: getattr(self, name) for name in ("items", "vectors")},
+            "unknown_items": list(self.unknown_items),
+            **{name: getattr(self, name) for name in ("short_users", "seconds")},
+            "tables": [
+                {
+                    "own_variants": table.own_variants,
+                    "users": table.users,
+                    "systems": [each.to_dict() for each in table.systems],
+                }
+                for table in self.tables
+            ],
+        }
+
+
+def evaluate(
+    index: Path | str,
+    interactions: Path | str | Interactions,
+    *,
+    settings: EvaluationSettings | None = None,
+    on_start: OnStart | None = None,
+) -> Evaluation:
+    """Measure how well an index foretells what users took next, beside popularity and chance.
+
+    The index is searched exactly, whatever its size; equal scores are put in random order.
+
+    Args:
+        index: An index folder or a bundle.
+        interactions: A table as ``read_interactions`` reads it, or interactions.
+        settings: How; default: the last fifth of each user's items is held back, and every metric measured.
+        on_start: Told how many users there are, all systems and tables together; what it returns is told how many are done.
+
+    Raises:
+        CatalogError, StoreError: the table or the index can not be read.
+        UsageError: a setting can not be meant, or no user has enough items.
+    """
+    started = time.monotonic()
+    settings = settings or EvaluationSettings()
+    file, failures = "", list[Failure]()
+    source, _ = open_source(index)
+    with closing(source):
+        items = source.table()
+        if not isinstance(interactions, Interactions):
+            file = str(interactions)
+            interactions, failures = read_interactions(interactions)
+        split = settings.split(interactions, items.ids)
+        splits = {"kept": split}
+        if settings.group is not None:
+            splits["removed"] = without_variants(split, group_codes(items, settings.group))
+        vectors = source.vectors_at(np.arange(source.rows))
+        systems: dict[str, Callable[[Split], Scorer]] = {
+            "index": lambda users: profile_scorer(
+                users, vectors, items.rows, settings=settings.profile, weighted=settings.weighted
+            ),
+            "popularity": popularity_scorer,
+            "random": lambda users: random_scorer(users, settings.seed),
+        }
+        done = 0
+        advance = on_start(len(systems) * sum(map(len, splits.values()))) if on_start else lambda _: None
+        tables = []
+        for own_variants, users in splits.items():
+            measured = compare_systems(
+                {name: system(users) for name, system in systems.items()},
+                users,
+                metrics=settings.metrics,
+                resamples=settings.resamples,
+                seed=settings.seed,
+                on_progress=lambda now, before=done: advance(before + now),  # type: ignore[misc]
+            )
+            done += len(systems) * len(users)
+            tables.append(EvaluationTable(own_variants, len(users), measured))
+        return Evaluation(
+            index=str(index),
+            interactions=file,
+            used=len(interactions),
+            failures=failures,
+            settings=settings,
+            items=len(items.ids),
+            vectors=len(np.unique(items.rows)),
+            unknown_items=split.unknown_items,
+            short_users=split.short_users,
+            seconds=round(time.monotonic() - started, 3),
+            tables=tables,
+        )
