@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from vlm4rec_edge.demo.drawings import Drawing, draw
+from drawings import Drawing, draw
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

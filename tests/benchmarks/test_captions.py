@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawings import Drawing, catalog_of_drawings, draw
 from rows import row_of_drawing
-
-from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, draw
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "captions.py"
 CEILING = "the sentences of the training"
