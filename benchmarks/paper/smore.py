@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from recommending.trained.graphs import Graph
+from paper.graphs import Graph
 
 
 @dataclass(frozen=True)

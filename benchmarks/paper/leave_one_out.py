@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recommending.trained.histories import Histories, validation_value
-from recommending.trained.stopping import EarlyStopping
+from paper.histories import Histories, validation_value
+from paper.stopping import EarlyStopping
 
 
 @dataclass(frozen=True)

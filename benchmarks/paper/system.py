@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-
 from recommending.shop import Task
 from recommending.system import System, scorer_of_vectors
-from recommending.trained.histories import Histories, histories_of
+
+from paper.histories import Histories, histories_of
 from vlm4rec_edge.evaluation import Scorer, Split
 
 SEEDS = (0, 1, 2)

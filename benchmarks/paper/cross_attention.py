@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recommending.trained.attention import identity
+from paper.attention import identity
 
 # One vector is a single key, to which attention is always 1: it is cut into parts of this many values.
 PART = 32

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from recommending.trained.graphs import Graph, interactions_graphs, larger_of, neighbours_graph
-from recommending.trained.histories import Histories, validation_value
-from recommending.trained.smore import Embeddings, Graphs, Smore
-from recommending.trained.stopping import EarlyStopping
+from paper.graphs import Graph, interactions_graphs, larger_of, neighbours_graph
+from paper.histories import Histories, validation_value
+from paper.smore import Embeddings, Graphs, Smore
+from paper.stopping import EarlyStopping
 from vlm4rec_edge.evaluation import ItemLists
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from recommending.trained.attention import identity
+from paper.attention import identity
 
 
 class GatedFusion(nn.Module):
