@@ -72,9 +72,3 @@ def test_the_python_of_the_readme_runs_as_it_stands(shop_owner: Path) -> None:
     recommended = re.findall(r"^\d+\. (\S+)", result.stdout, re.MULTILINE)
     assert len(recommended) == 3
     assert not {"t-shirt-1", "jeans-1"} & set(recommended)
-
-
-def test_every_file_the_readme_points_to_exists() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
