@@ -75,6 +75,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	cd export && $(abspath $(BIN))/mypy --strict --ignore-missing-imports --allow-subclassing-any *.py
 	cd models/training && $(abspath $(BIN))/mypy --strict $(UNTYPED_TORCH) *.py
+	cd models/training && $(abspath $(BIN))/mypy --strict drawings demo_shop.py
 	cd packaging && $(abspath $(BIN))/mypy --strict *.py
 
 clean:

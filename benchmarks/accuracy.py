@@ -12,6 +12,8 @@ from typing import Annotated
 import numpy as np
 import typer
 from captioning.models import model_of
+from paper.rows import TRAINED_ROWS, TrainedRows, parts
+from paper.system import SEEDS
 from recommending.measuring import SEED, measure_all
 from recommending.options import (
     RESULTS,
@@ -25,17 +27,17 @@ from recommending.options import (
     check_plots,
     result_name,
 )
-from recommending.report import draw, rows_section, task_section, write_csv
+from recommending.report import draw, rows_section, task_section
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, Task, quick_sample, read_shop
 from recommending.system import Row
-from recommending.trained.system import SEEDS
 from running.plain_help import run_plain
 from running.results_file import write_report
 
 from vlm4rec_edge import Encoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
+ALL_ROWS = (*ROWS, *TRAINED_ROWS)
 _SENTENCE = "{colour} {appearance:lower} {type:lower} for {audience}"
 
 
@@ -43,7 +45,7 @@ def main(
     data: Data,
     cache: Cache,
     rows: Annotated[
-        str, typer.Option(help=f"Rows, comma between them: {', '.join(ROWS)}. Default: all that can be made.")
+        str, typer.Option(help=f"Rows, comma between them: {', '.join(ALL_ROWS)}. Default: all that can be made.")
     ] = "",
     model_options: Annotated[
         list[str] | None,
@@ -93,18 +95,18 @@ def main(
         encoder = resolve_encoder(encoder_name) if encoder_name else resolve_encoder()
         with Encoder(encoder, threads=threads or None) as opened:
             seeds = SEEDS[:1] if quick else SEEDS
-            made = Representations(shop, models, opened, sentence, cache, _say, threads, seeds)
-            wanted, left_out = _wanted(rows, made)
-            systems = list(made.systems(wanted))
+            made = Representations(shop, models, opened, sentence, cache, _say)
+            trained = TrainedRows(made, cache / "trained", threads, seeds)
+            wanted, left_out = _wanted(rows, made, trained)
+            systems = _systems(wanted, made, trained)
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
     baseline = next((system for system in systems if system.kind == "caption"), None)
-    measured, sections, drawn = [], [], []
+    sections, drawn = [], []
     name = result_name("accuracy", same_day, quick=quick)
     for task in tasks:
         _say(f"measuring {len(systems)} rows on {task.title}")
         found = measure_all(systems, task, baseline, cache / "measured")
-        measured += found
         sections.append(task_section(found, baseline))
         if plots:
             drawn.append(draw(found, baseline, out, name))
@@ -113,22 +115,33 @@ def main(
     remarks = [*about_same_day(same_day), *_remarks(shop, baseline, encoder.name, about_attributes, group, left_out)]
     remarks += _of_training(tasks) if any(system.seeds for system in systems) else []
     report = write_report(out, name, "What represents an item best", [*sections, rows_section(systems, remarks)], drawn)
-    write_csv(measured, out / f"{name}.csv")
     typer.echo(report)
 
 
-def _wanted(rows: str, made: Representations) -> tuple[list[str], list[str]]:
-    """Return the rows to make and, where all are wanted, why some are left out."""
+def _wanted(rows: str, made: Representations, trained: TrainedRows) -> tuple[list[str], list[str]]:
+    """Return the rows to make and, where all are wanted, why some are left out.
+
+    Raises:
+        UsageError: a row that was asked for is not known or can not be made.
+    """
     asked = [row.strip() for row in rows.split(",") if row.strip()]
-    if unknown := [row for row in asked if row not in ROWS]:
-        raise UsageError(f"There is no row {', '.join(unknown)}; the rows are {', '.join(ROWS)}.")
-    if asked:
-        return asked, []
-    hindrances = {row: made.hindrance(row) for row in ROWS}
+    if unknown := [row for row in asked if row not in ALL_ROWS]:
+        raise UsageError(f"There is no row {', '.join(unknown)}; the rows are {', '.join(ALL_ROWS)}.")
+    hindrances = {row: (made if row in ROWS else trained).hindrance(row) for row in asked or ALL_ROWS}
     left_out = [f"{row}: {reason}" for row, reason in hindrances.items() if reason]
+    if asked and left_out:
+        row, _, reason = left_out[0].partition(": ")
+        raise UsageError(f"The row {row} can not be made: {reason}.")
     for line in left_out:
         _say(f"left out, {line}")
     return [row for row, reason in hindrances.items() if not reason], left_out
+
+
+def _systems(wanted: Sequence[str], made: Representations, trained: TrainedRows) -> list[Row]:
+    """Return the systems of these rows, the trained ones last."""
+    own, learned = ([row for row in wanted if row in known] for known in (ROWS, TRAINED_ROWS))
+    made.prepare([*own, *(part for row in learned for part in parts(row) if part)])
+    return [*made.systems(own), *trained.systems(learned)]
 
 
 def _unused(shop: Shop, tasks: Sequence[Task]) -> list[str]:

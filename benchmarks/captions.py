@@ -101,13 +101,16 @@ def main(
         speeds = [speed_of(model, some).json() for model in models if speed]
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
-    text = _write(models, sets, figures, compared, speeds, examples, out)
+    drawn = []
     if plots:
         main_figures = [one for one in figures if one.photos is _main_set(sets)]
+        others = [one for one in compared if one.photos is _main_set(sets)]
         sizes = {model.name: model.megabytes for model in models}
-        draw_sizes(main_figures, [one for one in compared if one.photos is _main_set(sets)], sizes, out / "captions")
-        draw_confusion(main_figures[0], out / "captions-confusion")
-    typer.echo(text)
+        drawn = [
+            draw_sizes(main_figures, others, sizes, out / "captions.png"),
+            draw_confusion(main_figures[0], out / "captions-confusion.png"),
+        ]
+    typer.echo(_write(models, sets, figures, compared, speeds, examples, drawn, out))
 
 
 def _need(package: str, advice: str) -> None:
@@ -184,6 +187,7 @@ def _write(
     compared: list[Figures],
     speeds: list[dict[str, Any]],
     examples: int,
+    drawn: list[str],
     out: Path,
 ) -> str:
     sizes = {model.name: f"{model.megabytes:.1f}" for model in models}
@@ -223,6 +227,7 @@ def _write(
             "Chosen by a fixed seed. What is true is said in our words; the shop's own texts are not ours to pass on."
         )
         sections.append(table(f"Examples of {of_main[0].photos.name}", example_rows(of_main, examples), note))
+    sections += [f"![{name}]({name})" for name in drawn]
     remarks = [
         "Per cent right with 95 % intervals (Wilson); cosines of MiniLM vectors with bootstrap intervals. A column is scored "
         "where the catalog knows the answer; a caption that does not say it in our words is wrong.",

@@ -31,10 +31,9 @@ from breaking.trials import (
     run_child,
     truth_of,
 )
+from running.drawings import catalog_of_drawings
 from running.results_file import write_results
 from running.stand_ins import use_small_limits
-
-from vlm4rec_edge.demo.drawings import catalog_of_drawings
 
 RESULTS = Path(__file__).with_name("results")
 _SECONDS_A_CAPTION = 0.004

@@ -33,7 +33,6 @@ from recommending.options import (
     result_name,
 )
 from recommending.profiles import DEFAULT, profile_systems, system_of_vectors
-from recommending.report import write_csv
 from recommending.shop import Shop, Task, quick_sample, read_shop
 from recommending.system import System
 from recommending.vectors import text_vectors
@@ -94,7 +93,6 @@ def main(
     profiles = [profile_systems(name, vectors) for name, vectors in represented.items()]
     rows = _rows(represented)
     name = result_name("knobs", same_day, quick=quick)
-    measured: list[Measured] = []
     sections: list[Section] = []
     drawn: list[str] = []
     for task in tasks:
@@ -104,7 +102,6 @@ def main(
             "captions": measure_all(said, task, said[0], cache / "measured") if said else [],
         }
         sections += _sections(by_kind, rows, task, cache / "measured")
-        measured += [one for some in by_kind.values() for one in some]
         if plots:
             drawn.append(draw_knobs(by_kind, out, name))
     remarks = [*about_same_day(same_day), *_remarks(shop, group)]
@@ -113,7 +110,6 @@ def main(
     else:
         sections[-1] = Section(**{**vars(sections[-1]), "remarks": [*sections[-1].remarks, *remarks]})
     report = write_report(out, name, "What each knob does", sections, drawn)
-    write_csv(measured, out / f"{name}.csv")
     typer.echo(report)
 
 

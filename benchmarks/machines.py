@@ -22,11 +22,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from running.drawings import catalog_of_drawings, write_catalog
 from running.plain_help import run_plain
 from running.results_file import write_results
 
 from vlm4rec_edge import Recommender, resolve_lvlm
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
 from vlm4rec_edge.grounding.native import load_bindings
 
 RESULTS = Path(__file__).with_name("results")

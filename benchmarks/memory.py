@@ -40,7 +40,7 @@ class Held(NamedTuple):
 
 
 def main(
-    photos: Annotated[Path | None, typer.Option(help="Folder of photos; default: drawings of this package.")] = None,
+    photos: Annotated[Path | None, typer.Option(help="Folder of photos; default: drawings of this project.")] = None,
     different: Annotated[int, typer.Option(min=1, help="Photos taken of it, again and again.")] = 500,
     count: Annotated[int, typer.Option(min=2, help="Captions made.")] = 10_000,
     first: Annotated[int, typer.Option(min=1, help="From so many captions on, memory counts as growth.")] = 200,

@@ -31,7 +31,7 @@ from recommending.options import (
     check_plots,
     result_name,
 )
-from recommending.report import draw, task_section, write_csv
+from recommending.report import draw, task_section
 from recommending.representations import NAMES, Representations
 from recommending.shop import Task, quick_sample, read_shop
 from recommending.system import Row, system_of_vectors
@@ -89,7 +89,7 @@ def main(
         pairs = said_and_true(shop.rows, captions)
         texts = corrected_texts(shop.rows, captions, pairs)
         with Encoder(resolve_encoder(), threads=threads or None) as encoder:
-            features = Representations(shop, [model], encoder, "", cache, _say, threads)
+            features = Representations(shop, [model], encoder, "", cache, _say)
             systems: list[Row] = [
                 system_of_vectors(
                     name,
@@ -104,11 +104,10 @@ def main(
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
     name = result_name("mistakes", same_day, quick=quick)
-    measured, sections, drawn = [], [], []
+    sections, drawn = [], []
     for task in tasks:
         _say(f"measuring {len(systems)} rows on {task.title}")
         found = measure_all(systems, task, systems[0], cache / "measured")
-        measured += found
         sections.append(task_section(found, systems[0]))
         sections += _other_sections(systems, task, cache)
         if plots:
@@ -133,7 +132,6 @@ def main(
     }
     sections.append(Section("right", "What the captions are right about", [row], [shares], remarks))
     report = write_report(out, name, "Which mistakes of the captions cost recommendations", sections, drawn)
-    write_csv(measured, out / f"{name}.csv")
     typer.echo(report)
 
 

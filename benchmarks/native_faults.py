@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from running.drawings import catalog_of_drawings, write_catalog
 from running.fresh_process import PROGRAM
 from running.results_file import write_results
 
 from vlm4rec_edge.checksums import sha256_of
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.store.reader import StoreReader
 

@@ -33,7 +33,6 @@ from recommending.savings_report import (
     kept,
     quality_section,
     targets_section,
-    write_csv,
 )
 from recommending.setups import LVLM, savings
 from recommending.shop import Shop, quick_sample, read_shop
@@ -112,7 +111,6 @@ def main(
         costs_section(saved, _remarks(shop, models, group, is_shipped=is_shipped, photos=made.photos)),
     ]
     report = write_report(out, name, "What each saving costs", sections, drawn)
-    write_csv(by_task, out / f"{name}.csv")
     typer.echo(report)
 
 

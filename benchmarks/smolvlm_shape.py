@@ -148,7 +148,7 @@ def _say_words_without_end(model: Any, tokenizer: Any) -> None:
 
 
 def _one_photo(folder: Path) -> None:
-    from vlm4rec_edge.demo.drawings import Drawing, draw
+    from drawings import Drawing, draw
 
     draw(Drawing("dress", "red", "solid", 1), (160, 240)).save(folder / "dress.png")
 

@@ -14,8 +14,9 @@ import pytest
 # programs have the cores. Read when llama.cpp is loaded, here and in child processes.
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
+from drawings import Drawing, catalog_of_drawings, write_catalog
+
 from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder, resolve_lvlm
-from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catalog
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from drawings import Drawing, draw
 from PIL import Image
 
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.demo.drawings import Drawing, draw
 from vlm4rec_edge.grounding.captioner import Captioner
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.items import Failure

@@ -24,6 +24,7 @@ SHARED = {
     "interactions",
     "items",
     "models",
+    "optional",
     "plugins",
     "prefetch",
     "privacy",

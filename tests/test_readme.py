@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from vlm4rec_edge.demo.drawings import Drawing, draw
+from drawings import Drawing, draw
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,9 +72,3 @@ def test_the_python_of_the_readme_runs_as_it_stands(shop_owner: Path) -> None:
     recommended = re.findall(r"^\d+\. (\S+)", result.stdout, re.MULTILINE)
     assert len(recommended) == 3
     assert not {"t-shirt-1", "jeans-1"} & set(recommended)
-
-
-def test_every_file_the_readme_points_to_exists() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []

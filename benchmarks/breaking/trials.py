@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from running.drawings import Drawing, write_catalog
 from running.stand_ins import MadeVectors
 
 from breaking.child import Task
-from vlm4rec_edge.demo.drawings import Drawing, write_catalog
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.store.reader import StoreReader
 

@@ -16,8 +16,8 @@ _KINDS = 15
 _OTHER = "another, or none"
 
 
-def draw_sizes(figures: Sequence[Figures], compared: Sequence[Figures], sizes: Mapping[str, float], path: Path) -> None:
-    """Draw how right models are on one set against their size in MB, ``compared`` as lines; PNG and SVG."""
+def draw_sizes(figures: Sequence[Figures], compared: Sequence[Figures], sizes: Mapping[str, float], path: Path) -> str:
+    """Draw how right models are on one set against their size in MB, ``compared`` as lines; return the picture's name."""
     from matplotlib import pyplot
 
     shown = [column for column in _SHOWN if figures[0].share(column)]
@@ -38,7 +38,7 @@ def draw_sizes(figures: Sequence[Figures], compared: Sequence[Figures], sizes: M
     handles, labels = all_axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(f"Captions of {figures[0].photos.name}, 95 % intervals", fontsize=10)
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def confusion(figures: Figures, kinds: int = _KINDS) -> tuple[list[str], np.ndarray]:
@@ -57,8 +57,8 @@ def confusion(figures: Figures, kinds: int = _KINDS) -> tuple[list[str], np.ndar
     return names, counts / counts.sum(1, keepdims=True)
 
 
-def draw_confusion(figures: Figures, path: Path) -> None:
-    """Draw which of the commonest kinds a model takes for which; PNG and SVG."""
+def draw_confusion(figures: Figures, path: Path) -> str:
+    """Draw which of the commonest kinds a model takes for which; return the picture's name."""
     from matplotlib import pyplot
 
     names, shares = confusion(figures)
@@ -73,20 +73,20 @@ def draw_confusion(figures: Figures, path: Path) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set(xlabel="said", ylabel="true")
     axes.set_title(f"{figures.model} on {figures.photos.name}: of 100 products of a kind", fontsize=10)
-    _save(figure, path)
+    return _save(figure, path)
 
 
 def use_files_only() -> None:
-    """Let matplotlib draw without a screen, and the same file for the same figures."""
+    """Let matplotlib draw without a screen."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "captions"
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Any, path: Path) -> str:
     from matplotlib import pyplot
 
-    figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(figure)
+    return path.name

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from drawings import Drawing, catalog_of_drawings, write_catalog
 from rows import part_rows, photo_path, read_rows, row_of_drawing
 from words import words_of
 
@@ -19,7 +20,6 @@ from captioning.groups import (
     GROUP_OF_TYPE,
 )
 from captioning.reading import COLUMNS, Said, women_as_one
-from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catalog
 
 # The training draws with seed 1, the demo with seed 0.
 DRAWINGS_SEED = 9

@@ -1,4 +1,4 @@
-"""What each knob does, as tables for people, as numbers, as one CSV file, and as pictures."""
+"""What each knob does, as tables for people, as numbers, and as pictures."""
 
 from __future__ import annotations
 
@@ -82,11 +82,10 @@ def captions_section(captions: Sequence[Captions], remarks: Sequence[str]) -> Se
 
 
 def draw_knobs(by_kind: Mapping[str, Sequence[Measured]], folder: Path, name: str) -> str:
-    """Draw the difference of each knob from its default in Recall@10, with intervals; PNG and SVG of one task."""
+    """Draw the difference of each knob from its default in Recall@10, with intervals, on one task."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = name  # the same figures give the same file
     from matplotlib import pyplot
 
     shown = [one for some in by_kind.values() for one in some if one.differences]
@@ -102,7 +101,6 @@ def draw_knobs(by_kind: Mapping[str, Sequence[Measured]], folder: Path, name: st
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{name}-profiles-{shown[0].task.name}"
     figure.savefig(folder / f"{stem}.png", dpi=110, metadata={"Software": None})
-    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
     pyplot.close(figure)
     return f"{stem}.png"
 

@@ -1,9 +1,8 @@
-"""The figures as tables for people, as numbers, as one CSV file, and as pictures."""
+"""The figures as tables for people, as numbers, and as pictures."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,21 +58,11 @@ def rows_section(systems: Sequence[Row], remarks: Sequence[str]) -> Section:
     return Section("rows", "What each row is", rows, figures, remarks)
 
 
-def write_csv(measured: Sequence[Measured], path: Path) -> None:
-    """Write one line for each task, row and metric."""
-    lines = list(_lines(measured))
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
-
-
 def draw(measured: Sequence[Measured], baseline: Row | None, folder: Path, name: str) -> str:
-    """Draw the Recall@10 of one task with its intervals, as PNG and SVG, and return the name of the PNG file."""
+    """Draw the Recall@10 of one task with its intervals and return the name of the picture."""
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = name  # the same figures give the same file
     from matplotlib import pyplot
 
     task = measured[0].task
@@ -92,31 +81,8 @@ def draw(measured: Sequence[Measured], baseline: Row | None, folder: Path, name:
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{name}-{task.name}"
     figure.savefig(f"{stem}.png", dpi=120, metadata={"Software": None})
-    figure.savefig(f"{stem}.svg", metadata={"Date": None})
     pyplot.close(figure)
     return f"{stem.name}.png"
-
-
-def _lines(measured: Sequence[Measured]) -> Iterator[dict[str, Any]]:
-    for one in measured:
-        for name in METRICS:
-            difference = one.differences.get(name)
-            yield {
-                "task": one.task.name,
-                "users": len(one.task.split),
-                "items": one.task.split.item_count,
-                "row": one.system.name,
-                "kind": one.system.kind,
-                "metric": name,
-                **asdict(one.figures[name]),
-                "difference": difference.mean if difference else "",
-                "difference_low": difference.low if difference else "",
-                "difference_high": difference.high if difference else "",
-                "p_value": difference.p_value if difference else "",
-                "seeds": " ".join(map(str, one.by_seed)),
-                "lowest_seed": min((means[name] for means in one.by_seed.values()), default=""),
-                "highest_seed": max((means[name] for means in one.by_seed.values()), default=""),
-            }
 
 
 def numbers(one: Measured) -> dict[str, Any]:

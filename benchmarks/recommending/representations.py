@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +14,6 @@ from captioning.probe import features
 from recommending.shop import Shop, sentence_columns, sentences
 from recommending.system import RANDOM_ORDERS, Chance, Row, System, system_of_vectors
 from recommending.tower import tower_vectors
-from recommending.trained.system import SEEDS, TrainedSystem
-from recommending.trained.trainings import TRAININGS
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 from vlm4rec_edge import Encoder, evaluation
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
@@ -24,11 +22,9 @@ from vlm4rec_edge.errors import PhotoError, UsageError
 
 Say = Callable[[str], None]
 
-_LITE0 = "EfficientNet-Lite0, pooled"
-_AVERAGE = f"mean of the unit vectors of {_LITE0} (by random projection in the text's dimensions), and of the"
-_BOTH = f"{_LITE0} (by random projection in the text's dimensions), and the"
-_ALONE = "a learned linear map, the training of attention fusion with nothing to fuse, of the"
-_CONCATENATION = f"unit vectors side by side: {_LITE0}, and the"
+LITE0 = "EfficientNet-Lite0, pooled"
+_AVERAGE = f"mean of the unit vectors of {LITE0} (by random projection in the text's dimensions), and of the"
+_CONCATENATION = f"unit vectors side by side: {LITE0}, and the"
 
 # In the order of the table: what to ask for, its kind, and what it is.
 ROWS: Mapping[str, tuple[str, str]] = {
@@ -37,7 +33,7 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "title": ("text", "the shop's title"),
     "description": ("text", "the shop's description: an oracle, what a perfect captioner could write"),
     "attributes": ("text", "the shop's attributes as a sentence: an oracle"),
-    "vision": ("vision", f"{_LITE0}: 1,280 values, photo padded to a white square, 224 pixels"),
+    "vision": ("vision", f"{LITE0}: 1,280 values, photo padded to a white square, 224 pixels"),
     "vision-projected": ("vision", "the same by random projection in the text's dimensions: what the projection costs"),
     "vision-tower": (
         "vision",
@@ -49,23 +45,6 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "average-caption": ("fusion", f"{_AVERAGE} first captioner's caption"),
     "concatenation-title": ("fusion", f"{_CONCATENATION} title"),
     "concatenation-caption": ("fusion", f"{_CONCATENATION} first captioner's caption"),
-    "attention-title": ("fusion", f"each item weighs its modalities: {_BOTH} title"),
-    "attention-caption": ("fusion", f"each item weighs its modalities: {_BOTH} first captioner's caption"),
-    "gating-title": ("fusion", f"each value of an item from one modality or the other: {_BOTH} title"),
-    "gating-caption": (
-        "fusion",
-        f"each value of an item from one modality or the other: {_BOTH} first captioner's caption",
-    ),
-    "cross-attention-title": ("fusion", f"each modality attends to the other: {_BOTH} title"),
-    "cross-attention-caption": ("fusion", f"each modality attends to the other: {_BOTH} first captioner's caption"),
-    "smore-title": ("fusion", f"SMORE (WSDM 2025), spectra and graphs of items, and users: {_BOTH} title"),
-    "smore-caption": (
-        "fusion",
-        f"SMORE (WSDM 2025), spectra and graphs of items, and users: {_BOTH} first captioner's caption",
-    ),
-    "alone-vision": ("vision", f"{_ALONE} {_LITE0} (by random projection in the text's dimensions)"),
-    "alone-title": ("text", f"{_ALONE} title"),
-    "alone-caption": ("caption", f"{_ALONE} first captioner's caption"),
 }
 # A row for each captioner.
 _OF_EACH_MODEL = ("vision-tower", "caption", "title-caption")
@@ -83,8 +62,6 @@ class Representations:
         sentence: The attributes as a sentence, ``{colour} {type:lower}``.
         cache: Folder; captions and features lie where ``captions.py`` keeps its own, and each takes what the other made.
         say: Told how far it is.
-        threads: Of torch, for trained rows; 0: its own choice.
-        seeds: With each of them a trained row is trained once.
     """
 
     shop: Shop
@@ -93,8 +70,6 @@ class Representations:
     sentence: str
     cache: Path
     say: Say
-    threads: int = 0
-    seeds: tuple[int, ...] = SEEDS
     _made: dict[str, np.ndarray] = field(default_factory=dict)
     _captions: dict[str, list[str]] = field(default_factory=dict)
 
@@ -108,7 +83,7 @@ class Representations:
             return f"items.csv has no column {' and no column '.join(lacks)}; give --sentence with columns it has"
         if (row in _OF_EACH_MODEL or "caption" in row) and not self.models:
             return "no captioner was given with --model"
-        if row in ("vision", "vision-projected") or ROWS[row][0] == "fusion" or _training_of(row):
+        if row in ("vision", "vision-projected") or ROWS[row][0] == "fusion":
             lacking = [package.replace("_", "-") for package in _VISION_PACKAGES if find_spec(package) is None]
             if lacking:
                 return f"{' and '.join(lacking)} not installed: pip install -e '.[export,train]'"
@@ -123,10 +98,7 @@ class Representations:
         for row in rows:
             if reason := self.hindrance(row):
                 raise UsageError(f"The row {row} can not be made: {reason}.")
-        # A missing package or a damaged file is to be found before hours of captions.
-        for row in sorted(rows, key=lambda row: "caption" in row):
-            if row not in ("random", "popularity", *_OF_EACH_MODEL):
-                self._prepare(row)
+        self.prepare(rows)
         for row in (row for row in ROWS if row in rows):
             kind, about = ROWS[row]
             if row == "random":
@@ -137,27 +109,8 @@ class Representations:
                 for model in self.models:
                     name = f"{NAMES.get(row, row)}, {model.name}"
                     yield system_of_vectors(name, kind, about, self._of_model(row, name, model))
-            elif _training_of(row):
-                yield self._trained(row)
             else:
-                yield system_of_vectors(NAMES.get(row, row), kind, about, self._vectors(row))
-
-    def _prepare(self, row: str) -> None:
-        for needed in filter(None, _parts(row)) if _training_of(row) else (row,):
-            self._vectors(needed)
-
-    def _trained(self, row: str) -> TrainedSystem:
-        vision, text = (self._vectors(part) if part else None for part in _parts(row))
-        vision = np.zeros_like(text) if vision is None else vision
-        text = np.zeros_like(vision) if text is None else text
-        kind, about = ROWS[row]
-        training = TRAININGS[_training_of(row)]
-        folder = self.cache / "trained"
-        trained = TrainedSystem(
-            NAMES[row], kind, about, training, vision, text, folder, self.say, self.threads, seeds=self.seeds
-        )
-        # SMORE's own embeddings are narrower than what it is given.
-        return trained if _training_of(row) == "smore" else replace(trained, dimensions=vision.shape[1])
+                yield system_of_vectors(NAMES.get(row, row), kind, about, self.vectors(row))
 
     def _of_model(self, row: str, name: str, model: Model) -> np.ndarray:
         if row == "vision-tower":
@@ -167,7 +120,17 @@ class Representations:
             return unit(seen)
         return self._texts(name, self._said(row, model))
 
-    def _vectors(self, row: str) -> np.ndarray:
+    def prepare(self, rows: Sequence[str]) -> None:
+        """Make what takes long; captions last: a missing package or a damaged file is to be found before hours of them."""
+        for row in sorted(rows, key=lambda row: "caption" in row):
+            if row not in ("random", "popularity", *_OF_EACH_MODEL):
+                self.vectors(row)
+
+    def vectors(self, row: str) -> np.ndarray:
+        """Return the unit vectors of a row, [items, dimensions], float32, zero where there is none; made once.
+
+        ``caption`` is the first captioner's; rows without vectors have none.
+        """
         if row not in self._made:
             self._made[row] = self._make(row)
         return self._made[row]
@@ -183,9 +146,9 @@ class Representations:
         if row == "vision":
             return self._seen()
         if fusion == "concatenation":
-            return concatenation(self._vectors("vision"), self._vectors(text))
-        projected = project(self._vectors("vision"), self.encoder.dimensions)
-        return projected if row == "vision-projected" else average(projected, self._vectors(text))
+            return concatenation(self.vectors("vision"), self.vectors(text))
+        projected = project(self.vectors("vision"), self.encoder.dimensions)
+        return projected if row == "vision-projected" else average(projected, self.vectors(text))
 
     def _texts(self, name: str, texts: Sequence[str]) -> np.ndarray:
         return text_vectors(
@@ -234,33 +197,7 @@ NAMES = {
     "average-caption": "average of vision and caption",
     "concatenation-title": "concatenation of vision and title",
     "concatenation-caption": "concatenation of vision and caption",
-    "attention-title": "attention fusion of vision and title",
-    "attention-caption": "attention fusion of vision and caption",
-    "gating-title": "gating of vision and title",
-    "gating-caption": "gating of vision and caption",
-    "cross-attention-title": "cross-modal attention, vision and title",
-    "cross-attention-caption": "cross-modal attention, vision and caption",
-    "smore-title": "SMORE, vision and title",
-    "smore-caption": "SMORE, vision and caption",
-    "alone-vision": "vision alone, trained",
-    "alone-title": "title alone, trained",
-    "alone-caption": "caption alone, trained",
 }
-
-
-def _parts(row: str) -> tuple[str, str]:
-    """Return the rows whose vectors a trained row is given, the photo's and the text's; empty where it has none."""
-    training, _, text = row.rpartition("-")
-    if text == "vision":
-        return "vision-projected", ""
-    return "" if training == "alone" else "vision-projected", text
-
-
-def _training_of(row: str) -> str:
-    """Return the name of the training of a row; empty where it has none."""
-    name = row.rpartition("-")[0]
-    # Where there is one modality only, attention has nothing to weigh: its linear map is left.
-    return "attention" if name == "alone" else name if name in TRAININGS else ""
 
 
 def _can_be_read(photo: Path) -> bool:

@@ -1,8 +1,7 @@
-"""What each saving costs, as tables for people, as numbers, as one CSV file, and as pictures."""
+"""What each saving costs, as tables for people, as numbers, and as pictures."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,16 +125,6 @@ def costs_section(saved: Sequence[Saved], remarks: Sequence[str]) -> Section:
     return Section("costs", "What each row takes", table, [_taken(one) for one in saved], remarks)
 
 
-def write_csv(by_task: Mapping[str, Sequence[Kept]], path: Path) -> None:
-    """Write one line for each task and row."""
-    lines = [_flat(_numbers(row) | {"task": row.measured.task.name}) for rows in by_task.values() for row in rows]
-    columns = dict.fromkeys(name for line in lines for name in line)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ["task", *(name for name in columns if name != "task")], restval="")
-        writer.writeheader()
-        writer.writerows(lines)
-
-
 # Rows of these stages share a panel, beside full precision: what they are large in, what they take time for, and its name.
 _PANELS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]] = {
     "language model": ((LVLM,), (LVLM,), (LVLM,), "a photo"),
@@ -146,7 +135,7 @@ _PANELS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], s
 
 
 def draw_pareto(rows: Sequence[Kept], folder: Path, name: str) -> str:
-    """Draw Recall@10 against the size and, where it was measured, the time of each part; PNG and SVG.
+    """Draw Recall@10 against the size and, where it was measured, the time of each part.
 
     A line joins the rows that no other beats in both (Pareto's front). Intervals are those of the difference from full
     precision, user by user: those of the figures themselves would be many times wider than any difference.
@@ -154,7 +143,6 @@ def draw_pareto(rows: Sequence[Kept], folder: Path, name: str) -> str:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = name  # the same figures give the same file
     from matplotlib import pyplot
 
     task: Task = rows[0].measured.task
@@ -176,7 +164,6 @@ def draw_pareto(rows: Sequence[Kept], folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{name}-{task.name}"
     figure.savefig(folder / f"{stem}.png", dpi=110, metadata={"Software": None})
-    figure.savefig(folder / f"{stem}.svg", metadata={"Date": None})
     pyplot.close(figure)
     return f"{stem}.png"
 
@@ -225,14 +212,6 @@ def _numbers(row: Kept) -> dict[str, Any]:
         "recall_kept": asdict(row.recall),
         "top_kept": asdict(row.top),
     }
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        own = f"{before}{name}"
-        flat |= _flat(value, f"{own} ") if isinstance(value, Mapping) else {own: value}
-    return flat
 
 
 def _share(found: Estimate) -> str:

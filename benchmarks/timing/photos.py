@@ -12,9 +12,9 @@ _FOLDER = 1000
 
 
 def photos_in(work: Path, folder: Path | None, count: int) -> list[Path]:
-    """Return photos spread over a folder, or drawings of this package's own."""
+    """Return photos spread over a folder, or drawings of this project's own."""
     if folder is None:
-        from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
+        from running.drawings import catalog_of_drawings, write_catalog
 
         folder = work / f"drawings-{count}"
         if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The pictures of ``latency.py``, each as PNG and SVG."""
+"""The pictures of ``latency.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HANDLER = "llama-cpp-python"
 
 
 def draw(sections: Sequence[Section], folder: Path, name: str) -> list[str]:
-    """Draw what has a picture and return the names of the PNG files.
+    """Draw what has a picture and return the names of the files.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -25,7 +25,6 @@ def draw(sections: Sequence[Section], folder: Path, name: str) -> list[str]:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = name  # the same figures give the same file
     from matplotlib import pyplot
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,8 +35,7 @@ def draw(sections: Sequence[Section], folder: Path, name: str) -> list[str]:
             continue
         figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
         picture(axes, section.figures)
-        figure.savefig(folder / f"{name}-{section.name}.png", dpi=120)
-        figure.savefig(folder / f"{name}-{section.name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"{name}-{section.name}.png", dpi=120, metadata={"Software": None})
         pyplot.close(figure)
         drawn.append(f"{name}-{section.name}.png")
     return drawn

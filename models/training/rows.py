@@ -9,8 +9,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
-
-from vlm4rec_edge.demo.drawings.catalog import Drawing
+from drawings import Drawing
 
 HELD_OUT = 2_000
 # A small catalog, as tests have it, keeps most of its rows to learn from.

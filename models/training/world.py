@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from drawings import Drawing, catalog_of_drawings, draw
 from journal import save_array
 from opinions import features_of, second_opinions
 from photos import KEPT, decode_photos
@@ -20,7 +21,6 @@ from tower import HEAD_WEIGHTS, SIDE, UNKNOWN
 from words import Words, words_of
 from worn import dress_people, wearable
 
-from vlm4rec_edge.demo.drawings.catalog import Drawing, catalog_of_drawings, draw
 from vlm4rec_edge.errors import UsageError
 
 # The demo draws with seed 0, and evaluation with seed 9.

@@ -3,5 +3,4 @@
 import sys
 from pathlib import Path
 
-for folder in ("benchmarks", "models/training"):
-    sys.path.append(str(Path(__file__).parents[2] / folder))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))

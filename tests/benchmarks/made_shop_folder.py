@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
+from drawings import catalog_of_drawings, write_catalog
 
 SENTENCE = "{colour} {pattern:lower} {kind}"
 # Of each kind six drawings: five for a history, and more than one to be foretold.

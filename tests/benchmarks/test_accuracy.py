@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -79,18 +78,6 @@ def test_every_row_stands_in_every_table_with_intervals_and_its_difference(out: 
     assert [row["row"] for row in sections["rows"]["rows"]] == names
 
 
-def test_the_csv_file_holds_the_same_figures(out: Path) -> None:
-    with (out / "accuracy.csv").open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.DictReader(stream))
-    expected = {
-        (section["name"], figures["row"], metric): figure["mean"]
-        for section in document(out)["sections"][:-1]
-        for figures in section["figures"]
-        for metric, figure in figures["figures"].items()
-    }
-    assert {(line["task"], line["row"], line["metric"]): float(line["mean"]) for line in lines} == expected
-
-
 def test_no_folder_of_this_machine_is_told(out: Path, shop: Path) -> None:
     for path in out.iterdir():
         assert str(shop) not in path.read_text(encoding="utf-8")
@@ -119,8 +106,7 @@ def test_without_captions_there_is_no_difference_and_what_is_left_out_is_said(
     for section in found["sections"][:-1]:
         assert section["title"].startswith("Only a sample, 36 of 36 items: 6 ")
         assert not any(" - " in column for column in section["rows"][0])
-        for suffix in ("png", "svg"):
-            assert (tmp_path / f"accuracy-quick-{section['name']}.{suffix}").stat().st_size > 1000
+        assert (tmp_path / f"accuracy-quick-{section['name']}.png").stat().st_size > 1000
         assert f"![accuracy-quick-{section['name']}.png]" in done.stdout
 
 
@@ -176,6 +162,10 @@ def test_trained_rows_tell_their_seeds_and_are_not_trained_twice(shop: Path, cac
     ("wrong", "sentence"),
     [
         (["--rows", "caption"], "The row caption can not be made: no captioner was given with --model"),
+        (
+            ["--rows", "title,gating-caption"],
+            "The row gating-caption can not be made: no captioner was given with --model",
+        ),
         (["--rows", "titles"], "There is no row titles; the rows are random, popularity, title,"),
         (["--group", "product"], "There is no column 'product' to group by"),
         (["--model", "stylist-lvlm"], "--model is NAME=MODEL"),

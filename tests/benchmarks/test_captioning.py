@@ -22,9 +22,9 @@ from captioning.reading import COLUMNS, Reader, Said
 from captioning.report import group_rows
 from captioning.seen_words import agreement
 from captioning.sets import Case, PhotoSet, case_of_row, truth_of_row
+from drawings import Drawing, draw
 
 from vlm4rec_edge import Captioner, resolve_lvlm
-from vlm4rec_edge.demo.drawings import Drawing, draw
 from vlm4rec_edge.errors import UsageError
 
 ROWS = [

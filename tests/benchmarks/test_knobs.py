@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -152,14 +151,11 @@ def test_every_setting_stands_in_the_tables_with_its_difference(tmp_path: Path) 
         assert [row["row"] for row in rows] == [f"{name}: {knob}" for name in ("caption", "title") for knob in KNOBS]
         assert [row["row"] for row in rows if not row["differences"]] == [f"caption: {DEFAULT}", f"title: {DEFAULT}"]
         assert [row["row"] for row in found[f"knobs-{task}"]["figures"]] == settings
-        for suffix in ("png", "svg"):
-            assert (out / f"knobs-quick-profiles-{task}.{suffix}").stat().st_size > 1000
+        assert (out / f"knobs-quick-profiles-{task}.png").stat().st_size > 1000
     words = {row["setting"]: row["words"] for row in found["captions"]["figures"]}
     assert words["at most 8 tokens"] <= words["at most 16 tokens"] <= words[OWN]
     assert 0 < words[FIRST_SENTENCE] <= words[OWN]
     assert found["captions"]["figures"][0]["equal"] == 1
-    with (out / "knobs-quick.csv").open(encoding="utf-8", newline="") as stream:
-        assert len({line["row"] for line in csv.DictReader(stream)}) == 2 * len(KNOBS) + len(settings)
     again = run(shop, cache, out, "--model", "embedded=stylist-lvlm", "--no-plots")
     assert again.returncode == 0, again.stderr
     assert all(line.startswith("measuring ") for line in again.stderr.splitlines())

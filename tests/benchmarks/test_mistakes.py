@@ -108,7 +108,6 @@ def test_a_run_compares_every_text_with_the_captions(shop: Path, tmp_path: Path)
         assert [bool(row["differences"]) for row in figures] == [False] + [True] * (len(figures) - 1)
     assert set(sections["right"]["figures"][0]) == {*ATTRIBUTES, ALL}
     assert (tmp_path / "out" / "mistakes-baskets.png").is_file()
-    assert (tmp_path / "out" / "mistakes.csv").is_file()
 
 
 def test_a_catalog_that_does_not_know_what_is_right_is_refused(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from captioning.models import model_of
 from made_shop_folder import SENTENCE, made_shop_folder, write_interactions
+from paper.rows import TRAINED_ROWS, TrainedRows
 from recommending import representations
 from recommending.measuring import METRICS, measure_all, values_of
 from recommending.options import about_same_day, result_name
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, quick_sample, read_shop, sentences
 from recommending.system import RANDOM_ORDERS, Chance, System
-from recommending.trained.system import TrainedSystem
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 
 from vlm4rec_edge import Encoder, evaluation
@@ -169,7 +169,8 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     made.shop = replace(shop, photos=[tmp_path / "broken.jpg", *shop.photos[1:]])
     assert made.hindrance("description") == "items.csv has no column description"
     rows = [row for row in ROWS if row != "description"]
-    systems = list(made.systems(rows[::-1]))
+    trained = list(TrainedRows(made, tmp_path).systems(list(TRAINED_ROWS)[::-1]))
+    systems = [*made.systems(rows[::-1]), *trained]
     assert [system.name for system in systems] == [
         "random",
         "popularity",
@@ -204,12 +205,11 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     assert by_name["vision tower, one"].key == by_name["vision tower, two"].key
     task = made.shop.tasks()[0]
     keys = [one.key for system in systems for one in system.tries(task).values()]
-    trained = [system for system in systems if system.seeds]
     assert len(keys) == len(systems) + 2 * len(trained) + RANDOM_ORDERS - 1
     assert len(set(keys)) == len(keys) - 3
-    assert [system.name for system in trained] == [system.name for system in systems[-11:]]
+    assert [bool(system.seeds) for system in systems] == [False] * (len(systems) - 11) + [True] * 11
     assert {system.seeds for system in trained} == {(0, 1, 2)}
-    given = {row.name: (row.vision.any(), row.text.any()) for row in trained if isinstance(row, TrainedSystem)}
+    given = {row.name: (row.vision.any(), row.text.any()) for row in trained}
     assert given.pop("vision alone, trained") == (True, False)
     assert given.pop("title alone, trained") == given.pop("caption alone, trained") == (False, True)
     assert set(given.values()) == {(True, True)}
@@ -229,11 +229,11 @@ def test_a_row_that_can_not_be_made_says_why(made: Representations) -> None:
         ("attributes", "no column audience"),
         ("caption", "no captioner"),
         ("vision-tower", "no captioner"),
-        ("smore-caption", "no captioner"),
         ("concatenation-caption", "no captioner"),
     ):
         with pytest.raises(UsageError, match=f"The row {row} can not be made: .*{why}"):
             list(made.systems(["random", row]))
+    assert "no captioner" in TrainedRows(made, made.cache).hindrance("smore-caption")
 
 
 def test_items_of_one_text_have_exactly_equal_scores(shop: Shop, made: Representations) -> None:

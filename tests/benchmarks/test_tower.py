@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from captioning.models import Model, model_of
+from drawings import catalog_of_drawings, write_catalog
 from recommending import tower
 from recommending.tower import tower_vectors
 
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
 from vlm4rec_edge.grounding.native import NativeModel
 from vlm4rec_edge.grounding.prepare import prepare
 from vlm4rec_edge.grounding.vision import encode_images

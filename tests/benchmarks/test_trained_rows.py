@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paper import histories as histories_module
+from paper.histories import Histories, histories_of, validation_value
+from paper.system import Learned, TrainedSystem
 from recommending.measuring import METRICS, measure_all, values_of
 from recommending.shop import Task
 from recommending.system import Row, system_of_vectors
-from recommending.trained import histories as histories_module
-from recommending.trained.histories import Histories, histories_of, validation_value
-from recommending.trained.system import Learned, TrainedSystem
 from recommending.vectors import average, unit
 
 from vlm4rec_edge import evaluation
@@ -22,14 +22,14 @@ from vlm4rec_edge.interactions import Interactions
 
 torch = pytest.importorskip("torch")
 
-from recommending.trained.attention import AttentionFusion  # noqa: E402
-from recommending.trained.cross_attention import CrossModalAttention  # noqa: E402
-from recommending.trained.gating import GatedFusion  # noqa: E402
-from recommending.trained.graphs import interactions_graphs, larger_of, neighbours_graph  # noqa: E402
-from recommending.trained.leave_one_out import FusionSettings, train_fusion  # noqa: E402
-from recommending.trained.smore import Smore  # noqa: E402
-from recommending.trained.smore_training import SmoreSettings, train_smore  # noqa: E402
-from recommending.trained.stopping import EarlyStopping  # noqa: E402
+from paper.attention import AttentionFusion  # noqa: E402
+from paper.cross_attention import CrossModalAttention  # noqa: E402
+from paper.gating import GatedFusion  # noqa: E402
+from paper.graphs import interactions_graphs, larger_of, neighbours_graph  # noqa: E402
+from paper.leave_one_out import FusionSettings, train_fusion  # noqa: E402
+from paper.smore import Smore  # noqa: E402
+from paper.smore_training import SmoreSettings, train_smore  # noqa: E402
+from paper.stopping import EarlyStopping  # noqa: E402
 
 FUSIONS = [AttentionFusion, GatedFusion, CrossModalAttention]
 ITEMS, KINDS, WIDTH = 120, 6, 64

@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from drawings import Drawing
 from program import program, watched
-
-from vlm4rec_edge.demo.drawings import Drawing
 
 NO_EXTRA = "onnxruntime,llama_cpp,tokenizers,PIL,huggingface_hub,pyarrow,torch,jinja2,sqlite3,_sqlite3"
 

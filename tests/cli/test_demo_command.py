@@ -9,11 +9,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from drawings.kinds import KINDS
 from PIL import Image
 from program import Done, program
 
 from vlm4rec_edge import Recommender
-from vlm4rec_edge.demo.drawings.kinds import KINDS
 
 
 @pytest.fixture(scope="module")

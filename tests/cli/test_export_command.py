@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from drawings import Drawing
 from program import program
-
-from vlm4rec_edge.demo.drawings import Drawing
 
 FIELDS = {"index", "format", "items", "dimensions", "files", "collection"}
 

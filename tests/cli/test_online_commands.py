@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from drawings import Drawing
 from made_store import random_vectors, write_store
 from program import program, watched
 
 from vlm4rec_edge import Recommender, resolve_lvlm
-from vlm4rec_edge.demo.drawings import Drawing
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
 

@@ -5,9 +5,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from drawings import Drawing, draw
 from program import program
 
-from vlm4rec_edge.demo.drawings import Drawing, draw
 from vlm4rec_edge.store.schema import DATABASE_NAME, text_crc32
 from vlm4rec_edge.store.vectors import vector_file_name
 

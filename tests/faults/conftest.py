@@ -11,9 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from breaking.child import Task
 from breaking.trials import Catalog, make_catalog, run_child
+from drawings import catalog_of_drawings
 from running.stand_ins import small_limits
-
-from vlm4rec_edge.demo.drawings import catalog_of_drawings
 
 _ITEMS, _TWINS = 90, 6
 

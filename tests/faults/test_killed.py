@@ -8,8 +8,8 @@ from pathlib import Path
 
 from breaking.child import Task
 from breaking.trials import captions_lost, captions_made, damage_after_kill, run_child, truth_of
+from drawings import Drawing, write_catalog
 
-from vlm4rec_edge.demo.drawings import Drawing, write_catalog
 from vlm4rec_edge.indexing import _WINDOW_ITEMS
 
 _KILLS = 10

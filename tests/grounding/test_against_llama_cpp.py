@@ -8,11 +8,11 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+from drawings import catalog_of_drawings, draw
 from pictures import QUESTION, answers, encoded, requests_for
 from PIL import Image
 
 from vlm4rec_edge import Captioner
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, draw
 
 # In a process of its own: the handler turns file descriptors and the log of the whole process its way. Neither it nor we
 # use flash attention here; with it the last bits differ, and some words after a near tie with them.

@@ -51,6 +51,18 @@ def test_the_code_is_free_software_without_weights_and_small(wheels: Path) -> No
     assert path.stat().st_size < 1_000_000
 
 
+def test_the_code_brings_the_pictures_of_the_demo_and_no_wheel_what_draws_them(wheels: Path) -> None:
+    shop = ROOT / "vlm4rec_edge" / "demo" / "shop"
+    pictures = {path.relative_to(ROOT).as_posix() for path in shop.rglob("*") if path.is_file()}
+    with only(wheels, "vlm4rec-edge") as wheel:
+        assert {name for name in wheel.namelist() if "/demo/shop/" in name} == pictures
+    generator = {path.name for path in (ROOT / "models" / "training" / "drawings").glob("*.py")} - {"__init__.py"}
+    assert "catalog.py" in generator
+    for path in wheels.iterdir():
+        with zipfile.ZipFile(path) as wheel:
+            assert not generator & {Path(name).name for name in wheel.namelist()}
+
+
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_a_model_is_in_its_own_wheel_under_its_own_licence(name: str, wheels: Path) -> None:
     manifest = json.loads((ROOT / "models" / name / "manifest.json").read_text(encoding="utf-8"))

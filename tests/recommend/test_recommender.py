@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawings import Drawing
 from made_store import random_vectors, unit, write_store
 
 from vlm4rec_edge import Encoder, Recommender, resolve_encoder
-from vlm4rec_edge.demo.drawings import Drawing
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import GRAPH_AFTER, refresh

@@ -1,7 +1,6 @@
-"""The training's files are scripts beside each other, outside the package, as are those of the export."""
+"""The export's files are scripts beside each other, outside the package, as are the training's, which are on the path."""
 
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
-sys.path += [str(_ROOT / "models" / "training"), str(_ROOT / "export")]
+sys.path.append(str(Path(__file__).parents[2] / "export"))

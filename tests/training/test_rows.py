@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from drawings import catalog_of_drawings, write_catalog
 from rows import part_rows, photo_path, read_rows, row_of_drawing
-
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, write_catalog
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(37_062, 2_000), (20_000, 2_000), (50, 5), (5, 0), (0, 0)])

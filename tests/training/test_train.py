@@ -19,13 +19,13 @@ if MISSING:
 import looking
 import speaking
 import torch
+from drawings import catalog_of_drawings, draw
 from journal import Journal
 from rows import row_of_drawing
 from tower import UNKNOWN, Lessons
 from words import kind_word
 from world import World, build_world
 
-from vlm4rec_edge.demo.drawings import catalog_of_drawings, draw
 from vlm4rec_edge.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

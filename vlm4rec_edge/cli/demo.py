@@ -15,7 +15,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures, the index and the report.")] = Path("demo-output"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw a small shop, caption it, index it, recommend from it, and write report.html.
+    """Caption a small shop that the package brings, index it, recommend from it, and write report.html.
 
     The JSON document: {"report", "index", "items", "captions_per_second", "shoppers": [{"name", "history": [id],
     "recommendations": [{"item_id", "score"}]}]}.

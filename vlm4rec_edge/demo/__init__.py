@@ -1,1 +1,1 @@
-"""Demo: pictures of our own, a small shop of them, and a report of what the models made of it."""
+"""Demo: a small shop in pictures of our own, and a report of what the models made of it."""

@@ -1,12 +1,12 @@
-"""The demo: draw a shop, caption, encode and index it, shop in it, and write the report."""
+"""The demo: caption, encode and index a small shop that the package brings, shop in it, and write the report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlm4rec_edge.demo.drawings import Drawing, catalog_of_drawings, write_catalog
 from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_report
 from vlm4rec_edge.encoding.encoder import Encoder
 from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
@@ -16,17 +16,10 @@ from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.recommend.recommender import Recommender
 
-ITEMS_PER_KIND = 5
-ITEM_COUNT = len(catalog_of_drawings(ITEMS_PER_KIND))
+# Drawn by models/training/demo_shop.py, which is not part of the package: pictures, items.csv and histories.csv.
+SHOP = Path(__file__).with_name("shop")
+ITEM_COUNT = len(list((SHOP / "images").iterdir()))
 _RECOMMENDED = 6
-
-# Who shops in the demo: a name, what the report tells of them, and what they have bought. Colour is what the embedded
-# model sees best, so tastes in colour are where anybody can judge at a glance whether what comes back makes sense.
-_SHOPPERS = (
-    ("Ada", "Wears black.", (("black", "blazer"), ("black", "dress"), ("black", "jeans"))),
-    ("Bela", "Likes it bright.", (("yellow", "shirt"), ("yellow", "sweater"), ("orange", "skirt"))),
-    ("Cleo", "Denim and light blue.", (("blue", "jacket"), ("blue", "jeans"), ("light blue", "sweater"))),
-)
 
 
 @dataclass(frozen=True)
@@ -46,39 +39,41 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
     Raises:
         Vlm4RecError: a dependency is missing, or ``out`` can not be written.
     """
-    drawings = catalog_of_drawings(ITEMS_PER_KIND)
-    table = write_catalog(out / "shop", drawings)
-    index = out / "shop.index"
+    shop = out / "shop"
+    _copy_shop(shop)
+    table, index = shop / "items.csv", out / "shop.index"
     with IsolatedCaptioner(resolve_lvlm()) as captioner, Encoder(resolve_encoder()) as encoder:
         report = build_index(table, index, captioner=captioner, encoder=encoder, prune=True, on_progress=on_progress)
         names = (captioner.files.name, encoder.files.name)
-    with Recommender.open(index) as shop:
-        catalog = {item.id: _shown(item) for item in shop.store.items()}
-        shoppers = [_shop(shop, catalog, drawings, *shopper) for shopper in _SHOPPERS]
+    with Recommender.open(index) as recommender:
+        catalog = {item.id: _shown(item) for item in recommender.store.items()}
+        shoppers = [_shop(recommender, catalog, row) for row in _rows(shop / "histories.csv")]
     rate = report.progress.captioned / report.seconds if report.seconds > 0 else 0.0
     page = out / "report.html"
-    write_report(page, _report(report, names, rate, shoppers, [catalog[drawing.item_id] for drawing in drawings]))
+    write_report(page, _report(report, names, rate, shoppers, [catalog[row["id"]] for row in _rows(table)]))
     return DemoResult(page, index, report.items, rate, shoppers)
+
+
+def _copy_shop(folder: Path) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for source in SHOP.rglob("*.*"):
+        (folder / source.relative_to(SHOP)).write_bytes(source.read_bytes())
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def _shown(item: StoredItem) -> ReportItem:
     return ReportItem(item.id, item.title, item.caption, Path(item.image), item.attributes)
 
 
-def _shop(
-    shop: Recommender,
-    catalog: dict[str, ReportItem],
-    drawings: Sequence[Drawing],
-    name: str,
-    story: str,
-    bought: Sequence[tuple[str, str]],
-) -> Shopper:
-    by_look = {(drawing.colour, drawing.kind): drawing.item_id for drawing in drawings}
-    history = [by_look[look] for look in bought]
-    found = shop.recommend(history, _RECOMMENDED)
-    return Shopper(
-        name, story, [catalog[item_id] for item_id in history], [(catalog[hit.item_id], hit.score) for hit in found]
-    )
+def _shop(recommender: Recommender, catalog: Mapping[str, ReportItem], shopper: Mapping[str, str]) -> Shopper:
+    history = shopper["history"].split(",")
+    found = recommender.recommend(history, _RECOMMENDED)
+    bought = [catalog[item_id] for item_id in history]
+    return Shopper(shopper["user_id"], shopper["story"], bought, [(catalog[hit.item_id], hit.score) for hit in found])
 
 
 def _report(

@@ -1,5 +1,0 @@
-"""Product pictures that the project draws itself: under its own licence, and as many as are wanted."""
-
-from vlm4rec_edge.demo.drawings.catalog import Drawing, catalog_of_drawings, draw, write_catalog
-
-__all__ = ["Drawing", "catalog_of_drawings", "draw", "write_catalog"]
