@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from encoder_head import Head
 
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.quiet import load
@@ -66,7 +67,7 @@ class Agreement:
             raise ModelError(f"The exported vectors are not of unit length (off by {self.length_error:.2g}).")
 
 
-def source_vectors(model: Any, tokenizer: Any, texts: Sequence[str], *, pooling: str, max_tokens: int) -> np.ndarray:
+def source_vectors(model: Any, tokenizer: Any, texts: Sequence[str], *, head: Head, max_tokens: int) -> np.ndarray:
     """Return the unit vectors [texts, dimensions] of a transformers model in fp32, one text at a time, unpadded."""
     import torch
 
@@ -77,9 +78,8 @@ def source_vectors(model: Any, tokenizer: Any, texts: Sequence[str], *, pooling:
         tokens = tokenizer(text, truncation=True, max_length=max_tokens, return_tensors="pt")
         with torch.no_grad():
             hidden = model(tokens["input_ids"], attention_mask=tokens["attention_mask"]).last_hidden_state[0]
-        pooled = hidden[0] if pooling == "cls" else hidden.mean(0)
-        vectors.append((pooled / pooled.norm()).numpy())
-    return np.stack(vectors).astype(np.float32)
+        vectors.append(head.vector(hidden.numpy()))
+    return np.stack(vectors)
 
 
 def exported_vectors(folder: Path, texts: Sequence[str], *, max_tokens: int, batch: int = _BATCH) -> np.ndarray:

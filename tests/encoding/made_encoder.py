@@ -81,12 +81,12 @@ def tokenizer_text() -> str:
 
 
 def write_encoder(folder: Path, pooling: str, *, max_tokens: int = 16) -> Path:
-    """Write a sentence-transformers folder with this pooling (``mean`` or ``cls``) and return it."""
+    """Write a sentence-transformers folder with this pooling (``mean``, ``cls`` or ``last``) and return it."""
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "model.onnx").write_bytes(graph_bytes())
     (folder / "tokenizer.json").write_text(tokenizer_text(), encoding="utf-8")
-    flag = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}[pooling]
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({flag: True}), encoding="utf-8")
+    flags = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({flags[pooling]: True}), encoding="utf-8")
     (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": max_tokens}), encoding="utf-8")
     return folder
 

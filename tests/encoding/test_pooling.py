@@ -41,6 +41,21 @@ def test_cls_pooling_takes_the_first_token_alone(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, np.tile(_unit(TABLE[WORDS.index("[CLS]")]), (len(TEXTS), 1)), atol=1e-6)
 
 
+def test_last_pooling_takes_the_last_token_of_each_text_not_of_the_batch(tmp_path: Path) -> None:
+    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "last"))) as encoder:
+        found = encoder.encode(TEXTS)
+    for text, vector in zip(TEXTS, found, strict=True):
+        np.testing.assert_allclose(vector, _unit(_vectors_of(text)[-1]), atol=1e-6)
+
+
+def test_a_text_without_any_token_has_no_last_one_and_is_refused(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "e", "last")
+    tokenizer = json.loads(tokenizer_text()) | {"post_processor": None}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    with Encoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
+        encoder.encode(["red", ""])
+
+
 def test_a_text_beyond_the_longest_is_cut_there(tmp_path: Path) -> None:
     with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "mean", max_tokens=3))) as encoder:
         found = encoder.encode(["red blue coat jeans", "red blue"])
@@ -69,6 +84,22 @@ def test_a_graph_of_another_trade_is_refused_with_what_it_takes(tmp_path: Path) 
     folder = write_encoder(tmp_path / "e", "mean")
     (folder / "model.onnx").write_bytes(graph_bytes(inputs=("pixels", "attention_mask")))
     with pytest.raises(ModelError, match="takes attention_mask, pixels; a text encoder takes input_ids"):
+        Encoder(resolve_encoder(folder))
+
+
+def test_a_graph_that_asks_for_places_is_told_them(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "e", "last")
+    (folder / "model.onnx").write_bytes(graph_bytes(inputs=("position_ids", "input_ids", "attention_mask")))
+    with Encoder(resolve_encoder(folder)) as encoder:
+        found = encoder.encode(TEXTS)
+    for text, vector in zip(TEXTS, found, strict=True):
+        np.testing.assert_allclose(vector, _unit(TABLE[len(_tokens(text)) - 1]), atol=1e-6)
+
+
+def test_a_graph_that_asks_for_more_than_a_text_has_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "e", "last")
+    (folder / "model.onnx").write_bytes(graph_bytes(inputs=("input_ids", "attention_mask", "past_key_values.0.key")))
+    with pytest.raises(ModelError, match=r"takes attention_mask, input_ids, past_key_values\.0\.key; a text encoder"):
         Encoder(resolve_encoder(folder))
 
 
@@ -106,6 +137,8 @@ def test_one_graph_of_several_is_named_by_its_path_and_pooled_as_its_folder_says
     [
         ({"embedding_dimension": 3, "pooling_mode": "cls", "include_prompt": True}, "cls"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False, "include_prompt": True}, "mean"),
+        ({"pooling_mode_mean_tokens": False, "pooling_mode_lasttoken": True, "include_prompt": True}, "last"),
+        ({"embedding_dimension": 3, "pooling_mode": "lasttoken"}, "last"),
         ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, None),
         ({"pooling_mode": "weightedmean"}, None),
         ({"pooling_mode_max_tokens": True}, None),
@@ -117,7 +150,7 @@ def test_the_pooling_is_read_from_files_of_old_and_new_versions(
     folder = write_encoder(tmp_path / "e", "mean")
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
     if read is None:
-        with pytest.raises(ModelError, match="other than mean or cls alone"):
+        with pytest.raises(ModelError, match="other than mean, cls or lasttoken alone"):
             resolve_encoder(folder)
     else:
         assert resolve_encoder(folder).settings.pooling == read

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-from tiny_checkpoints import EXPORT, WORDS, make_encoder, need_export_extra, run_script
+from tiny_checkpoints import EXPORT, WORDS, need_export_extra, run_script
+from tiny_encoders import make_encoder
 
-from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.errors import MissingDependencyError, ModelError, UsageError
 from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
 from vlm4rec_edge.quiet import load
 
@@ -26,7 +28,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Tiny checkpoints, one for each pooling."""
     need_export_extra()
     folder = tmp_path_factory.mktemp("encoders")
-    return {pooling: make_encoder(folder / pooling, pooling=pooling) for pooling in ("mean", "cls")}
+    return {pooling: make_encoder(folder / pooling, "bert", pooling=pooling) for pooling in ("mean", "cls")}
 
 
 def source_vectors(checkpoint: Path, pooling: str) -> np.ndarray:
@@ -60,22 +62,29 @@ def exported_vectors(folder: Path, texts: list[str]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("pooling", "settings", "least_cosine"),
+    ("pooling", "precision", "reduce_range", "least_cosine"),
     [
-        ("mean", ["--precision", "fp32"], 0.99999),
-        ("cls", ["--precision", "int8-weights"], 0.995),
-        ("mean", ["--precision", "int8", "--reduce-range"], 0.97),
-        ("mean", ["--precision", "fp16"], 0.999),
+        ("mean", "fp32", False, 0.99999),
+        ("cls", "int8-weights", False, 0.995),
+        ("mean", "int8", True, 0.97),
+        ("mean", "fp16", False, 0.999),
     ],
 )
 def test_the_graph_gives_the_unit_vectors_of_its_source_from_a_padded_batch(
-    encoders: dict[str, Path], tmp_path: Path, pooling: str, settings: list[str], least_cosine: float
+    encoder_script: ModuleType,
+    encoders: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    pooling: str,
+    precision: str,
+    reduce_range: bool,
+    least_cosine: float,
 ) -> None:
     # Random weights spread nearest neighbours less than trained ones do; cosines are what this test looks at.
-    loose = ["--sentences", "60", "--min-mean", "0.95", "--min-worst", "0.9", "--min-neighbours", "0.5"]
-    done = run_script(SCRIPT, encoders[pooling], "--out", tmp_path, "--name", "tiny", *settings, *loose)
-    assert done.returncode == 0, done.stderr
-    assert "cosine mean" in done.stdout
+    loose = {"sentences": 60, "min_mean": 0.95, "min_worst": 0.9, "min_neighbours": 0.5}
+    kind = encoder_script.Precision(precision)
+    encoder_script.export(str(encoders[pooling]), tmp_path, kind, reduce_range, name="tiny", **loose)
+    assert "cosine mean" in capsys.readouterr().out
 
     vectors = exported_vectors(tmp_path, TEXTS)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
@@ -88,7 +97,7 @@ def test_the_graph_gives_the_unit_vectors_of_its_source_from_a_padded_batch(
     manifest = read_manifest(tmp_path)
     check_files(tmp_path, manifest)
     _golden_vectors_repeat(tmp_path, manifest)
-    assert manifest.quantization["model"].startswith(settings[1])
+    assert manifest.quantization["model"].startswith(precision)
     assert manifest.source.repository == pooling  # the folder's own name, no path of this machine
     assert str(tmp_path.parent) not in (tmp_path / "manifest.json").read_text(encoding="utf-8")
 
@@ -107,6 +116,9 @@ def test_an_export_below_its_bound_fails_and_leaves_no_manifest(encoders: dict[s
         SCRIPT, encoders["mean"], "--out", tmp_path, "--overwrite", "--precision", "int8", "--min-mean", "0.999999"
     )
     assert done.returncode == 1
+    assert done.stderr.startswith("Error: "), (
+        "what torch and optimum have to say of their own future is no matter of the user"
+    )
     assert "mean cosine" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == [], "what failed must not pass for a model of one's own"
@@ -127,13 +139,14 @@ def test_a_folder_with_files_is_not_written_into_unasked(encoders: dict[str, Pat
     assert "--overwrite" in done.stderr
 
 
-def test_a_typing_mistake_leaves_the_older_export_as_it_was(encoders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_typing_mistake_leaves_the_older_export_as_it_was(
+    encoder_script: ModuleType, encoders: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "manifest.json").write_text("of an older export", encoding="utf-8")
-    done = run_script(SCRIPT, tmp_path / "no-such-checkpoint", "--out", tmp_path, "--overwrite")
-    assert done.returncode == 1
-    done = run_script(SCRIPT, encoders["mean"], "--out", tmp_path, "--overwrite", "--max-tokens", "9999")
-    assert done.returncode == 2
-    assert "positions of this encoder" in done.stderr
+    with pytest.raises(ModelError, match="no-such-checkpoint"):
+        encoder_script.export(str(tmp_path / "no-such-checkpoint"), tmp_path, overwrite=True)
+    with pytest.raises(UsageError, match="positions of this encoder"):
+        encoder_script.export(str(encoders["mean"]), tmp_path, overwrite=True, max_tokens=9999)
     assert (tmp_path / "manifest.json").read_text(encoding="utf-8") == "of an older export"
 
 

@@ -47,48 +47,6 @@ def run_script(
     )
 
 
-def make_encoder(folder: Path, *, pooling: str) -> Path:
-    """Write a two-layer BERT with a WordPiece tokenizer of letters and a few words.
-
-    Its weights are ten times larger than at the start of a training, so that attention and position matter.
-    """
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder.mkdir(parents=True)
-    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
-    vocabulary = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *letters,
-        *(f"##{letter}" for letter in letters),
-        *WORDS,
-    ]
-    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)) + "\n", encoding="utf-8")
-    # A fixed padding in the source, as in real packages, which must not reach the exported tokenizer.
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64)
-    tokenizer.backend_tokenizer.enable_padding(length=64)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=len(dict.fromkeys(vocabulary)),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=128,
-        max_position_embeddings=64,
-        initializer_range=0.2,
-    )
-    BertModel(config).save_pretrained(folder)
-    (folder / "1_Pooling").mkdir()
-    chosen = {"pooling_mode_cls_token": pooling == "cls", "pooling_mode_mean_tokens": pooling == "mean"}
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(chosen), encoding="utf-8")
-    return folder
-
-
 def make_tokenizer(folder: Path, added: list[str], chat_template: str) -> dict[str, int]:
     """Write a SentencePiece tokenizer trained on WORDS, with ``added`` tokens, and return their ids by their text.
 

@@ -191,7 +191,7 @@ def test_a_sentence_transformers_folder_has_its_own_pooling_and_length(
 def test_a_pooling_that_can_not_be_done_is_refused(encoder_folder: Path) -> None:
     (encoder_folder / "1_Pooling").mkdir()
     (encoder_folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
-    with pytest.raises(ModelError, match="other than mean or cls alone"):
+    with pytest.raises(ModelError, match="other than mean, cls or lasttoken alone"):
         resolve_encoder(str(encoder_folder))
 
 

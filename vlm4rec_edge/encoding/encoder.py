@@ -27,6 +27,8 @@ VECTOR_VERSION = 1
 # Sentences of like length in one run of the graph. On a CPU several runs go side by side, and larger ones only take longer:
 # what they work on no longer fits the cache of a core.
 _BATCH_CPU, _BATCH_GPU = 8, 64
+# Made for every batch, where a graph asks for them.
+_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "position_ids"})
 # Texts sorted by length together: enough to fill batches evenly, small enough for flat memory over any stream.
 _WINDOW_TEXTS = 1024
 
@@ -171,10 +173,15 @@ class Encoder:
         feed = {"input_ids": tokens, "attention_mask": mask}
         if "token_type_ids" in self._inputs:
             feed["token_type_ids"] = np.zeros_like(tokens)
+        if "position_ids" in self._inputs:
+            feed["position_ids"] = np.broadcast_to(np.arange(longest), tokens.shape)
         output = session.run(None, feed)[0].astype(np.float32, copy=False)
         pooling = self.files.settings.pooling
         if pooling == "cls":
             output = output[:, 0]
+        elif pooling == "last":
+            lengths = mask.sum(axis=1)
+            output = np.where(lengths[:, None] > 0, output[np.arange(len(ids)), lengths - 1], 0)
         elif pooling == "mean":
             weights = mask[:, :, None].astype(np.float32)
             output = (output * weights).sum(axis=1) / weights.sum(axis=1)
@@ -221,9 +228,10 @@ def _open_session(files: EncoderFiles, device: Device, threads: int) -> Any:
     except Exception as error:  # onnxruntime's errors share no public base class
         raise ModelError(f"ONNX Runtime can not load {files.model}: {_first_line(error)}") from error
     names = {entry.name for entry in session.get_inputs()}
-    if not {"input_ids", "attention_mask"} <= names:
+    if not {"input_ids", "attention_mask"} <= names <= _INPUTS:
         raise ModelError(
-            f"{files.model} takes {', '.join(sorted(names))}; a text encoder takes input_ids and attention_mask."
+            f"{files.model} takes {', '.join(sorted(names))}; a text encoder takes input_ids and attention_mask, and beside "
+            "them token_type_ids and position_ids alone."
         )
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise DeviceError(

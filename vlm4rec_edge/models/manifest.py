@@ -21,7 +21,8 @@ MANIFEST_FORMAT = 1
 Kind = Literal["encoder", "lvlm"]
 # How token vectors become one text vector: in the graph itself (our exports), or outside it (the hub's usual
 # ONNX).
-Pooling = Literal["in-graph", "mean", "cls"]
+TokenPooling = Literal["mean", "cls", "last"]
+Pooling = Literal["in-graph"] | TokenPooling
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class EncoderSettings:
 
     ``dimensions`` is 0 where it is not known: ask the graph. ``prefix`` is put before every text (the e5
     family was trained with ``"query: "`` for symmetric matching). ``pooling`` is ``in-graph`` where the
-    graph gives finished unit vectors; ``mean`` (over the attention mask) or ``cls`` (first token) where it
-    gives ``last_hidden_state``, which the runtime then pools and normalises.
+    graph gives finished unit vectors; ``mean`` (over the attention mask), ``cls`` (first token) or ``last`` (last
+    token) where it gives ``last_hidden_state``, which the runtime then pools and normalises.
     """
 
     dimensions: int

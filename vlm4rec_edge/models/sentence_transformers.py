@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.models.manifest import TokenPooling
 
 _POOLING, _FLAG = Path("1_Pooling/config.json"), "pooling_mode_"
+_KNOWN_POOLINGS: dict[str, TokenPooling] = {
+    "mean": "mean",
+    "mean_tokens": "mean",
+    "cls": "cls",
+    "cls_token": "cls",
+    "lasttoken": "last",
+}
 # What stands after the transformer and changes nothing that is not done here as well.
 _KNOWN_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 # A tokenizer without a limit writes a number beyond this.
 _LONGEST = 100_000
 
 
-def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
+def modules_of(folder: Path) -> list[tuple[str, str]]:
+    """Return the class and the folder of each layer that ``modules.json`` names, in order."""
+    modules = _list(folder / "modules.json")
+    return [(str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))) for module in modules]
+
+
+def pooling_of(folder: Path, *, also: Container[str] = ()) -> TokenPooling | None:
     """Return how a folder's token vectors become one, or None where nothing is said of it.
+
+    ``also`` names the classes of further layers that the caller does itself.
 
     Raises:
         ModelError: the pooling is another, several at once, or followed by a further layer.
     """
-    modules = [str(module.get("type", "")).rpartition(".")[2] for module in _list(folder / "modules.json")]
-    if further := [name for name in modules if name not in _KNOWN_MODULES]:
+    if further := [name for name, _ in modules_of(folder) if name not in _KNOWN_MODULES and name not in also]:
         raise ModelError(
             f"{folder} has a layer after its pooling ({', '.join(further)}, in modules.json), which would be left out; take a "
             "model of transformer, pooling and normalisation alone."
@@ -35,13 +51,11 @@ def pooling_of(folder: Path) -> Literal["mean", "cls"] | None:
         "pooling_mode", [name for name, chosen in said.items() if chosen is True and name.startswith(_FLAG)]
     )
     modes = [given] if isinstance(given, str) else [str(mode) for mode in given]
-    asked = [mode.removeprefix(_FLAG).removesuffix("_tokens").removesuffix("_token") for mode in modes]
-    if asked == ["mean"]:
-        return "mean"
-    if asked == ["cls"]:
-        return "cls"
+    asked = [mode.removeprefix(_FLAG) for mode in modes]
+    if len(asked) == 1 and asked[0] in _KNOWN_POOLINGS:
+        return _KNOWN_POOLINGS[asked[0]]
     raise ModelError(
-        f"{folder / _POOLING} asks for a pooling other than mean or cls alone: {', '.join(asked) or 'none'}."
+        f"{folder / _POOLING} asks for a pooling other than mean, cls or lasttoken alone: {', '.join(asked) or 'none'}."
     )
 
 
