@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
-    from vlm4rec_edge.made_by import captioner_of, describe_new_photo
+    from vlm4rec_edge.made_by import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.history import History
@@ -143,6 +143,7 @@ _HOMES = {
     "recommend_table": "batch.run",
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
+    "similar_to_photo": "made_by",
     "verify_bundle": "bundle.check",
 }
 
@@ -218,6 +219,7 @@ __all__ = [
     "recommend_table",
     "resolve_encoder",
     "resolve_lvlm",
+    "similar_to_photo",
     "verify_bundle",
 ]
 

@@ -11,10 +11,14 @@ from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.recommend.selection import Selection
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.encoding.protocol import Encoder
     from vlm4rec_edge.grounding.native import Device
     from vlm4rec_edge.grounding.protocol import Captioner
+    from vlm4rec_edge.recommend.recommender import Recommender
+    from vlm4rec_edge.recommend.result import Recommendations
     from vlm4rec_edge.recommend.source import ItemSource
 
 # What a captioner of llama.cpp notes of itself: what decides its captions besides the files of the model.
@@ -104,3 +108,35 @@ def describe_new_photo(
         return caption_photo(photo, captioner)
     finally:
         close_model(captioner)
+
+
+def similar_to_photo(
+    shop: Recommender,
+    photo: Path,
+    k: int = 10,
+    *,
+    model: str | None = None,
+    projector: Path | None = None,
+    encoder: Encoder | None = None,
+    selection: Selection | None = None,
+    explain: bool = False,
+) -> Recommendations:
+    """Find the items most like what a new photo shows: it is described, and the description is looked for.
+
+    Args:
+        shop: An open index or bundle.
+        photo: A photo file; its caption is in ``query`` of the answer.
+        k: How many items to return.
+        model: As for ``describe_new_photo``.
+        projector: As there.
+        encoder: As for ``Recommender.search``.
+        selection: What may be recommended.
+        explain: Whether to say what each came from.
+
+    Raises:
+        UsageError, StoreError, PhotoError, ModelError, DeviceError, MissingDependencyError: as ``describe_new_photo``.
+    """
+    caption = describe_new_photo(shop.store, photo, model=model, projector=projector)
+    found = shop.search(caption, k, encoder=encoder, selection=selection or Selection(), explain=explain)
+    found.query, found.answered_by = {"photo": str(photo), "caption": caption}, "photo" if found else None
+    return found

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.groups import grouped
 from vlm4rec_edge.cli.output import emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.encoding.text import EncodedText
@@ -37,11 +38,13 @@ EXIT_INTERRUPTED = 130
 _FAILURES_SHOWN = 20
 
 
+@grouped
 def index(
     catalog: Annotated[
         Path, typer.Argument(help="Folder of photos, or CSV, JSONL or Parquet table.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Index folder to make or bring up to date.", show_default=False)],
+    *,
     images: Annotated[
         Path | None,
         typer.Option(
@@ -61,19 +64,8 @@ def index(
     captions_by: Annotated[
         str, typer.Option(metavar="NAME", help="Who made them, for the record. Default: the file's name.")
     ] = "",
-    model: options.Model = None,
-    projector: options.Projector = None,
+    captioner: options.CaptionerOptions,
     encoder: options.EncoderModel = None,
-    prompt: options.PromptText = None,
-    structured: options.Structured = False,
-    schema: options.SchemaFile = None,
-    max_tokens: options.MaxTokens = None,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    batch: options.Batch = None,
-    threads: options.Threads = None,
-    max_side: options.MaxSide = None,
-    device: options.Device = options.DeviceName.auto,
     as_json: options.AsJson = False,
 ) -> None:
     """Caption and encode every photo of a catalog into an index.
@@ -93,38 +85,25 @@ def index(
     from vlm4rec_edge.index_folder import IndexFolder
 
     opened = open_catalog(catalog, images=images)
-    captioner: Captioner | None = None
+    describer: Captioner | None = None
     if captions is not None:
-        if encoded_text == "title" or model is not None or prompt is not None:
+        if encoded_text == "title" or captioner.model is not None or captioner.prompt is not None:
             raise UsageError(
                 "--captions takes the place of a model; leave out --model, --prompt and --encoded-text title."
             )
         from vlm4rec_edge.grounding.imported import ImportedCaptions
 
-        captioner = ImportedCaptions(captions, source=captions_by)
+        describer = ImportedCaptions(captions, source=captions_by)
     elif encoded_text != "title":
-        captioner = options.open_captioner(
-            model=model,
-            projector=projector,
-            prompt=prompt,
-            structured=structured,
-            schema=schema,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seed=seed,
-            batch=batch,
-            threads=threads,
-            max_side=max_side,
-            device=device,
-        )
+        describer = captioner.open()
     with ExitStack() as models, IndexFolder(out) as folder:
-        models.callback(close_model, captioner)
-        own = open_encoder(encoder, device=device.value, threads=threads)
+        models.callback(close_model, describer)
+        own = open_encoder(encoder, device=captioner.device.value, threads=captioner.threads)
         models.callback(close_model, own)
         with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
             report = folder.update(
                 opened,
-                captioner=captioner,
+                captioner=describer,
                 encoder=own,
                 encoded_text=encoded_text,
                 prune=prune,
@@ -164,20 +143,11 @@ def _say_what_was_done(out: Path, items: int, captioned: int, encoded: int, remo
     )
 
 
+@grouped
 def caption(
     photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photo files.", show_default=False)],
-    model: options.Model = None,
-    projector: options.Projector = None,
-    prompt: options.PromptText = None,
-    structured: options.Structured = False,
-    schema: options.SchemaFile = None,
-    max_tokens: options.MaxTokens = None,
-    temperature: options.Temperature = 0.0,
-    seed: options.Seed = 0,
-    batch: options.Batch = None,
-    threads: options.Threads = None,
-    max_side: options.MaxSide = None,
-    device: options.Device = options.DeviceName.auto,
+    *,
+    captioner: options.CaptionerOptions,
     as_json: options.AsJson = False,
 ) -> None:
     """Describe photos in words, without an index.
@@ -189,25 +159,12 @@ def caption(
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.grounding.photos import caption_photos
 
-    captioner = options.open_captioner(
-        model=model,
-        projector=projector,
-        prompt=prompt,
-        structured=structured,
-        schema=schema,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        seed=seed,
-        batch=options.batch_for(len(photos)) if batch is None else batch,
-        threads=threads,
-        max_side=max_side,
-        device=device,
-    )
+    describer = captioner.open(len(photos))
     try:
         with progress_bar("Captioning", len(photos), shown=not as_json) as advance:
-            report = caption_photos(photos, captioner, on_progress=advance)
+            report = caption_photos(photos, describer, on_progress=advance)
     finally:
-        close_model(captioner)
+        close_model(describer)
     if as_json:
         emit_json(report.to_dict())
     else:

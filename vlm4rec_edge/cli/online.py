@@ -276,14 +276,14 @@ def similar(
         if photo is None:
             _show(shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
             return
-        from vlm4rec_edge.made_by import describe_new_photo
+        from vlm4rec_edge.made_by import similar_to_photo
 
-        caption = describe_new_photo(shop.store, photo, model=model, projector=projector)
         with _encoder(encoder) as own:
-            found = shop.search(caption, k, encoder=own, selection=chosen, explain=explain)
-    found.query, found.answered_by = {"photo": str(photo), "caption": caption}, "photo" if found else None
+            found = similar_to_photo(
+                shop, photo, k, model=model, projector=projector, encoder=own, selection=chosen, explain=explain
+            )
     if not as_json:
-        note(f"The photo shows: {caption}")
+        note(f"The photo shows: {found.query['caption']}")
     _show(found, k, as_json=as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
-    from vlm4rec_edge.grounding.schema import Schema
 
 
 _MANY_PHOTOS = 8
@@ -127,47 +127,40 @@ def batch_for(photos: int) -> int | None:
     return photos if photos < _MANY_PHOTOS else None
 
 
-def form_of(structured: bool, schema: Path | None) -> bool | Schema:
-    """Return the form that the options ask for; a schema asks for structured captions by itself.
+@dataclass(frozen=True)
+class CaptionerOptions:
+    """What describes the photos, and how."""
 
-    Raises:
-        UsageError: the schema can not be used.
-    """
-    if schema is None:
-        return structured
-    from vlm4rec_edge.grounding.schema import read_schema
+    model: Model = None
+    projector: Projector = None
+    prompt: PromptText = None
+    structured: Structured = False
+    schema: SchemaFile = None
+    max_tokens: MaxTokens = None
+    temperature: Temperature = 0.0
+    seed: Seed = 0
+    batch: Batch = None
+    threads: Threads = None
+    max_side: MaxSide = None
+    device: Device = DeviceName.auto
 
-    return read_schema(schema)
+    def open(self, photos: int | None = None) -> Captioner:
+        """Open the captioner; ``photos`` is how many it will be given, where that is known."""
+        from vlm4rec_edge.grounding.opening import open_captioner
+        from vlm4rec_edge.grounding.schema import read_schema
 
-
-def open_captioner(
-    *,
-    model: str | None,
-    projector: Path | None,
-    prompt: str | None,
-    structured: bool,
-    schema: Path | None,
-    max_tokens: int | None,
-    temperature: float,
-    seed: int,
-    batch: int | None,
-    threads: int | None,
-    max_side: int | None,
-    device: DeviceName,
-) -> Captioner:
-    """Open the captioner that the options ask for; see ``vlm4rec_edge.grounding.opening.open_captioner``."""
-    from vlm4rec_edge.grounding.opening import open_captioner
-
-    return open_captioner(
-        model,
-        projector=projector,
-        device=device.value,
-        prompt=prompt and prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
-        structured=form_of(structured, schema),
-        max_tokens=max_tokens,
-        temperature=temperature,
-        seed=seed,
-        batch=batch or None,
-        threads=threads,
-        max_side=max_side,
-    )
+        batch = batch_for(photos) if self.batch is None and photos is not None else self.batch
+        return open_captioner(
+            self.model,
+            projector=self.projector,
+            device=self.device.value,
+            prompt=self.prompt
+            and self.prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
+            structured=read_schema(self.schema) if self.schema else self.structured,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            seed=self.seed,
+            batch=batch or None,
+            threads=self.threads,
+            max_side=self.max_side,
+        )
