@@ -34,7 +34,7 @@ from recommending.system import Row
 from running.plain_help import run_plain
 from running.results_file import write_report
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 ALL_ROWS = (*ROWS, *TRAINED_ROWS)
@@ -93,7 +93,7 @@ def main(
         shop = quick_sample(read_shop(data)) if quick else read_shop(data)
         tasks = shop.tasks(group, same_day)
         encoder = resolve_encoder(encoder_name) if encoder_name else resolve_encoder()
-        with Encoder(encoder, threads=threads or None) as opened:
+        with OnnxEncoder(encoder, threads=threads or None) as opened:
             seeds = SEEDS[:1] if quick else SEEDS
             made = Representations(shop, models, opened, sentence, cache, _say)
             trained = TrainedRows(made, cache / "trained", threads, seeds)

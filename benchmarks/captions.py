@@ -23,7 +23,7 @@ from rows import part_rows, read_rows
 from running.plain_help import run_plain
 from running.results_file import write_results
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 RESULTS = Path(__file__).with_name("results")
@@ -148,7 +148,7 @@ def _measure(
 ) -> tuple[list[Figures], list[Figures]]:
     """Return the figures of every model on every set, one model loaded at a time, and those of perfect captions."""
     figures = []
-    with Encoder(resolve_encoder(), threads=threads) as encoder:
+    with OnnxEncoder(resolve_encoder(), threads=threads) as encoder:
         texts = Texts(encoder)
         for model in models:
             with model.captioner() as captioner:

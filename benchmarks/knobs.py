@@ -39,7 +39,7 @@ from recommending.vectors import text_vectors
 from running.plain_help import run_plain
 from running.results_file import Section, write_report
 
-from vlm4rec_edge import Encoder, evaluation, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, evaluation, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 
@@ -82,7 +82,7 @@ def main(
         captions: list[Captions] = []
         if model and caption_knobs:
             captions = captions_with_knobs(shop, model, cache / "captions", _say)
-        with Encoder(resolve_encoder(), threads=threads or None) as encoder:
+        with OnnxEncoder(resolve_encoder(), threads=threads or None) as encoder:
             represented = {name: _vectors(encoder, own, cache, name) for name, own in texts.items()}
             said = [
                 system_of_vectors(one.name, "caption", one.name, _vectors(encoder, one.texts, cache, one.name))
@@ -131,7 +131,7 @@ def _texts(shop: Shop, model: Model | None, columns: str, cache: Path) -> dict[s
     return found
 
 
-def _vectors(encoder: Encoder, texts: Sequence[str], cache: Path, name: str) -> np.ndarray:
+def _vectors(encoder: OnnxEncoder, texts: Sequence[str], cache: Path, name: str) -> np.ndarray:
     return text_vectors(encoder, texts, cache / "texts", lambda line: _say(f"{name}, vectors: {line}"))
 
 

@@ -39,7 +39,7 @@ from recommending.vectors import text_vectors
 from running.plain_help import run_plain
 from running.results_file import Section, write_report
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
 # Against which other row some rows are compared as well: an attribute put right has to be seen without the details, and
@@ -88,7 +88,7 @@ def main(
             raise UsageError(f"Not one photo of {data} can be captioned; look at the lines above.")
         pairs = said_and_true(shop.rows, captions)
         texts = corrected_texts(shop.rows, captions, pairs)
-        with Encoder(resolve_encoder(), threads=threads or None) as encoder:
+        with OnnxEncoder(resolve_encoder(), threads=threads or None) as encoder:
             features = Representations(shop, [model], encoder, "", cache, _say)
             systems: list[Row] = [
                 system_of_vectors(

@@ -48,11 +48,11 @@ def caption_photos(text: Path, projector: Path, settings: LvlmSettings, photos: 
     Raises:
         ModelError: llama.cpp can not load the pair, or it says nothing about a photo.
     """
-    from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.captioner import LlamaCaptioner
     from vlm4rec_edge.models.resolve import resolve_lvlm
 
     files = replace(resolve_lvlm(text.resolve(), projector=projector.resolve()), settings=settings)
-    with Captioner(files, device="cpu") as captioner:
+    with LlamaCaptioner(files, device="cpu") as captioner:
         return [captioner.caption_file(photo) for photo in photos]
 
 

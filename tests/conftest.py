@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 from drawings import Drawing, catalog_of_drawings, write_catalog
 
-from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index, resolve_encoder, resolve_lvlm
 
 # A busy machine is no reason to fail.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -34,23 +34,23 @@ def _home_without_pulled_models(tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
-def captioner() -> Iterator[Captioner]:
+def captioner() -> Iterator[LlamaCaptioner]:
     """The embedded vision-language model as it comes."""
-    with Captioner(resolve_lvlm(), batch=8) as loaded:
+    with LlamaCaptioner(resolve_lvlm(), batch=8) as loaded:
         yield loaded
 
 
 @pytest.fixture(scope="session")
-def brief_captioner() -> Iterator[Captioner]:
+def brief_captioner() -> Iterator[LlamaCaptioner]:
     """The embedded vision-language model, held to a few words, where what it says does not matter."""
-    with Captioner(resolve_lvlm(), batch=4, max_tokens=6) as loaded:
+    with LlamaCaptioner(resolve_lvlm(), batch=4, max_tokens=6) as loaded:
         yield loaded
 
 
 @pytest.fixture(scope="session")
-def encoder() -> Iterator[Encoder]:
+def encoder() -> Iterator[OnnxEncoder]:
     """The embedded encoder."""
-    with Encoder(resolve_encoder(), threads=1) as loaded:
+    with OnnxEncoder(resolve_encoder(), threads=1) as loaded:
         yield loaded
 
 
@@ -67,7 +67,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory, drawings: list[Drawing]) -> P
 
 
 @pytest.fixture(scope="session")
-def shop_index(tmp_path_factory: pytest.TempPathFactory, shop: Path, captioner: Captioner, encoder: Encoder) -> Path:
+def shop_index(
+    tmp_path_factory: pytest.TempPathFactory, shop: Path, captioner: LlamaCaptioner, encoder: OnnxEncoder
+) -> Path:
     """The index of the shop. To be read only."""
     folder = tmp_path_factory.mktemp("index") / "shop.index"
     report = build_index(shop, folder, captioner=captioner, encoder=encoder)

@@ -12,7 +12,7 @@ from drawings import Drawing, draw
 from PIL import Image
 
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.items import Failure
 
@@ -59,7 +59,7 @@ def requests_for(pictures: Mapping[str, Image.Image | bytes], question: str = QU
     ]
 
 
-def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> tuple[dict[str, str], dict[str, Failure]]:
+def answers(captioner: LlamaCaptioner, requests: Iterable[CaptionRequest]) -> tuple[dict[str, str], dict[str, Failure]]:
     """Captions and failures, by key; no request may be lost or answered twice."""
     captions: dict[str, str] = {}
     failures: dict[str, Failure] = {}

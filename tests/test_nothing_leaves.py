@@ -79,8 +79,8 @@ def owner(tmp_path: Path, shop: Path, shop_index: Path) -> Owner:
 _LIVES = """
 import sys, time
 from pathlib import Path
-from vlm4rec_edge import Captioner, IsolatedCaptioner, Recommender, resolve_lvlm
-inside, child = (kind(resolve_lvlm(), max_tokens=3) for kind in (Captioner, IsolatedCaptioner))
+from vlm4rec_edge import LlamaCaptioner, IsolatedCaptioner, Recommender, resolve_lvlm
+inside, child = (kind(resolve_lvlm(), max_tokens=3) for kind in (LlamaCaptioner, IsolatedCaptioner))
 with Recommender.open("shop.index") as shop, inside, child:
     shop.search("a red dress")
     end = time.monotonic() + float(sys.argv[1])

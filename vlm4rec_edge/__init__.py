@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from vlm4rec_edge.bundle.delta import DeltaReport, PatchReport, apply_delta, make_delta
     from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
     from vlm4rec_edge.catalog.reader import open_catalog
-    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.encoding.opening import open_encoder
+    from vlm4rec_edge.encoding.protocol import Encoder
     from vlm4rec_edge.errors import (
         BundleError,
         CatalogError,
@@ -40,12 +41,12 @@ if TYPE_CHECKING:
         Vlm4RecWarning,
     )
     from vlm4rec_edge.evaluation import Evaluation, EvaluationSettings, evaluate
-    from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.captioner import LlamaCaptioner
     from vlm4rec_edge.grounding.imported import ImportedCaptions
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.opening import open_captioner
     from vlm4rec_edge.grounding.photos import CaptionReport, caption_photo, caption_photos
-    from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
+    from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.index.backend import IndexBackend
     from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
@@ -80,11 +81,11 @@ _HOMES = {
     "CaptionReport": "grounding.photos",
     "CaptionRequest": "grounding.protocol",
     "Captioned": "grounding.protocol",
-    "Captioner": "grounding.captioner",
+    "Captioner": "grounding.protocol",
     "CatalogError": "errors",
     "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
-    "Encoder": "encoding.encoder",
+    "Encoder": "encoding.protocol",
     "Evaluation": "evaluation",
     "EvaluationSettings": "evaluation",
     "ExportReport": "interchange.export",
@@ -99,10 +100,12 @@ _HOMES = {
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
+    "LlamaCaptioner": "grounding.captioner",
     "MissingDependencyError": "errors",
     "ModelCheck": "known_models",
     "ModelError": "errors",
     "ModelInfo": "known_models",
+    "OnnxEncoder": "encoding.encoder",
     "PatchReport": "bundle.delta",
     "PhotoError": "errors",
     "Profile": "recommend.running",
@@ -174,10 +177,12 @@ __all__ = [
     "Interactions",
     "IsolatedCaptioner",
     "Item",
+    "LlamaCaptioner",
     "MissingDependencyError",
     "ModelCheck",
     "ModelError",
     "ModelInfo",
+    "OnnxEncoder",
     "PatchReport",
     "PhotoError",
     "Profile",

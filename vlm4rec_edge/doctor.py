@@ -211,12 +211,12 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _vector(facts: dict[str, Any]) -> Iterator[Finding]:
-    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.models.golden import check_vectors
 
     try:
         files = resolve_encoder()
-        with Encoder(files) as encoder:
+        with OnnxEncoder(files) as encoder:
             report = check_vectors(_manifest(files.manifest), encoder.encode)
     except Vlm4RecError as error:
         yield Finding("a vector", f"cannot be made: {error}", False, essential=True)

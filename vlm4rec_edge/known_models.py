@@ -153,8 +153,8 @@ def _check_lvlm(folder: Path, *, golden: bool) -> None:
 def _check_encoder(folder: Path, *, golden: bool) -> None:
     files = resolve_encoder(str(folder.absolute()))
     if golden and files.manifest and files.manifest.golden_vectors:
-        from vlm4rec_edge.encoding.encoder import Encoder
+        from vlm4rec_edge.encoding.encoder import OnnxEncoder
         from vlm4rec_edge.models.golden import check_vectors
 
-        with Encoder(files, device="cpu") as encoder:
+        with OnnxEncoder(files, device="cpu") as encoder:
             check_vectors(files.manifest, encoder.encode)

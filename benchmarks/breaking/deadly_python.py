@@ -15,7 +15,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.spawn import STARTED
 
 DEADLY = json.loads(os.environ["DEADLY"])
@@ -30,8 +30,8 @@ def _die(number: int) -> None:
     time.sleep(60)
 
 
-class _Deadly(Captioner):
-    _load, _make_ready = Captioner.load, Captioner._prepare
+class _Deadly(LlamaCaptioner):
+    _load, _make_ready = LlamaCaptioner.load, LlamaCaptioner._prepare
 
     def load(self) -> None:
         if "load" in DEADLY:
@@ -53,8 +53,8 @@ def _probe() -> None:
         _die(DEADLY["signal"])
 
 
-Captioner.load, Captioner._prepare = _Deadly.load, _Deadly._prepare  # type: ignore[method-assign]
-Captioner._load, Captioner._make_ready = _Deadly._load, _Deadly._make_ready  # type: ignore[attr-defined]
+LlamaCaptioner.load, LlamaCaptioner._prepare = _Deadly.load, _Deadly._prepare  # type: ignore[method-assign]
+LlamaCaptioner._load, LlamaCaptioner._make_ready = _Deadly._load, _Deadly._make_ready  # type: ignore[attr-defined]
 
 if __name__ == "__main__":
     # What ``vlm4rec_edge.grounding.spawn`` has a new interpreter do.

@@ -13,7 +13,7 @@ from captioning.intervals import Figure, mean, share
 from captioning.reading import COLUMNS, Reader, Said, women_as_one
 from captioning.seen_words import Agreement, agreement
 from captioning.sets import PhotoSet, truth_of_row
-from vlm4rec_edge import Encoder
+from vlm4rec_edge import OnnxEncoder
 
 _SHUFFLE_SEED = 0
 # A caption that says four words in a row twice has lost its way.
@@ -81,7 +81,7 @@ class Figures:
 class Texts:
     """Vectors of texts by the package's own encoder, each text encoded once."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: OnnxEncoder) -> None:
         self._encoder = encoder
         self._vectors: dict[str, np.ndarray] = {}
 

@@ -1,4 +1,4 @@
-"""Models to measure, their captions kept on disk, and their speed: always the package's own ``Captioner``."""
+"""Models to measure, their captions kept on disk, and their speed: always the package's own ``LlamaCaptioner``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.protocol import CaptionRequest, caption_key
@@ -37,9 +37,9 @@ class Model:
         """The size of both files in MB (10**6 bytes)."""
         return (self.files.text.stat().st_size + self.files.projector.stat().st_size) / 1e6
 
-    def captioner(self, **settings: Any) -> Captioner:
+    def captioner(self, **settings: Any) -> LlamaCaptioner:
         """Return a captioner of it."""
-        return Captioner(self.files, **self.settings, **settings)
+        return LlamaCaptioner(self.files, **self.settings, **settings)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ def model_of(option: str, settings: dict[str, Any]) -> Model:
     return Model(name, files, settings)
 
 
-def captions_of(captioner: Captioner, photos: Sequence[Path], folder: Path, say: Callable[[str], None]) -> list[str]:
+def captions_of(
+    captioner: LlamaCaptioner, photos: Sequence[Path], folder: Path, say: Callable[[str], None]
+) -> list[str]:
     """Return the caption of each photo, empty where none could be made; those in ``folder`` are not made again.
 
     Captions are appended to a file named by the captioner's fingerprint, by photo and question, as they come, so that a
@@ -128,7 +130,7 @@ def captions_of(captioner: Captioner, photos: Sequence[Path], folder: Path, say:
 def speed_of(model: Model, photos: Sequence[Path]) -> Speed:
     """Measure a model on some photos; needs a machine with nothing else to do."""
 
-    def seconds(captioner: Captioner, some: Sequence[Path]) -> float:
+    def seconds(captioner: LlamaCaptioner, some: Sequence[Path]) -> float:
         requests = list(_requests(captioner, {str(at): photo for at, photo in enumerate(some)}))
         began = time.perf_counter()
         for _ in captioner.caption(requests):
@@ -144,12 +146,12 @@ def speed_of(model: Model, photos: Sequence[Path]) -> Speed:
         return Speed(model.name, 1000 * median(alone), 1000 * median(together), captioner.batch)
 
 
-def _requests(captioner: Captioner, photos: dict[str, Path]) -> Iterator[CaptionRequest]:
+def _requests(captioner: LlamaCaptioner, photos: dict[str, Path]) -> Iterator[CaptionRequest]:
     for key, photo in photos.items():
         yield CaptionRequest(key, read_photo_file(photo), captioner.question(Item(photo.stem, photo)))
 
 
-def _key(captioner: Captioner, photo: Path) -> str:
+def _key(captioner: LlamaCaptioner, photo: Path) -> str:
     """Return the key of a photo's caption; empty for a photo that can not be read."""
     try:
         return caption_key(read_photo_file(photo), captioner.fingerprint, captioner.question(Item(photo.stem, photo)))

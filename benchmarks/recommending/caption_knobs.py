@@ -14,7 +14,7 @@ from recommending.shop import Shop
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
 
 OWN, FIRST_SENTENCE = "as the model asks", "its first sentence alone"
-# What is changed, and how ``Captioner`` is told; whatever is not named stays as the model's manifest says.
+# What is changed, and how ``LlamaCaptioner`` is told; whatever is not named stays as the model's manifest says.
 KNOBS: Mapping[str, Mapping[str, Any]] = {
     OWN: {},
     "the paper's question": {"prompt": DEFAULT_PROMPT},

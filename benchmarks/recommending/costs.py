@@ -81,7 +81,7 @@ def search_work(folder: Path, form: str, search: str, questions: Path, count: in
 def _lvlm(work: Mapping[str, Any]) -> tuple[int, Callable[[int], None]]:
     from dataclasses import replace
 
-    from vlm4rec_edge import Captioner, resolve_lvlm
+    from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
     from vlm4rec_edge.catalog.photo import read_photo_file
     from vlm4rec_edge.grounding.protocol import CaptionRequest
     from vlm4rec_edge.models.manifest import LvlmSettings
@@ -89,7 +89,7 @@ def _lvlm(work: Mapping[str, Any]) -> tuple[int, Callable[[int], None]]:
     files = replace(
         resolve_lvlm(work["text"], projector=Path(work["projector"])), settings=LvlmSettings(**work["settings"])
     )
-    captioner = Captioner(files, threads=work["threads"] or None)
+    captioner = LlamaCaptioner(files, threads=work["threads"] or None)
     requests = [CaptionRequest(path, read_photo_file(Path(path)), captioner.prompt.text) for path in work["photos"]]
 
     def go(count: int) -> None:
@@ -100,9 +100,9 @@ def _lvlm(work: Mapping[str, Any]) -> tuple[int, Callable[[int], None]]:
 
 
 def _encoder(work: Mapping[str, Any]) -> tuple[int, Callable[[int], None]]:
-    from vlm4rec_edge import Encoder, resolve_encoder
+    from vlm4rec_edge import OnnxEncoder, resolve_encoder
 
-    encoder = Encoder(resolve_encoder(work["place"]), threads=work["threads"] or None)
+    encoder = OnnxEncoder(resolve_encoder(work["place"]), threads=work["threads"] or None)
     return len(work["texts"]), lambda count: void(encoder.encode(work["texts"][:count]))
 
 

@@ -15,7 +15,7 @@ from recommending.shop import Shop, sentence_columns, sentences
 from recommending.system import RANDOM_ORDERS, Chance, Row, System, system_of_vectors
 from recommending.tower import tower_vectors
 from recommending.vectors import average, concatenation, project, text_vectors, unit
-from vlm4rec_edge import Encoder, evaluation
+from vlm4rec_edge import OnnxEncoder, evaluation
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
 from vlm4rec_edge.encoding.text import text_of_item
 from vlm4rec_edge.errors import PhotoError, UsageError
@@ -66,7 +66,7 @@ class Representations:
 
     shop: Shop
     models: Sequence[Model]
-    encoder: Encoder
+    encoder: OnnxEncoder
     sentence: str
     cache: Path
     say: Say

@@ -19,7 +19,7 @@ from recommending.shop import Shop
 from recommending.stored import Opened, open_stored, stored_bytes, write_stored
 from recommending.system import System
 from recommending.vectors import text_vectors
-from vlm4rec_edge import Encoder
+from vlm4rec_edge import OnnxEncoder
 from vlm4rec_edge.evaluation import Scorer, Split
 from vlm4rec_edge.grounding.native import load_bindings
 from vlm4rec_edge.recommend.profile import mean_profile
@@ -92,7 +92,7 @@ class Savings:
         key = (setup.text, setup.projector, setup.encoder)
         if key not in self._vectors:
             captions = self.captions(setup)
-            with Encoder(self.models.encoder_in(setup.encoder), threads=self.threads or None) as encoder:
+            with OnnxEncoder(self.models.encoder_in(setup.encoder), threads=self.threads or None) as encoder:
                 self._vectors[key] = text_vectors(
                     encoder, captions, self.cache / "texts", lambda line: self.say(f"{setup.encoder}, vectors: {line}")
                 )

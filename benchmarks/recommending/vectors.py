@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vlm4rec_edge import Encoder
+from vlm4rec_edge import OnnxEncoder
 
 # Vectors are kept in files of so many texts: a run that was stopped loses a minute at most.
 _BLOCK = 1024
 _PROJECTION_SEED = 0
 
 
-def text_vectors(encoder: Encoder, texts: Sequence[str], folder: Path, say: Callable[[str], None]) -> np.ndarray:
+def text_vectors(encoder: OnnxEncoder, texts: Sequence[str], folder: Path, say: Callable[[str], None]) -> np.ndarray:
     """Return the vectors of texts by the package's encoder, equal ones for equal texts; kept in ``folder``."""
     place = folder / encoder.fingerprint[:16]
     place.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from running.results_file import Section
 
 from timing.encoding_engines import FASTEMBED, ONNX, OURS, PEERS, TORCH, Task, measure
 from timing.spread import percentile, spread
-from vlm4rec_edge import Captioner, resolve_encoder, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
@@ -34,7 +34,7 @@ def texts_file(work: Path, photos: Sequence[Path]) -> Path:
     """Return a file of captions, one a line: what the embedded model says of ``photos``; made once."""
     path = work / f"captions-{len(photos)}.txt"
     if not path.exists():
-        with Captioner(resolve_lvlm()) as captioner:
+        with LlamaCaptioner(resolve_lvlm()) as captioner:
             question = resolve_lvlm().settings.prompt or DEFAULT_PROMPT
             requests = (CaptionRequest(str(photo), read_photo_file(photo), question) for photo in photos)
             said = {own.key: own.text for own in captioner.caption(requests) if isinstance(own, Captioned)}

@@ -57,9 +57,9 @@ def measure(task: Task) -> dict[str, Any]:
 
 
 def _ours(task: Task) -> Callable[[Sequence[str]], np.ndarray]:
-    from vlm4rec_edge import Encoder, resolve_encoder
+    from vlm4rec_edge import OnnxEncoder, resolve_encoder
 
-    return Encoder(resolve_encoder(task.model), threads=task.threads).encode
+    return OnnxEncoder(resolve_encoder(task.model), threads=task.threads).encode
 
 
 def _fastembed(task: Task) -> Callable[[Sequence[str]], np.ndarray]:

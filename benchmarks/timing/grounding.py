@@ -237,14 +237,14 @@ def _with_the_same_pixels(model: Model, ours: Sequence[Done]) -> Iterator[str]:
 
 def image_sizes(model: Model, sizes: Sequence[int], *, runs: int) -> Section:
     """Measure what ``--max-side`` changes: speed, and what the captions say."""
-    from vlm4rec_edge import Encoder, resolve_encoder
+    from vlm4rec_edge import OnnxEncoder, resolve_encoder
 
     own_size = model.files.settings.max_side
     done: dict[int, list[Done]] = {size: [] for size in (0, *sizes)}
     for _ in range(runs):
         for size, own in done.items():
             own.append(measure(model.task(OURS, BATCH, max_side=size)))
-    with Encoder(resolve_encoder()) as encoder:
+    with OnnxEncoder(resolve_encoder()) as encoder:
         vectors = {size: encoder.encode(own[0].texts) for size, own in done.items()}
     figures = [
         {

@@ -89,7 +89,7 @@ def measure(task: Task) -> Done:
 
 @contextmanager
 def _ours(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]]]]:
-    from vlm4rec_edge import Captioner, resolve_lvlm
+    from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
     from vlm4rec_edge.catalog.photo import read_photo_file
     from vlm4rec_edge.grounding.engine import Answer, Engine
     from vlm4rec_edge.grounding.protocol import CaptionRequest
@@ -114,7 +114,7 @@ def _ours(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]
             texts[result.key] = result.text
         return [(texts[photo], tokens[photo]) for photo in photos]
 
-    with Captioner(
+    with LlamaCaptioner(
         resolve_lvlm(task.model),
         max_tokens=task.max_tokens,
         batch=task.batch,

@@ -105,7 +105,7 @@ def timed() -> Iterator[Steps]:
     from llama_cpp import mtmd_cpp
 
     from vlm4rec_edge import indexing
-    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.grounding import captioner
     from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.store.writer import StoreWriter
@@ -123,7 +123,7 @@ def timed() -> Iterator[Steps]:
         (captioner, "decode_photo", READ),
         (indexing, "read_photo_file", READ),
         (IndexFolder, "_refresh_index", STORE),
-        (Encoder, "encode", ENCODE),
+        (OnnxEncoder, "encode", ENCODE),
         (StoreWriter, "write", STORE),
     ]
     with ExitStack() as patches:

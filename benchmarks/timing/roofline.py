@@ -19,7 +19,7 @@ from timing.machine_rates import machine_rates
 from timing.model_work import CaptioningWork, Work, encoding_work
 from timing.spread import spread
 from timing.steps import measure_steps
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.cores import usable_cores
 
 # Of the embedded encoder: texts in one call, and a weight's bytes once its 8 bits are unpacked to float32 at loading.
@@ -101,7 +101,7 @@ def _encoding(texts: Path, rate: float, memory: float, *, runs: int) -> Iterator
     tokenizer.no_padding()
     lengths = [len(own.ids) for own in tokenizer.encode_batch(lines)]
     seconds = []
-    with Encoder(files) as encoder:
+    with OnnxEncoder(files) as encoder:
         encoder.encode(lines[:64])
         for _ in range(runs):
             started = time.perf_counter()

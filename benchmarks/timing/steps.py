@@ -14,7 +14,7 @@ from timing.grounding import BATCH, Model
 from timing.grounding_steps import DECODE, ENCODE, OTHER, PROMPT, READ, STEPS, STORE, VISION, timed
 from timing.photos import photo_catalog
 from timing.spread import spread
-from vlm4rec_edge import Captioner, Encoder, build_index, resolve_encoder
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index, resolve_encoder
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 
@@ -55,7 +55,7 @@ def measure_steps(work: Path, model: Model) -> dict[str, Any]:
     for place in (folder, out):
         shutil.rmtree(place, ignore_errors=True)
     photo_catalog(folder, model.counted, len(model.counted))
-    with Captioner(model.files, batch=BATCH) as captioner, Encoder(resolve_encoder()) as encoder:
+    with LlamaCaptioner(model.files, batch=BATCH) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
         question = captioner.prompt.text
         for _ in captioner.caption(CaptionRequest(str(path), read_photo_file(path), question) for path in model.warm):
             pass

@@ -90,9 +90,9 @@ def teacher_features(photos: np.ndarray, folder: Path, name: str, side: int) -> 
 def text_vectors(texts: Sequence[str], cache: Path) -> np.ndarray:
     """Return unit vectors [n, 384], float32, of the package's own encoder, made into ``cache`` unless they are there."""
     if not cache.is_file():
-        from vlm4rec_edge import Encoder, resolve_encoder
+        from vlm4rec_edge import OnnxEncoder, resolve_encoder
 
-        with Encoder(resolve_encoder("all-minilm-l6-v2")) as encoder:
+        with OnnxEncoder(resolve_encoder("all-minilm-l6-v2")) as encoder:
             blocks = []
             for first in range(0, len(texts), 2048):
                 blocks.append(encoder.encode(list(texts[first : first + 2048])))

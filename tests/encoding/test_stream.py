@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_encoder import TABLE, WORDS, write_encoder
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 
 LONGEST = 16
 SPOKEN = [word for word in WORDS if not word.startswith("[")]
@@ -30,13 +30,13 @@ def _expected(texts: list[str]) -> np.ndarray:
 
 
 @pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Encoder]:
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnnxEncoder]:
     folder = write_encoder(tmp_path / "made", "mean", max_tokens=LONGEST)
-    with Encoder(resolve_encoder(folder), device="cpu", threads=request.param) as encoder:
+    with OnnxEncoder(resolve_encoder(folder), device="cpu", threads=request.param) as encoder:
         yield encoder
 
 
-def _watch(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+def _watch(encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Note the mask of every run of the graph."""
     masks: list[np.ndarray] = []
     session = encoder._session
@@ -51,14 +51,14 @@ def _watch(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 1024, 1025, 3000])
-def test_every_vector_stands_at_the_place_of_its_text(made: Encoder, count: int) -> None:
+def test_every_vector_stands_at_the_place_of_its_text(made: OnnxEncoder, count: int) -> None:
     texts = [_text(number) for number in range(count)]
     expected = _expected(texts)
     np.testing.assert_allclose(made.encode(texts), expected, atol=1e-5)
     np.testing.assert_allclose(list(made.encode_stream(iter(texts))), expected, atol=1e-5)
 
 
-def test_hardly_anything_is_padded(made: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hardly_anything_is_padded(made: OnnxEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     masks = _watch(made, monkeypatch)
     made.encode([_text(number) for number in range(1000)])
     assert sum(len(mask) for mask in masks) == 1000
@@ -66,14 +66,14 @@ def test_hardly_anything_is_padded(made: Encoder, monkeypatch: pytest.MonkeyPatc
     assert sum(mask.sum() for mask in masks) > 0.95 * sum(mask.size for mask in masks)
 
 
-def test_a_long_stream_gives_each_run_a_thread_of_its_own(made: Encoder) -> None:
+def test_a_long_stream_gives_each_run_a_thread_of_its_own(made: OnnxEncoder) -> None:
     made.encode([_text(number) for number in range(1000)])
     assert made._session_of_streams is None  # a few texts are not worth the memory of a second session
     made.encode([_text(number) for number in range(1024)])
     assert made._stream_session().get_session_options().intra_op_num_threads == 1
 
 
-def test_memory_does_not_grow_with_the_stream(made: Encoder) -> None:
+def test_memory_does_not_grow_with_the_stream(made: OnnxEncoder) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()
         try:
@@ -87,7 +87,7 @@ def test_memory_does_not_grow_with_the_stream(made: Encoder) -> None:
     assert peak(12_000) < 1.5 * peak(3000)
 
 
-def test_a_stream_that_is_left_stops_its_threads(made: Encoder) -> None:
+def test_a_stream_that_is_left_stops_its_threads(made: OnnxEncoder) -> None:
     before = threading.active_count()
     stream = made.encode_stream(_text(number) for number in range(5000))
     next(stream)
@@ -96,7 +96,7 @@ def test_a_stream_that_is_left_stops_its_threads(made: Encoder) -> None:
     assert threading.active_count() == before
 
 
-def test_what_goes_wrong_in_the_source_of_texts_reaches_the_caller(made: Encoder) -> None:
+def test_what_goes_wrong_in_the_source_of_texts_reaches_the_caller(made: OnnxEncoder) -> None:
     def texts() -> Iterator[str]:
         yield from map(_text, range(1500))
         raise OSError("the disk is gone")

@@ -1,4 +1,4 @@
-"""Every family that encoder_to_onnx.py claims, tiny and with random weights: ``Encoder`` says what the source says.
+"""Every family that encoder_to_onnx.py claims, tiny and with random weights: ``OnnxEncoder`` says what the source says.
 
 The reference is transformers with the attention that it chooses by itself, one text at a time without padding, pooled by
 the textbook.
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tiny_encoders import FAMILIES, MAX_TOKENS, POOLING, WIDTH, make_encoder
 
-from vlm4rec_edge import Encoder, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import ModelError
 
 # From three tokens to more than are read: longer than the windows of local attention, and padded in one batch.
@@ -34,7 +34,7 @@ DENSE_LAYERS = {"gemma3_text": 2}
 
 def exported_vectors(script: ModuleType, checkpoint: Path, out: Path, precision: str) -> np.ndarray:
     script.export(str(checkpoint), out, script.Precision(precision), **LOOSE)
-    with Encoder(resolve_encoder(out), threads=1) as encoder:
+    with OnnxEncoder(resolve_encoder(out), threads=1) as encoder:
         return encoder.encode(TEXTS)
 
 

@@ -21,7 +21,7 @@ from pictures import answers, encoded, requests_for
 from PIL import Image
 from tiny_checkpoints import need_export_extra, run_script
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding import native as native_module
 from vlm4rec_edge.grounding import prepare as preparing
@@ -83,7 +83,7 @@ def loaded(files: LvlmFiles, slots: int, context: int = 0) -> NativeModel:
 
 
 def question(native: NativeModel, files: LvlmFiles, text: str = QUESTION) -> str:
-    form = Captioner(files)._chat_form(native)
+    form = LlamaCaptioner(files)._chat_form(native)
     return form.render(text, native.mtmd.mtmd_default_marker().decode())
 
 
@@ -184,7 +184,7 @@ def test_the_captioner_refuses_a_question_beyond_the_context_alone(family: Famil
     files, photos = family.files, family.photos
     requests = requests_for({key: encoded(Image.fromarray(pixels)) for key, pixels in photos.items()}, QUESTION)
     long = CaptionRequest("long", requests[0].photo, "describe this product " * 1000)
-    with Captioner(files, batch=4, threads=1, device="cpu") as captioner:
+    with LlamaCaptioner(files, batch=4, threads=1, device="cpu") as captioner:
         found, failures = answers(captioner, [*requests[:5], long, *requests[5:]])
         assert captioner.batch == 4
     assert failures.pop("long").reason.startswith("The photo and its question take")

@@ -57,7 +57,7 @@ def test_the_table_of_words_can_stay_in_f16(checkpoint: Path, tmp_path: Path) ->
 
 
 def test_the_manifest_tells_origin_settings_and_captions_that_repeat(exported: Path) -> None:
-    from vlm4rec_edge.grounding.captioner import Captioner
+    from vlm4rec_edge.grounding.captioner import LlamaCaptioner
     from vlm4rec_edge.models.resolve import resolve_lvlm
 
     manifest = read_manifest(exported)
@@ -67,7 +67,7 @@ def test_the_manifest_tells_origin_settings_and_captions_that_repeat(exported: P
     assert manifest.lvlm is not None
     assert (manifest.lvlm.context_length, manifest.lvlm.max_tokens) == (256, 8)
     assert len(manifest.golden_captions) == 2
-    with Captioner(resolve_lvlm(exported), device="cpu", threads=1) as captioner:
+    with LlamaCaptioner(resolve_lvlm(exported), device="cpu", threads=1) as captioner:
         for golden in manifest.golden_captions:
             assert captioner.caption_file(exported / golden.image) == golden.caption != ""
 

@@ -12,7 +12,7 @@ from drawings import catalog_of_drawings, draw
 from pictures import QUESTION, answers, encoded, requests_for
 from PIL import Image
 
-from vlm4rec_edge import Captioner
+from vlm4rec_edge import LlamaCaptioner
 
 # In a process of its own: the handler turns file descriptors and the log of the whole process its way. Neither it nor we
 # use flash attention here; with it the last bits differ, and some words after a near tie with them.
@@ -36,7 +36,7 @@ sys.stdout.write(json.dumps(said))
 """
 
 
-def test_captions_are_those_of_llama_cpp_pythons_own_handler(captioner: Captioner, tmp_path: Path) -> None:
+def test_captions_are_those_of_llama_cpp_pythons_own_handler(captioner: LlamaCaptioner, tmp_path: Path) -> None:
     # Two garments over one another leave the model in doubt, so that the last bits of a number can tip a word. All are small
     # enough to reach it as they are: Pillow and llama.cpp make a larger photo smaller each in its own way.
     drawn = [draw(drawing, (96, 144)) for drawing in catalog_of_drawings(5, seed=4)]

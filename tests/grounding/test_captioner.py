@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.protocol import CaptionRequest, caption_key
@@ -33,18 +33,18 @@ def garments() -> list[CaptionRequest]:
 
 
 @pytest.fixture(scope="module")
-def captions(captioner: Captioner, garments: list[CaptionRequest]) -> dict[str, str]:
+def captions(captioner: LlamaCaptioner, garments: list[CaptionRequest]) -> dict[str, str]:
     """What the model says of them."""
     found, failures = answers(captioner, garments)
     assert failures == {}
     return found
 
 
-def _captioner(**settings: object) -> Captioner:
-    return Captioner(resolve_lvlm(), **settings)  # type: ignore[arg-type]
+def _captioner(**settings: object) -> LlamaCaptioner:
+    return LlamaCaptioner(resolve_lvlm(), **settings)  # type: ignore[arg-type]
 
 
-def test_the_golden_captions_of_the_manifest_hold(captioner: Captioner) -> None:
+def test_the_golden_captions_of_the_manifest_hold(captioner: LlamaCaptioner) -> None:
     manifest = captioner.files.manifest
     assert manifest is not None
     assert len(manifest.golden_captions) >= 2
@@ -87,7 +87,7 @@ def test_a_caption_does_not_depend_on_the_batch_nor_on_the_order(
 
 
 def test_a_file_says_the_same_as_its_bytes_in_a_batch(
-    captioner: Captioner, captions: dict[str, str], tmp_path: Path
+    captioner: LlamaCaptioner, captions: dict[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "dress.png"
     drawn("dress", "yellow").save(path)
@@ -95,7 +95,7 @@ def test_a_file_says_the_same_as_its_bytes_in_a_batch(
 
 
 def test_a_bad_photo_is_a_failure_and_harms_no_neighbour(
-    captioner: Captioner, captions: dict[str, str], garments: list[CaptionRequest]
+    captioner: LlamaCaptioner, captions: dict[str, str], garments: list[CaptionRequest]
 ) -> None:
     whole = encoded(drawn("dress", "red"), "JPEG")
     bad = requests_for({"cut": whole[: len(whole) // 2], "text": b"no picture", "none": b""})
@@ -107,7 +107,7 @@ def test_a_bad_photo_is_a_failure_and_harms_no_neighbour(
 
 
 def test_odd_questions_harm_no_neighbour(
-    captioner: Captioner, captions: dict[str, str], garments: list[CaptionRequest]
+    captioner: LlamaCaptioner, captions: dict[str, str], garments: list[CaptionRequest]
 ) -> None:
     photo = garments[0].photo
     odd = {
@@ -130,12 +130,12 @@ def test_odd_questions_harm_no_neighbour(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (20, 300), (300, 20)])
-def test_a_picture_of_nearly_any_shape_gets_a_caption(brief_captioner: Captioner, size: tuple[int, int]) -> None:
+def test_a_picture_of_nearly_any_shape_gets_a_caption(brief_captioner: LlamaCaptioner, size: tuple[int, int]) -> None:
     found, _ = answers(brief_captioner, requests_for({"one": swatch(200, 30, 40, size=size)}))
     assert found["one"]
 
 
-def test_a_picture_too_thin_to_be_one_is_a_failure_that_says_its_size(brief_captioner: Captioner) -> None:
+def test_a_picture_too_thin_to_be_one_is_a_failure_that_says_its_size(brief_captioner: LlamaCaptioner) -> None:
     thin, normal = swatch(200, 30, 40, size=(140, 1)), swatch(200, 30, 40)
     found, failures = answers(brief_captioner, requests_for({"thin": thin, "normal": normal}))
     assert set(found) == {"normal"}
@@ -165,14 +165,14 @@ def test_a_bound_of_tokens_gives_the_beginning_of_the_caption(
         assert 1 <= len(caption.split()) <= 3
 
 
-def test_the_question_reaches_the_model(garments: list[CaptionRequest], captioner: Captioner) -> None:
+def test_the_question_reaches_the_model(garments: list[CaptionRequest], captioner: LlamaCaptioner) -> None:
     photo = garments[0].photo
     questions = [QUESTION, "Describe this product as JSON.", "?"]
     found, _ = answers(captioner, [CaptionRequest(question, photo, question) for question in questions])
     assert len(set(found.values())) > 1
 
 
-def test_an_endless_stream_is_read_only_a_little_ahead(brief_captioner: Captioner) -> None:
+def test_an_endless_stream_is_read_only_a_little_ahead(brief_captioner: LlamaCaptioner) -> None:
     pulled = 0
 
     def stream() -> Iterator[CaptionRequest]:
@@ -220,7 +220,7 @@ def test_a_caption_is_known_by_all_that_decides_it_and_by_nothing_else() -> None
     assert _captioner(temperature=0.5, seed=1).fingerprint != _captioner(temperature=0.5, seed=2).fingerprint
 
 
-def test_the_question_is_the_models_own_unless_the_user_has_one(captioner: Captioner) -> None:
+def test_the_question_is_the_models_own_unless_the_user_has_one(captioner: LlamaCaptioner) -> None:
     item = Item("1", Path("a.jpg"), "Red coat", {"brand": "Acme"})
     assert captioner.question(item) == QUESTION
     assert _captioner(prompt="Is this {title} by {brand}?").question(item) == "Is this Red coat by Acme?"
@@ -232,7 +232,7 @@ def test_a_setting_out_of_range_is_refused(settings: dict[str, object]) -> None:
         _captioner(**settings)
 
 
-def test_a_photo_file_that_is_not_there_is_a_sentence(captioner: Captioner, tmp_path: Path) -> None:
+def test_a_photo_file_that_is_not_there_is_a_sentence(captioner: LlamaCaptioner, tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"none\.png does not exist"):
         captioner.caption_file(tmp_path / "none.png")
     (tmp_path / "bad.png").write_bytes(b"bad")
@@ -263,7 +263,7 @@ def test_a_model_that_can_not_be_used_is_a_sentence_and_the_next_one_works(
         cut = text if damage.startswith("text") else projector
         with cut.open("r+b") as stream:
             stream.truncate(cut.stat().st_size // 2)
-    with pytest.raises(ModelError, match=message), Captioner(resolve_lvlm(text, projector=projector)) as captioner:
+    with pytest.raises(ModelError, match=message), LlamaCaptioner(resolve_lvlm(text, projector=projector)) as captioner:
         answers(captioner, garments[:1])
     with _captioner(batch=1) as captioner:
         assert answers(captioner, garments[:1])[0] == {garments[0].key: captions[garments[0].key]}
@@ -275,12 +275,12 @@ def test_a_pair_without_a_manifest_is_asked_the_default_question(
     files = resolve_lvlm()
     for path in (files.text, files.projector):
         shutil.copy(path, tmp_path / path.name)
-    with Captioner(resolve_lvlm(tmp_path), max_tokens=8, batch=1) as captioner:
+    with LlamaCaptioner(resolve_lvlm(tmp_path), max_tokens=8, batch=1) as captioner:
         assert "appearance, style, colour" in captioner.question(Item("1", Path("a.jpg")))
         assert answers(captioner, garments[:1])[0]
 
 
-def test_the_manifest_names_the_files_that_are_loaded(captioner: Captioner) -> None:
+def test_the_manifest_names_the_files_that_are_loaded(captioner: LlamaCaptioner) -> None:
     manifest = read_manifest(captioner.files.folder)
     assert captioner.identity["text_sha256"] == manifest.files["text"].sha256
     assert captioner.identity["projector_sha256"] == manifest.files["projector"].sha256

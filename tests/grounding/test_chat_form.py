@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.prompt import ChatForm
 from vlm4rec_edge.models.gguf import read_header
 
@@ -56,7 +56,7 @@ def test_a_template_that_fails_or_reaches_out_is_a_sentence(template: str, reaso
         _render(template, "What?")
 
 
-def test_the_embedded_model_is_asked_as_it_was_trained(captioner: Captioner) -> None:
+def test_the_embedded_model_is_asked_as_it_was_trained(captioner: LlamaCaptioner) -> None:
     """See the model card: it answers only this form."""
     header = read_header(captioner.files.text)
     form = ChatForm(str(header.metadata["tokenizer.chat_template"]), "", "</s>")

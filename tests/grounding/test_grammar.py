@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pictures import drawn, encoded, photo_of, requests_for
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding import captioner as captioner_module
 from vlm4rec_edge.grounding.engine import Engine
@@ -54,7 +54,7 @@ def requests() -> list[CaptionRequest]:
 
 
 def _answers(requests: list[CaptionRequest], schema: Schema, **settings: Any) -> dict[str, Captioned | Failure]:
-    with Captioner(resolve_lvlm(), structured=schema, threads=1, **settings) as captioner:
+    with LlamaCaptioner(resolve_lvlm(), structured=schema, threads=1, **settings) as captioner:
         results = list(captioner.caption(requests))
     found = {result.where if isinstance(result, Failure) else result.key: result for result in results}
     assert len(found) == len(results) == len(requests)
@@ -212,7 +212,9 @@ def test_rules_that_are_none_are_a_sentence(native: NativeModel) -> None:
 
 def test_a_structured_caption_is_never_taken_for_a_free_one_nor_for_one_of_another_schema() -> None:
     files, photo = resolve_lvlm(), photo_of(encoded(drawn("dress", "red")))
-    makers = [Captioner(files, prompt="Q", max_tokens=9, structured=form) for form in (False, True, PRODUCT, MIXED)]
+    makers = [
+        LlamaCaptioner(files, prompt="Q", max_tokens=9, structured=form) for form in (False, True, PRODUCT, MIXED)
+    ]
     free, by_default, product, mixed = (caption_key(photo, maker.fingerprint, "Q") for maker in makers)
     assert by_default == product
     assert len({free, product, mixed}) == 3
@@ -224,16 +226,16 @@ def test_the_question_and_the_form_are_the_models_own_unless_the_user_has_others
     files, item = resolve_lvlm(), Item("1", Path("a.jpg"))
     own = {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]}
     trained = replace(files, settings=replace(files.settings, structured_prompt="As JSON.", schema=own))
-    assert Captioner(trained, structured=True).question(item) == "As JSON."
-    assert Captioner(trained, structured=True).schema == parse_schema(own)
-    assert Captioner(trained).question(item) == files.settings.prompt
-    assert Captioner(trained, structured=True, prompt="Mine.").question(item) == "Mine."
-    assert Captioner(trained, structured=MIXED).question(item) == MIXED.question
+    assert LlamaCaptioner(trained, structured=True).question(item) == "As JSON."
+    assert LlamaCaptioner(trained, structured=True).schema == parse_schema(own)
+    assert LlamaCaptioner(trained).question(item) == files.settings.prompt
+    assert LlamaCaptioner(trained, structured=True, prompt="Mine.").question(item) == "Mine."
+    assert LlamaCaptioner(trained, structured=MIXED).question(item) == MIXED.question
     for_products = replace(files, settings=replace(files.settings, structured_prompt="As JSON."))
-    assert Captioner(for_products, structured=True).question(item) == "As JSON."
-    assert Captioner(for_products, structured=True).schema == PRODUCT
+    assert LlamaCaptioner(for_products, structured=True).question(item) == "As JSON."
+    assert LlamaCaptioner(for_products, structured=True).schema == PRODUCT
     untrained = replace(files, settings=replace(files.settings, structured_prompt=""))
-    assert Captioner(untrained, structured=True).question(item) == PRODUCT.question
+    assert LlamaCaptioner(untrained, structured=True).question(item) == PRODUCT.question
     damaged = replace(files, settings=replace(files.settings, schema={"type": "number"}))
     with pytest.raises(ModelError, match="schema in the manifest of stylist-lvlm describes no object"):
-        Captioner(damaged, structured=True)
+        LlamaCaptioner(damaged, structured=True)

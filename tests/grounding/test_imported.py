@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pictures import swatches
 
-from vlm4rec_edge import Encoder, Recommender, build_index
+from vlm4rec_edge import OnnxEncoder, Recommender, build_index
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.grounding.imported import ImportedCaptions
 from vlm4rec_edge.index_folder import IndexFolder
@@ -35,7 +35,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["said.csv", "said.jsonl"])
-def test_the_words_of_the_table_are_the_captions(photos: Path, tmp_path: Path, encoder: Encoder, name: str) -> None:
+def test_the_words_of_the_table_are_the_captions(photos: Path, tmp_path: Path, encoder: OnnxEncoder, name: str) -> None:
     captions = ImportedCaptions(table(tmp_path / name, SAID), source="a cloud model")
     report = build_index(photos, tmp_path / "i", captioner=captions, encoder=encoder)
     assert (report.items, report.progress.captioned, report.progress.failed) == (3, 3, 0)
@@ -48,7 +48,7 @@ def test_the_words_of_the_table_are_the_captions(photos: Path, tmp_path: Path, e
     assert IndexFolder(tmp_path / "i").verify().ok
 
 
-def test_only_what_changed_is_captioned_and_encoded_again(photos: Path, tmp_path: Path, encoder: Encoder) -> None:
+def test_only_what_changed_is_captioned_and_encoded_again(photos: Path, tmp_path: Path, encoder: OnnxEncoder) -> None:
     path = table(tmp_path / "said.csv", SAID)
     build_index(photos, tmp_path / "i", captioner=ImportedCaptions(path), encoder=encoder)
     same = build_index(photos, tmp_path / "i", captioner=ImportedCaptions(path), encoder=encoder)
@@ -60,7 +60,7 @@ def test_only_what_changed_is_captioned_and_encoded_again(photos: Path, tmp_path
         assert shop.store.items_of(["0001"])["0001"].caption == "Grey jeans."
 
 
-def test_two_items_with_the_same_photo_may_be_told_apart(tmp_path: Path, encoder: Encoder) -> None:
+def test_two_items_with_the_same_photo_may_be_told_apart(tmp_path: Path, encoder: OnnxEncoder) -> None:
     (photo, other) = swatches(tmp_path / "photos", 2)
     other.write_bytes(photo.read_bytes())
     captions = ImportedCaptions(table(tmp_path / "said.csv", {"0000": "Left shoe.", "0001": "Right shoe."}))
@@ -69,7 +69,9 @@ def test_two_items_with_the_same_photo_may_be_told_apart(tmp_path: Path, encoder
         assert [item.caption for item in shop.store.items()] == ["Left shoe.", "Right shoe."]
 
 
-def test_an_item_without_a_caption_is_a_failure_with_a_reason(photos: Path, tmp_path: Path, encoder: Encoder) -> None:
+def test_an_item_without_a_caption_is_a_failure_with_a_reason(
+    photos: Path, tmp_path: Path, encoder: OnnxEncoder
+) -> None:
     captions = ImportedCaptions(table(tmp_path / "said.csv", {"0000": "A shirt.", "0001": "  ", "other": "No item."}))
     report = build_index(photos, tmp_path / "i", captioner=captions, encoder=encoder)
     reasons = {failure.where: failure.reason for failure in report.failures}
@@ -82,7 +84,7 @@ def test_an_item_without_a_caption_is_a_failure_with_a_reason(photos: Path, tmp_
 
 
 def test_a_row_that_can_not_be_read_is_told_where_its_caption_is_missed(
-    photos: Path, tmp_path: Path, encoder: Encoder
+    photos: Path, tmp_path: Path, encoder: OnnxEncoder
 ) -> None:
     path = table(tmp_path / "said.jsonl", {"0000": "A shirt.", "0001": "Jeans."})
     path.write_text(path.read_text(encoding="utf-8") + "\n{oops", encoding="utf-8")
@@ -112,7 +114,9 @@ def test_a_table_that_can_not_be_meant_stops_before_the_first_photo(
         ImportedCaptions(tmp_path / name)
 
 
-def test_captions_without_an_id_are_nobodys_and_stop_nothing(photos: Path, tmp_path: Path, encoder: Encoder) -> None:
+def test_captions_without_an_id_are_nobodys_and_stop_nothing(
+    photos: Path, tmp_path: Path, encoder: OnnxEncoder
+) -> None:
     path = table(tmp_path / "said.csv", SAID)
     with path.open("a", encoding="utf-8") as stream:
         stream.write("A stray caption.,\nAnother one.,\n")

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
 
-from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
+from vlm4rec_edge import IsolatedCaptioner, LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import DeviceError, ModelError, UsageError, Vlm4RecWarning
 from vlm4rec_edge.grounding import isolated
 from vlm4rec_edge.grounding.base import BaseCaptioner
@@ -37,7 +37,7 @@ def photos() -> list[CaptionRequest]:
 
 
 @pytest.fixture(scope="module")
-def captions(captioner: Captioner, photos: list[CaptionRequest]) -> dict[str, str]:
+def captions(captioner: LlamaCaptioner, photos: list[CaptionRequest]) -> dict[str, str]:
     """What the model says of them in this process."""
     return answers(captioner, photos)[0]
 
@@ -66,7 +66,7 @@ def test_a_process_of_its_own_says_what_this_one_says(photos: list[CaptionReques
 
 def test_structured_captions_are_the_same_too(photos: list[CaptionRequest]) -> None:
     settings = {"structured": True, "batch": 4, "prompt": QUESTION}
-    with Captioner(resolve_lvlm(), **settings) as here, _isolated(**settings) as there:  # type: ignore[arg-type]
+    with LlamaCaptioner(resolve_lvlm(), **settings) as here, _isolated(**settings) as there:  # type: ignore[arg-type]
         assert there.fingerprint == here.fingerprint
         expected = {result.key: result for result in here.caption(photos[:4])}  # type: ignore[union-attr]
         assert {result.key: result for result in there.caption(photos[:4])} == expected  # type: ignore[union-attr]
@@ -354,7 +354,7 @@ def test_the_child_runs_the_very_package_that_this_process_runs(
         assert answers(captioner, photos[:1])[0] == {photos[0].key: captions[photos[0].key]}
 
 
-@pytest.mark.parametrize("kind", [Captioner, IsolatedCaptioner])
+@pytest.mark.parametrize("kind", [LlamaCaptioner, IsolatedCaptioner])
 def test_a_second_stream_beside_the_first_is_refused_and_the_first_goes_on(
     kind: type[BaseCaptioner], photos: list[CaptionRequest], captions: dict[str, str]
 ) -> None:
@@ -368,7 +368,7 @@ def test_a_second_stream_beside_the_first_is_refused_and_the_first_goes_on(
         assert len(answers(captioner, photos[:1])[0]) == 1
 
 
-@pytest.mark.parametrize("kind", [Captioner, IsolatedCaptioner])
+@pytest.mark.parametrize("kind", [LlamaCaptioner, IsolatedCaptioner])
 def test_a_captioner_closed_while_it_is_at_work_says_so_and_can_be_used_again(
     kind: type[BaseCaptioner], photos: list[CaptionRequest], captions: dict[str, str]
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.grounding.engine import Answer, Refusal
 from vlm4rec_edge.grounding.lanes import answer_side_by_side, lanes_for, shares
@@ -52,9 +52,9 @@ def photos() -> list[CaptionRequest]:
 
 def test_two_engines_say_what_one_says_and_a_bad_photo_harms_neither(photos: list[CaptionRequest]) -> None:
     bad = requests_for({"bad": b"no picture"})
-    with Captioner(resolve_lvlm(), batch=8, threads=1, device="cpu") as one:
+    with LlamaCaptioner(resolve_lvlm(), batch=8, threads=1, device="cpu") as one:
         expected, _ = answers(one, photos)
-    with Captioner(resolve_lvlm(), batch=8, threads=2, device="cpu") as two:
+    with LlamaCaptioner(resolve_lvlm(), batch=8, threads=2, device="cpu") as two:
         found, failures = answers(two, [*photos[:5], *bad, *photos[5:]])
         assert two.engines == 2
         assert two.batch == 8
@@ -64,7 +64,7 @@ def test_two_engines_say_what_one_says_and_a_bad_photo_harms_neither(photos: lis
 
 
 def one_kv_bytes(batch: int) -> int:
-    with Captioner(resolve_lvlm(), batch=batch, threads=1, device="cpu") as one:
+    with LlamaCaptioner(resolve_lvlm(), batch=batch, threads=1, device="cpu") as one:
         answers(one, requests_for({"a": swatch(200, 30, 40)}))
         return one.kv_bytes
 
@@ -72,7 +72,7 @@ def one_kv_bytes(batch: int) -> int:
 def test_a_stream_that_is_left_leaves_no_thread_behind() -> None:
     photo = photo_of(encoded(swatch(200, 30, 40)))
     before = threading.active_count()
-    with Captioner(resolve_lvlm(), batch=8, threads=2, device="cpu", max_tokens=6) as captioner:
+    with LlamaCaptioner(resolve_lvlm(), batch=8, threads=2, device="cpu", max_tokens=6) as captioner:
         results = captioner.caption(CaptionRequest(str(number), photo, QUESTION) for number in itertools.count())
         assert len({next(results).key for _ in range(20)}) == 20  # type: ignore[union-attr]
         results.close()  # type: ignore[attr-defined]
@@ -149,7 +149,7 @@ def test_a_second_ctrl_c_waits_for_llama_cpp_too() -> None:
 def test_a_stopped_engine_does_not_read_its_photos_to_the_end(
     photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Captioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
+    with LlamaCaptioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
         captioner.load()
         (engine,) = captioner._engines
         monkeypatch.setattr(engine, "_read_texts", lambda entries: setattr(engine, "stopped", True))
@@ -160,7 +160,7 @@ def test_a_stopped_engine_does_not_read_its_photos_to_the_end(
 def test_the_words_before_the_photo_are_read_once_a_place(
     photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Captioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
+    with LlamaCaptioner(resolve_lvlm(), batch=1, threads=1, device="cpu") as captioner:
         captioner.load()
         (engine,) = captioner._engines
         rows: list[int] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pictures import answers, drawn, requests_for
 
-from vlm4rec_edge import Captioner, IsolatedCaptioner, resolve_lvlm
+from vlm4rec_edge import IsolatedCaptioner, LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding import library, native
 from vlm4rec_edge.grounding.library import LlamaCheck, check_llama
@@ -122,7 +122,7 @@ def test_a_buffer_that_ends_the_process_is_not_used_and_that_is_said(monkeypatch
     _probe_says(monkeypatch, RIGHT, {"buffer": "AMX", "right": None}, dies_of="SIGILL")
     photos = requests_for({"a": drawn("dress", "red")})
     words = r"buffer AMX ends the process \(SIGILL.*pip install"
-    with pytest.warns(Vlm4RecWarning, match=words), Captioner(resolve_lvlm(), batch=1) as captioner:
+    with pytest.warns(Vlm4RecWarning, match=words), LlamaCaptioner(resolve_lvlm(), batch=1) as captioner:
         here = answers(captioner, photos)
     assert check_llama() == LlamaCheck(works=True, extra_buffers=False, reason=check_llama().reason)
     with (

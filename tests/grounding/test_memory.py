@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pictures import answers, requests_for, swatch
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.grounding import captioner as captioner_module
 from vlm4rec_edge.grounding.memory import available_bytes
 from vlm4rec_edge.grounding.native import kv_bytes_per_token
@@ -71,16 +71,16 @@ def test_a_batch_takes_half_of_what_the_model_leaves_and_at_least_one_photo(
     each = kv_bytes_per_token(files.text) * files.settings.context_length
     weights = files.text.stat().st_size + files.projector.stat().st_size
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: weights + 2 * photos * each + each)
-    with Captioner(files, max_tokens=2, threads=1, device="cpu") as captioner:
+    with LlamaCaptioner(files, max_tokens=2, threads=1, device="cpu") as captioner:
         assert answers(captioner, requests_for({"a": swatch(200, 30, 40)}))[0]
         assert captioner.batch == photos
         assert captioner.kv_bytes == photos * each
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: 0)
-    assert Captioner(files, device="cpu")._affordable_batch() == 1
+    assert LlamaCaptioner(files, device="cpu")._affordable_batch() == 1
 
 
 def test_a_batch_is_no_larger_than_it_is_worth_and_never_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    captioner = Captioner(resolve_lvlm(), device="cpu")
+    captioner = LlamaCaptioner(resolve_lvlm(), device="cpu")
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: 1 << 50)
     most = captioner._affordable_batch()
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: None)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pictures import answers, drawn, requests_for
 
-from vlm4rec_edge import Captioner, Encoder, resolve_encoder, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.grounding.native import load_bindings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "encoding"))
@@ -37,9 +37,12 @@ def test_the_threads_of_llama_cpp_and_of_onnx_runtime_are_not_the_same(
 
     for module, name in ((bindings, "llama_decode"), (mtmd_cpp, "mtmd_batch_encode")):
         monkeypatch.setattr(module, name, noting("llama.cpp", getattr(module, name)))
-    monkeypatch.setattr(Encoder, "_run", noting("ONNX Runtime", Encoder._run))
+    monkeypatch.setattr(OnnxEncoder, "_run", noting("ONNX Runtime", OnnxEncoder._run))
     photos = requests_for({"a": drawn("dress", "red"), "b": drawn("coat", "black")})
-    with Captioner(resolve_lvlm(), batch=batch, max_tokens=4) as captioner, Encoder(resolve_encoder()) as encoder:
+    with (
+        LlamaCaptioner(resolve_lvlm(), batch=batch, max_tokens=4) as captioner,
+        OnnxEncoder(resolve_encoder()) as encoder,
+    ):
         for result in captioner.caption(photos):  # as an index does it: captions are encoded while others are made
             encoder.encode([str(result[1])])
             list(encoder.encode_stream([str(result[1])] * 9))
@@ -57,7 +60,7 @@ def test_captions_stay_what_they_are_beside_8_bit_products_of_onnx_runtime() -> 
     photos = requests_for({kind: drawn(kind, "red") for kind in ("dress", "coat", "t-shirt", "sweater")})
     product = int8_product(threads=1)
     given = np.full((64, 384), 7, np.uint8)
-    with Captioner(resolve_lvlm(), batch=4, threads=1) as captioner:
+    with LlamaCaptioner(resolve_lvlm(), batch=4, threads=1) as captioner:
         expected = answers(captioner, photos)[0]
         for _ in range(3):
             found = {}

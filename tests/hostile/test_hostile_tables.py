@@ -13,7 +13,7 @@ import pytest
 from pictures import swatches
 from program import program
 
-from vlm4rec_edge import Captioner, Encoder, build_index
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index
 from vlm4rec_edge.catalog.reader import open_catalog
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.index_folder import IndexFolder
@@ -180,7 +180,7 @@ def _remove_table(catalog: _Catalogs) -> None:
 
 @pytest.mark.parametrize("change", [_vanish, _replace, _truncate, _grow, _remove_table])
 def test_a_catalog_that_changes_under_the_run_is_indexed_as_far_as_it_is_there(
-    tmp_path: Path, change: Callable[[_Catalogs], None], brief_captioner: Captioner, encoder: Encoder
+    tmp_path: Path, change: Callable[[_Catalogs], None], brief_captioner: LlamaCaptioner, encoder: OnnxEncoder
 ) -> None:
     catalog = _Catalogs(tmp_path / "shop")
     changed = threading.Event()
@@ -205,7 +205,7 @@ def test_a_catalog_that_changes_under_the_run_is_indexed_as_far_as_it_is_there(
         assert all(item.caption for item in store.items())
 
 
-def test_a_table_that_goes_away_before_the_run_is_a_sentence(tmp_path: Path, encoder: Encoder) -> None:
+def test_a_table_that_goes_away_before_the_run_is_a_sentence(tmp_path: Path, encoder: OnnxEncoder) -> None:
     catalog = open_catalog(_write(tmp_path, "t.jsonl", json.dumps({"id": "a", "image": "0000.png", "title": "t"})))
     catalog.path.unlink()
     with pytest.raises(CatalogError, match="can not be read"):

@@ -12,7 +12,7 @@ from looked_after import repaired
 from made_store import random_vectors, write_store
 from program import watched
 
-from vlm4rec_edge import Captioner, Encoder, Recommender, Vlm4RecWarning, build_index
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, Recommender, Vlm4RecWarning, build_index
 from vlm4rec_edge.errors import MissingDependencyError
 from vlm4rec_edge.index import EXACT_LIMIT, ExactIndex, files, open_index, refresh
 from vlm4rec_edge.index_folder import IndexFolder
@@ -132,7 +132,7 @@ def test_verify_finds_no_fault_and_repair_keeps_what_it_could_not_make_anew(
 
 
 def test_indexing_more_than_are_scanned_by_choice_works_and_says_so(
-    shop: Path, tmp_path: Path, captioner: Captioner, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    shop: Path, tmp_path: Path, captioner: LlamaCaptioner, encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "EXACT_LIMIT", _FEW)
     monkeypatch.setitem(sys.modules, "hnswlib", None)

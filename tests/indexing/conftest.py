@@ -9,7 +9,7 @@ import pytest
 from made_catalog import PHOTOS, Run
 from pictures import swatches
 
-from vlm4rec_edge import Captioner, Encoder, build_index
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index
 from vlm4rec_edge.indexing import IndexReport
 
 
@@ -27,7 +27,7 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(out: Path, brief_captioner: Captioner, encoder: Encoder) -> Run:
+def run(out: Path, brief_captioner: LlamaCaptioner, encoder: OnnxEncoder) -> Run:
     """Index a catalog with the embedded models, captions held short."""
 
     def index(catalog: Path, **settings: Any) -> IndexReport:

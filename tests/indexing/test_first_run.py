@@ -12,11 +12,11 @@ import pytest
 from made_catalog import PHOTOS, Run, counts_of, items_of, table_of, vectors_of
 from pictures import swatches
 
-from vlm4rec_edge import Captioner, Encoder, build_index
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index
 from vlm4rec_edge.store.reader import StoreReader
 
 
-def test_a_first_run_captions_and_encodes_everything(run: Run, photos: Path, out: Path, encoder: Encoder) -> None:
+def test_a_first_run_captions_and_encodes_everything(run: Run, photos: Path, out: Path, encoder: OnnxEncoder) -> None:
     report = run(photos)
     items = items_of(out)
     texts = {item.caption for item in items.values()}
@@ -29,7 +29,7 @@ def test_a_first_run_captions_and_encodes_everything(run: Run, photos: Path, out
 
 
 def test_items_that_share_a_photo_share_one_caption(
-    run: Run, photos: Path, out: Path, brief_captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+    run: Run, photos: Path, out: Path, brief_captioner: LlamaCaptioner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Side by side, and so far apart that the first one is finished before the last one comes."""
     swatches(photos / "more", 20)
@@ -56,7 +56,7 @@ def _noting(requests: Iterator[Any], keys: list[str]) -> Iterator[Any]:
         yield request
 
 
-def test_titles_alone_need_no_photos_and_no_captioner(run: Run, photos: Path, out: Path, encoder: Encoder) -> None:
+def test_titles_alone_need_no_photos_and_no_captioner(run: Run, photos: Path, out: Path, encoder: OnnxEncoder) -> None:
     rows = [{"id": "a", "image": "none.png", "title": "Red coat"}, {"id": "b", "image": "none.png", "title": ""}]
     report = run(table_of(photos, rows), captioner=None, encoded_text="title")
     assert counts_of(report) == (0, 0, 1, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from made_catalog import PHOTOS, Run, counts_of, items_of, rows_of, table_of, vectors_of
 from pictures import swatch
 
-from vlm4rec_edge import Captioner, Encoder, resolve_encoder, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.models.manifest import read_manifest
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -18,7 +18,7 @@ from vlm4rec_edge.store.reader import StoreReader
 def test_a_second_run_does_nothing_and_loads_no_model(run: Run, photos: Path, out: Path) -> None:
     run(photos)
     before = items_of(out), vectors_of(out)
-    with Captioner(resolve_lvlm(), max_tokens=6) as fresh:
+    with LlamaCaptioner(resolve_lvlm(), max_tokens=6) as fresh:
         report = run(photos, captioner=fresh)
         assert fresh.kv_bytes == 0
     assert counts_of(report) == (0, PHOTOS, 0, 0)
@@ -50,7 +50,7 @@ def test_a_changed_title_costs_no_model_work_where_titles_are_not_encoded(run: R
 
 
 def test_a_changed_title_is_encoded_again_where_titles_are_encoded(
-    run: Run, photos: Path, out: Path, encoder: Encoder
+    run: Run, photos: Path, out: Path, encoder: OnnxEncoder
 ) -> None:
     rows = rows_of(photos, title="old")
     run(table_of(photos, rows), encoded_text="title_caption")
@@ -63,7 +63,7 @@ def test_a_changed_title_is_encoded_again_where_titles_are_encoded(
 
 def test_a_changed_title_is_captioned_again_where_the_prompt_asks_for_it(run: Run, photos: Path) -> None:
     rows = rows_of(photos, title="old")
-    with Captioner(resolve_lvlm(), prompt="Describe this {title}.", max_tokens=6) as asking:
+    with LlamaCaptioner(resolve_lvlm(), prompt="Describe this {title}.", max_tokens=6) as asking:
         run(table_of(photos, rows), captioner=asking)
         rows[3]["title"] = "new"
         report = run(table_of(photos, rows), captioner=asking)
@@ -73,7 +73,7 @@ def test_a_changed_title_is_captioned_again_where_the_prompt_asks_for_it(run: Ru
 def test_another_prompt_and_another_bound_caption_everything_again(run: Run, photos: Path) -> None:
     run(photos)
     for settings in ({"prompt": "What is it?"}, {"max_tokens": 4}):
-        with Captioner(resolve_lvlm(), **{"max_tokens": 6, **settings}) as other:
+        with LlamaCaptioner(resolve_lvlm(), **{"max_tokens": 6, **settings}) as other:
             assert counts_of(run(photos, captioner=other))[:2] == (PHOTOS, 0)
     assert counts_of(run(photos))[:2] == (0, PHOTOS)  # what was made before the change is still known
 
@@ -99,7 +99,7 @@ def test_a_moved_folder_costs_nothing_and_the_photos_are_found_there(run: Run, p
 
 
 def test_another_encoder_encodes_again_and_captions_nothing(
-    run: Run, photos: Path, out: Path, encoder: Encoder, tmp_path: Path
+    run: Run, photos: Path, out: Path, encoder: OnnxEncoder, tmp_path: Path
 ) -> None:
     run(photos)
     captions = {name: item.caption for name, item in items_of(out).items()}
@@ -108,7 +108,7 @@ def test_another_encoder_encodes_again_and_captions_nothing(
     manifest["encoder"]["max_tokens"] = 4
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert read_manifest(folder).encoder != encoder.files.settings
-    with Encoder(resolve_encoder(folder), threads=1) as other:
+    with OnnxEncoder(resolve_encoder(folder), threads=1) as other:
         report = run(photos, encoder=other)
         assert counts_of(report) == (0, PHOTOS, len(set(captions.values())), 0)
         assert {name: item.caption for name, item in items_of(out).items()} == captions

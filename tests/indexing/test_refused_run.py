@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_catalog import Run, rows_of, table_of
 
-from vlm4rec_edge import Captioner, Encoder, build_index, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index, resolve_lvlm
 from vlm4rec_edge.errors import StoreError, UsageError
 
 
@@ -24,7 +24,7 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
 ) -> None:
     table = table_of(photos, rows_of(photos, brand="A"))
     if "prompt" in settings:
-        settings = {"captioner": Captioner(resolve_lvlm(), **settings)}  # type: ignore[arg-type, dict-item]
+        settings = {"captioner": LlamaCaptioner(resolve_lvlm(), **settings)}  # type: ignore[arg-type, dict-item]
     with pytest.raises(UsageError, match=message):
         run(table, **settings)
     assert not out.exists()
@@ -40,7 +40,7 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
     ],
 )
 def test_a_place_that_can_not_hold_an_index_is_refused_before_any_work(
-    photos: Path, tmp_path: Path, encoder: Encoder, place: str, message: str
+    photos: Path, tmp_path: Path, encoder: OnnxEncoder, place: str, message: str
 ) -> None:
     out = tmp_path / ("x" * 300 if place == "long" else "out")
     if place == "a file":
@@ -51,7 +51,7 @@ def test_a_place_that_can_not_hold_an_index_is_refused_before_any_work(
     elif place == "below a file":
         out.write_text("mine")
         out = out / "index"
-    captioner = Captioner(resolve_lvlm())
+    captioner = LlamaCaptioner(resolve_lvlm())
     with pytest.raises(StoreError, match=message):
         build_index(photos, out, captioner=captioner, encoder=encoder)
     assert captioner.kv_bytes == 0

@@ -13,7 +13,7 @@ from made_catalog import PHOTOS, Run, counts_of
 from made_store import EncodingWriter
 from pictures import swatch, swatches
 
-from vlm4rec_edge import Captioner, Encoder, Failure, Recommender
+from vlm4rec_edge import Failure, LlamaCaptioner, OnnxEncoder, Recommender
 from vlm4rec_edge.errors import ModelError, StoreError
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.indexing import IndexProgress
@@ -35,7 +35,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_goes_on_there(run: Run, p
 
 
 def test_an_interrupt_while_texts_are_encoded_loses_no_caption(
-    run: Run, photos: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    run: Run, photos: Path, encoder: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode, calls = encoder.encode, 0
 
@@ -54,7 +54,7 @@ def test_an_interrupt_while_texts_are_encoded_loses_no_caption(
 
 
 def test_a_model_that_fails_late_takes_nothing_that_is_finished_with_it(
-    run: Run, photos: Path, brief_captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+    run: Run, photos: Path, brief_captioner: LlamaCaptioner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caption = brief_captioner.caption
 
@@ -80,7 +80,7 @@ def test_pruning_waits_for_a_whole_pass(run: Run, photos: Path) -> None:
 
 
 def test_a_store_that_is_left_open_by_a_crash_is_taken_over(
-    run: Run, photos: Path, out: Path, encoder: Encoder
+    run: Run, photos: Path, out: Path, encoder: OnnxEncoder
 ) -> None:
     run(photos)
     crashed = EncodingWriter(out, grounding=None, encoder=encoder, encoded_text="title")

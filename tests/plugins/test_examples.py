@@ -22,7 +22,7 @@ from pictures import encoded, swatch, swatches
 from PIL import Image, UnidentifiedImageError
 from program import PROGRAM
 
-from vlm4rec_edge import Encoder, ModelError, UsageError
+from vlm4rec_edge import ModelError, OnnxEncoder, UsageError
 from vlm4rec_edge.testing import check_captioner, check_encoder
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -110,7 +110,7 @@ def test_the_encoder_keeps_the_contract(table: Path) -> None:
     check_encoder(StaticEncoder(str(table)))
 
 
-def test_the_embedded_encoder_keeps_the_same_contract(encoder: Encoder) -> None:
+def test_the_embedded_encoder_keeps_the_same_contract(encoder: OnnxEncoder) -> None:
     check_encoder(encoder)
 
 

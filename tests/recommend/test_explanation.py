@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_store import unit, write_store
 
-from vlm4rec_edge import Encoder, Recommender
+from vlm4rec_edge import OnnxEncoder, Recommender
 from vlm4rec_edge.recommend.explanation import Reason, in_words
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.words import InformativeWords, words_of
@@ -85,7 +85,7 @@ def test_each_interest_explains_its_own_items(boutique: Recommender) -> None:
     }
 
 
-def test_a_text_is_a_reason_too(shop_index: Path, encoder: Encoder) -> None:
+def test_a_text_is_a_reason_too(shop_index: Path, encoder: OnnxEncoder) -> None:
     with Recommender.open(shop_index) as shop:
         history = [next(iter(shop.store.items())).id]
         for hit in shop.recommend(history, k=5, text="a yellow shirt", encoder=encoder, explain=True):

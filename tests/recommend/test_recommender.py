@@ -14,7 +14,7 @@ import pytest
 from drawings import Drawing
 from made_store import random_vectors, unit, write_store
 
-from vlm4rec_edge import Encoder, Recommender, resolve_encoder
+from vlm4rec_edge import OnnxEncoder, Recommender, resolve_encoder
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import GRAPH_AFTER, refresh
@@ -210,7 +210,7 @@ def test_a_request_that_can_not_be_meant_is_refused(shelf: Recommender, tmp_path
         shop.recommend(["item-0", "item-1"])
 
 
-def test_search_finds_the_item_whose_caption_is_asked_for(shelf: Recommender, encoder: Encoder) -> None:
+def test_search_finds_the_item_whose_caption_is_asked_for(shelf: Recommender, encoder: OnnxEncoder) -> None:
     item = next(iter(shelf.store.items()))
     best = shelf.search(item.caption, k=3, encoder=encoder)[0]
     assert best.caption == item.caption
@@ -218,14 +218,14 @@ def test_search_finds_the_item_whose_caption_is_asked_for(shelf: Recommender, en
     assert shelf.search(item.caption, k=3)[0] == best  # by the encoder that is noted in the index
 
 
-def test_search_may_return_any_item(shelf: Recommender, encoder: Encoder) -> None:
+def test_search_may_return_any_item(shelf: Recommender, encoder: OnnxEncoder) -> None:
     assert len(shelf.search("a red dress", k=1000, encoder=encoder)) == len(_ids(shelf))
 
 
 def test_search_refuses_an_encoder_that_did_not_make_the_index(shelf: Recommender) -> None:
     files = resolve_encoder()
     other_files = replace(files, settings=replace(files.settings, max_tokens=7))
-    with Encoder(other_files, threads=1) as other, pytest.raises(StoreError, match="made by another encoder"):
+    with OnnxEncoder(other_files, threads=1) as other, pytest.raises(StoreError, match="made by another encoder"):
         shelf.search("a red dress", encoder=other)
 
 

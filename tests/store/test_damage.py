@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_store import EncodingWriter
 
-from vlm4rec_edge import Encoder, Recommender
+from vlm4rec_edge import OnnxEncoder, Recommender
 from vlm4rec_edge.errors import StoreError, Vlm4RecError
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import MIGRATIONS
@@ -28,7 +28,7 @@ def _use(folder: Path) -> list[str]:
         return [hit.item_id for item in items[::6] for hit in shop.similar(item.id, k=5)]
 
 
-def _write(folder: Path, encoder: Encoder) -> None:
+def _write(folder: Path, encoder: OnnxEncoder) -> None:
     EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="caption").close()
 
 
@@ -93,7 +93,7 @@ def test_rows_after_the_last_known_one_are_leftovers_and_do_no_harm(own_index: P
     assert _use(own_index) == expected
 
 
-def test_a_database_of_something_else_is_refused_and_left_as_it_was(tmp_path: Path, encoder: Encoder) -> None:
+def test_a_database_of_something_else_is_refused_and_left_as_it_was(tmp_path: Path, encoder: OnnxEncoder) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     with sqlite3.connect(folder / "store.sqlite") as mine:
@@ -108,7 +108,7 @@ def test_a_database_of_something_else_is_refused_and_left_as_it_was(tmp_path: Pa
 
 
 def test_an_index_of_a_newer_version_asks_for_an_upgrade_and_is_left_as_it_was(
-    own_index: Path, encoder: Encoder
+    own_index: Path, encoder: OnnxEncoder
 ) -> None:
     database = sqlite3.connect(own_index / "store.sqlite")
     database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -120,7 +120,7 @@ def test_an_index_of_a_newer_version_asks_for_an_upgrade_and_is_left_as_it_was(
     assert (own_index / "store.sqlite").read_bytes() == before
 
 
-def test_a_damaged_lock_keeps_nobody_out(own_index: Path, encoder: Encoder) -> None:
+def test_a_damaged_lock_keeps_nobody_out(own_index: Path, encoder: OnnxEncoder) -> None:
     (own_index / "writer.lock").write_bytes(b"no database, but what a crash left" * 40)
     _write(own_index, encoder)
 

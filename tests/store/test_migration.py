@@ -11,9 +11,9 @@ import pytest
 from looked_after import removed, repaired
 from made_store import EncodingWriter, GivenVectors, random_vectors
 
-from vlm4rec_edge import Encoder, Recommender, build_index
+from vlm4rec_edge import OnnxEncoder, Recommender, build_index
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.captioner import LlamaCaptioner
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.reader import StoredItem, StoreReader
@@ -81,7 +81,7 @@ def test_an_older_index_that_can_not_be_written_is_read(old_index: Path, shop_in
 
 @pytest.mark.parametrize("way", ["write", "remove", "repair"])
 def test_whoever_writes_converts_and_keeps_everything(
-    old_index: Path, shop_index: Path, encoder: Encoder, way: str
+    old_index: Path, shop_index: Path, encoder: OnnxEncoder, way: str
 ) -> None:
     if way == "write":
         EncodingWriter(old_index, grounding=None, encoder=encoder, encoded_text="caption").close()
@@ -97,14 +97,16 @@ def test_whoever_writes_converts_and_keeps_everything(
 
 
 def test_indexing_into_an_older_index_captions_nothing_again(
-    old_index: Path, shop: Path, captioner: Captioner, encoder: Encoder
+    old_index: Path, shop: Path, captioner: LlamaCaptioner, encoder: OnnxEncoder
 ) -> None:
     report = build_index(shop, old_index, captioner=captioner, encoder=encoder)
     assert report.progress.captioned == report.progress.encoded == 0
     assert IndexFolder(old_index).verify().ok
 
 
-def test_a_damaged_caption_of_an_older_index_is_still_found_after_converting(old_index: Path, encoder: Encoder) -> None:
+def test_a_damaged_caption_of_an_older_index_is_still_found_after_converting(
+    old_index: Path, encoder: OnnxEncoder
+) -> None:
     with closing(sqlite3.connect(old_index / DATABASE_NAME, isolation_level=None)) as database:
         database.execute("UPDATE captions SET text = text || '!' WHERE key = (SELECT min(key) FROM captions)")
     assert not IndexFolder(old_index).verify().ok

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from made_store import EncodingWriter, GivenVectors, random_vectors, write_store
 
-from vlm4rec_edge import Captioner, Encoder
+from vlm4rec_edge import LlamaCaptioner, OnnxEncoder
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.store.reader import StoreReader
@@ -116,7 +116,9 @@ def test_vectors_are_little_endian_float32_row_after_row(tmp_path: Path) -> None
     np.testing.assert_array_equal(np.frombuffer(path.read_bytes(), dtype="<f4").reshape(40, 8), VECTORS)
 
 
-def test_the_store_of_the_shop_says_what_made_it(shop_index: Path, captioner: Captioner, encoder: Encoder) -> None:
+def test_the_store_of_the_shop_says_what_made_it(
+    shop_index: Path, captioner: LlamaCaptioner, encoder: OnnxEncoder
+) -> None:
     with StoreReader(shop_index) as store:
         assert store.provenance("groundings") == captioner.identity
         assert store.provenance("encoders") == encoder.identity

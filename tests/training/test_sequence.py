@@ -22,7 +22,7 @@ from tokens import make_tokenizer
 from tower import Lessons
 from words import JSON_PROMPT, SENTENCE_PROMPT, Words
 
-from vlm4rec_edge import Captioner, resolve_lvlm
+from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ def captioner(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Any
     text, projector = folder / "model-F16.gguf", folder / "mmproj-model-F16.gguf"
     convert(folder / "checkpoint", text, projector)
     files = resolve_lvlm(text, projector=projector)
-    with Captioner(files, prompt=SENTENCE_PROMPT, max_side=MAX_SIDE, device="cpu", threads=1, batch=1) as opened:
+    with LlamaCaptioner(files, prompt=SENTENCE_PROMPT, max_side=MAX_SIDE, device="cpu", threads=1, batch=1) as opened:
         opened.load()
         yield opened
 
@@ -69,7 +69,7 @@ def _photos() -> list[np.ndarray]:
     return [np.asarray(drawn(*name).resize(KEPT), np.uint8) for name in names]
 
 
-def _prepared(captioner: Captioner, pixels: np.ndarray, question: str) -> PreparedPhoto:
+def _prepared(captioner: LlamaCaptioner, pixels: np.ndarray, question: str) -> PreparedPhoto:
     from vlm4rec_edge.grounding.prepare import prepare
 
     native = captioner._natives[0]
@@ -90,7 +90,9 @@ def _tokens(photo: PreparedPhoto, image: int) -> list[int]:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_llama_cpp_feeds_the_tokens_of_the_training(captioner: Captioner, speaker: Speaker, *, as_json: bool) -> None:
+def test_llama_cpp_feeds_the_tokens_of_the_training(
+    captioner: LlamaCaptioner, speaker: Speaker, *, as_json: bool
+) -> None:
     photo = _prepared(captioner, _photos()[0], JSON_PROMPT if as_json else SENTENCE_PROMPT)
     try:
         assert _tokens(photo, speaker.chat.image) == speaker.chat.prompt(as_json=as_json)
@@ -98,7 +100,7 @@ def test_llama_cpp_feeds_the_tokens_of_the_training(captioner: Captioner, speake
         photo.free()
 
 
-def test_llama_cpp_says_what_transformers_says(captioner: Captioner, speaker: Speaker) -> None:
+def test_llama_cpp_says_what_transformers_says(captioner: LlamaCaptioner, speaker: Speaker) -> None:
     prompt = speaker.chat.prompt(as_json=False)
     photos = _photos()
     own, others = [], []

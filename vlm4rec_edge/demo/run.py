@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_report
-from vlm4rec_edge.encoding.encoder import Encoder
+from vlm4rec_edge.encoding.encoder import OnnxEncoder
 from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
 from vlm4rec_edge.index_folder import build_index
 from vlm4rec_edge.indexing import IndexProgress, IndexReport
@@ -42,7 +42,7 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
     shop = out / "shop"
     _copy_shop(shop)
     table, index = shop / "items.csv", out / "shop.index"
-    with IsolatedCaptioner(resolve_lvlm()) as captioner, Encoder(resolve_encoder()) as encoder:
+    with IsolatedCaptioner(resolve_lvlm()) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
         report = build_index(table, index, captioner=captioner, encoder=encoder, prune=True, on_progress=on_progress)
         names = (captioner.files.name, encoder.files.name)
     with Recommender.open(index) as recommender:

@@ -44,7 +44,7 @@ class _Batch:
     vectors: np.ndarray | None = None
 
 
-class Encoder:
+class OnnxEncoder:
     """A sentence encoder; a context manager.
 
     Attributes:
@@ -194,7 +194,7 @@ class Encoder:
         """Free the sessions."""
         self._session = self._session_of_streams = self._tokenizer = None
 
-    def __enter__(self) -> Encoder:
+    def __enter__(self) -> OnnxEncoder:
         return self
 
     def __exit__(

@@ -29,8 +29,8 @@ def open_encoder(
     """
     if isinstance(name, str) and (plugin := open_plugin("encoders", name)) is not None:
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
-    from vlm4rec_edge.encoding.encoder import Encoder
+    from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, EncoderFiles, resolve_encoder
 
     files = name if isinstance(name, EncoderFiles) else resolve_encoder(name or DEFAULT_ENCODER)
-    return Encoder(files, device=device, threads=threads)
+    return OnnxEncoder(files, device=device, threads=threads)

@@ -34,7 +34,7 @@ _KV_SHARE = 2
 _DECODING_THREADS = 2
 
 
-class Captioner(BaseCaptioner):
+class LlamaCaptioner(BaseCaptioner):
     """A vision-language model at work inside this process.
 
     A fault in llama.cpp's native code ends the process. ``IsolatedCaptioner``, which the commands use, has it in a process

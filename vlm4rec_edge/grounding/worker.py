@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 from vlm4rec_edge.grounding import wire
-from vlm4rec_edge.grounding.captioner import Captioner
+from vlm4rec_edge.grounding.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 
 # Where memory ends, the kernel shall take this process, which can be started again, and not the one that has the work.
@@ -62,7 +62,7 @@ def _serve(inbox: IO[bytes], tell: Callable[..., None]) -> None:
         os._exit(0)
     order = first[0]
     photos = _Photos(inbox)  # from now on the end of stdin ends the process, however long the model takes to load
-    with Captioner(files_from(order["files"]), **settings_from(order["settings"])) as captioner:
+    with LlamaCaptioner(files_from(order["files"]), **settings_from(order["settings"])) as captioner:
         captioner.load()
         tell("ready", **_facts(captioner))
         for result in captioner.caption(photos.requests()):
@@ -118,7 +118,7 @@ def files_from(described: Mapping[str, Any]) -> Any:
 
 
 def settings_from(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a ``Captioner``, a schema made of its document."""
+    """Return the settings of a ``LlamaCaptioner``, a schema made of its document."""
     from vlm4rec_edge.grounding.schema import parse_schema
 
     settings = dict(described)
@@ -129,7 +129,7 @@ def settings_from(described: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _facts(captioner: Captioner) -> dict[str, Any]:
+def _facts(captioner: LlamaCaptioner) -> dict[str, Any]:
     import numpy as np
 
     from vlm4rec_edge.grounding.native import load_bindings
