@@ -19,7 +19,7 @@ from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog, made_by
-from vlm4rec_edge.items import Item
+from vlm4rec_edge.items import Item, item_ids
 from vlm4rec_edge.made_by import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import fingerprint
@@ -185,13 +185,13 @@ class IndexFolder:
                 on_progress=on_progress,
             )
 
-    def remove(self, item_ids: Iterable[str]) -> RemoveReport:
+    def remove(self, ids: Iterable[Any]) -> RemoveReport:
         """Remove items; their captions are kept, should they return.
 
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
-        wanted = list(dict.fromkeys(item_ids))
+        wanted = list(dict.fromkeys(item_ids(ids, "Items to remove")))
         unknown = self._store().remove(wanted)
         return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown))
 

@@ -16,10 +16,8 @@ from typer.core import TyperGroup
 
 import vlm4rec_edge
 from vlm4rec_edge.cli.options import AS_JSON
-from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
-
-EXIT_INTERRUPTED = 130
 
 # The module of each command, a function of the same name in it; in the order of the help.
 _HOMES = {

@@ -16,10 +16,9 @@ from typing import Annotated, Any
 import typer
 
 from vlm4rec_edge.cli import options
-from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note
 from vlm4rec_edge.errors import UsageError
 
-EXIT_SOME_FAILED = 3
 # Ids of items without a picture that are listed on a terminal; all of them are in --json.
 _SHOWN = 10
 

@@ -21,7 +21,7 @@ import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import emit_json, note, printable
+from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.indexing import IndexReport
 
-EXIT_SOME_FAILED = 3
-EXIT_INTERRUPTED = 130
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
 

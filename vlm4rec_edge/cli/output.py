@@ -13,6 +13,10 @@ import typer
 # Where output is piped there is no width to fit; this keeps a caption on one line.
 _WIDTH_WITHOUT_TERMINAL = 160
 
+# Exit codes beside 0, 1 and 2.
+EXIT_SOME_FAILED = 3
+EXIT_INTERRUPTED = 130
+
 
 def emit_json(document: Any) -> None:
     """Print one JSON document to stdout."""

@@ -19,13 +19,11 @@ import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.offline import tell_index_report
-from vlm4rec_edge.cli.output import emit_json, note
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note
 from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.plugins import close_model
-
-EXIT_SOME_FAILED = 3
 
 
 def add(
