@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vlm4rec_edge.cli.output import emit_json, note, printable
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from vlm4rec_edge.recommend.recommender import Recommender
 
-EXIT_SOME_FAILED = 3
 _SHOWN = 5
 
 

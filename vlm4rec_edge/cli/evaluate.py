@@ -20,12 +20,11 @@ import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.groups import given, grouped
-from vlm4rec_edge.cli.output import emit_json, note, printable, table
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 
 if TYPE_CHECKING:
     from vlm4rec_edge.evaluation import Evaluation, EvaluationTable
 
-EXIT_SOME_FAILED = 3
 _LISTED = 5
 
 

@@ -27,7 +27,7 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.batch import recommend_to_all
 from vlm4rec_edge.cli.groups import given, grouped
-from vlm4rec_edge.cli.output import emit_json, note, printable, table
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.recommender import Recommender
     from vlm4rec_edge.recommend.result import Recommendations
     from vlm4rec_edge.recommend.selection import Selection
-
-EXIT_SOME_FAILED = 3
 
 
 @dataclass(frozen=True)
