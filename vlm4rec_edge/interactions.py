@@ -42,6 +42,13 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
+    @property
+    def ranks(self) -> np.ndarray:
+        """The place of each interaction's item among all items, sorted by id: [interactions], int64."""
+        rank_of = np.empty(len(self.items), np.int64)
+        rank_of[sorted(range(len(self.items)), key=self.items.__getitem__)] = np.arange(len(rank_of))
+        return np.asarray(rank_of[self.item])
+
 
 def read_interactions(path: Path | str) -> tuple[Interactions, list[Failure]]:
     """Read a table (CSV, JSONL, Parquet) with the columns ``user_id``, ``item_id``, ``date`` and, if it has one, ``weight``.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.errors import ModelError, StoreError, UsageError
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.plugins import close_model
@@ -54,9 +54,9 @@ def captioner_of(
             "Put its caption into a table and run `vlm4rec-edge index` with --captions, or look for words with "
             "`vlm4rec-edge search`."
         )
-    if source.meta.get("encoded_text") == "title" or not identity:
+    if source.meta.get("encoded_text") == "title":
         raise UsageError(
-            f"The items of {source.folder} are found by their titles, so no photo can be matched with it; look for words with "
+            f"The index {source.folder} was made from titles, so no photo can be matched with it; look for words with "
             "`vlm4rec-edge search`."
         )
     name = model or source.lvlm_folder or identity.get("name")
@@ -65,7 +65,15 @@ def captioner_of(
     settings = _settings_in(identity)
     if settings:
         settings["batch"] = batch
-    captioner = open_captioner(str(name), projector=projector, device=device, **settings)
+    try:
+        captioner = open_captioner(str(name), projector=projector, device=device, **settings)
+    except ModelError as error:
+        if settings or model:
+            raise
+        raise UsageError(
+            f"The captions of {source.folder} were not made by a model of this program, but by {name!r}, which is not "
+            f"installed here; look for words with `vlm4rec-edge search`. ({error})"
+        ) from None
     if fingerprint(captioner.identity) != source.meta.get("grounding"):
         close_model(captioner)
         raise StoreError(

@@ -11,7 +11,7 @@ called with an empty text. The groups are ``vlm4rec_edge.captioners``, ``vlm4rec
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib import metadata
 from typing import Any
 
 from vlm4rec_edge.errors import ModelError
@@ -25,7 +25,7 @@ def open_plugin(group: str, name: str) -> Any | None:
         Vlm4RecError: as it says itself.
     """
     head, _, argument = name.partition(":")
-    for entry in entry_points(group=f"vlm4rec_edge.{group}", name=head):
+    for entry in metadata.entry_points(group=f"vlm4rec_edge.{group}", name=head):
         try:
             make = entry.load()
         except Exception as error:

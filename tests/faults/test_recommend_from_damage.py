@@ -14,7 +14,7 @@ from breaking.child import Task
 
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.errors import StoreError, Vlm4RecError
-from vlm4rec_edge.recommend.many import History
+from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.selection import Selection
 
 _TRIES = 400

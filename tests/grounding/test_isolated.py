@@ -454,8 +454,8 @@ def test_a_model_that_is_gone_is_a_sentence(photos: list[CaptionRequest], tmp_pa
 @posix
 def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     code = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
+import sys
+sys.path[:] = sys.argv[1:]
 from pictures import encoded, photo_of, swatch, QUESTION
 from vlm4rec_edge import IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.grounding.protocol import CaptionRequest
@@ -468,9 +468,7 @@ print(captioner.pid, flush=True)
 for _ in results:
     pass
 """
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code, str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", code, *sys.path], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.kill()

@@ -74,9 +74,7 @@ def _history_of(row: Row | Failure) -> History | Failure:
 
 def _from_interactions(interactions: Interactions, failures: Sequence[Failure]) -> Iterator[History | Failure]:
     yield from failures
-    rank_of = np.empty(len(interactions.items), np.int64)
-    rank_of[sorted(range(len(interactions.items)), key=interactions.items.__getitem__)] = np.arange(len(rank_of))
-    order = np.lexsort((rank_of[interactions.item], interactions.date, interactions.user))
+    order = np.lexsort((interactions.ranks, interactions.date, interactions.user))
     ends = np.cumsum(np.bincount(interactions.user, minlength=len(interactions.users)))
     has_weights = bool((interactions.weight != 1).any())
     for number, user in enumerate(interactions.users):

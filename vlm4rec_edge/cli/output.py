@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+# Done, but some of what was asked for was left out.
+EXIT_SOME_FAILED = 3
 # Where output is piped there is no width to fit; this keeps a caption on one line.
 _WIDTH_WITHOUT_TERMINAL = 160
 

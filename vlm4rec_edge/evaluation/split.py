@@ -151,10 +151,7 @@ def _split(
     positions = {item_id: position for position, item_id in enumerate(item_ids)}
     position_of = np.array([positions.get(item_id, -1) for item_id in interactions.items], np.int64)
     unknown = tuple(item_id for item_id in interactions.items if item_id not in positions)
-    rank_of = np.empty(len(interactions.items), np.int64)
-    rank_of[sorted(range(len(interactions.items)), key=interactions.items.__getitem__)] = np.arange(len(rank_of))
-
-    within_day = rank_of[interactions.item]
+    within_day = interactions.ranks
     if same_day == "random":
         within_day = np.random.default_rng(_TIE_SEED).permutation(len(within_day))
     order = np.lexsort((within_day, interactions.date, interactions.user))

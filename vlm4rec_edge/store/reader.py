@@ -149,7 +149,10 @@ class StoreReader:
         Raises:
             StoreError: there is no such row.
         """
-        wanted = np.asarray(rows, dtype=np.int64)
+        try:
+            wanted = np.asarray(rows, dtype=np.int64)
+        except (ValueError, TypeError, OverflowError) as error:  # damage left something else where a number was
+            raise self._damaged(error) from error
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.rows:
             raise self._damaged("an item has a vector that is not there")
         return np.asarray(np.asarray(self.vectors)[wanted])
