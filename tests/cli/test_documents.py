@@ -18,7 +18,7 @@ USERS = [f"u{number}" for number in range(9)]
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 items with captions and counts."""
-    attributes = {f"item-{row}": {"sold": str(row * 7 % 40), "kind": f"k{row % 4}"} for row in range(40)}
+    attributes = {f"item-{row}": {"sold": str(row * 7 % 40), "kind": f"k{row // 2}"} for row in range(40)}
     captions = {name: f"A thing of the kind {columns['kind']}." for name, columns in attributes.items()}
     folder = tmp_path_factory.mktemp("documents") / "shop.index"
     return write_store(folder, random_vectors(40), attributes=attributes, captions=captions)

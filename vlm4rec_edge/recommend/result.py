@@ -42,7 +42,8 @@ class Recommendation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return its part of the document that ``recommend --json`` prints."""
-        return {**asdict(self), "attributes": dict(self.attributes), "why": self.why}
+        because = [{**asdict(reason), "words": list(reason.words)} for reason in self.because]
+        return {**asdict(self), "attributes": dict(self.attributes), "because": because, "why": self.why}
 
 
 class Recommendations(list[Recommendation]):
