@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
-    from vlm4rec_edge.made_by import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
+    from vlm4rec_edge.new_photo import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.history import History
     from vlm4rec_edge.recommend.many import Answer
@@ -128,10 +128,10 @@ _HOMES = {
     "build_index": "index_folder",
     "caption_photo": "grounding.photos",
     "caption_photos": "grounding.photos",
-    "captioner_of": "made_by",
+    "captioner_of": "new_photo",
     "check_model": "known_models",
     "describe_index": "info",
-    "describe_new_photo": "made_by",
+    "describe_new_photo": "new_photo",
     "evaluate": "evaluation",
     "export_items": "interchange.export",
     "export_to_qdrant": "interchange.export",
@@ -146,7 +146,7 @@ _HOMES = {
     "recommend_table": "batch.run",
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
-    "similar_to_photo": "made_by",
+    "similar_to_photo": "new_photo",
     "verify_bundle": "bundle.check",
 }
 

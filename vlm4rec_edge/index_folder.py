@@ -20,7 +20,7 @@ from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog, made_by
 from vlm4rec_edge.items import Item, item_ids
-from vlm4rec_edge.made_by import captioner_of
+from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.store.check import VerifyReport, check_store

@@ -274,7 +274,7 @@ def similar(
         if photo is None:
             _show(shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
             return
-        from vlm4rec_edge.made_by import similar_to_photo
+        from vlm4rec_edge.new_photo import similar_to_photo
 
         with _encoder(encoder) as own:
             found = similar_to_photo(

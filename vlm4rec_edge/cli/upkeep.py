@@ -48,7 +48,7 @@ def add(
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.index_folder import IndexFolder
-    from vlm4rec_edge.made_by import captioner_of
+    from vlm4rec_edge.new_photo import captioner_of
     from vlm4rec_edge.store.reader import StoreReader
 
     if len(photos) > 1 and (item_id or title):
