@@ -10,7 +10,7 @@ from vlm4rec_edge.errors import ModelError, StoreError, UsageError
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.plugins import close_model
-from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.selection import Selection
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def captioner_of(
             f"The captions of {source.folder} were not made by a model of this program, but by {name!r}, which is not "
             f"installed here; look for words with `vlm4rec-edge search`. ({error})"
         ) from None
-    if fingerprint(captioner.identity) != source.meta.get("grounding"):
+    if made_by(captioner).fingerprint != source.meta.get("grounding"):
         close_model(captioner)
         raise StoreError(
             f"The captions of {source.folder} were made by another model or another version of it than "

@@ -28,7 +28,10 @@ def open_captioner(
     Raises:
         ModelError, UsageError, DeviceError, MissingDependencyError: before any long work.
     """
-    if isinstance(model, str) and (plugin := open_plugin("captioners", model)) is not None:
+    if (
+        isinstance(model, str)
+        and (plugin := open_plugin("captioners", model, members=("identity", "caption"))) is not None
+    ):
         settings |= {"projector": projector, "device": device != "auto"}
         if given := [name for name, value in settings.items() if value not in (None, False, 0)]:
             close_model(plugin)

@@ -17,6 +17,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.provenance import MadeBy
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.mend import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
@@ -52,13 +53,6 @@ class BatchCounts(NamedTuple):
 
     captions: int
     encoded: int
-
-
-class MadeBy(NamedTuple):
-    """What made captions or vectors: its fingerprint and, for people and for making more, its identity."""
-
-    fingerprint: str
-    identity: Mapping[str, Any]
 
 
 class StoreWriter:
