@@ -20,7 +20,7 @@ from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
-from vlm4rec_edge.items import Item, item_ids
+from vlm4rec_edge.items import Item, item_id, item_ids
 from vlm4rec_edge.made_by import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
@@ -146,19 +146,25 @@ class IndexFolder:
         """Add items to the index, or replace them, with the models, the prompt and the settings it was made with.
 
         Args:
-            items: Each with the path of its photo.
+            items: Each with the path of its photo; its id may be a number.
             captioner: Default: the one that made the captions, found by its name; see ``captioner_of``.
             encoder: Default: the one that made the vectors, found by its name.
             on_progress: Called in this thread.
 
         Raises:
-            UsageError: an id can not be used, or the captions come from a table.
+            UsageError: these are no items, an id can not be used, or the captions come from a table.
             StoreError: a model is another one than made the index, or the index no longer knows what made it.
             ModelError, DeviceError, MissingDependencyError: a model can not be found or used.
         """
+        if not isinstance(items, Iterable):
+            raise UsageError(f"Items to add are a list of Item, not one {type(items).__name__}.")
         chosen = list(items)
         for item in chosen:
-            if trouble := id_trouble(item.id):
+            if not isinstance(item, Item):
+                raise UsageError(
+                    f"Items to add are a list of Item, without {item!r:.60}; a folder or a table is for update."
+                )
+            if trouble := id_trouble(item_id(item.id)):
                 raise UsageError(trouble)
         with ExitStack() as models:
             with StoreReader(self.folder) as store:
