@@ -34,13 +34,13 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
     for entry in metadata.entry_points(group=f"vlm4rec_edge.{group}", name=head):
         try:
             make = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(f"{head} ({entry.value}) can not be imported: {error}.") from error
         try:
             plugin = make(argument)
         except Vlm4RecError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(
                 f"{head} ({entry.value}) can not be opened with {argument!r}: {type(error).__name__}: {error}."
             ) from error
