@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from vlm4rec_edge.catalog.reader import Catalog, id_trouble, open_catalog
+from vlm4rec_edge.encoding.checked import encoded
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
@@ -18,11 +19,11 @@ from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
-from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog, made_by
-from vlm4rec_edge.items import Item, item_ids
+from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
+from vlm4rec_edge.items import Item, item_id, item_ids
 from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
-from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.store.check import VerifyReport, check_store
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import StoreWriter
@@ -145,19 +146,25 @@ class IndexFolder:
         """Add items to the index, or replace them, with the models, the prompt and the settings it was made with.
 
         Args:
-            items: Each with the path of its photo.
+            items: Each with the path of its photo; its id may be a number.
             captioner: Default: the one that made the captions, found by its name; see ``captioner_of``.
             encoder: Default: the one that made the vectors, found by its name.
             on_progress: Called in this thread.
 
         Raises:
-            UsageError: an id can not be used, or the captions come from a table.
+            UsageError: these are no items, an id can not be used, or the captions come from a table.
             StoreError: a model is another one than made the index, or the index no longer knows what made it.
             ModelError, DeviceError, MissingDependencyError: a model can not be found or used.
         """
+        if not isinstance(items, Iterable):
+            raise UsageError(f"Items to add are a list of Item, not one {type(items).__name__}.")
         chosen = list(items)
         for item in chosen:
-            if trouble := id_trouble(item.id):
+            if not isinstance(item, Item):
+                raise UsageError(
+                    f"Items to add are a list of Item, without {item!r:.60}; a folder or a table is for update."
+                )
+            if trouble := id_trouble(item_id(item.id)):
                 raise UsageError(trouble)
         with ExitStack() as models:
             with StoreReader(self.folder) as store:
@@ -171,7 +178,7 @@ class IndexFolder:
                     captioner = models.enter_context(_opened(captioner, lambda: captioner_of(store)))
                 name = store.provenance("encoders").get("name")
                 encoder = models.enter_context(_opened(encoder, lambda: open_encoder(name)))
-                if fingerprint(encoder.identity) != store.meta["encoder"]:
+                if made_by(encoder).fingerprint != store.meta["encoder"]:
                     raise StoreError(
                         f"The vectors of {self.folder} were made by another encoder or another version of it than "
                         f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
@@ -259,7 +266,7 @@ class IndexFolder:
             for start in range(0, len(pending), _ENCODE_TEXTS):
                 part = {item_id: texts[item_id] for item_id in pending[start : start + _ENCODE_TEXTS]}
                 new = store.without_vector(list(part.values()))
-                store.write_vectors(part, dict(zip(new, its_encoder.encode(new), strict=True)))
+                store.write_vectors(part, dict(zip(new, encoded(its_encoder, new), strict=True)))
         return len(texts)
 
     def _refresh_index(self, *, anew: bool = False) -> None:

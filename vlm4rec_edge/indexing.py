@@ -15,15 +15,17 @@ import numpy as np
 
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog
+from vlm4rec_edge.encoding.checked import encoded
 from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
-from vlm4rec_edge.errors import ModelError, PhotoError, StoreError
+from vlm4rec_edge.errors import PhotoError, StoreError
+from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
 from vlm4rec_edge.items import Failure, Item, UnreadPart
-from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.provenance import MadeBy, made_by
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, MadeBy, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
 
 # Items encoded and stored together: what a crash can lose, and what a reader waits for.
 _WINDOW_ITEMS = 64
@@ -112,10 +114,11 @@ def index_catalog(
 ) -> IndexReport:
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
     started = time.monotonic()
-    begin_run(store, captioner, encoder, encoded_text)
+    captions_by = made_by(captioner) if captioner else None
+    begin_run(store, captions_by, encoder, encoded_text)
     _check_free_space(store.folder)
     run = _Run(store, encoder, on_progress)
-    grounding = _Grounding(catalog, captioner, encoded_text, store, run.progress)
+    grounding = _Grounding(catalog, captioner, captions_by, encoded_text, store, run.progress)
     interrupted, removed = False, 0
     try:
         with closing(grounding.results()) as results:
@@ -126,7 +129,7 @@ def index_catalog(
         run.flush()
         kv_bytes = getattr(captioner, "kv_bytes", 0)
         if kv_bytes:
-            store.note(batch=str(captioner.batch), kv_bytes=str(kv_bytes))  # type: ignore[union-attr]
+            store.note(batch=str(getattr(captioner, "batch", 0)), kv_bytes=str(kv_bytes))
         if prune and not run.unread:
             removed = store.prune()
         store.compact()
@@ -151,17 +154,17 @@ def index_catalog(
     )
 
 
-def begin_run(store: StoreWriter, captioner: Captioner | None, encoder: Encoder, encoded_text: EncodedText) -> None:
+def begin_run(store: StoreWriter, captions_by: MadeBy | None, encoder: Encoder, encoded_text: EncodedText) -> None:
     """Note in a store what makes its captions and vectors from now on.
 
     Raises:
         StoreError: this machine computes other vectors from the same words than the machine that made the store.
     """
     store.begin_run(
-        captions_by=made_by(captioner) if captioner else None,
+        captions_by=captions_by,
         vectors_by=made_by(encoder),
-        dimensions=encoder.dimensions,
         golden=checked_golden(store, encoder),
+        dimensions=encoder.dimensions,
         encoded_text=encoded_text,
     )
 
@@ -177,11 +180,6 @@ def checked_golden(store: StoreWriter, encoder: Encoder) -> str:
         return golden_of(encoder)
     check_golden(golden, encoder, store.folder)
     return golden
-
-
-def made_by(model: Captioner | Encoder) -> MadeBy:
-    """Return what a store notes of a captioner or an encoder."""
-    return MadeBy(fingerprint(model.identity), model.identity)
 
 
 def _check_free_space(folder: Path) -> None:
@@ -229,7 +227,7 @@ class _Run:
         """
         texts = self.store.without_vector([entry.text for entry in self.window])
         try:
-            vectors = dict(zip(texts, self.encoder.encode(texts), strict=True)) if texts else {}
+            vectors = dict(zip(texts, encoded(self.encoder, texts), strict=True)) if texts else {}
         except Exception:
             self._write({})
             raise
@@ -242,8 +240,8 @@ class _Run:
             self.progress.encoded += counts.encoded
         stored, self.window = self.window, []
         if self.failures:
-            failures, self.failures = self.failures, []
-            self.store.write_failures(failures)
+            self.store.write_failures(self.failures)
+            self.failures = []
         self.flushed_at = time.monotonic()
         return stored
 
@@ -264,13 +262,14 @@ class _Grounding:
         self,
         catalog: Catalog,
         captioner: Captioner | None,
+        captions_by: MadeBy | None,
         encoded_text: EncodedText,
         store: StoreWriter,
         progress: IndexProgress,
     ) -> None:
         self._entries = catalog.read()
         self._captioner = captioner
-        self._made_by = fingerprint(captioner.identity) if captioner else ""
+        self._made_by = captions_by.fingerprint if captions_by else ""
         self._encoded_text: EncodedText = encoded_text
         self._store = store
         self._progress = progress
@@ -291,11 +290,10 @@ class _Grounding:
             is_left = first is not None or bool(self._past)
             if first is not None:
                 assert self._captioner is not None
-                for result in self._captioner.caption(chain([first], requests)):
-                    yield from self._finished(result)
-                    yield from self._passed()
-                for key in [*self._waiting]:
-                    yield from self._finished(Failure(key, "grounding", "The captioner gave no answer for this photo."))
+                with closing(answers(self._captioner, chain([first], requests))) as answered:
+                    for answer in answered:
+                        yield from self._finished(answer)
+                        yield from self._passed()
             yield from self._passed()
 
     def let_go(self, stored: list[GroundedItem]) -> None:
@@ -341,7 +339,7 @@ class _Grounding:
         except PhotoError as error:
             self._fail(Failure(item.id, "photo", str(error)))
             return None
-        question = captioner.question(item) if hasattr(captioner, "question") else ""
+        question = question_of(captioner, item)
         key = caption_key(photo, self._made_by, question)
         waiting = _Waiting(item, photo.sha256, question)
         caption = self._fresh.get(key) or self._store.caption(key)
@@ -357,8 +355,6 @@ class _Grounding:
 
     def _finished(self, result: Captioned | Failure) -> Iterator[GroundedItem | Failure]:
         key = result.where if isinstance(result, Failure) else result.key
-        if key not in self._waiting:
-            raise ModelError(f"The captioner answered for {key!r}, a photo that it was not given.")
         for number, waiting in enumerate(self._waiting.pop(key)):
             if isinstance(result, Failure):
                 self._failed_ids.add(waiting.item.id)

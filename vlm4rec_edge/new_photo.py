@@ -10,7 +10,7 @@ from vlm4rec_edge.errors import ModelError, StoreError, UsageError
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.plugins import close_model
-from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.selection import Selection
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def captioner_of(
     *,
     projector: Path | None = None,
     device: Device = "auto",
-    batch: int | None = None,
+    photos: int | None = None,
 ) -> Captioner:
     """Open the captioner that made the captions of an index or a bundle, with the settings it had.
 
@@ -40,7 +40,7 @@ def captioner_of(
         model: Where the model is, if it can not be found by the name that is noted.
         projector: As for ``open_captioner``.
         device: As there.
-        batch: Photos captioned together; default: chosen from the memory at hand.
+        photos: As there.
 
     Raises:
         UsageError: its captions come from a table, or its items are encoded by their titles alone.
@@ -63,10 +63,8 @@ def captioner_of(
     if not name:
         raise StoreError(f"It is not noted what made the captions of {source.folder}; give the model with --model.")
     settings = _settings_in(identity)
-    if settings:
-        settings["batch"] = batch
     try:
-        captioner = open_captioner(str(name), projector=projector, device=device, **settings)
+        captioner = open_captioner(str(name), projector=projector, device=device, photos=photos, **settings)
     except ModelError as error:
         if settings or model:
             raise
@@ -74,7 +72,7 @@ def captioner_of(
             f"The captions of {source.folder} were not made by a model of this program, but by {name!r}, which is not "
             f"installed here; look for words with `vlm4rec-edge search`. ({error})"
         ) from None
-    if fingerprint(captioner.identity) != source.meta.get("grounding"):
+    if made_by(captioner).fingerprint != source.meta.get("grounding"):
         close_model(captioner)
         raise StoreError(
             f"The captions of {source.folder} were made by another model or another version of it than "
@@ -111,7 +109,7 @@ def describe_new_photo(
         PhotoError: the photo can not be used.
         ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
-    captioner = captioner_of(source, model, projector=projector, batch=1)
+    captioner = captioner_of(source, model, projector=projector, photos=1)
     try:
         return caption_photo(photo, captioner)
     finally:

@@ -11,26 +11,45 @@ called with an empty text. The groups are ``vlm4rec_edge.captioners``, ``vlm4rec
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import metadata
 from typing import Any
 
-from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.errors import ModelError, Vlm4RecError
 
 
-def open_plugin(group: str, name: str) -> Any | None:
+def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | None:
     """Return what the entry point makes that ``name`` (``NAME`` or ``NAME:ARGUMENT``) means, or None if there is none.
 
+    Args:
+        group: ``captioners``, ``encoders`` or ``indexes``.
+        name: Before a path that begins like a plug-in, write ``./``.
+        members: What it must have to be one of the group.
+
     Raises:
-        ModelError: it can not be imported.
+        ModelError: it can not be imported, fails, or makes something else.
         Vlm4RecError: as it says itself.
     """
     head, _, argument = name.partition(":")
     for entry in metadata.entry_points(group=f"vlm4rec_edge.{group}", name=head):
         try:
             make = entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(f"{head} ({entry.value}) can not be imported: {error}.") from error
-        return make(argument)
+        try:
+            plugin = make(argument)
+        except Vlm4RecError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"{head} ({entry.value}) can not be opened with {argument!r}: {type(error).__name__}: {error}."
+            ) from error
+        if missing := [member for member in members if not hasattr(plugin, member)]:
+            raise ModelError(
+                f"{head} ({entry.value}) makes a {type(plugin).__name__}, which is none of the {group}: it has no "
+                f"{' and no '.join(missing)}."
+            )
+        return plugin
     return None
 
 

@@ -5,7 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from vlm4rec_edge.errors import ModelError
+
+
+class MadeBy(NamedTuple):
+    """What made captions or vectors: its fingerprint and, for people and for making more, its identity."""
+
+    fingerprint: str
+    identity: Mapping[str, Any]
+
+
+def made_by(model: object) -> MadeBy:
+    """Return what a store notes of a captioner or an encoder.
+
+    Raises:
+        ModelError: it has no identity, or one that no store can hold: without a name, not of JSON, or not always the same.
+    """
+    first, second = _identity(model), _identity(model)
+    if fingerprint(first) != fingerprint(second):
+        raise ModelError(f"The identity of {_kind(model)} changes from one look to the next; it must stay the same.")
+    return MadeBy(fingerprint(first), first)
+
+
+def _identity(model: object) -> dict[str, Any]:
+    """Return an identity as JSON gives it back, because its fingerprint is compared with that of the stored one."""
+    identity = getattr(model, "identity", None)
+    if not isinstance(identity, Mapping):
+        raise ModelError(
+            f"{_kind(model)} is no captioner and no encoder: it has no identity, which is a JSON object. By a name, "
+            "open_captioner and open_encoder find one."
+        )
+    try:
+        text = json.dumps(dict(identity), allow_nan=False, ensure_ascii=False)
+        text.encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"The identity of {_kind(model)} is no JSON object: {error}.") from None
+    known: dict[str, Any] = json.loads(text)
+    if not isinstance(known.get("name"), str):
+        raise ModelError(f"The identity of {_kind(model)} has no name, a text by which it is found again.")
+    return known
+
+
+def _kind(model: object) -> str:
+    return f"{type(model).__module__}.{type(model).__qualname__}"
 
 
 def fingerprint(provenance: Mapping[str, Any]) -> str:

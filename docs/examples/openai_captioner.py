@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http.client import HTTPException
 from ipaddress import ip_address
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urldefrag, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 from vlm4rec_edge import Captioned, CaptionRequest, Failure, ModelError, UsageError
 
 PROMPT = "Describe this product in one sentence: its kind, style, material and use."
 SECONDS = 120
+# Past the proxy of the environment, to which photos would go otherwise.
+OPENER = build_opener(ProxyHandler({}))
 
 
 class OpenAICaptioner:
@@ -27,7 +30,7 @@ class OpenAICaptioner:
         self._url, model = urldefrag(address.rstrip("/"))
         if not _is_on_this_machine(self._url):
             raise UsageError(f"{address!r} is no address on this machine, and photos do not leave it.")
-        self._model = model or self._ask("models")["data"][0]["id"]
+        self._model = model or self._ask("models", lambda answer: answer["data"][0]["id"])
         self._settings = {"model": self._model, "temperature": 0, "max_tokens": 96}
 
     @property
@@ -41,26 +44,31 @@ class OpenAICaptioner:
             picture = "data:image/*;base64," + base64.b64encode(request.photo.content).decode()
             content = [{"type": "text", "text": PROMPT}, {"type": "image_url", "image_url": {"url": picture}}]
             try:
-                answer = self._ask(
-                    "chat/completions", messages=[{"role": "user", "content": content}], **self._settings
-                )
+                messages = [{"role": "user", "content": content}]
+                said = self._ask("chat/completions", _said, messages=messages, **self._settings)
             except HTTPError as error:
-                if error.code >= 500:
+                if error.code not in (400, 413, 415, 422):  # these are about the photo, all others about the server
                     raise ModelError(f"{self._url} cannot answer: {error}.") from None
                 yield Failure(request.key, "grounding", f"The server refuses this photo: {error}.")
                 continue
-            yield Captioned(request.key, " ".join(answer["choices"][0]["message"]["content"].split()))
+            yield Captioned(request.key, said)
 
-    def _ask(self, what: str, **body: Any) -> Any:
+    def _ask(self, what: str, read: Callable[[Any], str], **body: Any) -> str:
         data = json.dumps(body).encode() if body else None
         request = Request(f"{self._url}/{what}", data, {"Content-Type": "application/json"})
         try:
-            with urlopen(request, timeout=SECONDS) as answer:
-                return json.load(answer)
-        except HTTPError:
-            raise
-        except (URLError, OSError, ValueError) as error:
-            raise ModelError(f"{self._url} gives no answer: {error}. Is the server running?") from None
+            with OPENER.open(request, timeout=SECONDS) as answer:
+                return read(json.load(answer))
+        except HTTPError as error:
+            if body:
+                raise
+            raise ModelError(f"{self._url} does not list its models: {error}; give one with #NAME.") from None
+        except (OSError, ValueError, LookupError, TypeError, HTTPException) as error:
+            raise ModelError(f"{self._url} gives no answer: {error!r}. Is the server running?") from None
+
+
+def _said(answer: Any) -> str:
+    return " ".join((answer["choices"][0]["message"]["content"] or "").split())
 
 
 def _is_on_this_machine(url: str) -> bool:

@@ -294,3 +294,12 @@ def test_jsonl_and_parquet_tables_are_indexed_like_csv(photos: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(lines), photos / "items.parquet")
     done = program("index", photos / "items.parquet", "--out", photos.parent / "j.index", *BRIEF, "--json")
     assert (done.code, done.json["reused"], done.json["items"]) == (0, 3, 3)
+
+
+@pytest.mark.parametrize("option", [["--model", "x"], ["--structured"], ["--max-side", "64"], ["--batch", "2"]])
+def test_captions_from_a_table_go_with_no_option_of_a_model(photos: Path, tmp_path: Path, option: list[str]) -> None:
+    table = tmp_path / "captions.csv"
+    table.write_text("id,caption\n0000,a shoe\n", encoding="utf-8")
+    done = program("index", photos, "--out", tmp_path / "i", "--captions", table, *option)
+    assert (done.code, "--captions takes the place of a model" in done.err) == (2, True)
+    assert not (tmp_path / "i").exists()

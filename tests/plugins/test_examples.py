@@ -18,11 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 from made_store import unit
-from pictures import encoded, swatch, swatches
+from pictures import encoded, photo_of, swatch, swatches
 from PIL import Image, UnidentifiedImageError
 from program import PROGRAM
 
-from vlm4rec_edge import ModelError, OnnxEncoder, UsageError
+from vlm4rec_edge import (
+    Captioned,
+    CaptionRequest,
+    ModelError,
+    OnnxEncoder,
+    UsageError,
+    caption_photos,
+)
 from vlm4rec_edge.testing import check_captioner, check_encoder
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -39,6 +46,7 @@ class _Endpoint(BaseHTTPRequestHandler):
 
     asked: list[str]
     down = False
+    nonsense: Any = None
 
     def do_GET(self) -> None:
         self._answer(200, {"data": [{"id": "made-model"}]})
@@ -58,6 +66,9 @@ class _Endpoint(BaseHTTPRequestHandler):
         if type(self).down:
             self._answer(500, {"error": "out of memory"})
             return
+        if type(self).nonsense is not None:
+            self._answer(200, type(self).nonsense)
+            return
         colour = min(_COLOURS, key=lambda name: float(np.abs(mean - _COLOURS[name]).sum()))
         self._answer(200, {"choices": [{"message": {"content": f" A {colour}\nphoto. "}}]})
 
@@ -75,7 +86,7 @@ class _Endpoint(BaseHTTPRequestHandler):
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     """The address of a server on this machine."""
-    _Endpoint.asked, _Endpoint.down = [], False
+    _Endpoint.asked, _Endpoint.down, _Endpoint.nonsense = [], False, None
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Endpoint)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -129,6 +140,34 @@ def test_a_server_that_is_not_there_or_fails_is_a_sentence(endpoint: str) -> Non
         check_captioner(captioner, [encoded(swatch(1, 2, 3))] * 2)
 
 
+def test_photos_do_not_leave_by_way_of_a_proxy(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.delenv("no_proxy", raising=False)
+    request = CaptionRequest("red", photo_of(encoded(swatch(200, 30, 30))))
+    assert [*OpenAICaptioner(endpoint).caption([request])] == [Captioned("red", "A red photo.")]
+
+
+@pytest.mark.parametrize("answer", [[], {}, {"choices": []}, {"choices": [{"message": "x"}]}, "nothing"])
+def test_an_answer_in_another_form_is_a_sentence(endpoint: str, answer: object) -> None:
+    captioner = OpenAICaptioner(endpoint)
+    _Endpoint.nonsense = answer
+    with pytest.raises(ModelError, match="gives no answer"):
+        list(captioner.caption([CaptionRequest("red", photo_of(encoded(swatch(200, 30, 30))))]))
+
+
+def test_a_photo_of_which_the_server_says_nothing_is_a_failure(endpoint: str, tmp_path: Path) -> None:
+    captioner = OpenAICaptioner(endpoint)
+    _Endpoint.nonsense = {"choices": [{"message": {"content": None}}]}
+    report = caption_photos(swatches(tmp_path, 2), captioner)
+    assert (len(report.captions), len(report.failures)) == (0, 2)
+
+
+def test_a_path_that_is_no_endpoint_is_a_sentence(endpoint: str) -> None:
+    with pytest.raises(ModelError, match="gives no answer"):
+        OpenAICaptioner(endpoint.replace("http:", "file:"))
+
+
 def test_two_servers_with_the_same_model_make_the_same_captions(endpoint: str) -> None:
     one, other = OpenAICaptioner(f"{endpoint}#m"), OpenAICaptioner("http://localhost:9/v1#m")
     assert {**one.identity, "name": ""} == {**other.identity, "name": ""}
@@ -175,6 +214,11 @@ def test_the_commands_take_both_by_name_and_find_them_again(
     )
     assert code == 0, err
     assert (json.loads(out)["items"], json.loads(out)["captioned"]) == (3, 3)
+
+    code, out, err = run("caption", photos / "red.png", "--model", f"openai:{endpoint}")  # fewer than any batch
+    assert (code, "A red photo." in out) == (0, True), err
+    code, _, err = run("bundle", index, tmp_path / "shop.zip", "--with-encoder")
+    assert (code, "leave out --with-encoder" in err) == (2, True)
 
     made_by = json.loads(run("info", index, "--json")[1])
     assert made_by["grounding"]["model"] == "made-model"

@@ -110,6 +110,8 @@ def _models(
     if with_encoder:
         if encoder is None and "name" not in vectors:
             raise UsageError(f"{index} has lost the name of its encoder; name it with --encoder, or repair the index.")
+        if encoder is None and "model_sha256" not in vectors:
+            raise UsageError(f"No encoder of this package made {index}, so none can go in; leave out --with-encoder.")
         found["encoder"] = resolve_encoder(encoder or vectors["name"])
     if with_lvlm:
         if model is None and "text_sha256" not in captions:

@@ -46,7 +46,8 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
     ]
     if found.bundle is None:
         rows.insert(3, ["left out", f"{found.failures:,} in the last run"])
-        rows.append(["captioned", f"{found.batch} at a time in {found.kv_bytes / 1e6:.0f} MB of KV memory"])
+        if found.kv_bytes:
+            rows.append(["captioned", f"{found.batch} at a time in {found.kv_bytes / 1e6:.0f} MB of KV memory"])
     else:
         models = found.bundle["models"]
         rows += [[f"license of {model['role']}", f"{model['licence']} ({model['name']})"] for model in models]
@@ -58,4 +59,5 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
 def _captioner(grounding: Mapping[str, Any]) -> str:
     if grounding.get("imported"):
         return f"none, captions imported from {grounding.get('source', '?')}"
-    return f"{grounding.get('name', '?')}, prompt: {grounding.get('prompt', '?')}" if grounding else "none"
+    prompt = f", prompt: {grounding['prompt']}" if "prompt" in grounding else ""
+    return f"{grounding.get('name', '?')}{prompt}" if grounding else "none"

@@ -85,9 +85,10 @@ def index(
     opened = open_catalog(catalog, images=images)
     describer: Captioner | None = None
     if captions is not None:
-        if encoded_text == "title" or captioner.model is not None or captioner.prompt is not None:
+        if encoded_text == "title" or captioner.of_a_model():
             raise UsageError(
-                "--captions takes the place of a model; leave out --model, --prompt and --encoded-text title."
+                "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, "
+                "--structured and what else is about one."
             )
         from vlm4rec_edge.grounding.imported import ImportedCaptions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
-
-
-_MANY_PHOTOS = 8
 
 
 class DeviceName(StrEnum):
@@ -41,7 +38,8 @@ Count = Annotated[int, typer.Option("-k", min=1, help="How many items to return.
 Model = Annotated[
     str | None,
     typer.Option(
-        help="Vision-language model: a name of `models list`, a folder, or a text .gguf file. Default: the embedded one.",
+        help="Vision-language model: a name of `models list`, a folder, a text .gguf file, or an installed plug-in (NAME or "
+        "NAME:ARGUMENT). Default: the embedded one.",
         show_default=False,
     ),
 ]
@@ -53,7 +51,8 @@ EncoderModel = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="Text encoder: a name of `models list`, or a folder with ONNX and tokenizer.json. Default: the embedded one.",
+        help="Text encoder: a name of `models list`, a folder with ONNX and tokenizer.json, or an installed plug-in (NAME or "
+        "NAME:ARGUMENT). Default: the embedded one.",
         show_default=False,
     ),
 ]
@@ -122,11 +121,6 @@ Device = Annotated[
 Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
 
 
-def batch_for(photos: int) -> int | None:
-    """Return the batch for so many photos: no memory for more than there are, and None, the model's own, for many."""
-    return photos if photos < _MANY_PHOTOS else None
-
-
 @dataclass(frozen=True)
 class CaptionerOptions:
     """What describes the photos, and how."""
@@ -144,12 +138,15 @@ class CaptionerOptions:
     max_side: MaxSide = None
     device: Device = DeviceName.auto
 
+    def of_a_model(self) -> bool:
+        """Whether an option is given that only a vision-language model heeds; threads and device are of the encoder too."""
+        return replace(self, threads=None, device=DeviceName.auto) != CaptionerOptions()
+
     def open(self, photos: int | None = None) -> Captioner:
         """Open the captioner; ``photos`` is how many it will be given, where that is known."""
         from vlm4rec_edge.grounding.opening import open_captioner
         from vlm4rec_edge.grounding.schema import read_schema
 
-        batch = batch_for(photos) if self.batch is None and photos is not None else self.batch
         return open_captioner(
             self.model,
             projector=self.projector,
@@ -160,7 +157,8 @@ class CaptionerOptions:
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             seed=self.seed,
-            batch=batch or None,
+            photos=photos,
+            batch=self.batch or None,
             threads=self.threads,
             max_side=self.max_side,
         )

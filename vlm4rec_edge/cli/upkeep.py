@@ -59,8 +59,7 @@ def add(
         with StoreReader(index) as store:
             captioner = None
             if store.meta.get("encoded_text") != "title":
-                batch = options.batch_for(len(photos))
-                captioner = captioner_of(store, model, projector=projector, device=device.value, batch=batch)
+                captioner = captioner_of(store, model, projector=projector, device=device.value, photos=len(photos))
                 models.callback(close_model, captioner)
         own = None if encoder is None else open_encoder(encoder, device=device.value)
         models.callback(close_model, own)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vlm4rec_edge.encoding.checked import encoded
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.errors import StoreError
 
@@ -25,7 +26,7 @@ LOWEST_COSINE = 0.99
 
 def golden_of(encoder: Encoder) -> str:
     """Return the golden vectors of an encoder on this machine, as text for the store."""
-    vectors = encoder.encode(_TEXTS)
+    vectors = encoded(encoder, _TEXTS)
     return json.dumps(
         {text: [round(float(value), 6) for value in vector] for text, vector in zip(_TEXTS, vectors, strict=True)}
     )
@@ -36,14 +37,18 @@ def check_golden(golden: str, encoder: Encoder, folder: Path) -> None:
 
     Raises:
         StoreError: they differ by more than ``LOWEST_COSINE`` allows.
+        ModelError: the encoder gives no vectors.
     """
     expected = json.loads(golden)
-    vectors = encoder.encode(list(expected))
-    lowest = min(
-        float(np.dot(vector, known) / np.linalg.norm(known))
-        for vector, known in zip(vectors, map(np.asarray, expected.values()), strict=True)
-    )
-    if lowest < LOWEST_COSINE:
+    vectors = encoded(encoder, list(expected))
+    noted = np.array(list(expected.values()))
+    if noted.shape != vectors.shape:
+        raise StoreError(
+            f"The vectors of {folder} have {noted.shape[-1]} dimensions, the encoder's now {vectors.shape[-1]}, and yet "
+            "both have the same identity; give the encoder that made the index."
+        )
+    lowest = float(((vectors * noted).sum(axis=1) / np.linalg.norm(noted, axis=1)).min())
+    if not lowest >= LOWEST_COSINE:
         raise StoreError(
             f"This machine makes other vectors than the one that made {folder} (cosine {lowest:.3f}, at least "
             f"{LOWEST_COSINE} is needed). Go on there, index into a new folder, or use an encoder in full precision."

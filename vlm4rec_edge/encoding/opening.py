@@ -27,7 +27,8 @@ def open_encoder(
     Raises:
         ModelError, DeviceError, MissingDependencyError: it can not be found or used.
     """
-    if isinstance(name, str) and (plugin := open_plugin("encoders", name)) is not None:
+    members = ("identity", "dimensions", "encode")
+    if isinstance(name, str) and (plugin := open_plugin("encoders", name, members=members)) is not None:
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
     from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, EncoderFiles, resolve_encoder

@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
 
 
+# From so many on a model chooses by itself how many it captions together.
+_MANY_PHOTOS = 8
+
+
 def open_captioner(
-    model: str | Path | None = None, *, projector: Path | None = None, device: Device = "auto", **settings: Any
+    model: str | Path | None = None,
+    *,
+    projector: Path | None = None,
+    device: Device = "auto",
+    photos: int | None = None,
+    **settings: Any,
 ) -> Captioner:
     """Find and check a captioner; nothing is loaded yet, unless a GPU was asked for.
 
@@ -23,12 +32,16 @@ def open_captioner(
             or pulled model, a model folder, or a text ``.gguf`` file. Default: the embedded model.
         projector: The mmproj file, for a text ``.gguf`` file without one beside it.
         device: ``auto``, ``cpu`` or ``cuda``.
+        photos: How many it will be given, where that is known; without ``batch``, no memory is held for more.
         settings: Those of ``BaseCaptioner``, for a model of llama.cpp.
 
     Raises:
         ModelError, UsageError, DeviceError, MissingDependencyError: before any long work.
     """
-    if isinstance(model, str) and (plugin := open_plugin("captioners", model)) is not None:
+    if (
+        isinstance(model, str)
+        and (plugin := open_plugin("captioners", model, members=("identity", "caption"))) is not None
+    ):
         settings |= {"projector": projector, "device": device != "auto"}
         if given := [name for name, value in settings.items() if value not in (None, False, 0)]:
             close_model(plugin)
@@ -38,6 +51,8 @@ def open_captioner(
     from vlm4rec_edge.grounding.native import require_captioning
     from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
 
+    if settings.get("batch") is None and photos is not None and photos < _MANY_PHOTOS:
+        settings["batch"] = photos
     files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
     require_captioning()
     captioner = IsolatedCaptioner(files, device=device, **settings)

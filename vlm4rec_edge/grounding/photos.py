@@ -10,6 +10,7 @@ from typing import Any
 
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError
+from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
 
@@ -53,14 +54,14 @@ def caption_photos(
     failures: list[Failure] = []
 
     def requests() -> Iterator[CaptionRequest]:
-        question = captioner.question(Item("", Path())) if hasattr(captioner, "question") else ""
+        question = question_of(captioner, Item("", Path()))
         for photo in dict.fromkeys(photos):
             try:
                 yield CaptionRequest(str(photo), read_photo_file(photo), question)
             except PhotoError as error:
                 failures.append(Failure(str(photo), "photo", str(error)))
 
-    for result in captioner.caption(requests()):
+    for result in answers(captioner, requests()):
         if isinstance(result, Failure):
             failures.append(result)
         else:

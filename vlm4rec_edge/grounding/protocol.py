@@ -63,8 +63,8 @@ class Captioner(Protocol):
     def caption(self, photos: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
         """Yield a caption for each photo, or a ``Failure`` whose ``where`` is the key, in any order.
 
-        ``photos`` may be endless: take them one after the other, and only a little ahead of what is yielded. A failure of
-        one photo is yielded; what stops every photo is raised as ``ModelError``.
+        ``photos`` may be endless: take them one after the other, in the thread that asks for captions, and only a little ahead
+        of what is yielded. A failure of one photo is yielded; what stops every photo is raised as ``ModelError``.
         """
         ...
 

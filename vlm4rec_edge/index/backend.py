@@ -89,10 +89,12 @@ def open_backend(name: str) -> IndexBackend:
 
     Raises:
         MissingDependencyError: there is none of that name, or what it runs on is not installed.
+        ModelError: what is installed under the name is no index back end.
     """
     if name in _OWN:
         return _OWN[name]()
-    if (plugin := open_plugin("indexes", name)) is not None:
+    members = ("name", "settings", "build", "search", "save", "load")
+    if (plugin := open_plugin("indexes", name, members=members)) is not None:
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
     raise MissingDependencyError(
         f"No installed package has an index back end {name!r}. Install the one it comes with, or choose one of "

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm4rec_edge.encoding.checked import encoded
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import item_id as text_of_id
 from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.plugins import close_model
-from vlm4rec_edge.provenance import fingerprint
+from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import Part, Reason, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.history import History
@@ -401,12 +402,12 @@ class Recommender:
                     # Looking one text up is too small for a GPU to be worth its start.
                     self._encoder = open_encoder(self._store.encoder_files() or self._name_of_encoder(), device="cpu")
                 encoder = self._encoder
-        if fingerprint(encoder.identity) != self._store.meta["encoder"]:
+        if made_by(encoder).fingerprint != self._store.meta["encoder"]:
             raise StoreError(
                 f"The index {self._store.folder} was made by another encoder or another version of it than "
                 f"{encoder.identity.get('name')}; give the right one with --encoder, or index again with this one."
             )
-        return np.asarray(encoder.encode([text])[0])
+        return np.asarray(encoded(encoder, [text])[0])
 
     def _name_of_encoder(self) -> str:
         name = self._store.provenance("encoders").get("name")

@@ -12,14 +12,13 @@ from typing import Any, get_args
 
 import numpy as np
 
+from vlm4rec_edge.encoding.checked import LENGTH_TOLERANCE
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
 
-# Float32 rounding of a unit vector stays far below this.
-_LENGTH_TOLERANCE = 1e-3
 _BLOCK_ROWS = 8192
 # A broken file breaks many rows alike; the first few tell what happened.
 _NAMED = 5
@@ -178,6 +177,6 @@ def bad_vector_rows(store: StoreReader) -> list[int]:
         vectors = np.asarray(store.vectors[rows])
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         for vector, length, (row, checksum) in zip(vectors, lengths, block, strict=True):
-            if zlib.crc32(vector.tobytes()) != checksum or not abs(length - 1.0) <= _LENGTH_TOLERANCE:
+            if zlib.crc32(vector.tobytes()) != checksum or not abs(length - 1.0) <= LENGTH_TOLERANCE:
                 bad.append(row)
     return bad

@@ -17,6 +17,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.provenance import MadeBy
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.mend import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
@@ -52,13 +53,6 @@ class BatchCounts(NamedTuple):
 
     captions: int
     encoded: int
-
-
-class MadeBy(NamedTuple):
-    """What made captions or vectors: its fingerprint and, for people and for making more, its identity."""
-
-    fingerprint: str
-    identity: Mapping[str, Any]
 
 
 class StoreWriter:
@@ -177,10 +171,14 @@ class StoreWriter:
 
     def items_without_vector(self) -> list[tuple[str, str, str]]:
         """Return id, title and caption of the items that have no vector."""
-        return self._database.execute(
+        query = (
             "SELECT items.id, items.title, coalesce(captions.text, '') FROM items "
             "LEFT JOIN captions ON captions.key = items.caption_key WHERE items.vector_row IS NULL"
-        ).fetchall()
+        )
+        try:
+            return self._database.execute(query).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def write(self, batch: Sequence[GroundedItem], vectors: Mapping[str, np.ndarray]) -> BatchCounts:
         """Store a batch of items with their captions, in one transaction.
@@ -271,13 +269,19 @@ class StoreWriter:
     def salvage(self) -> bool:
         """Replace a database that SQLite can not read by what can be saved of it; return whether it was so.
 
-        To be called before anything else is done with the store. The damaged file is kept beside it.
+        The damaged file is kept beside it.
         """
+        self._disconnect()
         return salvage_if_needed(self.folder)
 
     def drop_damaged(self) -> Dropped:
         """Drop notes, captions, items and vectors that are not what was written."""
-        return drop_damaged(self._database, self.folder)
+        try:
+            return drop_damaged(self._database, self.folder)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        finally:
+            self._roll_back()
 
     def compact(self, *, force: bool = False) -> int:
         """Rewrite the vector file without the rows that no item has; return how many were dropped.
@@ -378,12 +382,16 @@ class StoreWriter:
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let other writers in."""
-        if self._connection is not None:
-            with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
-                self._connection.execute("PRAGMA busy_timeout = 0")  # waiting for a reader would change nothing
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.close()
+        self._disconnect()
         self._lock.release()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
+                connection.execute("PRAGMA busy_timeout = 0")  # waiting for a reader would change nothing
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.close()
 
     def __enter__(self) -> StoreWriter:
         return self
