@@ -316,7 +316,7 @@ def build_index(
     prune: bool = False,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
-    """Make an index of a catalog at ``out``, or bring it up to date; see ``IndexFolder.update``."""
+    """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
     with IndexFolder(out) as index:
         return index.update(
             catalog,

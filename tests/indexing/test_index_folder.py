@@ -87,3 +87,24 @@ def test_failures_that_could_not_be_noted_are_noted_by_the_next_try(
     report = index.update([Item("gone", photos / "none.png")], captioner=MadeCaptioner(), encoder=MadeEncoder())
     assert report.interrupted
     assert [failure.where for failure in report.all_failures()] == ["gone"]
+
+
+def test_an_interrupt_while_an_index_is_closed_lets_other_writers_in(index: IndexFolder) -> None:
+    class Interrupted:
+        """A connection at whose end Ctrl-C is pressed."""
+
+        def __init__(self, connection: sqlite3.Connection) -> None:
+            self.close = connection.close
+
+        def execute(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    writer = index._writer
+    assert writer is not None
+    assert writer._connection is not None
+    writer._connection = Interrupted(writer._connection)  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        index.close()
+    assert writer is not None  # still held by somebody, as by the traceback of an interrupted notebook cell
+    with IndexFolder(index.folder) as other:
+        assert other.remove(["0000"]).removed == 1

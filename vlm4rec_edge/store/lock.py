@@ -62,6 +62,8 @@ class WriterLock:
 
     def release(self) -> None:
         """Let another writer in."""
-        with suppress(OSError):
-            self._holder.unlink(missing_ok=True)
-        self._lock.close()
+        try:
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
+        finally:
+            self._lock.close()

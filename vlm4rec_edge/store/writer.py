@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -382,16 +382,18 @@ class StoreWriter:
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let other writers in."""
-        self._disconnect()
-        self._lock.release()
+        try:
+            self._disconnect()
+        finally:  # also where Ctrl-C comes now: the process may live on, and its next run must not wait for this one
+            self._lock.release()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(sqlite3.Error):  # a reader holds a snapshot, or the disk is full: the next writer folds it in
+            # A reader holds a snapshot, or the disk is full: the next writer folds it in.
+            with closing(connection), suppress(sqlite3.Error):
                 connection.execute("PRAGMA busy_timeout = 0")  # waiting for a reader would change nothing
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.close()
 
     def __enter__(self) -> StoreWriter:
         return self
