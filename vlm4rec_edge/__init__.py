@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Vlm4RecWarning,
     )
     from vlm4rec_edge.evaluation import Evaluation, EvaluationSettings, evaluate
+    from vlm4rec_edge.grounding.base import BaseCaptioner
     from vlm4rec_edge.grounding.captioner import LlamaCaptioner
     from vlm4rec_edge.grounding.imported import ImportedCaptions
     from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
-    from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
+    from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles, resolve_encoder, resolve_lvlm
     from vlm4rec_edge.new_photo import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.history import History
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.result import Recommendation, Recommendations
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
+    from vlm4rec_edge.recommend.source import ItemSource
     from vlm4rec_edge.store.check import VerifyReport
 
 __version__ = "0.1.0"
@@ -75,6 +77,7 @@ keep_quiet()  # before anything else is imported, for then it counts
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
     "Answer": "recommend.many",
+    "BaseCaptioner": "grounding.base",
     "BatchReport": "batch.run",
     "BundleError": "errors",
     "BundleReport": "bundle.writer",
@@ -86,6 +89,7 @@ _HOMES = {
     "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
     "Encoder": "encoding.protocol",
+    "EncoderFiles": "models.resolve",
     "Evaluation": "evaluation",
     "EvaluationSettings": "evaluation",
     "ExportReport": "interchange.export",
@@ -100,7 +104,9 @@ _HOMES = {
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
+    "ItemSource": "recommend.source",
     "LlamaCaptioner": "grounding.captioner",
+    "LvlmFiles": "models.resolve",
     "MissingDependencyError": "errors",
     "ModelCheck": "known_models",
     "ModelError": "errors",
@@ -152,6 +158,7 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "BaseCaptioner",
     "BatchReport",
     "BundleError",
     "BundleReport",
@@ -163,6 +170,7 @@ __all__ = [
     "DeltaReport",
     "DeviceError",
     "Encoder",
+    "EncoderFiles",
     "Evaluation",
     "EvaluationSettings",
     "ExportReport",
@@ -177,7 +185,9 @@ __all__ = [
     "Interactions",
     "IsolatedCaptioner",
     "Item",
+    "ItemSource",
     "LlamaCaptioner",
+    "LvlmFiles",
     "MissingDependencyError",
     "ModelCheck",
     "ModelError",

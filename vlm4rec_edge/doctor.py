@@ -187,7 +187,13 @@ def _models(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(f"model {name}", f"whole ({sums}), {manifest.license}")
     for name in (DEFAULT_LVLM, DEFAULT_ENCODER):
         if name not in folders:
-            yield Finding(f"model {name}", "not installed", False, f"pip install vlm4rec-edge-{name}", essential=True)
+            yield Finding(
+                f"model {name}",
+                "not installed",
+                False,
+                f"pip install vlm4rec-edge-{name}",
+                essential=True,
+            )
 
 
 def _caption(facts: dict[str, Any]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -213,7 +213,7 @@ class IndexFolder:
             return report
         with StoreReader(self.folder) as store:
             recall, findings = check_graph(store)
-        return VerifyReport(tuple(findings), report.items, report.captions, report.vectors, recall)
+        return replace(report, findings=tuple(findings), hnsw_recall=recall)
 
     def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
         """Make the index whole again.

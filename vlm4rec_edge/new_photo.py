@@ -94,7 +94,7 @@ def _settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_new_photo(
-    source: ItemSource, photo: Path, *, model: str | None = None, projector: Path | None = None
+    source: ItemSource, photo: Path | str, *, model: str | None = None, projector: Path | None = None
 ) -> str:
     """Describe a photo that an index or a bundle does not hold, as the captioner that made it would have.
 
@@ -118,7 +118,7 @@ def describe_new_photo(
 
 def similar_to_photo(
     shop: Recommender,
-    photo: Path,
+    photo: Path | str,
     k: int = 10,
     *,
     model: str | None = None,

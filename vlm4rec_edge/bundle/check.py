@@ -16,7 +16,7 @@ def verify_bundle(path: Path) -> VerifyReport:
     try:
         bundle = BundleReader(path)
     except BundleError as error:
-        return VerifyReport((Finding(path.name, str(error)),))
+        return VerifyReport((Finding(path.name, str(error)),), index=str(path))
     with bundle:
         findings = []
         for name, entry in bundle.manifest.files.items():
@@ -29,4 +29,4 @@ def verify_bundle(path: Path) -> VerifyReport:
         except BundleError as error:
             findings.append(Finding(MANIFEST_NAME, str(error)))
         captions = int(bundle.manifest.content["captions"])
-        return VerifyReport(tuple(findings), bundle.count(), captions, bundle.rows)
+        return VerifyReport(tuple(findings), bundle.count(), captions, bundle.rows, index=str(path))

@@ -84,9 +84,8 @@ def _estimate_once(total: int, out: Path) -> Callable[[int], None]:
         minutes = elapsed / done * (total - done) / 60
         free = shutil.disk_usage(out).free / 1e6
         size = _final_bytes(out, done, total) / 1e6
-        note(
-            f"{done:,} of {total:,} done; about {minutes:.0f} minutes left, {size:.0f} MB on disk, {free:,.0f} MB free."
-        )
+        left = "less than a minute" if minutes < 1 else f"about {minutes:.0f} min"
+        note(f"{done:,} of {total:,} done; {left} left, {size:.0f} MB on disk, {free:,.0f} MB free.")
 
     return advance
 

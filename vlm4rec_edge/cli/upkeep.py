@@ -11,7 +11,6 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -114,7 +113,7 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
 
         report = IndexFolder(index).verify()
     if as_json:
-        emit_json({"index": str(index), "ok": report.ok, **asdict(report)})
+        emit_json(report.to_dict())
     elif report.ok:
         recall = "" if report.hnsw_recall is None else f", HNSW finds {report.hnsw_recall:.1%} of the nearest"
         typer.echo(

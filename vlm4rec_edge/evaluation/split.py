@@ -166,7 +166,7 @@ def _split(
     tested = sizes >= min_items
     if not tested.any():
         raise UsageError(
-            f"No user has {min_items} different items of this catalog; lower the least number of items, or check that the "
+            f"No user has {min_items} different items of this catalog; lower --min-items, or check that the "
             "interactions name the catalog's ids."
         )
     held_back = np.where(tested, test_sizes(np.maximum(sizes, 2)), 0)

@@ -135,7 +135,7 @@ class BaseCaptioner(ABC):
         """Return the prompt filled in for one item."""
         return self.prompt.fill(item)
 
-    def caption_file(self, path: Path) -> str:
+    def caption_file(self, path: Path | str) -> str:
         """Caption one photo file with the prompt as it is.
 
         Raises:

@@ -38,7 +38,7 @@ class CaptionReport:
 
 
 def caption_photos(
-    photos: Sequence[Path], captioner: Captioner, *, on_progress: Callable[[int], None] | None = None
+    photos: Sequence[Path | str], captioner: Captioner, *, on_progress: Callable[[int], None] | None = None
 ) -> CaptionReport:
     """Caption photo files; a photo given twice is captioned once.
 
@@ -57,7 +57,7 @@ def caption_photos(
         question = question_of(captioner, Item("", Path()))
         for photo in dict.fromkeys(photos):
             try:
-                yield CaptionRequest(str(photo), read_photo_file(photo), question)
+                yield CaptionRequest(str(photo), read_photo_file(Path(photo)), question)
             except PhotoError as error:
                 failures.append(Failure(str(photo), "photo", str(error)))
 
@@ -73,7 +73,7 @@ def caption_photos(
     return CaptionReport(in_order, tuple(failures), getattr(captioner, "batch", 0) if kv_bytes else 0, kv_bytes)
 
 
-def caption_photo(photo: Path, captioner: Captioner) -> str:
+def caption_photo(photo: Path | str, captioner: Captioner) -> str:
     """Return the caption of one photo file.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
@@ -34,18 +34,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was found, and how much was looked at (``items``, ``captions``, ``vectors``, ``hnsw_recall`` or None)."""
+    """What was found, and how much was looked at (``items``, ``captions``, ``vectors``, ``hnsw_recall`` or None).
+
+    ``index`` is the path of the index or the bundle.
+    """
 
     findings: tuple[Finding, ...]
     items: int = 0
     captions: int = 0
     vectors: int = 0
     hnsw_recall: float | None = None
+    index: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``verify --json`` prints."""
+        return {**asdict(self), "ok": self.ok}
 
 
 def check_store(folder: Path) -> VerifyReport:
@@ -59,7 +67,7 @@ def check_store(folder: Path) -> VerifyReport:
     try:
         store = StoreReader(folder)
     except StoreError as error:
-        return VerifyReport((Finding(DATABASE_NAME, str(error)),))
+        return VerifyReport((Finding(DATABASE_NAME, str(error)),), index=str(folder))
     with store:
         findings: list[Finding] = []
         for check in (_database, _captions, _items, _texts, _vectors):
@@ -71,7 +79,8 @@ def check_store(folder: Path) -> VerifyReport:
             counts = store.counts()
         except StoreError:
             counts = {}
-    return VerifyReport(tuple(findings), *(counts.get(name, 0) for name in ("items", "captions", "vectors")))
+    items, captions, vectors = (counts.get(name, 0) for name in ("items", "captions", "vectors"))
+    return VerifyReport(tuple(findings), items, captions, vectors, index=str(folder))
 
 
 def damaged_content(store: StoreReader) -> list[Finding]:
