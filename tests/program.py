@@ -1,4 +1,4 @@
-"""Run the installed program as a user does: a process of its own."""
+"""Run the installed program as a user does: in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forked import run_anew, run_script
+
 PROGRAM = Path(sys.executable).with_name("vlm4rec-edge.exe" if os.name == "nt" else "vlm4rec-edge")
-_SECONDS = 240
 
 # Runs the program inside a Python that first lacks some packages, and that tells at its end which modules it loaded.
 _WATCHED = """
@@ -49,28 +49,19 @@ class Done:
         return set(self.err.rpartition("LOADED ")[2].split())
 
 
-def program(*arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Done:
+def program(*arguments: object, cwd: Path | None = None) -> Done:
     """Run ``vlm4rec-edge`` with these arguments. A traceback is never right, so it is refused for every test."""
-    return _run([str(PROGRAM), *map(str, arguments)], cwd, env)
+    if os.name == "nt":  # where it is no script
+        return _done(run_anew([str(PROGRAM), *map(str, arguments)], cwd))
+    return _done(run_script(PROGRAM, *arguments, cwd=cwd))
 
 
 def watched(*arguments: object, without: str = "") -> Done:
     """Run the program, with the packages ``without`` (comma between them) missing, and see what it loads."""
-    return _run([sys.executable, "-c", _WATCHED, without, *map(str, arguments)], None, None)
+    return _done(run_anew([sys.executable, "-c", _WATCHED, without, *map(str, arguments)]))
 
 
-def _run(command: list[str], cwd: Path | None, env: Mapping[str, str] | None) -> Done:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        timeout=_SECONDS,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert "Error in" not in done.stderr, done.stderr
-    return Done(done.returncode, done.stdout, done.stderr)
+def _done(process: subprocess.CompletedProcess[str]) -> Done:
+    assert "Traceback" not in process.stderr, process.stderr
+    assert "Error in" not in process.stderr, process.stderr
+    return Done(process.returncode, process.stdout, process.stderr)

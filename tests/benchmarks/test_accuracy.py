@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import run_script
 from made_shop_folder import SENTENCE, made_shop_folder
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "accuracy.py"
@@ -20,13 +19,7 @@ TASKS = ["customers", "no-variants-customers", "baskets", "no-variants-baskets"]
 
 def run(shop: Path, cache: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = ["--data", str(shop), "--cache", str(cache), "--out", str(out), "--threads", "1"]
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments, "--sentence", SENTENCE, *more],
-        env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_script(SCRIPT, *arguments, "--sentence", SENTENCE, *more)
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drawings import Drawing, catalog_of_drawings, draw
+from forked import run_script
 from rows import row_of_drawing
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "captions.py"
@@ -64,13 +63,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(catalogs: Path, cache: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = ["--model", "embedded=stylist-lvlm", "--held-out", str(catalogs / "training"), "--cache", str(cache)]
     arguments += ["--shop", str(catalogs / "shop"), "--other-shop", str(catalogs / "other"), "--out", str(out)]
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments, "--drawings", "1", "--sample", "6", "--threads", "1", *more],
-        env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_script(SCRIPT, *arguments, "--drawings", "1", "--sample", "6", "--threads", "1", *more)
 
 
 @pytest.fixture(scope="module")

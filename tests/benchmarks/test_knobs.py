@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import run_script
 from made_shop_folder import made_shop_folder, write_interactions
 from recommending.caption_knobs import FIRST_SENTENCE, OWN, Captions, first_sentence
 from recommending.caption_knobs import KNOBS as CAPTION_KNOBS
@@ -123,13 +122,7 @@ def test_what_comes_after_the_first_sentence_is_left_out() -> None:
 
 def run(shop: Path, cache: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = ["--data", str(shop), "--cache", str(cache), "--out", str(out), "--threads", "1", "--columns", "title"]
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments, *more],
-        env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_script(SCRIPT, *arguments, *more)
 
 
 def sections(out: Path, name: str) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked import run_script
 from made_shop_folder import made_shop_folder
 from recommending.corrected import ALL, ATTRIBUTES, COLUMNS, FIRST, corrected_texts, said_and_true, shares_right
 from rows import read_rows
@@ -79,9 +78,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(shop: Path, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     arguments = ["--data", str(shop), "--cache", str(folder / "cache"), "--out", str(folder / "out"), "--threads", "1"]
-    environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
-    command = [sys.executable, str(SCRIPT), *arguments, *more]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return run_script(SCRIPT, *arguments, *more)
 
 
 def test_a_run_compares_every_text_with_the_captions(shop: Path, tmp_path: Path) -> None:

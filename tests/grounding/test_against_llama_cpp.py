@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 
 from drawings import catalog_of_drawings, draw
@@ -39,8 +39,9 @@ sys.stdout.write(json.dumps(said))
 def test_captions_are_those_of_llama_cpp_pythons_own_handler(captioner: LlamaCaptioner, tmp_path: Path) -> None:
     # Two garments over one another leave the model in doubt, so that the last bits of a number can tip a word. All are small
     # enough to reach it as they are: Pillow and llama.cpp make a larger photo smaller each in its own way.
-    drawn = [draw(drawing, (96, 144)) for drawing in catalog_of_drawings(5, seed=4)]
-    pictures = {str(number): Image.blend(one, other, 0.5) for number, (one, other) in enumerate(pairwise(drawn))}
+    drawn = [draw(drawing, (96, 144)) for drawing in catalog_of_drawings(1, seed=4)]
+    pairs = enumerate(list(combinations(drawn, 2))[::2])  # 116, each garment in some
+    pictures = {str(number): Image.blend(one, other, 0.5) for number, (one, other) in pairs}
     for name, picture in pictures.items():
         (tmp_path / f"{name}.png").write_bytes(encoded(picture))
     files = captioner.files
