@@ -27,7 +27,7 @@ from running.plain_help import run_plain
 from running.results_file import write_results
 
 from vlm4rec_edge import Recommender, resolve_lvlm
-from vlm4rec_edge.grounding.native import load_bindings
+from vlm4rec_edge.grounding.llama.native import load_bindings
 
 RESULTS = Path(__file__).with_name("results")
 _QUERY = "a warm jacket for autumn"
@@ -35,7 +35,7 @@ _QUERY = "a warm jacket for autumn"
 _SEEN = """
 import json, platform
 from vlm4rec_edge import IsolatedCaptioner, resolve_lvlm
-from vlm4rec_edge.grounding.native import load_bindings
+from vlm4rec_edge.grounding.llama.native import load_bindings
 with IsolatedCaptioner(resolve_lvlm()) as captioner:
     captioner.load()
     child = {"processor": captioner.processor, "llama_cpp": captioner.llama_cpp}

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
 
 _REPOSITORY = Path(__file__).parents[1]
 sys.path.append(str(_REPOSITORY / "models" / "training"))  # its vocabulary is made the same way

@@ -48,7 +48,7 @@ def caption_photos(text: Path, projector: Path, settings: LvlmSettings, photos: 
     Raises:
         ModelError: llama.cpp can not load the pair, or it says nothing about a photo.
     """
-    from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+    from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
     from vlm4rec_edge.models.resolve import resolve_lvlm
 
     files = replace(resolve_lvlm(text.resolve(), projector=projector.resolve()), settings=settings)

@@ -31,7 +31,7 @@ _IMPORTED = (
     "vlm4rec_edge.catalog.reader",
     "vlm4rec_edge.encoding.opening",
     "vlm4rec_edge.evaluation.evaluating",
-    "vlm4rec_edge.grounding.isolated",
+    "vlm4rec_edge.grounding.child.isolated",
     "vlm4rec_edge.index_folder",
     "vlm4rec_edge.recommend.recommender",
     "onnxruntime",

@@ -12,7 +12,7 @@ from drawings import Drawing, draw
 from PIL import Image
 
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.items import Failure
 

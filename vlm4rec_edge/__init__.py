@@ -41,10 +41,10 @@ if TYPE_CHECKING:
         Vlm4RecWarning,
     )
     from vlm4rec_edge.evaluation import Evaluation, EvaluationSettings, evaluate
-    from vlm4rec_edge.grounding.base import BaseCaptioner
-    from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+    from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.imported import ImportedCaptions
-    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.llama.base import BaseCaptioner
+    from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
     from vlm4rec_edge.grounding.opening import open_captioner
     from vlm4rec_edge.grounding.photos import CaptionReport, caption_photo, caption_photos
     from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
@@ -77,7 +77,7 @@ keep_quiet()  # before anything else is imported, for then it counts
 # Where each public name lives; imported on first use, so that the online half never pays for the offline one.
 _HOMES = {
     "Answer": "recommend.many",
-    "BaseCaptioner": "grounding.base",
+    "BaseCaptioner": "grounding.llama.base",
     "BatchReport": "batch.run",
     "BundleError": "errors",
     "BundleReport": "bundle.writer",
@@ -102,10 +102,10 @@ _HOMES = {
     "IndexProgress": "indexing",
     "IndexReport": "indexing",
     "Interactions": "interactions",
-    "IsolatedCaptioner": "grounding.isolated",
+    "IsolatedCaptioner": "grounding.child.isolated",
     "Item": "items",
     "ItemSource": "recommend.source",
-    "LlamaCaptioner": "grounding.captioner",
+    "LlamaCaptioner": "grounding.llama.captioner",
     "LvlmFiles": "models.resolve",
     "MissingDependencyError": "errors",
     "ModelCheck": "known_models",

@@ -17,9 +17,9 @@ import numpy as np
 
 from vlm4rec_edge.cores import physical_cores, usable_cores
 from vlm4rec_edge.errors import MissingDependencyError, Vlm4RecError
-from vlm4rec_edge.grounding.library import check_llama
-from vlm4rec_edge.grounding.memory import available_bytes
-from vlm4rec_edge.grounding.native import compile_here, require_captioning
+from vlm4rec_edge.grounding.llama.library import check_llama
+from vlm4rec_edge.grounding.llama.memory import available_bytes
+from vlm4rec_edge.grounding.llama.native import compile_here, require_captioning
 from vlm4rec_edge.models.home import cache_home
 from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
@@ -197,7 +197,7 @@ def _models(facts: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
-    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
     from vlm4rec_edge.models.golden import check_captions
 
     try:

@@ -143,7 +143,7 @@ def check_model(folder: Path, *, golden: bool = False) -> ModelCheck:
 def _check_lvlm(folder: Path, *, golden: bool) -> None:
     files = resolve_lvlm(str(folder.absolute()))
     if golden and files.manifest and files.manifest.golden_captions:
-        from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+        from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
         from vlm4rec_edge.models.golden import check_captions
 
         with IsolatedCaptioner(files, device="cpu", batch=1) as captioner:

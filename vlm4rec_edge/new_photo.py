@@ -15,7 +15,7 @@ from vlm4rec_edge.recommend.selection import Selection
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
-    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.recommend.recommender import Recommender
     from vlm4rec_edge.recommend.result import Recommendations

@@ -67,7 +67,7 @@ def _findings(report: VerifyReport) -> list[str]:
 def _engine(task: Task) -> None:
     """The real program with the real models; only noting, for each caption, that it was made."""
     from vlm4rec_edge.cli import main
-    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.protocol import CaptionRequest
 
     make = IsolatedCaptioner.caption

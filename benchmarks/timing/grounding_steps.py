@@ -106,7 +106,7 @@ def timed() -> Iterator[Steps]:
 
     from vlm4rec_edge import indexing
     from vlm4rec_edge.encoding.encoder import OnnxEncoder
-    from vlm4rec_edge.grounding import captioner
+    from vlm4rec_edge.grounding.llama import captioner
     from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.store.writer import StoreWriter
 

@@ -14,9 +14,9 @@ from recommending import tower
 from recommending.tower import tower_vectors
 
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
-from vlm4rec_edge.grounding.native import NativeModel
-from vlm4rec_edge.grounding.prepare import prepare
-from vlm4rec_edge.grounding.vision import encode_images
+from vlm4rec_edge.grounding.llama.native import NativeModel
+from vlm4rec_edge.grounding.llama.prepare import prepare
+from vlm4rec_edge.grounding.llama.vision import encode_images
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ from tiny_checkpoints import need_export_extra, run_script
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError
-from vlm4rec_edge.grounding import native as native_module
-from vlm4rec_edge.grounding import prepare as preparing
-from vlm4rec_edge.grounding.engine import Answer, Engine
-from vlm4rec_edge.grounding.grammar import Grammar, rules_of
-from vlm4rec_edge.grounding.native import NativeModel, load_bindings
-from vlm4rec_edge.grounding.prepare import PHOTO_SHARE, prepare
+from vlm4rec_edge.grounding.llama import native as native_module
+from vlm4rec_edge.grounding.llama import prepare as preparing
+from vlm4rec_edge.grounding.llama.engine import Answer, Engine
+from vlm4rec_edge.grounding.llama.grammar import Grammar, rules_of
+from vlm4rec_edge.grounding.llama.native import NativeModel, load_bindings
+from vlm4rec_edge.grounding.llama.prepare import PHOTO_SHARE, prepare
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 from vlm4rec_edge.grounding.schema import parse_schema
 from vlm4rec_edge.grounding.structured import fields_of

@@ -57,7 +57,7 @@ def test_the_table_of_words_can_stay_in_f16(checkpoint: Path, tmp_path: Path) ->
 
 
 def test_the_manifest_tells_origin_settings_and_captions_that_repeat(exported: Path) -> None:
-    from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+    from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
     from vlm4rec_edge.models.resolve import resolve_lvlm
 
     manifest = read_manifest(exported)

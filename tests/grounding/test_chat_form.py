@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.captioner import LlamaCaptioner
-from vlm4rec_edge.grounding.prompt import ChatForm
+from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
+from vlm4rec_edge.grounding.llama.prompt import ChatForm
 from vlm4rec_edge.models.gguf import read_header
 
 MARKER = "<__media__>"

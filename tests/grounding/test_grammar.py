@@ -18,10 +18,10 @@ from pictures import drawn, encoded, photo_of, requests_for
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError
-from vlm4rec_edge.grounding import captioner as captioner_module
-from vlm4rec_edge.grounding.engine import Engine
-from vlm4rec_edge.grounding.grammar import Grammar, GrammarState, rules_of
-from vlm4rec_edge.grounding.native import NativeModel
+from vlm4rec_edge.grounding.llama import captioner as captioner_module
+from vlm4rec_edge.grounding.llama.engine import Engine
+from vlm4rec_edge.grounding.llama.grammar import Grammar, GrammarState, rules_of
+from vlm4rec_edge.grounding.llama.native import NativeModel
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest, caption_key
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.items import Failure, Item

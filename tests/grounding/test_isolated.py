@@ -21,8 +21,8 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 
 from vlm4rec_edge import IsolatedCaptioner, LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import DeviceError, ModelError, UsageError, Vlm4RecWarning
-from vlm4rec_edge.grounding import isolated
-from vlm4rec_edge.grounding.base import BaseCaptioner
+from vlm4rec_edge.grounding.child import isolated
+from vlm4rec_edge.grounding.llama.base import BaseCaptioner
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")

@@ -13,8 +13,8 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.engine import Answer, Refusal
-from vlm4rec_edge.grounding.lanes import answer_side_by_side, lanes_for, shares
+from vlm4rec_edge.grounding.llama.engine import Answer, Refusal
+from vlm4rec_edge.grounding.llama.lanes import answer_side_by_side, lanes_for, shares
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 MIB = 1 << 20

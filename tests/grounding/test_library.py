@@ -14,9 +14,9 @@ from pictures import answers, drawn, requests_for
 
 from vlm4rec_edge import IsolatedCaptioner, LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
-from vlm4rec_edge.grounding import library, native
-from vlm4rec_edge.grounding.library import LlamaCheck, check_llama
-from vlm4rec_edge.grounding.native import compile_here
+from vlm4rec_edge.grounding.llama import library, native
+from vlm4rec_edge.grounding.llama.library import LlamaCheck, check_llama
+from vlm4rec_edge.grounding.llama.native import compile_here
 
 DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
 RIGHT = {"buffer": "plain", "right": True}
@@ -149,7 +149,7 @@ def test_a_library_for_another_processor_is_an_error_that_says_how_to_get_the_ri
 def test_the_command_that_compiles_takes_no_ready_wheel_and_bears_spaces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "__file__", str(tmp_path / "with space/vlm4rec_edge/grounding/native.py"))
+    monkeypatch.setattr(native, "__file__", str(tmp_path / "with space/vlm4rec_edge/grounding/llama/native.py"))
     variable, *command = shlex.split(compile_here().partition(": ")[2])
     assert shlex.split(variable.partition("=")[2]) == [
         f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={tmp_path}/with space/packaging/llama.cpp.cmake"

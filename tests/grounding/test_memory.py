@@ -8,9 +8,9 @@ import pytest
 from pictures import answers, requests_for, swatch
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
-from vlm4rec_edge.grounding import captioner as captioner_module
-from vlm4rec_edge.grounding.memory import available_bytes
-from vlm4rec_edge.grounding.native import kv_bytes_per_token
+from vlm4rec_edge.grounding.llama import captioner as captioner_module
+from vlm4rec_edge.grounding.llama.memory import available_bytes
+from vlm4rec_edge.grounding.llama.native import kv_bytes_per_token
 
 MIB = 1 << 20
 

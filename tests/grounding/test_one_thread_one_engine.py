@@ -13,7 +13,7 @@ import pytest
 from pictures import answers, drawn, requests_for
 
 from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, resolve_encoder, resolve_lvlm
-from vlm4rec_edge.grounding.native import load_bindings
+from vlm4rec_edge.grounding.llama.native import load_bindings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "encoding"))
 from made_encoder import int8_product

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, Prompt
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT, Prompt
 from vlm4rec_edge.items import Item
 
 COAT = Item("c-1", Path("c.jpg"), "Red coat", {"brand": "Acme", "price.eur": "9.50", "sale price": "8"})

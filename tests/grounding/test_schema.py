@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.grounding.prompt import Prompt
+from vlm4rec_edge.grounding.llama.prompt import Prompt
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, parse_schema, read_schema
 from vlm4rec_edge.items import Item
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from vlm4rec_edge.grounding import wire
+from vlm4rec_edge.grounding.child import wire
 
 
 def test_messages_and_their_bytes_arrive_in_order_whatever_is_in_them() -> None:

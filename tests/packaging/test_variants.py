@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from vlm4rec_edge.errors import DeviceError
-from vlm4rec_edge.grounding.variants import load_variant
+from vlm4rec_edge.grounding.llama.variants import load_variant
 
 ROOT = Path(__file__).parent.parent.parent
 _PLANTED = """
@@ -24,7 +24,7 @@ __attribute__((constructor)) static void loaded(void) {
     fclose(file);
 }
 """
-_OURS = "from vlm4rec_edge.grounding.native import load_bindings; load_bindings().llama_backend_init()"
+_OURS = "from vlm4rec_edge.grounding.llama.native import load_bindings; load_bindings().llama_backend_init()"
 _STOCK = "import llama_cpp; llama_cpp.llama_backend_init()"
 
 

@@ -13,7 +13,7 @@ from made_store import EncodingWriter, GivenVectors, random_vectors
 
 from vlm4rec_edge import OnnxEncoder, Recommender, build_index
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.reader import StoredItem, StoreReader

@@ -27,7 +27,7 @@ from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vlm4rec_edge.grounding.prepare import PreparedPhoto
+    from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
 _SAID = [
     Words(kind, colour, pattern, who, f"{kind.capitalize()} in cotton with {detail}.")
@@ -70,7 +70,7 @@ def _photos() -> list[np.ndarray]:
 
 
 def _prepared(captioner: LlamaCaptioner, pixels: np.ndarray, question: str) -> PreparedPhoto:
-    from vlm4rec_edge.grounding.prepare import prepare
+    from vlm4rec_edge.grounding.llama.prepare import prepare
 
     native = captioner._natives[0]
     text = captioner._form.render(question, native.mtmd.mtmd_default_marker().decode())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_report
 from vlm4rec_edge.encoding.encoder import OnnxEncoder
-from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
+from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
 from vlm4rec_edge.index_folder import build_index
 from vlm4rec_edge.indexing import IndexProgress, IndexReport
 from vlm4rec_edge.items import StoredItem

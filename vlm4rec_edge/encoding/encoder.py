@@ -19,7 +19,7 @@ from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.quiet import load
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.models.resolve import EncoderFiles
 
 # Raised when tokenising or pooling changes what a vector is, so that old vectors are made anew.

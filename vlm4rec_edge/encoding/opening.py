@@ -9,7 +9,7 @@ from vlm4rec_edge.plugins import open_plugin
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
-    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.models.resolve import EncoderFiles
 
 

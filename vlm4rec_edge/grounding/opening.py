@@ -9,7 +9,7 @@ from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.plugins import close_model, open_plugin
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.grounding.protocol import Captioner
 
 
@@ -47,8 +47,8 @@ def open_captioner(
             close_model(plugin)
             raise UsageError(f"{model} is a captioner with settings of its own; leave out {', '.join(given)}.")
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
-    from vlm4rec_edge.grounding.isolated import IsolatedCaptioner
-    from vlm4rec_edge.grounding.native import require_captioning
+    from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
+    from vlm4rec_edge.grounding.llama.native import require_captioning
     from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
 
     if settings.get("batch") is None and photos is not None and photos < _MANY_PHOTOS:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlm4rec_edge.errors import ModelError
-from vlm4rec_edge.grounding.native import last_native_error, missing_bindings
+from vlm4rec_edge.grounding.llama.native import last_native_error, missing_bindings
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.native import NativeModel
+    from vlm4rec_edge.grounding.llama.native import NativeModel
     from vlm4rec_edge.grounding.schema import Schema
 
 # llama_token_data of llama.h.

@@ -1,6 +1,6 @@
 """The captioning process: llama.cpp at work where a fault of its native code takes nothing else with it.
 
-A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin and stdout (``vlm4rec_edge.grounding.wire``):
+A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin and stdout (``grounding.child.wire``):
 
 - to it, once: ``{"do": "load", "files": ..., "settings": ...}``; then, as often as wanted, ``{"do": "caption", "id",
   "question", "sha256"}`` and the bytes of a photo. When its stdin ends, so does it.
@@ -25,8 +25,8 @@ from threading import Lock, Thread
 from typing import IO, Any
 
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
-from vlm4rec_edge.grounding import wire
-from vlm4rec_edge.grounding.captioner import LlamaCaptioner
+from vlm4rec_edge.grounding.child import wire
+from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 
 # Where memory ends, the kernel shall take this process, which can be started again, and not the one that has the work.
@@ -132,7 +132,7 @@ def settings_from(described: Mapping[str, Any]) -> dict[str, Any]:
 def _facts(captioner: LlamaCaptioner) -> dict[str, Any]:
     import numpy as np
 
-    from vlm4rec_edge.grounding.native import load_bindings
+    from vlm4rec_edge.grounding.llama.native import load_bindings
 
     llama = load_bindings()
     found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])

@@ -4,7 +4,7 @@ llama.cpp keeps weights in the form that a processor multiplies fastest, in buff
 of AMX ends the process at its first product where GCC 12 compiled it, and reads beyond its weights where a matrix is
 multiplied with several at once (``packaging/llama.cpp.cmake`` tells why, and mends both); a library that was compiled for
 another processor ends it at any product. So small products are tried in a process that may die of it
-(``vlm4rec_edge.grounding.probe``), and what was found is written down, for this library on this processor, in
+(``vlm4rec_edge.grounding.llama.probe``), and what was found is written down, for this library on this processor, in
 ``llama-cpp.json`` of the cache folder.
 """
 
@@ -71,7 +71,7 @@ def check_llama() -> LlamaCheck:
 
 def _try(tries: int = _TRIES) -> LlamaCheck:
     kills = oom_kills()
-    process, words = start("vlm4rec_edge.grounding.probe")
+    process, words = start("vlm4rec_edge.grounding.llama.probe")
     assert process.stdin and process.stdout
     with process.stdin, process.stdout:
         lines = process.stdout.read().decode("utf-8", "replace").splitlines()

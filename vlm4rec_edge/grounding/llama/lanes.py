@@ -17,10 +17,10 @@ from contextlib import closing
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from vlm4rec_edge.grounding.prepare import PreparedPhoto
+from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.engine import Answer, Engine, Refusal
+    from vlm4rec_edge.grounding.llama.engine import Answer, Engine, Refusal
 
 # Photos of one lane, at least: below that a step is little cheaper than single ones.
 _PHOTOS_A_LANE = 4

@@ -1,7 +1,7 @@
 """Captions made in a process of their own, which may die without taking anything with it.
 
 llama.cpp is native code that reads other people's files: a damaged model, an odd photo or a lack of memory can end the
-process it runs in. Here that is a child (``vlm4rec_edge.grounding.worker``), started with the first photo. When it dies,
+process it runs in. Here that is a child (``vlm4rec_edge.grounding.child.worker``), started with the first photo. When it dies,
 another one is started:
 
 - The photos under way are captioned again, one at a time. One that kills again is left out and named.
@@ -22,11 +22,11 @@ from typing import Any
 from vlm4rec_edge import errors
 from vlm4rec_edge.catalog.photo import PhotoFile
 from vlm4rec_edge.errors import ModelError, UsageError, Vlm4RecError, Vlm4RecWarning
-from vlm4rec_edge.grounding import wire
-from vlm4rec_edge.grounding.base import CLOSED, ONE_STREAM, BaseCaptioner
-from vlm4rec_edge.grounding.captioner import BATCH_CPU
+from vlm4rec_edge.grounding.child import wire
 from vlm4rec_edge.grounding.death import Death, death_of, oom_kills
-from vlm4rec_edge.grounding.native import compile_here
+from vlm4rec_edge.grounding.llama.base import CLOSED, ONE_STREAM, BaseCaptioner
+from vlm4rec_edge.grounding.llama.captioner import BATCH_CPU
+from vlm4rec_edge.grounding.llama.native import compile_here
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.items import Failure
@@ -202,7 +202,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._oom_kills = oom_kills()
-        self._process, self._words = start("vlm4rec_edge.grounding.worker")
+        self._process, self._words = start("vlm4rec_edge.grounding.child.worker")
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
         self.pid = self._process.pid

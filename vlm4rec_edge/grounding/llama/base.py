@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from vlm4rec_edge.catalog.photo import MAX_SIDE
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import ModelError, UsageError
-from vlm4rec_edge.grounding.grammar import rules_of
+from vlm4rec_edge.grounding.llama.grammar import rules_of
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT, Prompt
 from vlm4rec_edge.grounding.photos import caption_photo
-from vlm4rec_edge.grounding.prompt import DEFAULT_PROMPT, Prompt
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION
@@ -26,7 +26,7 @@ from vlm4rec_edge.provenance import fingerprint
 if TYPE_CHECKING:
     from typing import Self
 
-    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.models.resolve import LvlmFiles
 
 # Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.

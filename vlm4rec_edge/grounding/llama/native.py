@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError, Vlm4RecWarning
-from vlm4rec_edge.grounding.library import check_llama
-from vlm4rec_edge.grounding.variants import load_variant
+from vlm4rec_edge.grounding.llama.library import check_llama
+from vlm4rec_edge.grounding.llama.variants import load_variant
 from vlm4rec_edge.models.gguf import read_header
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def missing_bindings() -> MissingDependencyError:
 def compile_here() -> str:
     """Return the sentence that says how to get a llama.cpp that fits this processor and is right on it."""
     beside = Path(__file__).with_name("llama.cpp.cmake")  # in a checkout it lies where wheels are made
-    mended = beside if beside.is_file() else Path(__file__).resolve().parents[2] / "packaging" / beside.name
+    mended = beside if beside.is_file() else Path(__file__).resolve().parents[3] / "packaging" / beside.name
     return (
         f'Compile it on this machine: CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE={shlex.quote(str(mended))}" pip install '
         "--force-reinstall --no-cache-dir --no-deps --no-binary llama-cpp-python llama-cpp-python==0.3.36"

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import ModelError, PhotoError
-from vlm4rec_edge.grounding.grammar import Grammar, GrammarState
-from vlm4rec_edge.grounding.native import BATCH_TOKENS, NativeModel, last_native_error
-from vlm4rec_edge.grounding.prepare import TEXT_CHUNK, PreparedPhoto
-from vlm4rec_edge.grounding.vision import encode_images, overview_is_tile
+from vlm4rec_edge.grounding.llama.grammar import Grammar, GrammarState
+from vlm4rec_edge.grounding.llama.native import BATCH_TOKENS, NativeModel, last_native_error
+from vlm4rec_edge.grounding.llama.prepare import TEXT_CHUNK, PreparedPhoto
+from vlm4rec_edge.grounding.llama.vision import encode_images, overview_is_tile
 
 # New photos are read once a quarter of the places is free. At once would be 110 small prefills for 160 photos instead of
 # 34, and 15 to 20 % slower; waiting for half of the places leaves too few sequences to decode together.

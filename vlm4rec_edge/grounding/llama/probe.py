@@ -1,4 +1,4 @@
-"""A program that tries products in llama.cpp, and may die of it; ``vlm4rec_edge.grounding.library`` runs it.
+"""A program that tries products in llama.cpp, and may die of it; ``vlm4rec_edge.grounding.llama.library`` runs it.
 
 For each kind of buffer it prints a line of JSON before the first product, ``{"buffer": NAME, "right": null}``, and one after
 the last, with true or false: a death in between tells which buffer it was.
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge.grounding.library import PLAIN
-from vlm4rec_edge.grounding.native import load_bindings
+from vlm4rec_edge.grounding.llama.library import PLAIN
+from vlm4rec_edge.grounding.llama.native import load_bindings
 
 # Numbers of ggml.h: the types of a float, of a half, and of the quantizations in 8 and 4 bits that models are shipped in.
 _F32 = 0

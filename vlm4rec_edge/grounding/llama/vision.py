@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import PhotoError
-from vlm4rec_edge.grounding.native import NativeModel, last_native_error
-from vlm4rec_edge.grounding.prepare import prepare
+from vlm4rec_edge.grounding.llama.native import NativeModel, last_native_error
+from vlm4rec_edge.grounding.llama.prepare import prepare
 
 
 def encode_images(native: NativeModel, chunks: Sequence[Any]) -> list[np.ndarray]:

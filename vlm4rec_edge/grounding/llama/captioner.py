@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 from vlm4rec_edge.catalog.photo import decode_photo
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
-from vlm4rec_edge.grounding.base import CLOSED, ONE_STREAM, BaseCaptioner
 from vlm4rec_edge.grounding.clean import clean_caption
-from vlm4rec_edge.grounding.grammar import Grammar
-from vlm4rec_edge.grounding.memory import available_bytes
-from vlm4rec_edge.grounding.prompt import ChatForm
+from vlm4rec_edge.grounding.llama.base import CLOSED, ONE_STREAM, BaseCaptioner
+from vlm4rec_edge.grounding.llama.grammar import Grammar
+from vlm4rec_edge.grounding.llama.memory import available_bytes
+from vlm4rec_edge.grounding.llama.prompt import ChatForm
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.structured import as_json, fields_of, flatten
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.prefetch import prefetch
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.grounding.engine import Answer, Engine, Refusal
-    from vlm4rec_edge.grounding.native import NativeModel
-    from vlm4rec_edge.grounding.prepare import PreparedPhoto
+    from vlm4rec_edge.grounding.llama.engine import Answer, Engine, Refusal
+    from vlm4rec_edge.grounding.llama.native import NativeModel
+    from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
 # Sequences decoded together when the user does not say: on the CPU the gain flattens out here; a GPU carries more.
 BATCH_CPU, _BATCH_GPU = 16, 32
@@ -52,9 +52,9 @@ class LlamaCaptioner(BaseCaptioner):
         Photos are decoded in some threads and captioned in others; ``requests`` is pulled in this one. A None among them
         says that none is ready now, which it may only do while others are at work.
         """
-        from vlm4rec_edge.grounding.engine import Refusal
-        from vlm4rec_edge.grounding.lanes import answer_side_by_side
-        from vlm4rec_edge.grounding.prepare import PreparedPhoto
+        from vlm4rec_edge.grounding.llama.engine import Refusal
+        from vlm4rec_edge.grounding.llama.lanes import answer_side_by_side
+        from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
         if self._stream is not None:
             raise UsageError(ONE_STREAM)
@@ -129,9 +129,9 @@ class LlamaCaptioner(BaseCaptioner):
         """
         if self._engines:
             return
-        from vlm4rec_edge.grounding import native
-        from vlm4rec_edge.grounding.engine import Engine
-        from vlm4rec_edge.grounding.lanes import shares
+        from vlm4rec_edge.grounding.llama import native
+        from vlm4rec_edge.grounding.llama.engine import Engine
+        from vlm4rec_edge.grounding.llama.lanes import shares
 
         slots = self._batch or self._affordable_batch()
         threads = self._threads or usable_cores()
@@ -162,8 +162,8 @@ class LlamaCaptioner(BaseCaptioner):
             raise
 
     def _lanes(self, slots: int, threads: int) -> int:
-        from vlm4rec_edge.grounding.lanes import lanes_for
-        from vlm4rec_edge.grounding.native import use_gpu
+        from vlm4rec_edge.grounding.llama.lanes import lanes_for
+        from vlm4rec_edge.grounding.llama.native import use_gpu
 
         if use_gpu(self._device):
             return 1
@@ -172,7 +172,7 @@ class LlamaCaptioner(BaseCaptioner):
 
     def _affordable_batch(self) -> int:
         """Return how many photos to decode together on this machine: as many as are worth it, and as have room."""
-        from vlm4rec_edge.grounding import native
+        from vlm4rec_edge.grounding.llama import native
 
         on_gpu = native.use_gpu(self._device)
         free = None if on_gpu else available_bytes()
@@ -192,8 +192,8 @@ class LlamaCaptioner(BaseCaptioner):
 
     def _prepare(self, request: CaptionRequest | None) -> PreparedPhoto | Refusal | None:
         """Decode, preprocess and tokenise one photo; runs in a thread."""
-        from vlm4rec_edge.grounding.engine import Refusal
-        from vlm4rec_edge.grounding.prepare import prepare
+        from vlm4rec_edge.grounding.llama.engine import Refusal
+        from vlm4rec_edge.grounding.llama.prepare import prepare
 
         if request is None:
             return None

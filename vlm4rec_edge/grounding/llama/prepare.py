@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import PhotoError
-from vlm4rec_edge.grounding.native import PASS_TOKENS, NativeModel, last_native_error
+from vlm4rec_edge.grounding.llama.native import PASS_TOKENS, NativeModel, last_native_error
 
 TEXT_CHUNK = 0  # MTMD_INPUT_CHUNK_TYPE_TEXT
 # What a photo may take of the context; the rest belongs to the question and the answer. LFM2-VL's ten tiles and their
