@@ -65,7 +65,7 @@ class Quantized:
         """Return the encoder in a precision of ``encoder_to_onnx.py``; ``int8-7bit`` is int8 with ``--reduce-range``."""
         if precision == self.setup.encoder:
             return self.encoder
-        place = self.folder / f"encoder-{precision}-{self._stamp_of_encoder()}"
+        place = self.place_of_encoder(precision)
         if not (place / MANIFEST_NAME).is_file():
             kind, _, bits = precision.rpartition("-") if precision.endswith("-7bit") else (precision, "", "")
             self.say(f"making the encoder in {precision}")
@@ -77,13 +77,13 @@ class Quantized:
             )
         return resolve_encoder(place)
 
-    def _stamp_of_encoder(self) -> str:
-        """Return what tells an export of this checkpoint by these scripts from any other."""
+    def place_of_encoder(self, precision: str) -> Path:
+        """Return the folder of an export of this checkpoint by these scripts; any other has another name."""
         digest = hashlib.sha256(self.encoder_checkpoint.encode())
         weights = sorted(Path(self.encoder_checkpoint).glob("*.safetensors"))
         for path in [*weights, *sorted(EXPORT.glob("encoder_*.py"))]:
             digest.update(sha256_of(path).encode())
-        return digest.hexdigest()[:12]
+        return self.folder / f"encoder-{precision}-{digest.hexdigest()[:12]}"
 
     def is_shipped(self) -> bool:
         """Whether the checkpoint, in the types of the shipped model, gives the shipped files."""

