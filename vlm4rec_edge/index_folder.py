@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.catalog.reader import Catalog, id_trouble, open_catalog
 from vlm4rec_edge.encoding.checked import encoded
@@ -27,6 +27,10 @@ from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.store.check import VerifyReport, check_store
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import StoreWriter
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.interactions import Interactions
+    from vlm4rec_edge.learning.learning import LearnReport, OnStart
 
 _ENCODE_TEXTS = 256
 
@@ -202,6 +206,57 @@ class IndexFolder:
         unknown = self._store().remove(wanted)
         return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown))
 
+    def learn(
+        self,
+        interactions: Path | str | Interactions,
+        *,
+        new_items: str = "",
+        dry_run: bool = False,
+        seed: int = 0,
+        on_start: OnStart | None = None,
+    ) -> LearnReport:
+        """Learn from purchases what is bought together, if that recommends better than the words of the items alone.
+
+        It is judged on purchases that were held back. What is better beyond chance is kept, and the index recommends by it
+        from then on, new items too; otherwise all stays as it was. Histories are not stored.
+
+        Args:
+            interactions: A table as ``read_interactions`` reads it, or interactions.
+            new_items: A column of the index that marks new items: that nobody bought them yet says nothing.
+            dry_run: Judge only, and change nothing.
+            seed: Of everything random.
+            on_start: Told how many users are judged; what it returns is told how many are done.
+
+        Raises:
+            CatalogError, UsageError: the table can not be read, or holds too little to learn from.
+            StoreError: there is no index, or it is empty or being written.
+            MissingDependencyError: scipy is not installed.
+        """
+        from vlm4rec_edge.learning.learning import learn_from
+
+        writer = None if dry_run else self._store()
+        with StoreReader(self.folder, content=True) as store:
+            if store.is_empty():
+                raise StoreError(
+                    f"The index {self.folder} holds no items yet; run `vlm4rec-edge index` to the end first."
+                )
+            learned, report = learn_from(store, interactions, new_items=new_items, seed=seed, on_start=on_start)
+        if writer is None or learned is None:
+            return report
+        writer.learn(learned)
+        self._refresh_index()
+        return replace(report, stored=True)
+
+    def forget_learned(self) -> bool:
+        """Recommend by the words of the items alone again; return whether anything had been learned.
+
+        Raises:
+            StoreError: there is no index, or another process is writing it.
+        """
+        forgotten = self._store().forget_learned()
+        self._refresh_index()
+        return forgotten
+
     def verify(self) -> VerifyReport:
         """Check every file: database, checksums of captions, items and vectors, lengths, HNSW against exact search.
 
@@ -232,6 +287,7 @@ class IndexFolder:
         salvaged = store.salvage()
         dropped = store.drop_damaged()
         encoded = 0 if dropped.notes else self._encode_again(store, encoder, rewrite=dropped.vectors > 0)
+        store.mix_anew()
         self._refresh_index(anew=True)
         return RepairReport(
             self.folder, salvaged, dropped.items, dropped.captions, dropped.vectors, encoded, lost_notes=dropped.notes
@@ -242,7 +298,7 @@ class IndexFolder:
 
         Into a new file, because a reader may still have the old one open. What encodes is noted anew, if that was lost.
         """
-        with StoreReader(self.folder) as read:
+        with StoreReader(self.folder, content=True) as read:
             kind = check_encoded_text(read.meta["encoded_text"])
             identity = read.provenance("encoders")
             rewrite = rewrite or read.has_gaps()

@@ -20,6 +20,7 @@ from vlm4rec_edge.columns import MISSING, ItemTable
 from vlm4rec_edge.columns import Column as TableColumn
 from vlm4rec_edge.errors import BundleError
 from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.mixture import Layout
 from vlm4rec_edge.models.manifest import MANIFEST_NAME as MODEL_MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -98,6 +99,18 @@ class BundleReader:
             "grounding": content["grounding"]["fingerprint"],
             "encoded_text": str(content.get("encoded_text", "")),
         }
+
+    @property
+    def layout(self) -> Layout | None:
+        """Where the parts of a vector lie, if the index had learned from purchases; None if not."""
+        learned = self.manifest.content.get("learned")
+        return Layout(learned["content"], learned["factors"]) if learned else None
+
+    @property
+    def space(self) -> str:
+        """The fingerprint of what was learned, or of the encoder."""
+        learned = self.manifest.content.get("learned")
+        return str(learned["fingerprint"] if learned else self.meta["encoder"])
 
     @property
     def rows(self) -> int:
@@ -277,6 +290,12 @@ def _check_words(content: Mapping[str, Any], place: str) -> None:
             raise BundleError(f"The manifest of {place} does not say what its models are; get the bundle again.")
         for key in ("role", "name", "licence", "source"):
             _get(model, key, str, place)
+    if "learned" in content:
+        learned = _get(content, "learned", dict, place)
+        _get(learned, "fingerprint", str, place)
+        parts = [_get(learned, name, int, place) for name in ("content", "factors")]
+        if Layout(*parts).dimensions != _get(_get(content, "vectors", dict, place), "dimensions", int, place):
+            raise BundleError(f"The vectors of {place} are not as long as it says; get the bundle again.")
     if "thumbnails" in content:
         _get(_get(content, "thumbnails", dict, place), "pixels", int, place)
 

@@ -89,8 +89,9 @@ def make_bundle(
         raise UsageError("llama.cpp can not read a model inside a zip file; with a captioner, make a folder of it.")
     if thumbnails is not None:
         optional("PIL", "Thumbnails need Pillow", "cpu")
-    with StoreReader(index) as store:
+    with StoreReader(index, content=True) as store:
         _check_store(store)
+    with StoreReader(index) as store:
         grounding, made_vectors = store.provenance("groundings"), store.provenance("encoders")
         if encoder is not None:
             check_made_by(encoder, made_vectors)
@@ -115,6 +116,9 @@ def make_bundle(
                 "encoder": {"fingerprint": store.meta["encoder"], "provenance": made_vectors},
                 "models": licences(grounding, made_vectors),
             }
+            if store.layout is not None:
+                told = json.loads(store.meta["learned_facts"])
+                content["learned"] = {"fingerprint": store.space, **asdict(store.layout), "facts": told}
             manifest = BundleManifest("bundle", vlm4rec_edge.__version__, output.files, content)
             output.finish(manifest)
     digest = json.loads(manifest.to_bytes())["digest"]

@@ -28,6 +28,7 @@ _HOMES = {
     "caption": "offline",
     "info": "info",
     "evaluate": "evaluate",
+    "learn": "learn",
     "add": "upkeep",
     "remove": "upkeep",
     "verify": "upkeep",

@@ -62,10 +62,13 @@ class Split:
         weights: The weight of each item of the histories, aligned with ``history.items``, float64.
         dates: Its date, in the unit of the interactions, likewise.
         test: What is to be foretold, oldest first; at least one item a user.
+        test_dates: The date of each, aligned with ``test.items``, float64.
         excluded: What is no candidate for this user: the history, and the own product variants where they are removed.
         item_count: How many candidates there are before any are excluded.
         counts: How many users have each item in their training data, [items], int64: all interactions but the tests.
         training_users: How many users those are.
+        training: The training data themselves: the lists of all users, tested or not, without the tests.
+        positions: Which of those lists is that of each tested user, [users], int64.
         short_users: Users who have too few items to be tested; they are in ``counts`` only.
         unknown_items: Ids that interactions name and the catalog does not hold; their interactions are left out.
     """
@@ -81,9 +84,24 @@ class Split:
     training_users: int
     short_users: int
     unknown_items: tuple[str, ...]
+    training: ItemLists
+    positions: np.ndarray
+    test_dates: np.ndarray
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def with_tests(self, *, but: Sequence[int] | np.ndarray = ()) -> ItemLists:
+        """Return what everybody took, tests and all, but the tests of some users, given by their positions."""
+        others = np.ones(len(self), bool)
+        others[np.asarray(but, np.int64)] = False
+        added = self.test.of(np.flatnonzero(others))
+        everybody = np.arange(len(self.training))
+        user = np.concatenate(
+            [np.repeat(everybody, self.training.sizes), np.repeat(self.positions[others], added.sizes)]
+        )
+        items = np.concatenate([self.training.items, added.items])[np.argsort(user, kind="stable")]
+        return ItemLists(starts_of(np.bincount(user, minlength=len(everybody))), items)
 
 
 def chronological_split(
@@ -185,16 +203,20 @@ def _split(
     known = everything.only(is_known)
     history = known.of(who)
     events = order[is_known][known.belongs_to(who)]
+    tests = everything.only(is_test)
     return Split(
         users=tuple(interactions.users[number] for number in who),
         history=history,
         weights=interactions.weight[events],
         dates=interactions.date[events],
-        test=everything.only(is_test).of(who),
+        test=tests.of(who),
         excluded=history if same_day != "left-out" else everything.only(~is_test).of(who),
         item_count=len(item_ids),
         counts=np.bincount(item[~is_test], minlength=len(item_ids)),
         training_users=int((sizes > 0).sum()),
         short_users=int(((sizes > 0) & ~tested).sum()),
         unknown_items=unknown,
+        training=everything.only(~is_test),
+        positions=who,
+        test_dates=interactions.date[order[is_test]][tests.belongs_to(who)],
     )

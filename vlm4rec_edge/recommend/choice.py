@@ -13,7 +13,7 @@ from vlm4rec_edge.recommend.diversity import diversify, pool_size
 from vlm4rec_edge.recommend.interests import fair_places
 from vlm4rec_edge.recommend.query import Query
 from vlm4rec_edge.recommend.selection import Admission
-from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.recommend.source import ItemSource, query_vectors
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def choose(
     else:
         chosen = _merged(source, query, lists, count, merge)
     if diversity > 0:
-        chosen = chosen.at(diversify(source.vectors_at(chosen.rows), chosen.scores, k, diversity))
+        chosen = chosen.at(diversify(query_vectors(source, chosen.rows), chosen.scores, k, diversity))
     return chosen
 
 

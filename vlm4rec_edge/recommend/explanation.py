@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from vlm4rec_edge.mixture import Layout
 from vlm4rec_edge.recommend.profile import Combination
 from vlm4rec_edge.recommend.words import InformativeWords
 
@@ -28,12 +29,15 @@ class Reason:
         kind: ``liked``, ``disliked`` (its amount is below 0 where the items are alike) or ``text``.
         amount: What it adds to the score; the amounts of all reasons sum to the score.
         words: Informative words that it and the recommended item share; for the strongest reasons only.
+        parts: Where something was learned from purchases, what of the amount comes from "reads alike", "bought together" and
+            "often bought"; they sum to it.
     """
 
     source: str
     kind: Kind
     amount: float
     words: tuple[str, ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Part(NamedTuple):
@@ -43,22 +47,41 @@ class Part(NamedTuple):
     kind: Kind
 
 
-def reasons_for(vectors: np.ndarray, combination: Combination, parts: Sequence[Part]) -> list[list[Reason]]:
+def reasons_for(
+    vectors: np.ndarray, combination: Combination, parts: Sequence[Part], layout: Layout | None = None
+) -> list[list[Reason]]:
     """Return the reasons for each of ``vectors`` [m, dimensions], the strongest first, without words.
 
     A part that stands there twice, because it was bought twice, is one reason.
     """
-    place_of = {part: place for place, part in enumerate(dict.fromkeys(parts))}
-    summed = np.zeros((len(vectors), len(place_of)))
-    np.add.at(summed.T, [place_of[part] for part in parts], combination.contributions(vectors).T)
-    distinct = list(place_of)
+    distinct = list(dict.fromkeys(parts))
+    amounts = _summed(vectors, combination, parts)
+    shares = {
+        name: _summed(vectors, combination, parts, where) for name, where in (layout.parts if layout else {}).items()
+    }
     return [
         [
-            Reason(distinct[place].source, distinct[place].kind, float(amounts[place]))
-            for place in np.argsort(-np.abs(amounts), kind="stable").tolist()
+            Reason(
+                distinct[place].source,
+                distinct[place].kind,
+                float(own[place]),
+                parts={name: float(share[number, place]) for name, share in shares.items()},
+            )
+            for place in np.argsort(-np.abs(own), kind="stable").tolist()
         ]
-        for amounts in summed
+        for number, own in enumerate(amounts)
     ]
+
+
+def _summed(
+    vectors: np.ndarray, combination: Combination, parts: Sequence[Part], where: slice = slice(None)
+) -> np.ndarray:
+    """Return what each different part adds to the score of each vector: [m, different parts], float64."""
+    place_of = {part: place for place, part in enumerate(dict.fromkeys(parts))}
+    summed = np.zeros((len(vectors), len(place_of)))
+    added = combination.contributions(vectors, where)
+    np.add.at(summed.T, [place_of[part] for part in parts], added.T)
+    return summed
 
 
 def with_words(
@@ -71,7 +94,7 @@ def with_words(
     told = []
     for reason in reasons[:_REASONS_WITH_WORDS]:
         own = reason.source if reason.kind == "text" else texts.get(reason.source, "")
-        told.append(Reason(reason.source, reason.kind, reason.amount, words.shared(text, own, _WORDS_SHOWN)))
+        told.append(replace(reason, words=words.shared(text, own, _WORDS_SHOWN)))
     return (*told, *reasons[_REASONS_WITH_WORDS:])
 
 

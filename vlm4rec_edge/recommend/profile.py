@@ -80,12 +80,13 @@ class Combination:
     parts: np.ndarray
     coefficients: np.ndarray
 
-    def contributions(self, vectors: np.ndarray) -> np.ndarray:
+    def contributions(self, vectors: np.ndarray, where: slice = slice(None)) -> np.ndarray:
         """Return what each part adds to the score of each of ``vectors`` [m, dimensions]: [m, n], float64.
 
-        A row's sum is that vector's score.
+        A row's sum is that vector's score, or, with ``where``, what those dimensions add to it.
         """
-        return np.asarray((vectors.astype(np.float64) @ self.parts.T.astype(np.float64)) * self.coefficients)
+        left, right = vectors[:, where].astype(np.float64), self.parts[:, where].astype(np.float64)
+        return np.asarray((left @ right.T) * self.coefficients)
 
 
 def combine(parts: np.ndarray, coefficients: np.ndarray) -> Combination:

@@ -12,7 +12,7 @@ from vlm4rec_edge.recommend.explanation import Part
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.interests import split_interests
 from vlm4rec_edge.recommend.profile import Combination, ProfileSettings, event_weights, rocchio
-from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.recommend.source import ItemSource, as_asked, query_vectors
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def query_of(
     """
     liked, weights = _weighted(history, rows, settings)
     away = [item for item in disliked if item in rows]
-    vectors = source.vectors_at([rows[item] for item in (*liked, *away)])
+    vectors = query_vectors(source, [rows[item] for item in (*liked, *away)])
     liked_vectors, away_vectors = vectors[: len(liked)], vectors[len(liked) :]
-    text_vectors = vectors[:0] if text is None else text[1][None]
+    text_vectors = vectors[:0] if text is None else as_asked(source, text[1])[None]
     shared = [Part(item, "disliked") for item in away] + ([] if text is None else [Part(text[0], "text")])
     interests = []
     for members in _members(liked_vectors, weights, settings.interests):

@@ -30,7 +30,7 @@ from vlm4rec_edge.recommend.query import Interest, Query, query_of
 from vlm4rec_edge.recommend.result import Basis, Recommendation, Recommendations
 from vlm4rec_edge.recommend.running import Profile
 from vlm4rec_edge.recommend.selection import Selection, Selector
-from vlm4rec_edge.recommend.source import ItemSource, open_source
+from vlm4rec_edge.recommend.source import ItemSource, as_asked, open_source, query_vectors
 from vlm4rec_edge.recommend.words import InformativeWords, words_of_table
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ class Recommender:
         return self._looked_up(item_ids(items))[1]
 
     def vectors(self, items: Iterable[Any]) -> np.ndarray:
-        """Return the unit vectors of items given by id, shape [items, dimensions], float32, in order.
+        """Return the vectors of items given by id, shape [items, dimensions], float32, in order, for a query or a profile.
+
+        They are unit vectors, unless something was learned from purchases: then the last dimension, which only gives items
+        their length, is 0.
 
         Raises:
             UnknownItemError: an id is unknown.
@@ -102,7 +105,7 @@ class Recommender:
         rows, unknown = self._looked_up(wanted)
         if unknown:
             raise self._unknown_error(unknown)
-        return self._store.vectors_at([rows[item] for item in wanted])
+        return query_vectors(self._store, [rows[item] for item in wanted])
 
     def profile(
         self,
@@ -126,7 +129,7 @@ class Recommender:
             UnknownItemError: an id is unknown.
             UsageError: a number is missing or out of range.
         """
-        profile = Profile.empty(self._store.meta["encoder"], self._store.dimensions, half_life=half_life)
+        profile = Profile.empty(self._store.space, self._store.dimensions, half_life=half_life)
         events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
         for place, vector in enumerate(self.vectors(events.items)):
             profile = profile.add(
@@ -289,7 +292,8 @@ class Recommender:
         """Return the ``k`` items nearest to any vector of this index's space.
 
         Args:
-            vector: Shape [dimensions], finite, not zero; its length does not matter.
+            vector: Shape [dimensions], finite, not zero; its length does not matter. Of an index that learned from purchases a
+                vector of the encoder will do too.
             k: How many.
             selection: What may be recommended. A vector has no history: name in ``deny`` what is not to come back.
 
@@ -297,7 +301,7 @@ class Recommender:
             UsageError: the vector is no such vector, ``k`` is below 1, or the filter can not be read.
         """
         _check_k(k)
-        direction = np.asarray(vector, dtype=np.float64)
+        direction = as_asked(self._store, np.asarray(vector, dtype=np.float64))
         if direction.shape != (self._store.dimensions,) or not np.isfinite(direction).all():
             raise UsageError(
                 f"The vector must be {self._store.dimensions} finite numbers; it has the shape {direction.shape}."
@@ -323,8 +327,11 @@ class Recommender:
             ProfileError: the profile is of another encoder.
             UsageError: the profile is empty, ``k`` is below 1, or the filter can not be read.
         """
-        if profile.encoder != self._store.meta["encoder"]:
-            raise ProfileError(f"The profile is of another encoder than made the index {self._store.folder}.")
+        if profile.encoder != self._store.space:
+            raise ProfileError(
+                f"The profile is of another encoder than made the index {self._store.folder}, or of before it learned from "
+                "purchases; make it anew from the history."
+            )
         return self.recommend_vector(profile.vector(dislike_weight=dislike_weight), k, selection=selection)
 
     def _looked_up(self, ids: Sequence[str]) -> tuple[Mapping[str, int], list[str]]:
@@ -378,7 +385,7 @@ class Recommender:
         found: list[list[Reason]] = [[] for _ in chosen.ids]
         for number, interest in enumerate(query.interests):
             own = np.flatnonzero(chosen.interests == number)
-            told = reasons_for(vectors[own], interest.combination, interest.parts)
+            told = reasons_for(vectors[own], interest.combination, interest.parts, self._store.layout)
             for place, reasons in zip(own.tolist(), told, strict=True):
                 found[place] = reasons
         return found

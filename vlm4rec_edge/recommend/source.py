@@ -12,6 +12,7 @@ from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.mixture import Layout, as_query
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles
@@ -30,6 +31,14 @@ class ItemSource(Protocol):
     @property
     def meta(self) -> Mapping[str, str]:
         """Notes of the writer; ``encoder`` (fingerprint) and ``encoded_text`` are read here."""
+
+    @property
+    def layout(self) -> Layout | None:
+        """Where the parts of a vector lie, if it is mixed with what was learned from purchases; None if it is not."""
+
+    @property
+    def space(self) -> str:
+        """What tells vectors that may be compared: a fingerprint."""
 
     @property
     def rows(self) -> int:
@@ -72,6 +81,21 @@ class ItemSource(Protocol):
 
     def close(self) -> None:
         """Let go of all files."""
+
+
+def query_vectors(source: ItemSource, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+    """Return vectors of items as a query is made of them: [n, dimensions], float32. Mixed ones go without their pad."""
+    vectors = source.vectors_at(rows)
+    return vectors if source.layout is None else as_query(vectors)
+
+
+def as_asked(source: ItemSource, vector: np.ndarray) -> np.ndarray:
+    """Return a vector of a text [dimensions of the encoder], or of this space, as a query."""
+    if source.layout is None:
+        return vector
+    if len(vector) == source.layout.content:  # nobody ever bought it
+        return np.pad(vector, (0, source.layout.dimensions - len(vector)))
+    return as_query(vector)
 
 
 def open_source(

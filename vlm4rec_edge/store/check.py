@@ -65,7 +65,7 @@ def check_store(folder: Path) -> VerifyReport:
     if not (folder / DATABASE_NAME).is_file():
         raise StoreError(f"There is no index at {folder}.")
     try:
-        store = StoreReader(folder)
+        store = StoreReader(folder, content=True)
     except StoreError as error:
         return VerifyReport((Finding(DATABASE_NAME, str(error)),), index=str(folder))
     with store:

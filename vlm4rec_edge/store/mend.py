@@ -92,7 +92,7 @@ def _drop_vectors(database: sqlite3.Connection, folder: Path) -> int:
     whole = path.stat().st_size // width if path.is_file() else 0
     missing = [row for (row,) in database.execute("SELECT row FROM vectors WHERE row >= ?", (whole,))]
     dropped = _forget(database, missing)
-    with StoreReader(folder) as store:
+    with StoreReader(folder, content=True) as store:
         bad, misled = bad_vector_rows(store), items_of_other_texts(store)
     dropped += _forget(database, bad)
     database.execute("BEGIN IMMEDIATE")

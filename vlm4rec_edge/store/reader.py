@@ -15,6 +15,7 @@ import numpy as np
 from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, StoredItem
+from vlm4rec_edge.mixture import Layout
 from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, is_unicode, open_database, text_crc32
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
@@ -34,18 +35,22 @@ class StoreReader:
             item has any more may be among them.
         vector_file: Name of the file behind ``vectors``; it changes with the encoder and with every compaction.
         meta: What the writer noted: ``encoder``, ``grounding`` (fingerprints), ``encoded_text``, ``dimensions``, ``run``.
+        layout: Where the parts of a vector lie, if it is mixed with what was learned from purchases; None if it is not.
+        space: What tells vectors that may be compared: the fingerprint of the encoder, or of what was learned on top of it.
 
     Args:
         folder: The index folder.
         mapped: Whether items are looked up in a memory map of the database, which takes half as long; what was looked at
             counts as memory of this process while the system has room for it.
+        content: Whether to read the vectors of the texts, whatever was learned from purchases.
 
     Raises:
         StoreError: there is no index at ``folder``, it is damaged, or it was never finished enough to hold a vector.
     """
 
-    def __init__(self, folder: Path | str, *, mapped: bool = False) -> None:
+    def __init__(self, folder: Path | str, *, mapped: bool = False, content: bool = False) -> None:
         self.folder = Path(folder)
+        self._only_content = content
         path = self.folder / DATABASE_NAME
         if not path.is_file():
             raise StoreError(
@@ -75,10 +80,18 @@ class StoreReader:
         while True:
             self._database.execute("BEGIN")  # from the first read on, later writes are not seen
             self.meta = self._read_meta()
-            self.vector_file = vector_file_name(self.meta.get("encoder", ""), int(self.meta.get("generation", 0)))
-            rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
+            self.layout = None if self._only_content else layout_of(self.meta)
+            if self.layout is not None:
+                self._row, self.space = "learned_row", self.meta["learned"]
+                generation, dimensions = int(self.meta["learned_generation"]), self.layout.dimensions
+                rows = int(self.meta["learned_rows"])
+            else:
+                self._row, self.space = "vector_row", self.meta.get("encoder", "")
+                generation, dimensions = int(self.meta.get("generation", 0)), int(self.meta.get("dimensions", 0))
+                rows = int(self._one("SELECT coalesce(max(row) + 1, 0) FROM vectors"))
+            self.vector_file = vector_file_name(self.space, generation)
             try:
-                self.vectors = map_vectors(self.folder / self.vector_file, rows, int(self.meta.get("dimensions", 0)))
+                self.vectors = map_vectors(self.folder / self.vector_file, rows, dimensions)
                 return
             except StoreError:
                 if missed == self.vector_file:
@@ -102,11 +115,11 @@ class StoreReader:
 
     def count(self) -> int:
         """Return how many items can be recommended."""
-        return int(self._one("SELECT count(*) FROM items WHERE vector_row IS NOT NULL"))
+        return int(self._one(f"SELECT count(*) FROM items WHERE {self._row} IS NOT NULL"))
 
     def is_empty(self) -> bool:
         """Whether nothing can be recommended; at once, where counting a million items reads scattered pages."""
-        return not self._one("SELECT EXISTS (SELECT 1 FROM items WHERE vector_row IS NOT NULL)")
+        return not self._one(f"SELECT EXISTS (SELECT 1 FROM items WHERE {self._row} IS NOT NULL)")
 
     def counts(self) -> dict[str, int]:
         """Return how many items, captions, vectors and failures the store holds."""
@@ -129,7 +142,7 @@ class StoreReader:
         for part in _parts(wanted):
             marks = ",".join("?" * len(part))
             found.update(
-                self.query(f"SELECT id, vector_row FROM items WHERE vector_row IS NOT NULL AND id IN ({marks})", part)
+                self.query(f"SELECT id, {self._row} FROM items WHERE {self._row} IS NOT NULL AND id IN ({marks})", part)
             )
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
@@ -162,7 +175,7 @@ class StoreReader:
         ids: dict[int, list[str]] = {}
         for part in _parts(list(rows)):
             marks = ",".join("?" * len(part))
-            query = f"SELECT vector_row, id FROM items WHERE vector_row IN ({marks}) ORDER BY id"
+            query = f"SELECT {self._row}, id FROM items WHERE {self._row} IN ({marks}) ORDER BY id"
             for row, item_id in self.query(query, part):
                 ids.setdefault(row, []).append(item_id)
         return ids
@@ -172,9 +185,13 @@ class StoreReader:
         items: dict[str, StoredItem] = {}
         for part in _parts([item_id for item_id in item_ids if is_unicode(item_id)]):
             marks = ",".join("?" * len(part))
-            condition = f"WHERE items.vector_row IS NOT NULL AND items.id IN ({marks})"
+            condition = f"WHERE items.{self._row} IS NOT NULL AND items.id IN ({marks})"
             items.update((item.id, item) for item in self._items(condition, part))
         return items
+
+    def last_number(self) -> int:
+        """Return the number of the item that came last."""
+        return int(self._one("SELECT coalesce(max(number), 0) FROM items"))
 
     def item(self, item_id: str) -> StoredItem | None:
         """Return one item, or None if it is unknown."""
@@ -182,7 +199,7 @@ class StoreReader:
 
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
-        return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number", [])
+        return self._items(f"WHERE items.{self._row} IS NOT NULL ORDER BY items.number", [])
 
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
@@ -200,10 +217,10 @@ class StoreReader:
         # Many items of a shop say the same of themselves, and a text read twice is one text here.
         known: dict[tuple[str, str | None], dict[str, str]] = {}
         for item_id, row, title, caption, *texts in self.query(
-            """
-            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes, captions.fields
+            f"""
+            SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.attributes, captions.fields
             FROM items LEFT JOIN captions ON captions.key = items.caption_key
-            WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id
+            WHERE items.{self._row} IS NOT NULL ORDER BY items.{self._row}, items.id
             """
         ):
             rows.append(row)
@@ -243,7 +260,7 @@ class StoreReader:
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
         query = f"""
-            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes,
+            SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.image, items.attributes,
                 captions.fields
             FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
         """
@@ -313,6 +330,11 @@ class StoreReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def layout_of(meta: Mapping[str, str]) -> Layout | None:
+    """Return where the parts of mixed vectors lie, or None if nothing was learned from purchases."""
+    return Layout(int(meta["dimensions"]), int(meta["learned_factors"])) if meta.get("learned") else None
 
 
 def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) -> dict[str, str]:

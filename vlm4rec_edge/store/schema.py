@@ -57,11 +57,17 @@ MIGRATIONS = (
     # The fields of structured captions. A column is only ever added behind the others, so that what is saved of a damaged
     # older database fits a new one.
     "ALTER TABLE captions ADD COLUMN fields TEXT;",
+    # The place of an item's mixed vector, where something was learned from purchases.
+    """
+    ALTER TABLE items ADD COLUMN learned_row INTEGER;
+    CREATE INDEX items_by_learned_row ON items (learned_row);
+    """,
 )
 # What stands before the tables of an older format while it is only read, so that a reader finds what each migration added.
 _VIEWS = (
     "",  # format 0 is no index
     "CREATE TEMP VIEW captions AS SELECT *, NULL AS fields FROM main.captions;",
+    "CREATE TEMP VIEW items AS SELECT *, NULL AS learned_row FROM main.items;",
 )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.errors import StoreError, Vlm4RecWarning
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.provenance import MadeBy
+from vlm4rec_edge.store.learned import Learned, drop_other_files, read_learned
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.mend import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
@@ -29,6 +31,8 @@ _ORPHAN_SHARE = 0.2
 # Below this many rows the file is too small for its size to matter.
 _COMPACT_FROM = 1000
 _COMPACT_BLOCK = 4096
+# Mixed vectors made and written at a time: 14 MB at 450 dimensions.
+_MIXED_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class StoreWriter:
     def __init__(self, folder: Path | str, *, create: bool = True) -> None:
         self.folder = Path(folder)
         self._captions_by = ""
+        self._learned: Learned | None = None
         self._connection: sqlite3.Connection | None = None
         if create:
             _make_folder(self.folder)
@@ -107,6 +112,17 @@ class StoreWriter:
             golden: Its golden vectors, as text.
             encoded_text: Which text is encoded, for readers to show.
         """
+        if self.meta("learned") and (self.meta("encoder"), self.meta("encoded_text")) != (
+            vectors_by.fingerprint,
+            encoded_text,
+        ):
+            warnings.warn(
+                f"What {self.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
+                f"vlm4rec-edge learn {self.folder} --interactions FILE",
+                Vlm4RecWarning,
+                stacklevel=3,
+            )
+            self.forget_learned()
         with self._transaction():
             self.run = int(self.meta("run") or 0) + 1
             generation = int(self.meta("generation") or 0)
@@ -145,9 +161,9 @@ class StoreWriter:
         return self.folder / vector_file_name(self.meta("encoder") or "", int(self.meta("generation") or 0))
 
     def _drop_other_vector_files(self) -> None:
-        current = self._vector_path
+        current = {self._vector_path, self._learned_path}
         for path in self.folder.glob("vectors-*.f32"):
-            if path != current:
+            if path not in current:
                 with suppress(OSError):  # some systems keep a file that a reader has mapped; the next run removes it
                     path.unlink()
 
@@ -193,6 +209,7 @@ class StoreWriter:
             for entry in batch:
                 captions += self._write_caption(entry)
                 self._write_item(entry, self._row_of(entry.text))
+            self._mix()
         return BatchCounts(captions=captions, encoded=len(vectors))
 
     def write_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
@@ -200,7 +217,81 @@ class StoreWriter:
         with self._transaction():
             self._append(vectors)
             for item_id, text in texts.items():
-                self._database.execute("UPDATE items SET vector_row = ? WHERE id = ?", (self._row_of(text), item_id))
+                self._database.execute(
+                    "UPDATE items SET vector_row = ?, learned_row = NULL WHERE id = ?", (self._row_of(text), item_id)
+                )
+            self._mix()
+
+    def learn(self, learned: Learned) -> None:
+        """Give every item the vector that mixes its words with what was learned, from now on and for new items too.
+
+        Raises:
+            StoreError: it was learned of other vectors, or the disk is full; then all is as it was before.
+        """
+        if (learned.encoder, learned.encoded_text) != (self.meta("encoder"), self.meta("encoded_text")):
+            raise StoreError(f"{self.folder} has other vectors than this was learned of; learn again.")
+        learned.save(self.folder)
+        with self._transaction():
+            self._set_meta(
+                learned=learned.fingerprint,
+                learned_factors=str(learned.layout.factors),
+                learned_facts=json.dumps(dict(learned.facts)),
+            )
+            self._mix_anew()
+        self._drop_other_vector_files()
+        drop_other_files(self.folder, learned.fingerprint)
+
+    def forget_learned(self) -> bool:
+        """Go back to the vectors of the words alone; return whether anything was learned."""
+        if not self.meta("learned"):
+            return False
+        with self._transaction():
+            self._database.execute("DELETE FROM meta WHERE key LIKE 'learned%'")
+            self._database.execute("UPDATE items SET learned_row = NULL")
+        self._drop_other_vector_files()
+        drop_other_files(self.folder, "")
+        return True
+
+    def mix_anew(self) -> None:
+        """Make all mixed vectors again, into a new file; nothing where nothing was learned."""
+        if self.meta("learned"):
+            with self._transaction():
+                self._mix_anew()
+            self._drop_other_vector_files()
+
+    def _mix_anew(self) -> None:
+        generation = next_generation(self.folder, int(self.meta("learned_generation") or 0))
+        self._set_meta(learned_generation=str(generation), learned_rows="0")
+        self._database.execute("UPDATE items SET learned_row = NULL")
+        self._mix()
+
+    def _mix(self) -> None:
+        """Give the items that lack it their mixed vector; inside a transaction."""
+        fingerprint = self.meta("learned")
+        if not fingerprint:
+            return
+        query = (
+            "SELECT number, id, attributes, vector_row FROM items WHERE vector_row IS NOT NULL AND learned_row IS NULL "
+            f"ORDER BY number LIMIT {_MIXED_ROWS}"
+        )
+        while items := self._database.execute(query).fetchall():
+            if self._learned is None or self._learned.fingerprint != fingerprint:
+                self._learned = read_learned(self.folder, fingerprint)
+            rows = [row for *_, row in items]
+            content = map_vectors(self._vector_path, max(rows) + 1, int(self.meta("dimensions") or 0))[rows]
+            cells = [json.loads(attributes) for _, _, attributes, _ in items]
+            ids, numbers = [item_id for _, item_id, *_ in items], [number for number, *_ in items]
+            first = int(self.meta("learned_rows") or 0)
+            append_vectors(self._learned_path, first, self._learned.vectors(ids, content, cells, numbers))
+            self._database.executemany(
+                "UPDATE items SET learned_row = ? WHERE number = ?",
+                [(first + place, number) for place, number in enumerate(numbers)],
+            )
+            self._set_meta(learned_rows=str(first + len(items)))
+
+    @property
+    def _learned_path(self) -> Path:
+        return self.folder / vector_file_name(self.meta("learned") or "", int(self.meta("learned_generation") or 0))
 
     def _append(self, vectors: Mapping[str, np.ndarray]) -> None:
         if not vectors:
@@ -232,6 +323,7 @@ class StoreWriter:
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET image = excluded.image, image_sha256 = excluded.image_sha256,
                 title = excluded.title, attributes = excluded.attributes, caption_key = excluded.caption_key,
+                learned_row = CASE WHEN vector_row IS excluded.vector_row THEN learned_row END,
                 vector_row = excluded.vector_row, seen_run = excluded.seen_run, crc32 = excluded.crc32
             """,
             (item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key, row, self.run, checksum),
@@ -289,6 +381,9 @@ class StoreWriter:
         Only if they are many, or with ``force``. The new file is whole on disk before one transaction makes it the one
         in use, so a crash leaves the old one. Readers that have the old file open keep their view.
         """
+        made, mixed = int(self.meta("learned_rows") or 0), int(self._first("SELECT count(learned_row) FROM items")[0])
+        if force or (made >= _COMPACT_FROM and made - mixed > _ORPHAN_SHARE * made):
+            self.mix_anew()
         rows = int(self._first("SELECT coalesce(max(row) + 1, 0) FROM vectors")[0])
         live = int(self._first("SELECT count(DISTINCT vector_row) FROM items")[0])
         if not force and (rows < _COMPACT_FROM or rows - live <= _ORPHAN_SHARE * rows):

@@ -1,0 +1,129 @@
+"""The command ``learn``: better recommendations from a shop's own purchases, if they are.
+
+Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
+"failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "same_day", "newest", "age_days",
+"systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}], "gain":
+{"mean", "low", "high", "p_value"}, "weights", "stored", "reason", "seconds"}``; ``age_days`` and ``weights`` of popularity may
+be null. With ``--forget``: ``{"index", "forgotten"}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
+from vlm4rec_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.learning.learning import LearnReport
+
+_LISTED = 5
+_MOSTLY = 0.5
+
+
+def learn(
+    index: options.Index,
+    interactions: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, JSONL or Parquet with the columns user_id, item_id and date: what customers bought, as for evaluate.",
+            show_default=False,
+        ),
+    ] = None,
+    new_items: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="A column of the catalog that marks new items: they are not taken for unpopular ones.",
+            show_default=False,
+        ),
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only, and change nothing.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Recommend by the items' words alone again.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Learn from purchases which items are bought together, and recommend by it if that is better.
+
+    It is judged first: the last item of each user is held back, found again by what was learned from everybody else, and
+    compared with the words of the items alone. What is better beyond chance is switched on, and serves every command; new
+    items join by their words. Otherwise the index stays as it is. Purchases are read here and not stored.
+
+    \b
+    Example:
+      vlm4rec-edge learn shop.index --interactions purchases.csv
+      vlm4rec-edge learn shop.index --interactions purchases.csv --dry-run
+      vlm4rec-edge learn shop.index --forget
+    """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.cli.progress import progress_bar
+    from vlm4rec_edge.index_folder import IndexFolder
+
+    if forget == (interactions is not None):
+        raise UsageError("Give either --interactions FILE to learn from, or --forget.")
+    with IndexFolder(index) as folder, ExitStack() as bar:
+        if forget:
+            _tell_forgotten(index, folder.forget_learned(), as_json=as_json)
+            return
+
+        def on_start(total: int) -> Callable[[int], None]:
+            return bar.enter_context(progress_bar("Judging", total, shown=not as_json))
+
+        assert interactions is not None
+        report = folder.learn(interactions, new_items=new_items, dry_run=dry_run, seed=seed, on_start=on_start)
+    if as_json:
+        emit_json(report.to_dict())
+    else:
+        _show(report, dry_run=dry_run)
+    if report.failures or report.unknown_items:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _tell_forgotten(index: Path, forgotten: bool, *, as_json: bool) -> None:
+    if as_json:
+        emit_json({"index": str(index), "forgotten": forgotten})
+    else:
+        note("It recommends by the items' words alone again." if forgotten else "Nothing had been learned.")
+
+
+def _show(report: LearnReport, *, dry_run: bool) -> None:
+    rows = [
+        [
+            system.name,
+            f"{system.recall.mean:.4f} ({system.recall.low:.4f} to {system.recall.high:.4f})",
+            f"{system.ndcg.mean:.4f} ({system.ndcg.low:.4f} to {system.ndcg.high:.4f})",
+            "" if system.weights is None else f"{system.weights.together:g}, {system.weights.often:g}",
+        ]
+        for system in report.systems
+    ]
+    columns = ["recommended by", "Recall@10 (95 %)", "NDCG@10 (95 %)", "weights: together, often"]
+    table(f"{report.users:,} users, the last item of each held back", columns, rows)
+    note(f"{report.items_bought:,} items were bought.{_age(report)}")
+    if report.same_day > _MOSTLY:
+        note(
+            f"{report.same_day:.0%} of the items held back were bought on the day of another one of the same user: this says "
+            "how well a basket is completed, not what somebody buys next time."
+        )
+    note(report.reason)
+    if dry_run:
+        note("Nothing was changed (--dry-run).")
+    elif report.stored:
+        note(f"From now on {printable(report.index)} recommends by it.")
+    for number, unknown in enumerate(report.unknown_items[:_LISTED]):
+        rest = len(report.unknown_items) - _LISTED if number == _LISTED - 1 else 0
+        note(f"Not in the index, and left out: {printable(unknown)}" + (f" and {rest:,} more" if rest > 0 else ""))
+    for failure in report.failures[:_LISTED]:
+        note(f"Left out: {failure.reason}")
+    if len(report.failures) > _LISTED:
+        note(f"Left out: {len(report.failures) - _LISTED:,} more rows; --json lists all.")
+
+
+def _age(report: LearnReport) -> str:
+    return (
+        "" if report.age_days is None else f" The newest purchase is of {report.newest}, {report.age_days:,} days ago."
+    )

@@ -1,0 +1,283 @@
+"""From a shop's purchases to better recommendations, if they are: learn, judge, and keep what was learned or say why not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlm4rec_edge.columns import ItemTable
+from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.evaluation.significance import (
+    RESAMPLES,
+    Estimate,
+    PairedDifference,
+    bootstrap_interval,
+    compare,
+)
+from vlm4rec_edge.evaluation.split import Split, leave_last_out
+from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
+from vlm4rec_edge.learning.judging import GRID, Judged, judge, ndcg, recall
+from vlm4rec_edge.mixture import Weights, popularity_of_buyers
+from vlm4rec_edge.store.learned import NOT_NEW, Learned
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.store.reader import StoreReader
+
+# A gain counts if chance gives a larger one in at most one of a hundred runs: nobody looks at what was switched on by itself.
+_LEVEL = 0.98
+_LONG_LONG_AGO, _FAR_AHEAD = 3_650.0, 73_000.0  # days since 1970: dates of purchases lie between 1980 and 2170
+_SECONDS_A_DAY = 86_400
+
+OnStart = Callable[[int], Callable[[int], None]]
+
+
+@dataclass(frozen=True)
+class JudgedSystem:
+    """How well one way to recommend finds what was held back; its weights are those that all users would choose."""
+
+    name: str
+    recall: Estimate
+    ndcg: Estimate
+    weights: Weights | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the system as ``learn --json`` prints it."""
+        figures = {"recall@10": asdict(self.recall), "ndcg@10": asdict(self.ndcg)}
+        return {"system": self.name, **figures, "weights": asdict(self.weights) if self.weights else None}
+
+
+@dataclass(frozen=True)
+class LearnReport:
+    """What was learned, and how good it is.
+
+    Attributes:
+        index: The path of the index.
+        interactions: The path of the table, or empty.
+        used: How many interactions could be used.
+        failures: Rows that could not.
+        unknown_items: Ids that the interactions name and the index does not hold.
+        users: How many were judged, each by the last item bought.
+        items_bought: How many items of the index were bought by anybody.
+        same_day: Share of the held-back items that were bought on the day of another item of the same user: where it is
+            large, what is judged is completing a basket.
+        newest: Day of the newest purchase (ISO), or empty where the dates are other numbers.
+        age_days: How old that is, or None.
+        systems: Content, popularity, content and popularity, learned.
+        gain: NDCG@10 of what was chosen less that of content, user by user, with the interval that decides.
+        weights: What was chosen.
+        stored: Whether the index recommends by it from now on.
+        reason: Why it does, or does not.
+        seconds: How long it took.
+    """
+
+    index: str
+    interactions: str
+    used: int
+    failures: Sequence[Failure]
+    unknown_items: Sequence[str]
+    users: int
+    items_bought: int
+    same_day: float
+    newest: str
+    age_days: int | None
+    systems: Sequence[JudgedSystem]
+    gain: PairedDifference
+    weights: Weights
+    stored: bool
+    reason: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``learn --json`` prints."""
+        failures = [asdict(failure) for failure in self.failures]
+        return {
+            "index": self.index,
+            "interactions": {"file": self.interactions, "used": self.used, "failures": failures},
+            "unknown_items": list(self.unknown_items),
+            **{name: getattr(self, name) for name in ("users", "items_bought", "same_day", "newest", "age_days")},
+            "systems": [system.to_dict() for system in self.systems],
+            "gain": asdict(self.gain),
+            "weights": asdict(self.weights),
+            **{name: getattr(self, name) for name in ("stored", "reason", "seconds")},
+        }
+
+
+def learn_from(
+    store: StoreReader,
+    interactions: Path | str | Interactions,
+    *,
+    new_items: str = "",
+    seed: int = 0,
+    settings: FactorSettings | None = None,
+    on_start: OnStart | None = None,
+) -> tuple[Learned | None, LearnReport]:
+    """Learn from purchases, and judge what was learned; the index is only read.
+
+    Args:
+        store: The open index, its content vectors.
+        interactions: A table as ``read_interactions`` reads it, or interactions.
+        new_items: A column that marks new items, by anything but 0, no and false.
+        seed: Of the folds, the intervals and the order of equal scores.
+        settings: Of the factors.
+        on_start: Told how many users are judged; what it returns is told how many are done.
+
+    Returns:
+        What is worth keeping, or None; and the report, which says why.
+
+    Raises:
+        CatalogError, UsageError: the table can not be read, or holds too little; ``new_items`` is no column.
+        MissingDependencyError: scipy is not installed.
+    """
+    started = time.monotonic()
+    file, failures = "", list[Failure]()
+    table = store.table()
+    new = _marked(table, new_items)
+    if not isinstance(interactions, Interactions):
+        file = str(interactions)
+        interactions, failures = read_interactions(interactions)
+    split = leave_last_out(interactions, table.ids)
+
+    def content(positions: np.ndarray) -> np.ndarray:
+        return store.vectors_at(table.rows[positions])
+
+    judged = judge(split, content, new=new, settings=settings, seed=seed, on_start=on_start)
+    ways = _ways(judged, seed)
+    name, weights, gain = _decided(ways, seed)
+    newest, age = _newest(interactions)
+    facts = {
+        "learned_at": datetime.now(UTC).date().isoformat(),
+        "newest_purchase": newest,
+        "users": len(split.training),
+        "judged_users": len(judged.users),
+        "purchases": len(split.training.items) + len(split.test.items),
+        "gain": asdict(gain),
+    }
+    learned = None
+    everything = split.with_tests()
+    factors = learn_factors(everything, content, len(table.ids), settings)
+    if weights != GRID[0]:
+        learned = _kept(store, table, factors, weights, new_items, facts)
+    report = LearnReport(
+        index=str(store.folder),
+        interactions=file,
+        used=len(interactions),
+        failures=failures,
+        unknown_items=split.unknown_items,
+        users=len(judged.users),
+        items_bought=len(factors.bought),
+        same_day=_same_day(split),
+        newest=newest,
+        age_days=age,
+        systems=[way for way, _ in ways],
+        gain=gain,
+        weights=weights,
+        stored=False,
+        reason=_reason(name, gain),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return learned, report
+
+
+def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
+    """Return each way to recommend with the ranks that it gave."""
+    without_factors = np.array([place for place, weights in enumerate(GRID) if weights.together == 0])
+    asked = {
+        "content": np.zeros(1, np.int64),
+        "content and popularity": without_factors,
+        "learned": np.arange(len(GRID)),
+    }
+    ways = [(name, GRID[best], ranks) for name, rows in asked.items() for best, ranks in (judged.chosen(rows),)]
+    ways.insert(1, ("popularity", None, judged.popularity))  # type: ignore[arg-type]  # it has no weights
+    return [
+        (
+            JudgedSystem(
+                name,
+                bootstrap_interval(recall(ranks), resamples=RESAMPLES, seed=seed),
+                bootstrap_interval(ndcg(ranks), resamples=RESAMPLES, seed=seed),
+                weights,
+            ),
+            ranks,
+        )
+        for name, weights, ranks in ways
+    ]
+
+
+def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tuple[str, Weights, PairedDifference]:
+    """Return what to recommend by from now on: the simplest way that none beats beyond chance."""
+    ranks = {way.name: own for way, own in ways}
+    weights = {way.name: way.weights for way, _ in ways}
+    chosen = "content"
+    for name in ("content and popularity", "learned"):
+        gain = compare(ndcg(ranks[name]), ndcg(ranks[chosen]), resamples=RESAMPLES, level=_LEVEL, seed=seed)
+        if gain.low > 0:
+            chosen = name
+    gain = compare(ndcg(ranks[chosen]), ndcg(ranks["content"]), resamples=RESAMPLES, level=_LEVEL, seed=seed)
+    if chosen == "content":  # then tell what was not enough
+        gain = compare(ndcg(ranks["learned"]), ndcg(ranks["content"]), resamples=RESAMPLES, level=_LEVEL, seed=seed)
+    return chosen, weights[chosen] or GRID[0], gain
+
+
+def _reason(name: str, gain: PairedDifference) -> str:
+    told = f"NDCG@10 {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}) against content, on purchases held back"
+    if name == "content":
+        return f"What was learned is not better than content beyond chance: {told}. It stays with content."
+    return f"{name[0].upper()}{name[1:]} recommends better than content beyond chance: {told}."
+
+
+def _kept(
+    store: StoreReader,
+    table: ItemTable,
+    factors: Factors,
+    weights: Weights,
+    new_items: str,
+    facts: dict[str, Any],
+) -> Learned:
+    return Learned(
+        encoder=store.meta["encoder"],
+        encoded_text=store.meta["encoded_text"],
+        weights=weights,
+        ids=[table.ids[position] for position in factors.bought.tolist()],
+        factors=factors.vectors,
+        popularity=popularity_of_buyers(factors.buyers)[factors.bought],
+        projection=factors.projection,
+        trust=factors.trust,
+        new_items=new_items,
+        last_number=store.last_number(),
+        facts=facts,
+    )
+
+
+def _marked(table: ItemTable, column: str) -> np.ndarray | None:
+    """Return which items a column marks as new: [items], bool."""
+    if not column:
+        return None
+    if column not in table.columns:
+        raise UsageError(f"The index has no column {column!r}; its columns: {', '.join(table.columns)}.")
+    found = table.columns[column]
+    says_new = np.array([value.strip().lower() not in NOT_NEW for value in found.values] + [False])
+    return np.asarray(says_new[found.codes])  # the code of a missing value is -1
+
+
+def _same_day(split: Split) -> float:
+    """Return the share of held-back items that were bought on the day of another item of the same user."""
+    days = np.floor(split.dates)
+    last = np.array([days[end - 1] for end in split.history.starts[1:]])
+    return round(float(np.mean(last == np.floor(split.test_dates))), 4)
+
+
+def _newest(interactions: Interactions) -> tuple[str, int | None]:
+    """Return the day of the newest purchase and how many days ago that was, where dates are dates."""
+    newest = float(interactions.date.max())
+    days = newest / _SECONDS_A_DAY if newest > _FAR_AHEAD else newest  # seconds since 1970
+    if not _LONG_LONG_AGO < days < _FAR_AHEAD:
+        return "", None
+    day = datetime.fromtimestamp(int(days) * _SECONDS_A_DAY, UTC).date()
+    return day.isoformat(), (datetime.now(UTC).date() - day).days
