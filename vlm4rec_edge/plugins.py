@@ -12,7 +12,6 @@ called with an empty text. The groups are ``vlm4rec_edge.captioners``, ``vlm4rec
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib import metadata
 from typing import Any
 
 from vlm4rec_edge.errors import ModelError, Vlm4RecError
@@ -30,6 +29,9 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
         ModelError: it can not be imported, fails, or makes something else.
         Vlm4RecError: as it says itself.
     """
+    # Looking up entry points imports more than a recommendation needs, and many commands never ask for a plug-in.
+    from importlib import metadata
+
     head, _, argument = name.partition(":")
     for entry in metadata.entry_points(group=f"vlm4rec_edge.{group}", name=head):
         try:
