@@ -107,6 +107,11 @@ class BundleReader:
         return Layout(learned["content"], learned["factors"]) if learned else None
 
     @property
+    def learned(self) -> Mapping[str, Any]:
+        """What is told of what was learned from purchases; empty if nothing was."""
+        return dict(self.manifest.content.get("learned", {}).get("facts", {}))
+
+    @property
     def space(self) -> str:
         """The fingerprint of what was learned, or of the encoder."""
         learned = self.manifest.content.get("learned")
@@ -293,6 +298,7 @@ def _check_words(content: Mapping[str, Any], place: str) -> None:
     if "learned" in content:
         learned = _get(content, "learned", dict, place)
         _get(learned, "fingerprint", str, place)
+        _get(learned, "facts", dict, place)
         parts = [_get(learned, name, int, place) for name in ("content", "factors")]
         if Layout(*parts).dimensions != _get(_get(content, "vectors", dict, place), "dimensions", int, place):
             raise BundleError(f"The vectors of {place} are not as long as it says; get the bundle again.")

@@ -117,8 +117,7 @@ def make_bundle(
                 "models": licences(grounding, made_vectors),
             }
             if store.layout is not None:
-                told = json.loads(store.meta["learned_facts"])
-                content["learned"] = {"fingerprint": store.space, **asdict(store.layout), "facts": told}
+                content["learned"] = {"fingerprint": store.space, **asdict(store.layout), "facts": store.learned}
             manifest = BundleManifest("bundle", vlm4rec_edge.__version__, output.files, content)
             output.finish(manifest)
     digest = json.loads(manifest.to_bytes())["digest"]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,6 +22,7 @@ from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split,
 from vlm4rec_edge.evaluation.variants import without_variants
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
+from vlm4rec_edge.mixture import Weights
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.source import open_source
 
@@ -157,6 +159,10 @@ class Evaluation:
         }
 
 
+def _profiles(settings: EvaluationSettings, vectors: np.ndarray, rows: np.ndarray, users: Split) -> Scorer:
+    return profile_scorer(users, vectors, rows, settings=settings.profile, weighted=settings.weighted)
+
+
 def evaluate(
     index: Path | str,
     interactions: Path | str | Interactions,
@@ -166,7 +172,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure how well an index foretells what users took next, beside popularity and chance.
 
-    The index is searched exactly, whatever its size; equal scores are put in random order.
+    The index is searched exactly, whatever its size; equal scores are put in random order. One that learned from purchases
+    learns again from the histories, without what is held back, and stands beside its words alone.
 
     Args:
         index: An index folder or a bundle.
@@ -192,10 +199,18 @@ def evaluate(
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))
         vectors = source.vectors_at(np.arange(source.rows))
+        representations = {"index": (vectors, items.rows)}
+        if source.layout is not None:
+            from vlm4rec_edge.learning.split import content_part, mixed_in
+
+            content, facts = content_part(vectors[items.rows], source.layout), source.learned
+            learned = mixed_in(split, items, content, Weights(**facts["weights"]), facts["new_items"])
+            representations = {
+                "index": (learned, np.arange(len(learned))),
+                "content": (content, np.arange(len(content))),
+            }
         systems: dict[str, Callable[[Split], Scorer]] = {
-            "index": lambda users: profile_scorer(
-                users, vectors, items.rows, settings=settings.profile, weighted=settings.weighted
-            ),
+            **{name: partial(_profiles, settings, *found) for name, found in representations.items()},
             "popularity": popularity_scorer,
             "random": lambda users: random_scorer(users, settings.seed),
         }

@@ -139,7 +139,7 @@ def learn_from(
     started = time.monotonic()
     file, failures = "", list[Failure]()
     table = store.table()
-    new = _marked(table, new_items)
+    new = marked_new(table, new_items)
     if not isinstance(interactions, Interactions):
         file = str(interactions)
         interactions, failures = read_interactions(interactions)
@@ -153,6 +153,8 @@ def learn_from(
     name, weights, gain = _decided(ways, seed)
     newest, age = _newest(interactions)
     facts = {
+        "weights": asdict(weights),
+        "new_items": new_items,
         "learned_at": datetime.now(UTC).date().isoformat(),
         "newest_purchase": newest,
         "users": len(split.training),
@@ -255,7 +257,7 @@ def _kept(
     )
 
 
-def _marked(table: ItemTable, column: str) -> np.ndarray | None:
+def marked_new(table: ItemTable, column: str) -> np.ndarray | None:
     """Return which items a column marks as new: [items], bool."""
     if not column:
         return None

@@ -37,6 +37,10 @@ class ItemSource(Protocol):
         """Where the parts of a vector lie, if it is mixed with what was learned from purchases; None if it is not."""
 
     @property
+    def learned(self) -> Mapping[str, Any]:
+        """What is told of what was learned from purchases (``docs/learning.md``); empty if nothing was."""
+
+    @property
     def space(self) -> str:
         """What tells vectors that may be compared: a fingerprint."""
 

@@ -147,6 +147,11 @@ class StoreReader:
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
     @property
+    def learned(self) -> dict[str, Any]:
+        """What is told of what was learned from purchases; empty if nothing was."""
+        return self._object(self.meta.get("learned_facts", "{}"))
+
+    @property
     def rows(self) -> int:
         """How many vectors there are."""
         return len(self.vectors)
