@@ -13,7 +13,7 @@ import vlm4rec_edge
 PACKAGE = Path(vlm4rec_edge.__file__).parent
 FLOW = ("catalog", "grounding", "encoding", "store", "index", "recommend")
 # What is made of an index, in any order; then what puts stages together; then the program.
-USES = {"batch", "bundle", "evaluation", "interchange"}
+USES = {"batch", "bundle", "evaluation", "interchange", "learning"}
 # Below every stage: none of these knows one.
 SHARED = {
     "atomic",
@@ -23,6 +23,7 @@ SHARED = {
     "errors",
     "interactions",
     "items",
+    "mixture",
     "models",
     "optional",
     "plugins",

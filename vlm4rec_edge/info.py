@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class IndexInfo:
         caption_fields: The fields of structured captions, which are attributes of the items; none of free ones.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
+        learned: What is told of what was learned from purchases (docs/learning.md); empty if nothing was.
         bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
             was made by; None of an index.
     """
@@ -52,6 +53,7 @@ class IndexInfo:
     caption_fields: tuple[str, ...]
     batch: int = 0
     kv_bytes: int = 0
+    learned: Mapping[str, Any] = field(default_factory=dict)
     bundle: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,5 +130,6 @@ def _made_by(source: ItemSource) -> dict[str, Any]:
         "encoded_text": source.meta.get("encoded_text", ""),
         "grounding": grounding,
         "encoder": source.provenance("encoders"),
+        "learned": source.learned,
         "caption_fields": tuple(form["schema"]["properties"]) if form else (),
     }

@@ -26,7 +26,7 @@ _TABLES = {
     "encoders": "*",
     "captions": "key, image_sha256, grounding, question, text, crc32",
     "vectors": "*",
-    "items": "*",
+    "items": "number, id, image, image_sha256, title, attributes, caption_key, vector_row, seen_run, crc32",
     "failures": "*",
 }
 

@@ -3,10 +3,12 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes"}``; ``grounding`` and ``encoder`` hold the
-  provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
+  "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes", "learned"}``; ``grounding`` and ``encoder``
+  hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
   items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
-  ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle). Of a bundle also
+  ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle). ``learned`` tells of what was learned from
+  purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
+  "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. Of a bundle also
   ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
   "name", "licence", "source"}]}``; its ``failures`` and ``run`` are 0.
 """
@@ -14,6 +16,7 @@ Its ``--json`` document (a field may be added, none is renamed or removed):
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 from vlm4rec_edge.cli import options
@@ -44,6 +47,8 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["caption fields", ", ".join(found.caption_fields) or "none, captions are free"],
         ["encoder", found.encoder.get("name", "none")],
     ]
+    if found.learned:
+        rows.append(["learned", _learned(found.learned)])
     if found.bundle is None:
         rows.insert(3, ["left out", f"{found.failures:,} in the last run"])
         if found.kv_bytes:
@@ -54,6 +59,12 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows += [["stored as", found.bundle["vectors"]], ["carries", ", ".join(found.bundle["carries"]) or "no model"]]
         rows += [["digest", found.bundle["digest"]]]
     table("", ["what", str(index)], rows)
+
+
+def _learned(told: Mapping[str, Any]) -> str:
+    days = (datetime.now(UTC).date() - date.fromisoformat(told["learned_at"])).days
+    newest = f", the newest of {told['newest_purchase']}" if told["newest_purchase"] else ""
+    return f"{days:,} days ago from {told['purchases']:,} purchases of {told['users']:,} users{newest}"
 
 
 def _captioner(grounding: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,12 +17,15 @@ from vlm4rec_edge.encoding.checked import LENGTH_TOLERANCE
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.provenance import is_provenance
+from vlm4rec_edge.store.learned import file_name, read_learned
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
 
 _BLOCK_ROWS = 8192
 # A broken file breaks many rows alike; the first few tell what happened.
 _NAMED = 5
+# Another processor sums in another order.
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def check_store(folder: Path) -> VerifyReport:
         return VerifyReport((Finding(DATABASE_NAME, str(error)),), index=str(folder))
     with store:
         findings: list[Finding] = []
-        for check in (_database, _captions, _items, _texts, _vectors):
+        for check in (_database, _captions, _items, _texts, _vectors, _learned):
             try:
                 findings += check(store)
             except StoreError as error:
@@ -89,7 +93,7 @@ def damaged_content(store: StoreReader) -> list[Finding]:
     Raises:
         StoreError: the database can not be read.
     """
-    return [finding for check in (_captions, _items, _vectors) for finding in check(store)]
+    return [finding for check in (_captions, _items, _vectors, _learned) for finding in check(store)]
 
 
 def _database(store: StoreReader) -> Iterator[Finding]:
@@ -171,6 +175,34 @@ def _vectors(store: StoreReader) -> Iterator[Finding]:
     if bad:
         rows = ", ".join(map(str, bad[:_NAMED]))
         yield Finding(store.vector_file, f"{len(bad)} vectors are not what was written (rows {rows} ...).")
+
+
+def _learned(store: StoreReader) -> Iterator[Finding]:
+    """Compare the mixed vectors with what is made of the words and of what was learned."""
+    fingerprint = store.meta.get("learned")
+    if not fingerprint:
+        return
+    try:
+        learned = read_learned(store.folder, fingerprint)
+        mixed = StoreReader(store.folder)
+    except StoreError as error:
+        yield Finding(file_name(fingerprint), str(error))
+        return
+    with mixed:
+        items = store.query(
+            "SELECT number, id, attributes, vector_row, learned_row FROM items WHERE vector_row IS NOT NULL ORDER BY number"
+        )
+        while block := list(islice(items, _BLOCK_ROWS)):
+            numbers, ids, cells, rows, places = zip(*block, strict=True)
+            if any(place is None for place in places):
+                yield Finding(DATABASE_NAME, "Some items lack what was learned of them; run `vlm4rec-edge repair`.")
+                return
+            right = learned.vectors(ids, store.vectors_at(rows), [json.loads(cell) for cell in cells], numbers)
+            wrong = np.abs(right - mixed.vectors_at(places)).max(axis=1) > _ROUNDING
+            if wrong.any():
+                name = ids[int(np.argmax(wrong))]
+                yield Finding(mixed.vector_file, f"The vector of {name!r} is not what was written.")
+                return
 
 
 def bad_vector_rows(store: StoreReader) -> list[int]:

@@ -5,6 +5,7 @@ A store is a folder:
 - ``store.sqlite``: items, captions, provenance, failures, and which row of the vector file belongs to which text.
 - ``vectors-<encoder>-<generation>.f32``: the vectors, float32 little-endian, row after row, no header. Rows beyond
   those the database knows are leftovers of an interrupted run.
+- ``learned-*.npz``: what was learned from purchases; a second vector file then holds the vectors mixed with it.
 - ``hnsw-*``: the derived index; may be deleted at any time.
 """
 
