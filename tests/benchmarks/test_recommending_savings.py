@@ -34,7 +34,23 @@ def made_split(histories: list[list[int]], items: int) -> Split:
     tests = ItemLists(np.arange(len(histories) + 1), np.arange(len(histories), dtype=np.int32))
     ones = np.ones(len(lists.items))
     users = tuple(f"user-{number}" for number in range(len(histories)))
-    return Split(users, lists, ones, ones, tests, lists, items, np.zeros(items, np.int64), len(users), 0, ())
+    counts, everybody = np.zeros(items, np.int64), np.arange(len(histories))
+    return Split(
+        users,
+        lists,
+        ones,
+        ones,
+        tests,
+        lists,
+        items,
+        counts,
+        len(users),
+        0,
+        (),
+        lists,
+        everybody,
+        np.ones(len(histories)),
+    )
 
 
 def test_each_row_saves_on_one_thing_but_the_last_which_save_on_all() -> None:

@@ -4,8 +4,8 @@ Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
   "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes", "learned"}``; ``grounding`` and ``encoder``
-  hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
-  items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
+  hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes
+  of the items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
   ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle). ``learned`` tells of what was learned from
   purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
   "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. Of a bundle also

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -90,6 +90,21 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def of(self, users: np.ndarray) -> Split:
+        """Return the split of some of its users, [n] ascending positions; what is known of everybody stays."""
+        events, tests = self.history.belongs_to(users), self.test.belongs_to(users)
+        return replace(
+            self,
+            users=tuple(self.users[user] for user in users),
+            history=self.history.of(users),
+            weights=self.weights[events],
+            dates=self.dates[events],
+            test=self.test.of(users),
+            excluded=self.excluded.of(users),
+            positions=self.positions[users],
+            test_dates=self.test_dates[tests],
+        )
 
     def with_tests(self, *, but: Sequence[int] | np.ndarray = ()) -> ItemLists:
         """Return what everybody took, tests and all, but the tests of some users, given by their positions."""

@@ -33,17 +33,10 @@ def without_variants(split: Split, groups: np.ndarray) -> Split:
         last = np.searchsorted(sorted_groups, own, "right")
         excluded.append(np.concatenate([by_group[a:b] for a, b in zip(first, last, strict=True)]))
         is_foreign.append(~np.isin(groups[split.test[user]], own))
-    test = split.test.only(np.concatenate(is_foreign))
+    foreign = np.concatenate(is_foreign)
+    test = split.test.only(foreign)
     kept = np.flatnonzero(test.sizes)
     if not len(kept):
         raise UsageError("Every test item is a variant of something in its user's history; choose another --group.")
     variants = ItemLists(starts_of(np.array([len(items) for items in excluded])), np.concatenate(excluded))
-    return replace(
-        split,
-        users=tuple(split.users[user] for user in kept),
-        history=split.history.of(kept),
-        weights=split.weights[split.history.belongs_to(kept)],
-        dates=split.dates[split.history.belongs_to(kept)],
-        test=test.of(kept),
-        excluded=variants.of(kept),
-    )
+    return replace(split, test=test, test_dates=split.test_dates[foreign], excluded=variants).of(kept)

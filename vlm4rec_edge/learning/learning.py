@@ -212,6 +212,11 @@ def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
     ]
 
 
+def decided(judged: Judged, seed: int = 0) -> tuple[str, Weights, PairedDifference]:
+    """Return by what to recommend from now on, its weights, and how much better than content that is in NDCG@10."""
+    return _decided(_ways(judged, seed), seed)
+
+
 def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tuple[str, Weights, PairedDifference]:
     """Return what to recommend by from now on: the simplest way that none beats beyond chance."""
     ranks = {way.name: own for way, own in ways}
