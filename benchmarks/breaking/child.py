@@ -92,10 +92,10 @@ def _engine(task: Task) -> None:
 
 def _run(task: Task) -> None:
     print(BEGIN, flush=True)
+    use_small_limits()
     if task.do == "engine":
         _engine(task)
         return
-    use_small_limits()
     if task.file_bytes:
         import resource
 
