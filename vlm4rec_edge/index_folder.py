@@ -94,6 +94,7 @@ class IndexFolder:
         encoder: Encoder | None = None,
         encoded_text: EncodedText = "caption",
         prune: bool = False,
+        prune_anyway: bool = False,
         on_progress: OnProgress | None = None,
     ) -> IndexReport:
         """Caption, encode and store every item of a catalog; what is there already is not done again.
@@ -106,7 +107,10 @@ class IndexFolder:
                 captions from a table instead. Not used when only titles are encoded.
             encoder: Default: the embedded encoder.
             encoded_text: ``caption``, ``title`` or ``title_caption``.
-            prune: Remove items that the catalog no longer has; not if a part of it could not be read.
+            prune: Remove items that the catalog no longer has; not if a part of it could not be read, and not if they are
+                more than 20 and more than a tenth of the index: then the report names them in ``not_removed``. What is
+                removed keeps its caption and its vector until the next run.
+            prune_anyway: Remove them, however many they are.
             on_progress: Called in this thread.
 
         Raises:
@@ -129,7 +133,8 @@ class IndexFolder:
                 captioner=its_captioner,
                 encoder=its_encoder,
                 encoded_text=encoded_text,
-                prune=prune,
+                prune=prune or prune_anyway,
+                prune_anyway=prune_anyway,
                 on_progress=on_progress,
             )
         self._refresh_index()
@@ -314,6 +319,7 @@ def build_index(
     encoder: Encoder | None = None,
     encoded_text: EncodedText = "caption",
     prune: bool = False,
+    prune_anyway: bool = False,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
@@ -324,5 +330,6 @@ def build_index(
             encoder=encoder,
             encoded_text=encoded_text,
             prune=prune,
+            prune_anyway=prune_anyway,
             on_progress=on_progress,
         )

@@ -38,6 +38,10 @@ _MOST_PAST = 4096
 _FREE_BYTES_NEEDED = 64 * 1024 * 1024
 # How many failures a report carries by itself; all of them are in the store.
 _FAILURES_REPORTED = 1000
+# A run that would remove more than this share of an index, and more than so many items, is more likely to have been given
+# half a catalog than to be meant.
+_PRUNED_SHARE = 0.1
+_PRUNED_ITEMS = 20
 
 _TWICE = "The id {!r} stands in the catalog more than once; the first is used."
 
@@ -61,6 +65,8 @@ class IndexProgress:
 class IndexReport:
     """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
 
+    ``removed`` items, ``removed_ids``, were pruned. ``not_removed`` are the ids that would have been, but are too many to be
+    removed unasked; ``IndexFolder.remove`` takes them.
     ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
     was not needed or does not tell.
@@ -76,6 +82,8 @@ class IndexReport:
     unread: int = 0
     batch: int = 0
     kv_bytes: int = 0
+    removed_ids: tuple[str, ...] = ()
+    not_removed: tuple[str, ...] = ()
 
     def all_failures(self) -> list[Failure]:
         """Return every failure of the last run, from the store."""
@@ -93,6 +101,8 @@ class IndexReport:
             "encoded": done.encoded,
             "failed": done.failed,
             "removed": self.removed,
+            "removed_ids": list(self.removed_ids),
+            "not_removed": list(self.not_removed),
             "unread": self.unread,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
@@ -110,6 +120,7 @@ def index_catalog(
     encoder: Encoder,
     encoded_text: EncodedText,
     prune: bool,
+    prune_anyway: bool,
     on_progress: Callable[[IndexProgress], None] | None,
 ) -> IndexReport:
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
@@ -117,9 +128,12 @@ def index_catalog(
     captions_by = made_by(captioner) if captioner else None
     begin_run(store, captions_by, encoder, encoded_text)
     _check_free_space(store.folder)
+    items_before = store.count_all()
     run = _Run(store, encoder, on_progress)
     grounding = _Grounding(catalog, captioner, captions_by, encoded_text, store, run.progress)
-    interrupted, removed = False, 0
+    interrupted = False
+    removed: list[str] = []
+    not_removed: list[str] = []
     try:
         with closing(grounding.results()) as results:
             for result in results:
@@ -130,9 +144,10 @@ def index_catalog(
         kv_bytes = getattr(captioner, "kv_bytes", 0)
         if kv_bytes:
             store.note(batch=str(getattr(captioner, "batch", 0)), kv_bytes=str(kv_bytes))
+        store.compact()  # before it is pruned: should it be a mistake, the next run finds all vectors again
         if prune and not run.unread:
-            removed = store.prune()
-        store.compact()
+            not_removed = [] if prune_anyway else _too_many(store.unseen(), items_before)
+            removed = [] if not_removed else store.prune()
     except KeyboardInterrupt:
         interrupted = True
         run.flush()
@@ -144,14 +159,21 @@ def index_catalog(
         store.folder,
         run.progress,
         store.count(),
-        removed,
+        len(removed),
         time.monotonic() - started,
         interrupted,
         tuple(run.first_failures),
         run.unread,
         getattr(captioner, "batch", 0) if kv_bytes else 0,
         kv_bytes,
+        tuple(removed),
+        tuple(not_removed),
     )
+
+
+def _too_many(unseen: list[str], items: int) -> list[str]:
+    """Return the items to prune, if they are too many of an index of ``items`` to be removed unasked; else none."""
+    return unseen if len(unseen) > max(_PRUNED_ITEMS, _PRUNED_SHARE * items) else []
 
 
 def begin_run(store: StoreWriter, captions_by: MadeBy | None, encoder: Encoder, encoded_text: EncodedText) -> None:

@@ -2,10 +2,11 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "unread", "seconds",
-  "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``; ``unread`` is how many folders or rows
-  could not be read, with which nothing is pruned; the last two tell how many photos were captioned together and the bytes of
-  KV memory that took, 0 if the model was not needed.
+- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "removed_ids": [id],
+  "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``;
+  ``not_removed`` are items that --prune would have removed, but that are too many to be removed unasked; ``unread`` is how
+  many folders or rows could not be read, with which nothing is pruned; the last two tell how many photos were captioned
+  together and the bytes of KV memory that took, 0 if the model was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
   "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
 from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
+# Ids named in a sentence; all of them are in --json.
+_IDS_SHOWN = 10
 
 
 @grouped
@@ -50,7 +55,16 @@ def index(
         ),
     ] = None,
     encoded_text: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
-    prune: Annotated[bool, typer.Option("--prune", help="Remove items that the catalog no longer has.")] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove items that the catalog no longer has; asks first if they are more than 20 and more than a tenth.",
+        ),
+    ] = False,
+    prune_anyway: Annotated[
+        bool, typer.Option("--prune-anyway", help="The same, without asking, however many they are.")
+    ] = False,
     captions: Annotated[
         Path | None,
         typer.Option(
@@ -106,19 +120,43 @@ def index(
                 encoder=own,
                 encoded_text=encoded_text,
                 prune=prune,
+                prune_anyway=prune_anyway,
                 on_progress=lambda progress: advance(progress.done),
             )
-    tell_index_report(report, prune=prune, as_json=as_json)
+        if report.not_removed and not as_json and agreed(f"{_too_many(report)} Remove them?"):
+            removed = folder.remove(report.not_removed).removed
+            report = replace(
+                report, items=report.items - removed, removed=removed, removed_ids=report.not_removed, not_removed=()
+            )
+    tell_index_report(report, prune=prune or prune_anyway, as_json=as_json)
+
+
+def _too_many(report: IndexReport) -> str:
+    return (
+        f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {_some(report.not_removed)}."
+    )
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
+    return ", ".join(ids[:_IDS_SHOWN]) + more
 
 
 def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
     """Say what was done, and exit with the code that fits."""
     done = report.progress
+    if report.not_removed:
+        note(
+            f"{_too_many(report)} So many are not removed unasked; look whether the catalog is whole, then use "
+            "--prune-anyway."
+        )
     if as_json:
         emit_json(report.to_dict())
     else:
         _show_failures(report.failures, done.failed)
         _say_what_was_done(report.folder, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        if report.removed_ids:
+            note(f"Removed: {_some(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:
             note(
                 f"Nothing was removed: {report.unread} folders or rows of the catalog can not be read; items may stand there."
@@ -127,7 +165,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
             note("Stopped; what was finished is kept. Run the same command again to go on.")
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if done.failed:
+    if done.failed or report.not_removed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 

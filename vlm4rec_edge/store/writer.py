@@ -155,6 +155,10 @@ class StoreWriter:
         """Return how many items can be recommended."""
         return int(self._first("SELECT count(*) FROM items WHERE vector_row IS NOT NULL")[0])
 
+    def count_all(self) -> int:
+        """Return how many items there are, with those that wait for a vector."""
+        return int(self._first("SELECT count(*) FROM items")[0])
+
     def caption(self, key: str) -> str | None:
         """Return a caption made before, by its key."""
         row = self._first("SELECT text FROM captions WHERE key = ?", key)
@@ -251,10 +255,23 @@ class StoreWriter:
         with self._transaction():
             self._set_meta(**values)
 
-    def prune(self) -> int:
-        """Remove the items that this run did not see, and return how many; call it only after a whole pass."""
+    def unseen(self) -> list[str]:
+        """Return the ids of the items that this run did not see, in the order they were first written."""
+        try:
+            found = self._database.execute("SELECT id FROM items WHERE seen_run <> ? ORDER BY number", (self.run,))
+            return [item_id for (item_id,) in found]
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def prune(self) -> list[str]:
+        """Remove the items that this run did not see, and return their ids; call it only after a whole pass.
+
+        Their captions and vectors are kept, should they return.
+        """
+        unseen = self.unseen()
         with self._transaction():
-            return self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,)).rowcount
+            self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,))
+        return unseen
 
     def remove(self, item_ids: Sequence[str]) -> list[str]:
         """Remove items and return the ids that the store did not hold; captions are kept, should the items return."""
