@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -19,7 +20,7 @@ from vlm4rec_edge.encoding.checked import encoded
 from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
-from vlm4rec_edge.errors import PhotoError, StoreError
+from vlm4rec_edge.errors import PhotoError, StoreError, Vlm4RecWarning
 from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
 from vlm4rec_edge.items import Failure, Item, UnreadPart
@@ -43,6 +44,7 @@ _FAILURES_REPORTED = 1000
 _PRUNED_SHARE = 0.1
 _PRUNED_ITEMS = 20
 
+_FURTHER = "{:,} further photos of items were not captioned: the first photo of each item is."
 _TWICE = "The id {!r} stands in the catalog more than once; the first is used."
 
 
@@ -302,6 +304,7 @@ class _Grounding:
         self._open_ids: set[str] = set()
         self._fresh: dict[str, str] = {}
         self._failed_ids: set[str] = set()
+        self._further_photos = 0
 
     def results(self) -> Generator[GroundedItem | Failure]:
         """Yield every item of the catalog, grounded, or its failure, as they finish."""
@@ -317,6 +320,8 @@ class _Grounding:
                         yield from self._finished(answer)
                         yield from self._passed()
             yield from self._passed()
+        if self._further_photos:
+            warnings.warn(_FURTHER.format(self._further_photos), Vlm4RecWarning, stacklevel=2)
 
     def let_go(self, stored: list[GroundedItem]) -> None:
         """Forget what was only needed until it was stored."""
@@ -356,6 +361,7 @@ class _Grounding:
             self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
 
     def _request(self, item: Item, captioner: Captioner) -> CaptionRequest | None:
+        self._further_photos += len(item.more_photos)
         try:
             photo = read_photo_file(item.image)
         except PhotoError as error:

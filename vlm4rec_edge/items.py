@@ -17,13 +17,20 @@ Stage = Literal["catalog", "photo", "grounding", "encoding"]
 class Item:
     """One product of a catalog: its id, its photo, and what the shop says about it.
 
-    ``image`` is a path on this machine; ``attributes`` are the catalog's further columns, kept as text.
+    ``image`` is a path on this machine, its first photo; ``more_photos`` are its further ones, in the catalog's order, each
+    once. ``attributes`` are the catalog's further columns, kept as text.
     """
 
     id: str
     image: Path
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    more_photos: tuple[Path, ...] = ()
+
+    @property
+    def photos(self) -> tuple[Path, ...]:
+        """All its photos, the first one first."""
+        return (self.image, *self.more_photos)
 
 
 @dataclass(frozen=True)

@@ -282,3 +282,14 @@ def test_nothing_is_pruned_because_a_row_could_not_be_read(tmp_path: Path, encod
         prune=True,
     )
     assert (report.items, report.unread, report.removed) == (2, 1, 0)
+
+
+def test_an_item_may_have_several_photos_each_held_to_the_folder_of_images(tmp_path: Path) -> None:
+    several = Item("a", Path("1.jpg"), more_photos=(Path("2.jpg"), Path("3.jpg")))
+    assert _entries([several], images=tmp_path) == [
+        Item("a", tmp_path / "1.jpg", more_photos=(tmp_path / "2.jpg", tmp_path / "3.jpg"))
+    ]
+    assert several.photos == (Path("1.jpg"), Path("2.jpg"), Path("3.jpg"))
+    (failure,) = _entries([Item("a", Path("1.jpg"), more_photos=(Path("../2.jpg"),))], images=tmp_path)
+    assert isinstance(failure, Failure)
+    assert "lies outside" in failure.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -151,10 +151,17 @@ def _given(item: Any, where: str, root: Path, bound: Path | None) -> Item | Fail
     try:
         item_id, title = given_text("id", item.id), given_text("title", item.title)
         image = "" if item.image is None else os.fspath(item.image)
+        more = [os.fspath(photo) for photo in item.more_photos]
         attributes = {str(name): given_text(name, value) for name, value in item.attributes.items()}
     except (*NOT_TEXT, AttributeError) as error:
         return UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
-    return _checked(where, item_id, image, title, attributes, root, bound)
+    checked = _checked(where, item_id, image, title, attributes, root, bound)
+    if isinstance(checked, Failure) or not more:
+        return checked
+    for photo in more:
+        if bound is not None and (trouble := _path_trouble(root / photo, bound)):
+            return Failure(item_id, "catalog", trouble)
+    return replace(checked, more_photos=tuple(root / photo for photo in more))
 
 
 def _open_folder(folder: Path) -> Catalog:
