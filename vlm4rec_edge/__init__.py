@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
     from vlm4rec_edge.recommend.source import ItemSource
+    from vlm4rec_edge.remaking import Remake, RemakeError
     from vlm4rec_edge.store.check import VerifyReport
 
 __version__ = "0.1.0"
@@ -121,6 +122,8 @@ _HOMES = {
     "Recommendation": "recommend.result",
     "Recommendations": "recommend.result",
     "Recommender": "recommend.recommender",
+    "Remake": "remaking",
+    "RemakeError": "remaking",
     "RemoveReport": "index_folder",
     "RepairReport": "index_folder",
     "Selection": "recommend.selection",
@@ -202,6 +205,8 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "Recommender",
+    "Remake",
+    "RemakeError",
     "RemoveReport",
     "RepairReport",
     "Selection",

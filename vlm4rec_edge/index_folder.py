@@ -15,7 +15,6 @@ from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
 from vlm4rec_edge.errors import StoreError, UsageError
-from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
@@ -24,8 +23,10 @@ from vlm4rec_edge.items import Item, item_id, item_ids
 from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.remaking import RemakeError, remake_of
+from vlm4rec_edge.remembered import captioner_as_before, encoder_as_before
 from vlm4rec_edge.store.check import VerifyReport, check_store
-from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.reader import StoreReader, read_if_begun
 from vlm4rec_edge.store.writer import StoreWriter
 
 _ENCODE_TEXTS = 256
@@ -92,7 +93,8 @@ class IndexFolder:
         *,
         captioner: Captioner | None = None,
         encoder: Encoder | None = None,
-        encoded_text: EncodedText = "caption",
+        encoded_text: EncodedText | None = None,
+        remake: bool = False,
         prune: bool = False,
         prune_anyway: bool = False,
         on_progress: OnProgress | None = None,
@@ -103,10 +105,13 @@ class IndexFolder:
 
         Args:
             catalog: A folder of photos, a table, an iterable of items, a DataFrame, or an opened catalog.
-            captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes
-                captions from a table instead. Not used when only titles are encoded.
-            encoder: Default: the embedded encoder.
-            encoded_text: ``caption``, ``title`` or ``title_caption``.
+            captioner: Default: the one that made the captions, with the settings it had; for a new index the embedded
+                vision-language model, in a process of its own. ``ImportedCaptions`` takes captions from a table instead.
+                Not used when only titles are encoded.
+            encoder: Default: the one that made the vectors; for a new index the embedded one.
+            encoded_text: ``caption``, ``title`` or ``title_caption``. Default: as the index was made; a new one by
+                captions.
+            remake: Whether an index may be made in another way than it was made, which replaces captions or vectors.
             prune: Remove items that the catalog no longer has; not if a part of it could not be read, and not if they are
                 more than 20 and more than a tenth of the index: then the report names them in ``not_removed``. What is
                 removed keeps its caption and its vector until the next run.
@@ -114,19 +119,26 @@ class IndexFolder:
             on_progress: Called in this thread.
 
         Raises:
+            RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
             CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
                 the first photo wherever it can be known. A single bad item is in the report instead.
         """
-        check_encoded_text(encoded_text)
+        if encoded_text is not None:
+            check_encoded_text(encoded_text)
         opened = open_catalog(catalog)
-        if encoded_text == "title":
-            captioner = None
-        with (
-            _opened(captioner, open_captioner if encoded_text != "title" else None) as its_captioner,
-            _opened(encoder, open_encoder) as its_encoder,
-        ):
-            if opened.columns is not None and hasattr(its_captioner, "check_columns"):
-                its_captioner.check_columns(opened.columns)
+        with ExitStack() as models:
+            with ExitStack() as reading:
+                if before := read_if_begun(self.folder):
+                    reading.enter_context(before)
+                encoded_text = encoded_text or _encoded_text_of(before)
+                its_captioner: Any = None
+                if encoded_text != "title":
+                    its_captioner = models.enter_context(_opened(captioner, lambda: captioner_as_before(before)))
+                its_encoder = models.enter_context(_opened(encoder, lambda: encoder_as_before(before)))
+                if opened.columns is not None and hasattr(its_captioner, "check_columns"):
+                    its_captioner.check_columns(opened.columns)
+                if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
+                    raise RemakeError(cost)
             report = index_catalog(
                 self._store(create=True),
                 opened,
@@ -139,6 +151,37 @@ class IndexFolder:
             )
         self._refresh_index()
         return report
+
+    def captioner_as_before(self, model: str | Path | None = None, **settings: Any) -> Captioner:
+        """Open the captioner that made the captions, apart from what is given; for ``update``.
+
+        Args:
+            model: Another model, which brings its own settings.
+            settings: Those of ``open_captioner``; one that is None is as before.
+
+        Raises:
+            UsageError: the captions came from a table that is no longer there, or a setting can not be used.
+            StoreError: the index is damaged.
+            ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
+        """
+        with ExitStack() as reading:
+            if before := read_if_begun(self.folder):
+                reading.enter_context(before)
+            return captioner_as_before(before, model, **settings)
+
+    def encoder_as_before(self, name: str | Path | None = None, **settings: Any) -> Encoder:
+        """Open the encoder that made the vectors, unless another is given; arguments and errors as ``open_encoder``."""
+        with ExitStack() as reading:
+            if before := read_if_begun(self.folder):
+                reading.enter_context(before)
+            return encoder_as_before(before, name, **settings)
+
+    def encoded_text(self) -> EncodedText:
+        """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
+        with ExitStack() as reading:
+            if before := read_if_begun(self.folder):
+                reading.enter_context(before)
+            return _encoded_text_of(before)
 
     def add(
         self,
@@ -298,10 +341,14 @@ class IndexFolder:
         self.close()
 
 
+def _encoded_text_of(before: StoreReader | None) -> EncodedText:
+    return check_encoded_text(before.meta.get("encoded_text", "caption")) if before else "caption"
+
+
 @contextmanager
-def _opened(given: Any | None, make: Callable[[], Any] | None) -> Iterator[Any]:
-    """The model that was given, which stays open, or one that is made and closed again; None where none is needed."""
-    if given is not None or make is None:
+def _opened(given: Any | None, make: Callable[[], Any]) -> Iterator[Any]:
+    """The model that was given, which stays open, or one that is made and closed again."""
+    if given is not None:
         yield given
         return
     made = make()
@@ -317,7 +364,8 @@ def build_index(
     *,
     captioner: Captioner | None = None,
     encoder: Encoder | None = None,
-    encoded_text: EncodedText = "caption",
+    encoded_text: EncodedText | None = None,
+    remake: bool = False,
     prune: bool = False,
     prune_anyway: bool = False,
     on_progress: OnProgress | None = None,
@@ -329,6 +377,7 @@ def build_index(
             captioner=captioner,
             encoder=encoder,
             encoded_text=encoded_text,
+            remake=remake,
             prune=prune,
             prune_anyway=prune_anyway,
             on_progress=on_progress,

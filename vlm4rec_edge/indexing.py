@@ -25,6 +25,7 @@ from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
 from vlm4rec_edge.items import Failure, Item, UnreadPart
 from vlm4rec_edge.provenance import MadeBy, made_by
+from vlm4rec_edge.remembered import places_of
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
 
@@ -129,6 +130,7 @@ def index_catalog(
     started = time.monotonic()
     captions_by = made_by(captioner) if captioner else None
     begin_run(store, captions_by, encoder, encoded_text)
+    store.note(**places_of(captioner, encoder))
     _check_free_space(store.folder)
     items_before = store.count_all()
     run = _Run(store, encoder, on_progress)

@@ -54,7 +54,18 @@ def index(
             help="Folder that the table's image column is relative to. Default: the table's own.", show_default=False
         ),
     ] = None,
-    encoded_text: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
+    encoded_text: Annotated[
+        EncodedText | None,
+        typer.Option(
+            help="Which text becomes the vector. Default: caption, or as the index was made.", show_default=False
+        ),
+    ] = None,
+    remake: Annotated[
+        bool,
+        typer.Option(
+            "--remake", help="Without asking, replace captions or vectors of an index that was made in another way."
+        ),
+    ] = False,
     prune: Annotated[
         bool,
         typer.Option(
@@ -83,7 +94,8 @@ def index(
     """Caption and encode every photo of a catalog into an index.
 
     What is in the index already is not done again, so the same command brings it up to date, and goes on where an
-    interrupted run stopped. A table has one row an item: columns id and image, optional title, further columns are kept.
+    interrupted run stopped. An index remembers how it was made: model, prompt, form or table of captions need not be said
+    again. A table has one row an item: columns id and image, optional title, further columns are kept.
 
     \b
     Example:
@@ -93,36 +105,50 @@ def index(
       vlm4rec-edge index catalog.csv --out shop.index --structured
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
-    from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.index_folder import IndexFolder
+    from vlm4rec_edge.remaking import RemakeError
 
     opened = open_catalog(catalog, images=images)
-    describer: Captioner | None = None
-    if captions is not None:
-        if encoded_text == "title" or captioner.of_a_model():
-            raise UsageError(
-                "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, "
-                "--structured and what else is about one."
-            )
-        from vlm4rec_edge.grounding.imported import ImportedCaptions
-
-        describer = ImportedCaptions(captions, source=captions_by)
-    elif encoded_text != "title":
-        describer = captioner.open()
     with ExitStack() as models, IndexFolder(out) as folder:
-        models.callback(close_model, describer)
-        own = open_encoder(encoder, device=captioner.device.value, threads=captioner.threads)
-        models.callback(close_model, own)
-        with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
-            report = folder.update(
-                opened,
-                captioner=describer,
-                encoder=own,
-                encoded_text=encoded_text,
-                prune=prune,
-                prune_anyway=prune_anyway,
-                on_progress=lambda progress: advance(progress.done),
+        describer: Captioner | None = None
+        if captions is not None:
+            if encoded_text == "title" or captioner.of_a_model():
+                raise UsageError(
+                    "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, "
+                    "--structured and what else is about one."
+                )
+            from vlm4rec_edge.grounding.imported import ImportedCaptions
+
+            describer = ImportedCaptions(captions, source=captions_by)
+        if encoded_text is None and folder.encoded_text() == "title" and (describer or captioner.of_a_model()):
+            raise UsageError(
+                f"{out} was made of titles alone, which needs no captions; say --encoded-text caption as well."
             )
+        if describer is None and (encoded_text or folder.encoded_text()) != "title":
+            describer = folder.captioner_as_before(captioner.model, **captioner.settings())
+        models.callback(close_model, describer)
+        own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)
+        models.callback(close_model, own)
+
+        def update(*, remake: bool) -> IndexReport:
+            with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
+                return folder.update(
+                    opened,
+                    captioner=describer,
+                    encoder=own,
+                    encoded_text=encoded_text,
+                    remake=remake,
+                    prune=prune,
+                    prune_anyway=prune_anyway,
+                    on_progress=lambda progress: advance(progress.done),
+                )
+
+        try:
+            report = update(remake=remake)
+        except RemakeError as error:
+            if as_json or not agreed(f"{error.remake} Go on?"):
+                raise
+            report = update(remake=True)
         if report.not_removed and not as_json and agreed(f"{_too_many(report)} Remove them?"):
             removed = folder.remove(report.not_removed).removed
             report = replace(

@@ -40,6 +40,7 @@ class ImportedCaptions:
     def __init__(self, path: Path | str, *, source: str = "") -> None:
         self.path = Path(path)
         self.source = source or self.path.name
+        self.place = {"captions": str(self.path.absolute())}
         self._texts: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._unread = ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,8 +16,15 @@ import numpy as np
 
 from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.items import Failure, StoredItem
-from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, is_unicode, open_database, text_crc32
+from vlm4rec_edge.items import Failure, Item, StoredItem
+from vlm4rec_edge.store.schema import (
+    DATABASE_NAME,
+    EmptyIndexError,
+    has_its_schema,
+    is_unicode,
+    open_database,
+    text_crc32,
+)
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
@@ -24,6 +33,34 @@ _PARAMETERS = 500
 _FETCHED_ROWS = 256
 # SQLite maps no more than it was built for, 2 GB as a rule, and reads the rest (sqlite.org/mmap.html).
 _MAPPED_BYTES = 2**40
+
+
+@dataclass(frozen=True)
+class MadeItem:
+    """An item as the catalog gave it, and what was made of it: the hash of its photo, its caption with the caption's key."""
+
+    item: Item
+    image_sha256: str
+    caption_key: str | None
+    caption: str
+
+
+def read_if_begun(folder: Path) -> StoreReader | None:
+    """Open the store at ``folder``, or return None if there is none that a run has begun to fill.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        store = StoreReader(folder) if (folder / DATABASE_NAME).is_file() else None
+    except (EmptyIndexError, OSError):  # a folder that can not be looked into: whoever writes it says so
+        return None
+    if store is None:
+        return None
+    if "run" in store.meta:
+        return store
+    store.close()
+    return None
 
 
 class StoreReader:
@@ -183,6 +220,26 @@ class StoreReader:
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
         return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number", [])
+
+    def made_items(self) -> Iterator[MadeItem]:
+        """Yield every item, also one that waits for its vector, in the order they were written."""
+        for item_id, title, image, columns, sha256, key, caption in self.query(
+            """
+            SELECT items.id, items.title, items.image, items.attributes, items.image_sha256, items.caption_key,
+                coalesce(captions.text, '')
+            FROM items LEFT JOIN captions ON captions.key = items.caption_key ORDER BY items.number
+            """
+        ):
+            yield MadeItem(Item(item_id, Path(image), title, self._object(columns)), sha256, key, caption)
+
+    def caption(self, key: str) -> str | None:
+        """Return a caption by its key, whether or not an item has it now."""
+        return next((str(text) for (text,) in self.query("SELECT text FROM captions WHERE key = ?", [key])), None)
+
+    def has_vector(self, text: str) -> bool:
+        """Whether a text has a vector of the encoder that made the others."""
+        sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return any(True for _ in self.query("SELECT 1 FROM vectors WHERE text_sha256 = ?", [sha256]))
 
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""

@@ -65,6 +65,10 @@ _VIEWS = (
 )
 
 
+class EmptyIndexError(StoreError):
+    """The tables were not made yet: the first run has just begun, or was stopped at once."""
+
+
 def text_crc32(*texts: str | None) -> int:
     """Return the CRC-32 of some texts, as it stands beside captions and items to find damage (not to find forgery)."""
     # Damage can turn a text into a number or bytes; their repr is never what was written.
@@ -93,7 +97,9 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 can not tell an error that quotes damaged bytes
         raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
     if is_empty and not write:
-        raise StoreError(f"The index {path.parent} is empty; its first run has just begun, or was stopped at once.")
+        raise EmptyIndexError(
+            f"The index {path.parent} is empty; its first run has just begun, or was stopped at once."
+        )
     if application != APPLICATION_ID and not (write and is_empty):
         raise StoreError(f"{path} is a database of something else; choose another folder.")
     if version > len(MIGRATIONS):
