@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from vlm4rec_edge.catalog.reader import Catalog, id_trouble, open_catalog
-from vlm4rec_edge.encoding.checked import encoded
+from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
+from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_photos
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
@@ -295,8 +295,8 @@ class IndexFolder:
             identity = read.provenance("encoders")
             rewrite = rewrite or read.has_gaps()
         texts = {
-            item_id: text_of_item(kind, title=title, caption=caption)
-            for item_id, title, caption in store.items_without_vector()
+            item_id: text_of_photos(kind, title=title, captions=captions)
+            for item_id, title, captions in store.items_without_vector()
         }
         if identity and not texts and not rewrite:
             return 0
@@ -314,7 +314,7 @@ class IndexFolder:
             for start in range(0, len(pending), _ENCODE_TEXTS):
                 part = {item_id: texts[item_id] for item_id in pending[start : start + _ENCODE_TEXTS]}
                 new = store.without_vector(list(part.values()))
-                store.write_vectors(part, dict(zip(new, encoded(its_encoder, new), strict=True)))
+                store.write_vectors(part, dict(zip(new, encoded_items(its_encoder, new), strict=True)))
         return len(texts)
 
     def _refresh_index(self, *, anew: bool = False) -> None:

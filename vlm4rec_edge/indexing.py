@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,18 @@ import numpy as np
 
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog
-from vlm4rec_edge.encoding.checked import encoded
+from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, text_of_item
-from vlm4rec_edge.errors import PhotoError, StoreError, Vlm4RecWarning
+from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
+from vlm4rec_edge.errors import PhotoError, StoreError
 from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
-from vlm4rec_edge.items import Failure, Item, UnreadPart
+from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart
 from vlm4rec_edge.provenance import MadeBy, made_by
 from vlm4rec_edge.remembered import places_of
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, StoreWriter
 
 # Items encoded and stored together: what a crash can lose, and what a reader waits for.
 _WINDOW_ITEMS = 64
@@ -45,7 +44,6 @@ _FAILURES_REPORTED = 1000
 _PRUNED_SHARE = 0.1
 _PRUNED_ITEMS = 20
 
-_FURTHER = "{:,} further photos of items were not captioned: the first photo of each item is."
 _TWICE = "The id {!r} stands in the catalog more than once; the first is used."
 
 
@@ -53,8 +51,9 @@ _TWICE = "The id {!r} stands in the catalog more than once; the first is used."
 class IndexProgress:
     """How far a run is; given to the progress callback after every change, and part of the report.
 
-    ``done`` counts items and failures; ``captioned``, ``encoded``: new captions and vectors; ``reused``: items whose caption
-    was there already, from an earlier run or from an item of this one with the same photo.
+    ``done`` counts items and failures of items; ``captioned``, ``encoded``: new captions and vectors; ``reused``: photos whose
+    caption was there already, from an earlier run or from this one, made for the same photo. ``failed`` counts failures, those
+    of single photos of items that have others among them.
     """
 
     done: int = 0
@@ -236,7 +235,7 @@ class _Run:
             self.progress.failed += 1
         else:
             self.window.append(result)
-        self.progress.done += 1
+        self.progress.done += not isinstance(result, LostPhoto)
         if self.on_progress is not None:
             self.on_progress(self.progress)
 
@@ -253,7 +252,7 @@ class _Run:
         """
         texts = self.store.without_vector([entry.text for entry in self.window])
         try:
-            vectors = dict(zip(texts, encoded(self.encoder, texts), strict=True)) if texts else {}
+            vectors = dict(zip(texts, encoded_items(self.encoder, texts), strict=True)) if texts else {}
         except Exception:
             self._write({})
             raise
@@ -273,12 +272,27 @@ class _Run:
 
 
 @dataclass
-class _Waiting:
-    """An item whose photo is being captioned."""
+class _Open:
+    """An item some of whose photos are being captioned; ``photos`` are those that are done, by their place."""
 
     item: Item
+    photos: dict[int, GroundedPhoto] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
+    is_told: bool = False
+
+
+@dataclass
+class _Waiting:
+    """A photo that is being captioned, the one at ``place`` of an item."""
+
+    open: _Open
+    place: int
     image_sha256: str
     question: str
+
+    @property
+    def image(self) -> Path:
+        return self.open.item.photos[self.place]
 
 
 class _Grounding:
@@ -304,9 +318,8 @@ class _Grounding:
         self._waiting: dict[str, list[_Waiting]] = {}
         # Ids that were read and are not stored yet, captions that are made and not stored yet, and ids that failed.
         self._open_ids: set[str] = set()
-        self._fresh: dict[str, str] = {}
+        self._fresh: dict[str, Captioned] = {}
         self._failed_ids: set[str] = set()
-        self._further_photos = 0
 
     def results(self) -> Generator[GroundedItem | Failure]:
         """Yield every item of the catalog, grounded, or its failure, as they finish."""
@@ -322,15 +335,13 @@ class _Grounding:
                         yield from self._finished(answer)
                         yield from self._passed()
             yield from self._passed()
-        if self._further_photos:
-            warnings.warn(_FURTHER.format(self._further_photos), Vlm4RecWarning, stacklevel=2)
 
     def let_go(self, stored: list[GroundedItem]) -> None:
         """Forget what was only needed until it was stored."""
         for entry in stored:
             self._open_ids.discard(entry.item.id)
-            if entry.caption_key:
-                self._fresh.pop(entry.caption_key, None)
+            for photo in entry.photos:
+                self._fresh.pop(photo.caption_key or "", None)
 
     def _passed(self) -> Iterator[GroundedItem | Failure]:
         passed, self._past = self._past, []
@@ -348,8 +359,8 @@ class _Grounding:
                 self._fail(Failure(entry.id, "catalog", _TWICE.format(entry.id)))
             elif self._captioner is None:
                 self._pass_title(entry)
-            elif (request := self._request(entry, self._captioner)) is not None:
-                yield request
+            else:
+                yield from self._requests_of(entry, self._captioner)
             if len(self._past) >= (_MOST_PAST if self._waiting else _WINDOW_ITEMS):
                 return
 
@@ -358,48 +369,74 @@ class _Grounding:
 
     def _pass_title(self, item: Item) -> None:
         if item.title:
-            self._pass(GroundedItem(item, "", None, "", "", item.title))
+            more = tuple(GroundedPhoto(image, "", None, "", "") for image in item.more_photos)
+            self._pass(GroundedItem(item, "", None, "", "", item.title, more=more))
         else:
             self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
 
-    def _request(self, item: Item, captioner: Captioner) -> CaptionRequest | None:
-        self._further_photos += len(item.more_photos)
-        try:
-            photo = read_photo_file(item.image)
-        except PhotoError as error:
-            self._fail(Failure(item.id, "photo", str(error)))
-            return None
-        question = question_of(captioner, item)
-        key = caption_key(photo, self._made_by, question)
-        waiting = _Waiting(item, photo.sha256, question)
-        caption = self._fresh.get(key) or self._store.caption(key)
-        if caption is not None:
-            self._pass(self._grounded(key, waiting, caption, is_new=False))
-            return None
+    def _requests_of(self, item: Item, captioner: Captioner) -> Iterator[CaptionRequest]:
+        """Yield the photos of an item that need a caption; put the item aside if none does any more."""
+        entry, question = _Open(item), question_of(captioner, item)
         self._open_ids.add(item.id)
-        if key in self._waiting:  # another item shows the same photo: one caption serves both
-            self._waiting[key].append(waiting)
-            return None
-        self._waiting[key] = [waiting]
-        return CaptionRequest(key, photo, question)
+        for place, image in enumerate(item.photos):
+            try:
+                photo = read_photo_file(image)
+            except PhotoError as error:
+                entry.failures[place] = Failure(item.id, "photo", str(error))
+                continue
+            key = caption_key(photo, self._made_by, question)
+            waiting = _Waiting(entry, place, photo.sha256, question)
+            if (said := self._known(key)) is not None:
+                entry.photos[place] = self._grounded(waiting, said, is_new=False)
+            elif key in self._waiting:  # another item shows the same photo: one caption serves both
+                self._waiting[key].append(waiting)
+            else:
+                self._waiting[key] = [waiting]
+                yield CaptionRequest(key, photo, question)
+        self._past += self._complete(entry)
+
+    def _known(self, key: str) -> Captioned | None:
+        """Return a caption that was made before, in this run or in an earlier one."""
+        if key in self._fresh:
+            return self._fresh[key]
+        text = self._store.caption(key)
+        return None if text is None else Captioned(key, text)
 
     def _finished(self, result: Captioned | Failure) -> Iterator[GroundedItem | Failure]:
         key = result.where if isinstance(result, Failure) else result.key
         for number, waiting in enumerate(self._waiting.pop(key)):
+            entry = waiting.open
             if isinstance(result, Failure):
-                self._failed_ids.add(waiting.item.id)
-                self._open_ids.discard(waiting.item.id)
-                yield Failure(waiting.item.id, result.stage, result.reason)
+                reason = f"{waiting.image}: {result.reason}" if entry.item.more_photos else result.reason
+                entry.failures[waiting.place] = Failure(entry.item.id, result.stage, reason)
             else:
-                self._fresh[key] = result.text
-                yield self._grounded(key, waiting, result.text, result.fields, is_new=number == 0)
+                self._fresh[key] = result
+                entry.photos[waiting.place] = self._grounded(waiting, result, is_new=number == 0)
+            yield from self._complete(entry)
 
-    def _grounded(
-        self, key: str, of: _Waiting, caption: str, fields: str | None = None, *, is_new: bool
-    ) -> GroundedItem:
+    def _grounded(self, of: _Waiting, said: Captioned, *, is_new: bool) -> GroundedPhoto:
         self._progress.reused += not is_new
-        text = text_of_item(self._encoded_text, title=of.item.title, caption=caption)
-        return GroundedItem(of.item, of.image_sha256, key, of.question, caption, text, fields if is_new else None)
+        return GroundedPhoto(of.image, of.image_sha256, said.key, of.question, said.text, said.fields)
+
+    def _complete(self, entry: _Open) -> Iterator[GroundedItem | Failure]:
+        """Yield an item whose last photo is done, with the photos that can be used, and a failure for each other one."""
+        if entry.is_told or len(entry.photos) + len(entry.failures) < len(entry.item.photos):
+            return
+        entry.is_told = True
+        item, failures = entry.item, [entry.failures[place] for place in sorted(entry.failures)]
+        if not entry.photos:
+            self._open_ids.discard(item.id)
+            self._failed_ids.add(item.id)
+            *lost, last = failures
+            yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in lost)
+            yield last
+            return
+        yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in failures)
+        first, *more = photos = [entry.photos[place] for place in sorted(entry.photos)]
+        text = text_of_photos(self._encoded_text, title=item.title, captions=[photo.caption for photo in photos])
+        shown = replace(item, image=first.image, more_photos=tuple(photo.image for photo in more))
+        said = first.image_sha256, first.caption_key, first.question, first.caption
+        yield GroundedItem(shown, *said, text, first.fields, tuple(more))
 
     def _pass(self, entry: GroundedItem) -> None:
         self._open_ids.add(entry.item.id)

@@ -34,9 +34,20 @@ class Item:
 
 
 @dataclass(frozen=True)
+class StoredPhoto:
+    """One of several photos of an item: its path, its caption, and what the caption said of each field."""
+
+    image: str
+    caption: str
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StoredItem:
     """An item as an index holds it; ``row`` is the place of its vector.
 
+    ``image`` is its first photo. Where it has several, ``photos`` holds all of them, ``caption`` is their different captions
+    one after the other, and a field is that of the first photo whose caption fills it; a bundle keeps no ``photos``.
     ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
     that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
     """
@@ -48,6 +59,7 @@ class StoredItem:
     image: str
     attributes: Mapping[str, str]
     fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    photos: tuple[StoredPhoto, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,11 @@ class Failure:
     where: str
     stage: Stage
     reason: str
+
+
+@dataclass(frozen=True)
+class LostPhoto(Failure):
+    """One of several photos of an item that could not be used; ``where`` is the item, which another entry accounts for."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.encoding.text import EncodedText, text_of_item
+from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.grounding.answers import question_of
 from vlm4rec_edge.grounding.protocol import caption_key
@@ -17,7 +17,7 @@ from vlm4rec_edge.provenance import MadeBy, made_by
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
     from vlm4rec_edge.grounding.protocol import Captioner
-    from vlm4rec_edge.store.reader import StoreReader
+    from vlm4rec_edge.store.reader import MadePhoto, StoreReader
 
 # What is told of a change, in this order, by the names that the identity of a captioner has for it.
 _TOLD = ("prompt", "max_tokens", "temperature", "seed", "max_side")
@@ -76,23 +76,26 @@ def remake_of(
     texts: set[tuple[str, ...] | str] = set()
     for made in store.made_items():
         items += 1
-        caption: str | None = made.caption
+        said: list[str | None] = [photo.caption for photo in made.photos]
         if captioner is not None and captions_by is not None:
-            key = caption_key(
-                PhotoFile(b"", made.image_sha256), captions_by.fingerprint, question_of(captioner, made.item)
-            )
-            replaced += key != made.caption_key
-            caption = store.caption(key)
-            if caption is None:
-                # Where only titles were encoded, which items show the same photo is not known.
-                photo = key if made.image_sha256 else made.item.id
-                captions.add(photo)
-                texts.add((photo, made.item.title))
+            question = question_of(captioner, made.item)
+            keys = [_key(photo, captions_by, question) for photo in made.photos]
+            replaced += keys != [photo.caption_key for photo in made.photos]
+            said = [store.caption(key) for key in keys]
+            # Where only titles were encoded, which items show the same photo is not known.
+            names = [key if photo.image_sha256 else made.item.id for key, photo in zip(keys, made.photos, strict=True)]
+            if new := [name for name, caption in zip(names, said, strict=True) if caption is None]:
+                captions.update(new)
+                texts.add((*names, made.item.title))
                 continue
-        text = text_of_item(encoded_text, title=made.item.title, caption=caption or "")
+        text = text_of_photos(encoded_text, title=made.item.title, captions=[caption or "" for caption in said])
         if fresh_vectors or not store.has_vector(text):
             texts.add(text)
     return Remake(store.folder, differences, items, replaced, len(captions), len(texts)) if items else None
+
+
+def _key(photo: MadePhoto, captions_by: MadeBy, question: str) -> str:
+    return caption_key(PhotoFile(b"", photo.image_sha256), captions_by.fingerprint, question)
 
 
 def _differences(
