@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ _FREE_BYTES_NEEDED = 64 * 1024 * 1024
 _FAILURES_REPORTED = 1000
 
 _FURTHER = "{:,} further photos of items were not captioned: the first photo of each item is."
-_TWICE = "The id {!r} stands in the catalog more than once; the first is used."
+_TWICE = "The id {!r} stands in the catalog more than once; {} is left out, an earlier one is used."
 
 
 @dataclass
@@ -282,6 +282,9 @@ class _Grounding:
         self._open_ids: set[str] = set()
         self._fresh: dict[str, str] = {}
         self._failed_ids: set[str] = set()
+        # Further items of each id that is being captioned: should the captioner fail there, the next of them is tried.
+        self._spare: dict[str, list[Item]] = {}
+        self._again: list[Item] = []
         self._further_photos = 0
 
     def results(self) -> Generator[GroundedItem | Failure]:
@@ -290,7 +293,7 @@ class _Grounding:
         while is_left:
             requests = self._requests()
             first = next(requests, None)
-            is_left = first is not None or bool(self._past)
+            is_left = first is not None or bool(self._past or self._again)
             if first is not None:
                 assert self._captioner is not None
                 with closing(answers(self._captioner, chain([first], requests))) as answered:
@@ -317,11 +320,13 @@ class _Grounding:
 
         It ends, to be called again, when much was put aside: the caller can go on with that only then.
         """
-        for entry in self._entries:
+        while (entry := self._again.pop() if self._again else next(self._entries, None)) is not None:
             if isinstance(entry, Failure):
                 self._fail(entry)
+            elif entry.id in self._spare:
+                self._spare[entry.id].append(entry)
             elif self._is_known_twice(entry.id):
-                self._fail(Failure(entry.id, "catalog", _TWICE.format(entry.id)))
+                self._leave_out(entry)
             elif self._captioner is None:
                 self._pass_title(entry)
             elif (request := self._request(entry, self._captioner)) is not None:
@@ -330,7 +335,13 @@ class _Grounding:
                 return
 
     def _is_known_twice(self, item_id: str) -> bool:
-        return item_id in self._open_ids or item_id in self._failed_ids or self._store.seen_in_this_run(item_id)
+        if item_id in self._failed_ids:  # the store counts it as seen
+            self._failed_ids.discard(item_id)
+            return False
+        return item_id in self._open_ids or self._store.seen_in_this_run(item_id)
+
+    def _leave_out(self, item: Item) -> None:
+        self._past.append(Failure(item.id, "catalog", _TWICE.format(item.id, item.image.name)))
 
     def _pass_title(self, item: Item) -> None:
         if item.title:
@@ -339,12 +350,13 @@ class _Grounding:
             self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
 
     def _request(self, item: Item, captioner: Captioner) -> CaptionRequest | None:
-        self._further_photos += len(item.more_photos)
         try:
             photo = read_photo_file(item.image)
         except PhotoError as error:
             self._fail(Failure(item.id, "photo", str(error)))
+            self._try_next_photo(item)
             return None
+        self._further_photos += len(item.more_photos)
         question = question_of(captioner, item)
         key = caption_key(photo, self._made_by, question)
         waiting = _Waiting(item, photo.sha256, question)
@@ -353,21 +365,31 @@ class _Grounding:
             self._pass(self._grounded(key, waiting, caption, is_new=False))
             return None
         self._open_ids.add(item.id)
+        self._spare[item.id] = []
         if key in self._waiting:  # another item shows the same photo: one caption serves both
             self._waiting[key].append(waiting)
             return None
         self._waiting[key] = [waiting]
         return CaptionRequest(key, photo, question)
 
+    def _try_next_photo(self, item: Item) -> None:
+        if item.more_photos:
+            self._again.append(replace(item, image=item.more_photos[0], more_photos=item.more_photos[1:]))
+
     def _finished(self, result: Captioned | Failure) -> Iterator[GroundedItem | Failure]:
         key = result.where if isinstance(result, Failure) else result.key
         for number, waiting in enumerate(self._waiting.pop(key)):
+            spare = self._spare.pop(waiting.item.id)
             if isinstance(result, Failure):
+                self._again += reversed(spare)
+                self._try_next_photo(waiting.item)
                 self._failed_ids.add(waiting.item.id)
                 self._open_ids.discard(waiting.item.id)
                 yield Failure(waiting.item.id, result.stage, result.reason)
             else:
                 self._fresh[key] = result.text
+                for item in spare:
+                    self._leave_out(item)
                 yield self._grounded(key, waiting, result.text, result.fields, is_new=number == 0)
 
     def _grounded(

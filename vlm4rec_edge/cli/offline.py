@@ -46,9 +46,12 @@ def index(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the table's image column is relative to. Default: the table's own.", show_default=False
+            help="Folder that the table's image column is relative to, and outside of which no photo is read; of a folder "
+            "of photos: where links may lead. Default: the table's own.",
+            show_default=False,
         ),
     ] = None,
+    columns: options.CatalogColumnOptions,
     encoded_text: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
     prune: Annotated[bool, typer.Option("--prune", help="Remove items that the catalog no longer has.")] = False,
     captions: Annotated[
@@ -69,7 +72,8 @@ def index(
     """Caption and encode every photo of a catalog into an index.
 
     What is in the index already is not done again, so the same command brings it up to date, and goes on where an
-    interrupted run stopped. A table has one row an item: columns id and image, optional title, further columns are kept.
+    interrupted run stopped. A table has one row an item: columns id and image, optional title, further columns are kept;
+    what shop systems export is read as it is.
 
     \b
     Example:
@@ -82,7 +86,7 @@ def index(
     from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.index_folder import IndexFolder
 
-    opened = open_catalog(catalog, images=images)
+    opened = open_catalog(catalog, images=images, columns=columns.columns())
     describer: Captioner | None = None
     if captions is not None:
         if encoded_text == "title" or captioner.of_a_model():
@@ -99,7 +103,10 @@ def index(
         models.callback(close_model, describer)
         own = open_encoder(encoder, device=captioner.device.value, threads=captioner.threads)
         models.callback(close_model, own)
-        with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
+        entries = opened.count() or 0
+        for sentence in opened.notes():
+            note(sentence)
+        with progress_bar("Indexing", entries, shown=not as_json, out=out) as advance:
             report = folder.update(
                 opened,
                 captioner=describer,
