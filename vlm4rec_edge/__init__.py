@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.bundle.check import verify_bundle
     from vlm4rec_edge.bundle.delta import DeltaReport, PatchReport, apply_delta, make_delta
     from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
+    from vlm4rec_edge.catalog.layouts import CatalogColumns
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.encoding.opening import open_encoder
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
     from vlm4rec_edge.indexing import IndexProgress, IndexReport
     from vlm4rec_edge.info import IndexInfo, describe_index
-    from vlm4rec_edge.interactions import Interactions, read_interactions
+    from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
@@ -86,6 +87,7 @@ _HOMES = {
     "CaptionRequest": "grounding.protocol",
     "Captioned": "grounding.protocol",
     "Captioner": "grounding.protocol",
+    "CatalogColumns": "catalog.layouts",
     "CatalogError": "errors",
     "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
@@ -102,6 +104,7 @@ _HOMES = {
     "IndexInfo": "info",
     "IndexProgress": "indexing",
     "IndexReport": "indexing",
+    "InteractionColumns": "interactions",
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.isolated",
     "Item": "items",
@@ -169,6 +172,7 @@ __all__ = [
     "CaptionRequest",
     "Captioned",
     "Captioner",
+    "CatalogColumns",
     "CatalogError",
     "DeltaReport",
     "DeviceError",
@@ -185,6 +189,7 @@ __all__ = [
     "IndexInfo",
     "IndexProgress",
     "IndexReport",
+    "InteractionColumns",
     "Interactions",
     "IsolatedCaptioner",
     "Item",

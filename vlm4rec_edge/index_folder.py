@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vlm4rec_edge.catalog.reader import Catalog, id_trouble, open_catalog
+from vlm4rec_edge.catalog.checks import id_trouble
+from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder

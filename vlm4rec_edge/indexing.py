@@ -44,7 +44,7 @@ _FAILURES_REPORTED = 1000
 _PRUNED_SHARE = 0.1
 _PRUNED_ITEMS = 20
 
-_TWICE = "The id {!r} stands in the catalog more than once; the first is used."
+_TWICE = "The id {!r} stands in the catalog more than once; {} is left out, an earlier one is used."
 
 
 @dataclass
@@ -320,6 +320,9 @@ class _Grounding:
         self._open_ids: set[str] = set()
         self._fresh: dict[str, Captioned] = {}
         self._failed_ids: set[str] = set()
+        # Further items of each id that is being captioned: should none of its photos be usable, the next of them is tried.
+        self._spare: dict[str, list[Item]] = {}
+        self._again: list[Item] = []
 
     def results(self) -> Generator[GroundedItem | Failure]:
         """Yield every item of the catalog, grounded, or its failure, as they finish."""
@@ -327,7 +330,7 @@ class _Grounding:
         while is_left:
             requests = self._requests()
             first = next(requests, None)
-            is_left = first is not None or bool(self._past)
+            is_left = first is not None or bool(self._past or self._again)
             if first is not None:
                 assert self._captioner is not None
                 with closing(answers(self._captioner, chain([first], requests))) as answered:
@@ -352,11 +355,13 @@ class _Grounding:
 
         It ends, to be called again, when much was put aside: the caller can go on with that only then.
         """
-        for entry in self._entries:
+        while (entry := self._again.pop() if self._again else next(self._entries, None)) is not None:
             if isinstance(entry, Failure):
                 self._fail(entry)
+            elif entry.id in self._spare:
+                self._spare[entry.id].append(entry)
             elif self._is_known_twice(entry.id):
-                self._fail(Failure(entry.id, "catalog", _TWICE.format(entry.id)))
+                self._leave_out(entry)
             elif self._captioner is None:
                 self._pass_title(entry)
             else:
@@ -365,7 +370,13 @@ class _Grounding:
                 return
 
     def _is_known_twice(self, item_id: str) -> bool:
-        return item_id in self._open_ids or item_id in self._failed_ids or self._store.seen_in_this_run(item_id)
+        if item_id in self._failed_ids:  # the store counts it as seen
+            self._failed_ids.discard(item_id)
+            return False
+        return item_id in self._open_ids or self._store.seen_in_this_run(item_id)
+
+    def _leave_out(self, item: Item) -> None:
+        self._past.append(Failure(item.id, "catalog", _TWICE.format(item.id, item.image.name)))
 
     def _pass_title(self, item: Item) -> None:
         if item.title:
@@ -378,6 +389,7 @@ class _Grounding:
         """Yield the photos of an item that need a caption; put the item aside if none does any more."""
         entry, question = _Open(item), question_of(captioner, item)
         self._open_ids.add(item.id)
+        self._spare[item.id] = []
         for place, image in enumerate(item.photos):
             try:
                 photo = read_photo_file(image)
@@ -423,14 +435,18 @@ class _Grounding:
         if entry.is_told or len(entry.photos) + len(entry.failures) < len(entry.item.photos):
             return
         entry.is_told = True
+        spare = self._spare.pop(entry.item.id)
         item, failures = entry.item, [entry.failures[place] for place in sorted(entry.failures)]
         if not entry.photos:
             self._open_ids.discard(item.id)
             self._failed_ids.add(item.id)
+            self._again += reversed(spare)
             *lost, last = failures
             yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in lost)
             yield last
             return
+        for left in spare:
+            self._leave_out(left)
         yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in failures)
         first, *more = photos = [entry.photos[place] for place in sorted(entry.photos)]
         text = text_of_photos(self._encoded_text, title=item.title, captions=[photo.caption for photo in photos])

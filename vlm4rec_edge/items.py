@@ -84,6 +84,13 @@ class UnreadPart(Failure):
     """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""
 
 
+@dataclass(frozen=True)
+class WebPhotos(Failure):
+    """Photos that a catalog names by web address and that do not lie on this machine, with those ``addresses``."""
+
+    addresses: tuple[str, ...] = ()
+
+
 def item_id(value: Any) -> str:
     """Return the text that an id stands for: a text is itself, a whole number (int, numpy integer) its digits.
 

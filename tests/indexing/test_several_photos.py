@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -112,7 +113,8 @@ def test_titles_go_with_the_caption_of_each_photo(catalog: list[Item], views: li
 
 def test_photos_that_show_the_same_have_the_vector_of_one(tmp_path: Path, views: list[Path], out: Path) -> None:
     captioner = Naming(views)
-    _index([Item("twice", views[0], more_photos=(views[0],)), Item("once", views[0])], out, captioner)
+    copy = Path(shutil.copy(views[0], tmp_path / "copy.png"))
+    _index([Item("twice", views[0], more_photos=(copy,)), Item("once", views[0])], out, captioner)
     assert captioner.shown == ["0000"]
     twice, once = items_of(out)["twice"], items_of(out)["once"]
     assert (twice.row, twice.caption, len(twice.photos)) == (once.row, once.caption, 2)

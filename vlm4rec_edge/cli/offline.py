@@ -51,9 +51,12 @@ def index(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the table's image column is relative to. Default: the table's own.", show_default=False
+            help="Folder that the table's image column is relative to, and outside of which no photo is read; of a folder "
+            "of photos: where links may lead. Default: the table's own.",
+            show_default=False,
         ),
     ] = None,
+    columns: options.CatalogColumnOptions,
     encoded_text: Annotated[
         EncodedText | None,
         typer.Option(
@@ -95,7 +98,8 @@ def index(
 
     What is in the index already is not done again, so the same command brings it up to date, and goes on where an
     interrupted run stopped. An index remembers how it was made: model, prompt, form or table of captions need not be said
-    again. A table has one row an item: columns id and image, optional title, further columns are kept.
+    again. A table has one row an item: columns id and image, optional title, further columns are kept;
+    what shop systems export is read as it is.
 
     \b
     Example:
@@ -108,7 +112,7 @@ def index(
     from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.remaking import RemakeError
 
-    opened = open_catalog(catalog, images=images)
+    opened = open_catalog(catalog, images=images, columns=columns.columns())
     with ExitStack() as models, IndexFolder(out) as folder:
         describer: Captioner | None = None
         if captions is not None:
@@ -130,8 +134,12 @@ def index(
         own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)
         models.callback(close_model, own)
 
+        entries = opened.count() or 0
+        for sentence in opened.notes():
+            note(sentence)
+
         def update(*, remake: bool) -> IndexReport:
-            with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
+            with progress_bar("Indexing", entries, shown=not as_json, out=out) as advance:
                 return folder.update(
                     opened,
                     captioner=describer,

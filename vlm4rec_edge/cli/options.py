@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.catalog.layouts import CatalogColumns
     from vlm4rec_edge.grounding.protocol import Captioner
+    from vlm4rec_edge.interactions import InteractionColumns
 
 
 class DeviceName(StrEnum):
@@ -174,3 +176,59 @@ class CaptionerOptions:
             "threads": self.threads,
             "max_side": self.max_side,
         }
+
+
+@dataclass(frozen=True)
+class CatalogColumnOptions:
+    """What the columns of a catalog's table are called."""
+
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The table's column of ids. Default: id, or as Shopify, WooCommerce, Magento and Google Merchant call it.",
+            show_default=False,
+        ),
+    ] = None
+    image_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its column of photos; may be given several times. Default: image, or likewise.", show_default=False
+        ),
+    ] = None
+    title_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Its column of titles; several are joined. Default: title, or likewise.", show_default=False),
+    ] = None
+
+    def columns(self) -> CatalogColumns:
+        """Return them as the catalog takes them."""
+        from vlm4rec_edge.catalog.layouts import CatalogColumns
+
+        return CatalogColumns(self.id_column or "", tuple(self.image_column or ()), tuple(self.title_column or ()))
+
+
+@dataclass(frozen=True)
+class InteractionColumnOptions:
+    """What the columns of a table of interactions are called."""
+
+    user_column: Annotated[
+        str | None,
+        typer.Option(help="Its column of users. Default: user_id, or as in known data sets.", show_default=False),
+    ] = None
+    item_column: Annotated[
+        str | None, typer.Option(help="Its column of items. Default: item_id, or likewise.", show_default=False)
+    ] = None
+    date_column: Annotated[
+        str | None, typer.Option(help="Its column of dates. Default: date, or likewise.", show_default=False)
+    ] = None
+    weight_column: Annotated[
+        str | None, typer.Option(help="Its column of weights. Default: weight.", show_default=False)
+    ] = None
+
+    def columns(self) -> InteractionColumns:
+        """Return them as a reader of interactions takes them."""
+        from vlm4rec_edge.interactions import InteractionColumns
+
+        return InteractionColumns(
+            self.user_column or "", self.item_column or "", self.date_column or "", self.weight_column or ""
+        )
