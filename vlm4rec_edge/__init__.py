@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
     from vlm4rec_edge.catalog.layouts import CatalogColumns
     from vlm4rec_edge.catalog.reader import open_catalog
+    from vlm4rec_edge.catalog.web.cache import WebPhotoCache
     from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.encoding.protocol import Encoder
@@ -136,6 +137,7 @@ _HOMES = {
     "VerifyReport": "store.check",
     "Vlm4RecError": "errors",
     "Vlm4RecWarning": "errors",
+    "WebPhotoCache": "catalog.web.cache",
     "apply_delta": "bundle.delta",
     "build_index": "index_folder",
     "caption_photo": "grounding.photos",
@@ -221,6 +223,7 @@ __all__ = [
     "VerifyReport",
     "Vlm4RecError",
     "Vlm4RecWarning",
+    "WebPhotoCache",
     "__version__",
     "apply_delta",
     "build_index",

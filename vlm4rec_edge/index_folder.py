@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from vlm4rec_edge.catalog.checks import id_trouble
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
+from vlm4rec_edge.catalog.web.cache import WebPhotoCache
 from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
@@ -20,7 +22,7 @@ from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
-from vlm4rec_edge.items import Item, item_id, item_ids
+from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
 from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
@@ -98,7 +100,9 @@ class IndexFolder:
         remake: bool = False,
         prune: bool = False,
         prune_anyway: bool = False,
+        fetch: WebPhotoCache | None = None,
         on_progress: OnProgress | None = None,
+        on_fetched: Callable[[int], None] | None = None,
     ) -> IndexReport:
         """Caption, encode and store every item of a catalog; what is there already is not done again.
 
@@ -117,7 +121,10 @@ class IndexFolder:
                 more than 20 and more than a tenth of the index: then the report names them in ``not_removed``. What is
                 removed keeps its caption and its vector until the next run.
             prune_anyway: Remove them, however many they are.
+            fetch: Fetch photos that the catalog names by web address; ``WebPhotoCache(folder / "photos")`` is where they
+                belong. Without it, only those that were fetched by an earlier run are used.
             on_progress: Called in this thread.
+            on_fetched: Called in this thread with how many photos were fetched, or could not be.
 
         Raises:
             RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
@@ -126,7 +133,12 @@ class IndexFolder:
         """
         if encoded_text is not None:
             check_encoded_text(encoded_text)
-        opened = open_catalog(catalog)
+        cache = fetch or WebPhotoCache(self.folder / "photos")
+        opened = open_catalog(catalog, fetched=cache.path_of)
+        if fetch and opened.is_read_once:
+            raise UsageError(
+                "Photos are fetched before the first is captioned; give items as a list, not as a generator."
+            )
         with ExitStack() as models:
             with ExitStack() as reading:
                 if before := read_if_begun(self.folder):
@@ -140,9 +152,13 @@ class IndexFolder:
                     its_captioner.check_columns(opened.columns)
                 if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
                     raise RemakeError(cost)
+            store, came = self._store(create=True), 0
+            if fetch:
+                wanted = (entry.addresses for entry in opened.read() if isinstance(entry, WebPhotos))
+                came = fetch.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
             report = index_catalog(
-                self._store(create=True),
-                opened,
+                store,
+                replace(opened, read=lambda: cache.told(opened.read())),
                 captioner=its_captioner,
                 encoder=its_encoder,
                 encoded_text=encoded_text,
@@ -151,7 +167,7 @@ class IndexFolder:
                 on_progress=on_progress,
             )
         self._refresh_index()
-        return report
+        return replace(report, fetched=came)
 
     def captioner_as_before(self, model: str | Path | None = None, **settings: Any) -> Captioner:
         """Open the captioner that made the captions, apart from what is given; for ``update``.
@@ -369,6 +385,7 @@ def build_index(
     remake: bool = False,
     prune: bool = False,
     prune_anyway: bool = False,
+    fetch: WebPhotoCache | None = None,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
@@ -381,5 +398,6 @@ def build_index(
             remake=remake,
             prune=prune,
             prune_anyway=prune_anyway,
+            fetch=fetch,
             on_progress=on_progress,
         )

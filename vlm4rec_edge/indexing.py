@@ -69,6 +69,7 @@ class IndexReport:
 
     ``removed`` items, ``removed_ids``, were pruned. ``not_removed`` are the ids that would have been, but are too many to be
     removed unasked; ``IndexFolder.remove`` takes them.
+    ``fetched`` photos came from web addresses.
     ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
     was not needed or does not tell.
@@ -86,6 +87,7 @@ class IndexReport:
     kv_bytes: int = 0
     removed_ids: tuple[str, ...] = ()
     not_removed: tuple[str, ...] = ()
+    fetched: int = 0
 
     def all_failures(self) -> list[Failure]:
         """Return every failure of the last run, from the store."""
@@ -102,6 +104,7 @@ class IndexReport:
             "reused": done.reused,
             "encoded": done.encoded,
             "failed": done.failed,
+            "fetched": self.fetched,
             "removed": self.removed,
             "removed_ids": list(self.removed_ids),
             "not_removed": list(self.not_removed),

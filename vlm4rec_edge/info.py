@@ -24,7 +24,7 @@ class IndexInfo:
         vectors: Different vectors.
         failures: What the last run could not use; 0 in a bundle.
         dimensions: Length of a vector.
-        bytes: On disk.
+        bytes: On disk, with the photos that were fetched.
         method: ``exact``, or the index back end that answers.
         encoded_text: Which text became the vectors.
         run: Number of the last run; 0 in a bundle.
@@ -85,7 +85,7 @@ def _of_folder(folder: Path) -> IndexInfo:
             vectors=counts["vectors"],
             failures=counts["failures"],
             dimensions=int(store.meta.get("dimensions", 0)),
-            bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+            bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
             method=open_index(store).name,
             run=int(store.meta.get("run", 0)),
             photos=counts["photos"],

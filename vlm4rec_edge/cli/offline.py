@@ -2,7 +2,7 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "removed_ids": [id],
+- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "fetched", "removed", "removed_ids": [id],
   "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``;
   ``not_removed`` are items that --prune would have removed, but that are too many to be removed unasked; ``unread`` is how
   many folders or rows could not be read, with which nothing is pruned; the last two tell how many photos were captioned
@@ -25,10 +25,10 @@ from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
 from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable
-from vlm4rec_edge.cli.progress import progress_bar
+from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.items import Failure
+from vlm4rec_edge.items import Failure, WebPhotos
 from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ def index(
     prune_anyway: Annotated[
         bool, typer.Option("--prune-anyway", help="The same, without asking, however many they are.")
     ] = False,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="Fetch photos that the table names by web address, once, into the index folder."),
+    ] = False,
+    fetch_private: Annotated[
+        bool, typer.Option("--fetch-private", help="Also from hosts of this machine and of private networks.")
+    ] = False,
     captions: Annotated[
         Path | None,
         typer.Option(
@@ -109,10 +116,12 @@ def index(
       vlm4rec-edge index catalog.csv --out shop.index --structured
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
+    from vlm4rec_edge.catalog.web.cache import WebPhotoCache
     from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.remaking import RemakeError
 
-    opened = open_catalog(catalog, images=images, columns=columns.columns())
+    cache = WebPhotoCache(out / "photos", allow_private=fetch_private)
+    opened = open_catalog(catalog, images=images, columns=columns.columns(), fetched=cache.path_of)
     with ExitStack() as models, IndexFolder(out) as folder:
         describer: Captioner | None = None
         if captions is not None:
@@ -135,6 +144,8 @@ def index(
         models.callback(close_model, own)
 
         entries = opened.count() or 0
+        of_the_web = sum(len(entry.addresses) for entry in opened.read() if isinstance(entry, WebPhotos))
+        fetched = told_now_and_then("photos fetched", of_the_web, shown=not as_json)
         for sentence in opened.notes():
             note(sentence)
 
@@ -148,7 +159,9 @@ def index(
                     remake=remake,
                     prune=prune,
                     prune_anyway=prune_anyway,
+                    fetch=cache if fetch or fetch_private else None,
                     on_progress=lambda progress: advance(progress.done),
+                    on_fetched=fetched,
                 )
 
         try:
@@ -189,6 +202,8 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
     else:
         _show_failures(report.failures, done.failed)
         _say_what_was_done(report.folder, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        if report.fetched:
+            note(f"{report.fetched:,} photos fetched into {report.folder / 'photos'}.")
         if report.removed_ids:
             note(f"Removed: {_some(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:

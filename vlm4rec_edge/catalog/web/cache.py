@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import vlm4rec_edge
 from vlm4rec_edge.catalog.web.transfer import FetchError, Terms, fetch_to
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.items import Failure, Item, WebPhotos
 
 # More connections at once are a burden to a shop's server, and gain little over one line.
 _AT_ONCE = 8
@@ -29,7 +30,10 @@ class _StoppedError(Exception):
 
 @dataclass
 class WebPhotoCache:
-    """A folder of fetched photos; see ``IndexFolder.update``.
+    """A folder of fetched photos, which speaks to servers when ``fetch`` is called, and only then.
+
+    An index keeps its own in ``photos`` below its folder. With it as ``fetch`` of ``IndexFolder.update`` a catalog's web
+    addresses are fetched; a catalog that is opened before is opened with ``fetched=cache.path_of``.
 
     A photo whose address is there already is not asked for again, whatever the server has now: remove its file, or the
     folder, to have it anew.
@@ -44,6 +48,14 @@ class WebPhotoCache:
     allow_private: bool = False
     terms: Terms = field(default_factory=lambda: Terms(agent=f"vlm4rec-edge/{vlm4rec_edge.__version__}"))
     failures: dict[str, str] = field(default_factory=dict)
+
+    def told(self, entries: Iterable[Item | Failure]) -> Iterator[Item | Failure]:
+        """Yield the entries of a catalog, with the reasons why photos could not be fetched in place of the advice to fetch."""
+        for entry in entries:
+            if isinstance(entry, WebPhotos) and (reasons := [*filter(None, map(self.failures.get, entry.addresses))]):
+                yield replace(entry, stage="photo", reason=" ".join(reasons))
+            else:
+                yield entry
 
     def path_of(self, address: str) -> Path | None:
         """Return where the photo of an address lies, or None if it was not fetched."""
