@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_catalog import items_of
 from made_plugins import MadeCaptioner, MadeEncoder, said
@@ -19,7 +19,7 @@ from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.store.reader import StoreReader
 
 _PHOTOS = 8
-_ITEMS = 26
+_ITEMS = 40
 _FEW = 20
 
 
@@ -69,6 +69,7 @@ def _captions(out: Path) -> set[str]:
 
 
 @settings(max_examples=40)
+@example(steps=[Step({f"i{number}": [0] for number in range(_ITEMS)}, False, False), Step({"i0": [0]}, True, False)])
 @given(steps=st.lists(_steps, min_size=1, max_size=4))
 def test_what_goes_into_a_run_is_in_the_index_or_named(photos: list[Path], steps: list[Step]) -> None:
     good = set(photos[:_PHOTOS])
