@@ -24,13 +24,14 @@ class IndexInfo:
         vectors: Different vectors.
         failures: What the last run could not use; 0 in a bundle.
         dimensions: Length of a vector.
-        bytes: On disk.
+        bytes: On disk, with the photos that were fetched.
         method: ``exact``, or the index back end that answers.
         encoded_text: Which text became the vectors.
         run: Number of the last run; 0 in a bundle.
         grounding: Identity of what made the captions; empty if nothing did.
         encoder: Identity of the encoder.
         caption_fields: The fields of structured captions, which are attributes of the items; none of free ones.
+        photos: How many photos the items have together; in a bundle one an item.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
         bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
@@ -50,6 +51,7 @@ class IndexInfo:
     grounding: Mapping[str, Any]
     encoder: Mapping[str, Any]
     caption_fields: tuple[str, ...]
+    photos: int = 0
     batch: int = 0
     kv_bytes: int = 0
     bundle: Mapping[str, Any] | None = None
@@ -83,9 +85,10 @@ def _of_folder(folder: Path) -> IndexInfo:
             vectors=counts["vectors"],
             failures=counts["failures"],
             dimensions=int(store.meta.get("dimensions", 0)),
-            bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+            bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
             method=open_index(store).name,
             run=int(store.meta.get("run", 0)),
+            photos=counts["photos"],
             batch=int(store.meta.get("batch", 0)),
             kv_bytes=int(store.meta.get("kv_bytes", 0)),
             **_made_by(store),
@@ -100,6 +103,7 @@ def _of_bundle(path: Path) -> IndexInfo:
         content, files = bundle.manifest.content, bundle.manifest.files
         return IndexInfo(
             items=bundle.count(),
+            photos=bundle.count(),
             captions=content["captions"],
             vectors=bundle.rows,
             failures=0,

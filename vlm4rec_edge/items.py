@@ -17,19 +17,37 @@ Stage = Literal["catalog", "photo", "grounding", "encoding"]
 class Item:
     """One product of a catalog: its id, its photo, and what the shop says about it.
 
-    ``image`` is a path on this machine; ``attributes`` are the catalog's further columns, kept as text.
+    ``image`` is a path on this machine, its first photo; ``more_photos`` are its further ones, in the catalog's order, each
+    once. ``attributes`` are the catalog's further columns, kept as text.
     """
 
     id: str
     image: Path
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    more_photos: tuple[Path, ...] = ()
+
+    @property
+    def photos(self) -> tuple[Path, ...]:
+        """All its photos, the first one first."""
+        return (self.image, *self.more_photos)
+
+
+@dataclass(frozen=True)
+class StoredPhoto:
+    """One of several photos of an item: its path, its caption, and what the caption said of each field."""
+
+    image: str
+    caption: str
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class StoredItem:
     """An item as an index holds it; ``row`` is the place of its vector.
 
+    ``image`` is its first photo. Where it has several, ``photos`` holds all of them, ``caption`` is their different captions
+    one after the other, and a field is that of the first photo whose caption fills it; a bundle keeps no ``photos``.
     ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
     that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
     """
@@ -41,6 +59,7 @@ class StoredItem:
     image: str
     attributes: Mapping[str, str]
     fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    photos: tuple[StoredPhoto, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +75,20 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class LostPhoto(Failure):
+    """One of several photos of an item that could not be used; ``where`` is the item, which another entry accounts for."""
+
+
+@dataclass(frozen=True)
 class UnreadPart(Failure):
     """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""
+
+
+@dataclass(frozen=True)
+class WebPhotos(Failure):
+    """Photos that a catalog names by web address and that do not lie on this machine, with those ``addresses``."""
+
+    addresses: tuple[str, ...] = ()
 
 
 def item_id(value: Any) -> str:

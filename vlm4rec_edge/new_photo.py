@@ -62,7 +62,7 @@ def captioner_of(
     name = model or source.lvlm_folder or identity.get("name")
     if not name:
         raise StoreError(f"It is not noted what made the captions of {source.folder}; give the model with --model.")
-    settings = _settings_in(identity)
+    settings = settings_in(identity)
     try:
         captioner = open_captioner(str(name), projector=projector, device=device, photos=photos, **settings)
     except ModelError as error:
@@ -81,7 +81,7 @@ def captioner_of(
     return captioner
 
 
-def _settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
+def settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of llama.cpp's captioner in an identity; none in that of another one."""
     if not set(_SETTINGS) <= identity.keys():
         return {}

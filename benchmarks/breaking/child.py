@@ -47,7 +47,9 @@ def _index(task: Task) -> dict[str, Any]:
         captioner = RecordedCaptioner(
             Path(task.recording), Path(task.log), seconds=task.seconds_a_caption, prompt=task.prompt
         )
-        report = build_index(task.catalog, task.out, captioner=captioner, encoder=encoder, prune=True)
+        report = build_index(
+            task.catalog, task.out, captioner=captioner, encoder=encoder, remake=True, prune_anyway=True
+        )
         captioner.close()
     return {"items": report.items, "captioned": report.progress.captioned, "removed": report.removed}
 

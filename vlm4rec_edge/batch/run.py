@@ -12,6 +12,7 @@ from typing import Any
 from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.batch.histories import open_histories
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.interactions import InteractionColumns
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.many import Answer
@@ -42,6 +43,7 @@ class BatchReport:
         failed: Rows of the table that could not be used.
         failures: The first of those rows.
         seconds: How long it took.
+        notes: What a user should know of how the histories were read, as sentences.
     """
 
     index: str
@@ -58,6 +60,7 @@ class BatchReport:
     failed: int = 0
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -67,7 +70,7 @@ class BatchReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``recommend --histories --json`` prints."""
         reasons = [{"reason": reason, "users": users} for reason, users in self.without_answer.most_common()]
-        return {**asdict(self), "without_answer": reasons, "unknown": list(self.unknown)}
+        return {**asdict(self), "without_answer": reasons, "unknown": list(self.unknown), "notes": list(self.notes)}
 
     def fail(self, failure: Failure) -> None:
         """Count a row that could not be used."""
@@ -100,6 +103,7 @@ def recommend_table(
     settings: ProfileSettings | None = None,
     selection: Selection | None = None,
     popularity: str | None = None,
+    columns: InteractionColumns | None = None,
     on_start: Callable[[int], Callable[[int], None]] | None = None,
 ) -> BatchReport:
     """Recommend to every user of a table and write a table, block by block.
@@ -112,6 +116,7 @@ def recommend_table(
         settings: How a history becomes a profile.
         selection: What may be recommended.
         popularity: A column of counts, for users of whose history nothing is known.
+        columns: What the columns of the histories are called, where it is nothing known.
         on_start: Told how many rows there are; what it returns is told how many are done.
 
     Raises:
@@ -122,7 +127,8 @@ def recommend_table(
     started = time.monotonic()
     report = BatchReport(str(shop.store.folder), shop.method, str(histories), str(out))
     with open_answers(out) as write:
-        table = open_histories(histories)
+        table = open_histories(histories, columns)
+        report.notes = table.notes
         advance = on_start(table.count) if on_start is not None else lambda _: None
 
         def usable() -> Iterator[History]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm4rec_edge.catalog.bounds import BoundedStream, check_jpeg_scans, check_tiff_tags
+from vlm4rec_edge.catalog.formats import FORMATS, readable_formats, sniffed, unread_format
 from vlm4rec_edge.errors import PhotoError
 from vlm4rec_edge.optional import optional
 
@@ -48,10 +49,6 @@ _TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 # Pixels converted to RGB at a time: a conversion takes up to 20 bytes for each.
 _BAND_PIXELS = 1_000_000
-
-# What a shop's folder may hold. Formats that Pillow hands to other programs or that run code (EPS) stay out.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
         if photo.content[:2] in {b"II", b"MM"}:
             check_tiff_tags(photo.content, name)
         stream = BoundedStream(photo.content, name)
-        with Image.open(stream, formats=FORMATS) as opened:
+        with Image.open(stream, formats=readable_formats()) as opened:
             pixels = opened.width * opened.height
             most = MAX_WEBP_PIXELS if opened.format == "WEBP" else MAX_PIXELS
             if pixels > most:
@@ -132,7 +129,9 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
     except PhotoError:
         raise
     except UnidentifiedImageError:
-        raise PhotoError(f"{name} is in no format known here ({', '.join(FORMATS)}).") from None
+        form = sniffed(photo.content[:64])
+        reason = unread_format(form, name) if form else None
+        raise PhotoError(reason or f"{name} is in no format known here ({', '.join(FORMATS)}).") from None
     except Image.DecompressionBombError as error:
         raise PhotoError(f"{name} would unpack to too many pixels: {error}") from None
     except Exception as error:  # Pillow's decoders raise nearly every kind of error on damaged files
@@ -141,9 +140,8 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
 
 def _open_pillow() -> None:
     """Load Pillow's formats, and keep them from writing to a user's terminal: what is wrong is in the error."""
-    from PIL import Image, _imaging
+    from PIL import _imaging
 
-    Image.init()  # our formats are looked up by name, and WebP and TIFF load late
     # Not with catch_warnings, which threads undo for each other.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logger = logging.getLogger("PIL")

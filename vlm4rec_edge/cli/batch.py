@@ -2,8 +2,8 @@
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "method", "histories", "out",
 "users", "answered", "recommendations", "without_answer": [{"reason", "users"}], "unanswered": [user],
-"users_with_unknown", "unknown": [id], "failed", "failures": [{"where", "stage", "reason"}], "seconds"}``; lists of users,
-ids and rows hold the first 100.
+"users_with_unknown", "unknown": [id], "failed", "failures": [{"where", "stage", "reason"}], "seconds", "notes": [text]}``;
+lists of users, ids and rows hold the first 100.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def recommend_to_all(
             printable(f"{out}: {report.recommendations:,} recommendations for {report.answered:,} of {report.users:,} ")
             + f"users in {report.seconds:.1f} s."
         )
+        for sentence in report.notes:
+            note(sentence)
         for reason, users in report.without_answer.most_common():
             note(f"{users:,} users got nothing: {reason}")
         if report.users_with_unknown:

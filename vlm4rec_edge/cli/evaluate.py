@@ -4,8 +4,8 @@ Its ``--json`` document (a field may be added, none is renamed or removed): ``{"
 "failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "same_day", "min_items", "group",
 "last", "half_life", "weighted", "seed", "resamples"}, "items", "vectors", "unknown_items": [id], "short_users",
 "seconds", "tables": [{"own_variants", "users", "systems": [{"system", "figures": {metric: {"mean", "low", "high"}},
-"differences": {metric: {"mean", "low", "high", "p_value"}}}]}]}``; ``own_variants`` is ``kept`` or ``removed``;
-``test_share``, ``group``, ``last`` and ``half_life`` may be null.
+"differences": {metric: {"mean", "low", "high", "p_value"}}}]}], "notes": [text]}``; ``own_variants`` is ``kept`` or
+``removed``; ``test_share``, ``group``, ``last`` and ``half_life`` may be null.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class ProtocolOptions:
     same_day: Annotated[
         Literal["by-id", "random", "left-out"],
         typer.Option(
-            help="Items of one date come in the order of their ids, or in random order; or those of the date of the first "
-            "item to foretell are left out of the history: what else was bought on that trip tells much."
+            help="Items of one date come in the order of their ids, or in random order; or those of the calendar day of the "
+            "first item to foretell are left out of the history: what else was bought on that trip tells much."
         ),
     ] = "by-id"
     min_items: Annotated[
@@ -96,6 +96,7 @@ def evaluate(
         ),
     ],
     protocol: ProtocolOptions,
+    columns: options.InteractionColumnOptions,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure how well an index foretells what users took next, beside popularity and chance.
@@ -123,7 +124,11 @@ def evaluate(
             return bar.enter_context(progress_bar("Evaluating", total, shown=not as_json))
 
         measured = evaluation.evaluate(
-            index, interactions, settings=evaluation.EvaluationSettings(**asked), on_start=on_start
+            index,
+            interactions,
+            columns=columns.columns(),
+            settings=evaluation.EvaluationSettings(**asked),
+            on_start=on_start,
         )
     if as_json:
         emit_json(measured.to_dict())
@@ -153,6 +158,8 @@ def _show(measured: EvaluationTable, *, is_only: bool) -> None:
 
 def _tell(evaluation: Evaluation) -> None:
     """Say what the figures rest on and what was left out."""
+    for sentence in evaluation.notes:
+        note(sentence)
     or_no_history = ", or none of an earlier day," if evaluation.settings.same_day == "left-out" else ""
     note(
         f"{evaluation.items:,} items ({evaluation.vectors:,} different vectors) are the candidates; "

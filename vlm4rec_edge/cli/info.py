@@ -3,10 +3,11 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes"}``; ``grounding`` and ``encoder`` hold the
-  provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of the
-  items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
-  ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle). Of a bundle also
+  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes"}``; ``grounding`` and ``encoder``
+  hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes of
+  the items (none of free ones). ``photos`` is how many photos the items have together. ``batch`` photos were captioned
+  together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle).
+  Of a bundle also
   ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
   "name", "licence", "source"}]}``; its ``failures`` and ``run`` are 0.
 """
@@ -35,6 +36,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         return
     rows = [
         ["items", f"{found.items:,}"],
+        *([["photos", f"{found.photos:,}"]] if found.photos > found.items else []),
         ["captions", f"{found.captions:,}"],
         ["vectors", f"{found.vectors:,} of {found.dimensions} values"],
         ["on disk", f"{found.bytes / 1e6:.1f} MB"],
@@ -45,7 +47,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["encoder", found.encoder.get("name", "none")],
     ]
     if found.bundle is None:
-        rows.insert(3, ["left out", f"{found.failures:,} in the last run"])
+        rows.insert(len(rows) - 6, ["left out", f"{found.failures:,} in the last run"])
         if found.kv_bytes:
             rows.append(["captioned", f"{found.batch} at a time in {found.kv_bytes / 1e6:.0f} MB of KV memory"])
     else:

@@ -177,6 +177,7 @@ def recommend(
     profile: ProfileOptions,
     selection: SelectionOptions,
     users: TableOptions,
+    columns: options.InteractionColumnOptions,
     k: options.Count = 10,
     popularity: Annotated[
         str | None,
@@ -217,7 +218,7 @@ def recommend(
     with Recommender.open(index) as shop, _encoder(encoder if history.text is not None else None) as own:
         chosen = selection.selection(shop, exclude_history=not include_history)
         if users.histories is not None and users.out is not None:
-            how = {"settings": settings, "selection": chosen, "popularity": popularity}
+            how = {"settings": settings, "selection": chosen, "popularity": popularity, "columns": columns.columns()}
             recommend_to_all(shop, users.histories, users.out, k, how, as_json=as_json)
             return
         found = shop.recommend(

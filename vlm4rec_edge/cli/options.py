@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.catalog.layouts import CatalogColumns
     from vlm4rec_edge.grounding.protocol import Captioner
+    from vlm4rec_edge.interactions import InteractionColumns
 
 
 class DeviceName(StrEnum):
@@ -77,7 +79,12 @@ PromptText = Annotated[
     ),
 ]
 Structured = Annotated[
-    bool, typer.Option("--structured", help="Hold captions to a form; its fields become attributes of the items.")
+    bool | None,
+    typer.Option(
+        "--structured/--no-structured",
+        help="Hold captions to a form; its fields become attributes of the items.",
+        show_default=False,
+    ),
 ]
 SchemaFile = Annotated[
     Path | None,
@@ -88,8 +95,11 @@ SchemaFile = Annotated[
     ),
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
-Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
-Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="0, the default: the likeliest words; above: drawn at random.", show_default=False),
+]
+Seed = Annotated[int | None, typer.Option(help="Of the drawing, with --temperature above 0.", show_default=False)]
 
 
 def _batch(given: str) -> int:
@@ -128,11 +138,11 @@ class CaptionerOptions:
     model: Model = None
     projector: Projector = None
     prompt: PromptText = None
-    structured: Structured = False
+    structured: Structured = None
     schema: SchemaFile = None
     max_tokens: MaxTokens = None
-    temperature: Temperature = 0.0
-    seed: Seed = 0
+    temperature: Temperature = None
+    seed: Seed = None
     batch: Batch = None
     threads: Threads = None
     max_side: MaxSide = None
@@ -145,20 +155,80 @@ class CaptionerOptions:
     def open(self, photos: int | None = None) -> Captioner:
         """Open the captioner; ``photos`` is how many it will be given, where that is known."""
         from vlm4rec_edge.grounding.opening import open_captioner
+
+        given = {name: value for name, value in self.settings().items() if value is not None}
+        return open_captioner(self.model, photos=photos, **given)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is given besides the model, by the names of ``open_captioner``; None where nothing is."""
         from vlm4rec_edge.grounding.schema import read_schema
 
-        return open_captioner(
-            self.model,
-            projector=self.projector,
-            device=self.device.value,
-            prompt=self.prompt
+        return {
+            "projector": self.projector,
+            "device": self.device.value,
+            "prompt": self.prompt
             and self.prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
-            structured=read_schema(self.schema) if self.schema else self.structured,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-            photos=photos,
-            batch=self.batch or None,
-            threads=self.threads,
-            max_side=self.max_side,
+            "structured": read_schema(self.schema) if self.schema else self.structured,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "batch": self.batch or None,
+            "threads": self.threads,
+            "max_side": self.max_side,
+        }
+
+
+@dataclass(frozen=True)
+class CatalogColumnOptions:
+    """What the columns of a catalog's table are called."""
+
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The table's column of ids. Default: id, or as Shopify, WooCommerce, Magento and Google Merchant call it.",
+            show_default=False,
+        ),
+    ] = None
+    image_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its column of photos; may be given several times. Default: image, or likewise.", show_default=False
+        ),
+    ] = None
+    title_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Its column of titles; several are joined. Default: title, or likewise.", show_default=False),
+    ] = None
+
+    def columns(self) -> CatalogColumns:
+        """Return them as the catalog takes them."""
+        from vlm4rec_edge.catalog.layouts import CatalogColumns
+
+        return CatalogColumns(self.id_column or "", tuple(self.image_column or ()), tuple(self.title_column or ()))
+
+
+@dataclass(frozen=True)
+class InteractionColumnOptions:
+    """What the columns of a table of interactions are called."""
+
+    user_column: Annotated[
+        str | None,
+        typer.Option(help="Its column of users. Default: user_id, or as in known data sets.", show_default=False),
+    ] = None
+    item_column: Annotated[
+        str | None, typer.Option(help="Its column of items. Default: item_id, or likewise.", show_default=False)
+    ] = None
+    date_column: Annotated[
+        str | None, typer.Option(help="Its column of dates. Default: date, or likewise.", show_default=False)
+    ] = None
+    weight_column: Annotated[
+        str | None, typer.Option(help="Its column of weights. Default: weight.", show_default=False)
+    ] = None
+
+    def columns(self) -> InteractionColumns:
+        """Return them as a reader of interactions takes them."""
+        from vlm4rec_edge.interactions import InteractionColumns
+
+        return InteractionColumns(
+            self.user_column or "", self.item_column or "", self.date_column or "", self.weight_column or ""
         )

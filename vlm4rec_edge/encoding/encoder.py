@@ -93,6 +93,7 @@ class OnnxEncoder:
             "pooling": files.settings.pooling,
         }
         self.fingerprint = fingerprint(self.identity)
+        self.place = {"encoder": str(Path(str(files.folder if manifest else files.model)).absolute())}
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return the unit vectors of ``texts``, shape [len(texts), dimensions], float32, in order.

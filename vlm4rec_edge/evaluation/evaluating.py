@@ -19,7 +19,7 @@ from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_s
 from vlm4rec_edge.evaluation.significance import RESAMPLES
 from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
 from vlm4rec_edge.evaluation.variants import without_variants
-from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.source import open_source
@@ -122,6 +122,7 @@ class Evaluation:
         short_users: Users with too few items to be tested.
         seconds: How long it took.
         tables: One, or with ``settings.group`` two: without removing variants, and with.
+        notes: What a user should know of how the interactions were read, as sentences.
     """
 
     index: str
@@ -135,6 +136,7 @@ class Evaluation:
     short_users: int
     seconds: float
     tables: Sequence[EvaluationTable]
+    notes: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``evaluate --json`` prints."""
@@ -154,6 +156,7 @@ class Evaluation:
                 }
                 for table in self.tables
             ],
+            "notes": list(self.notes),
         }
 
 
@@ -161,6 +164,7 @@ def evaluate(
     index: Path | str,
     interactions: Path | str | Interactions,
     *,
+    columns: InteractionColumns | None = None,
     settings: EvaluationSettings | None = None,
     on_start: OnStart | None = None,
 ) -> Evaluation:
@@ -171,12 +175,13 @@ def evaluate(
     Args:
         index: An index folder or a bundle.
         interactions: A table as ``read_interactions`` reads it, or interactions.
+        columns: What the columns of the table are called, where it is nothing known.
         settings: How; default: the last fifth of each user's items is held back, and every metric measured.
         on_start: Told how many users there are, all systems and tables together; what it returns is told how many are done.
 
     Raises:
         CatalogError, StoreError: the table or the index can not be read.
-        UsageError: a setting can not be meant, or no user has enough items.
+        UsageError: a setting can not be meant, no user has enough items, or weights shall count and there are none.
     """
     started = time.monotonic()
     settings = settings or EvaluationSettings()
@@ -186,7 +191,12 @@ def evaluate(
         items = source.table()
         if not isinstance(interactions, Interactions):
             file = str(interactions)
-            interactions, failures = read_interactions(interactions)
+            interactions, failures = read_interactions(interactions, columns)
+        if settings.weighted and not interactions.has_weights:
+            raise UsageError(
+                f"{file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the column "
+                "with --weight-column."
+            )
         split = settings.split(interactions, items.ids)
         splits = {"kept": split}
         if settings.group is not None:
@@ -225,4 +235,5 @@ def evaluate(
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),
             tables=tables,
+            notes=interactions.notes,
         )

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS
+from vlm4rec_edge.catalog.checks import MAX_CELL_CHARACTERS
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.tables.reading import open_table
+from vlm4rec_edge.tables.roles import Layout, Wanted
 
 # Raised when what is made of a caption in a table changes.
 IMPORT_VERSION = 1
-_COLUMNS = ("id", "caption")
-_LAYOUT = "captions have the columns id and caption; "
+_WANTED = Wanted(
+    (Layout("", {"id": ("id",), "caption": ("caption",)}),),
+    ("id", "caption"),
+    about="captions have the columns id and caption; ",
+)
 # What stands in place of a question. The first is stored, so it may not change.
 _GIVEN = "imported caption, sha256 "
 _NONE = "no caption for "
@@ -40,6 +44,7 @@ class ImportedCaptions:
     def __init__(self, path: Path | str, *, source: str = "") -> None:
         self.path = Path(path)
         self.source = source or self.path.name
+        self.place = {"captions": str(self.path.absolute())}
         self._texts: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._unread = ""
@@ -55,18 +60,19 @@ class ImportedCaptions:
             raise CatalogError(
                 f"There is no table of captions at {self.path}; give a file with the columns id and caption."
             )
-        table = open_table(self.path, _COLUMNS, what="table of captions: give a file", layout=_LAYOUT)
+        table = open_table(self.path, _WANTED, what="table of captions: give a file")
+        (id_column, *_), (caption_column, *_) = table.roles["id"], table.roles["caption"]
         for row in table.rows():
             if isinstance(row, Failure):  # whose it was can not be told; an item will be found to have no caption
                 self._unread = self._unread or f" A row of it can not be read: {row.reason}"
                 continue
-            item_id = row.cells.get("id", "").strip()
+            item_id = row.cells.get(id_column, "").strip()
             if not item_id:
                 self._unread = self._unread or f" A row of it can not be used: {row.where} has no id."
                 continue
             if item_id in self._texts or item_id in self._reasons:
                 raise CatalogError(f"{row.where} names the item {item_id!r} once more; which caption is meant?")
-            text = " ".join(row.cells.get("caption", "").split())
+            text = " ".join(row.cells.get(caption_column, "").split())
             if not text:
                 self._reasons[item_id] = f"{row.where} has an empty caption."
             elif len(text) > MAX_CELL_CHARACTERS:

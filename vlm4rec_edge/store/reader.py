@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.items import Failure, StoredItem
-from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, is_unicode, open_database, text_crc32
+from vlm4rec_edge.items import Failure, Item, StoredItem, StoredPhoto
+from vlm4rec_edge.store.schema import (
+    DATABASE_NAME,
+    EmptyIndexError,
+    has_its_schema,
+    is_unicode,
+    open_database,
+    text_crc32,
+)
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
 _PARAMETERS = 500
+# Items with the captions of their first and their further photos: as many rows as photos, or one.
+_ITEMS = """
+    FROM items LEFT JOIN captions ON captions.key = items.caption_key LEFT JOIN photos ON photos.item = items.id
+    LEFT JOIN captions AS further ON further.key = photos.caption_key
+"""
 # Rows of a result that are fetched at once.
 _FETCHED_ROWS = 256
 # SQLite maps no more than it was built for, 2 GB as a rule, and reads the rest (sqlite.org/mmap.html).
 _MAPPED_BYTES = 2**40
+
+
+class MadePhoto(NamedTuple):
+    """What was made of a photo: the hash of its bytes, its caption with the caption's key."""
+
+    image_sha256: str
+    caption_key: str | None
+    caption: str
+
+
+@dataclass(frozen=True)
+class MadeItem:
+    """An item as the catalog gave it, and what was made of each of its photos."""
+
+    item: Item
+    photos: tuple[MadePhoto, ...]
+
+
+def read_if_begun(folder: Path) -> StoreReader | None:
+    """Open the store at ``folder``, or return None if there is none that a run has begun to fill.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        store = StoreReader(folder) if (folder / DATABASE_NAME).is_file() else None
+    except (EmptyIndexError, OSError):  # a folder that can not be looked into: whoever writes it says so
+        return None
+    if store is None:
+        return None
+    if "run" in store.meta:
+        return store
+    store.close()
+    return None
 
 
 class StoreReader:
@@ -109,12 +159,13 @@ class StoreReader:
         return not self._one("SELECT EXISTS (SELECT 1 FROM items WHERE vector_row IS NOT NULL)")
 
     def counts(self) -> dict[str, int]:
-        """Return how many items, captions, vectors and failures the store holds."""
+        """Return how many items, captions, vectors, failures and photos the store holds."""
         return {
             "items": int(self._one("SELECT count(*) FROM items")),
             "captions": int(self._one("SELECT count(*) FROM captions")),
             "vectors": int(self._one("SELECT count(*) FROM vectors")),
             "failures": int(self._one("SELECT count(*) FROM failures")),
+            "photos": int(self._one("SELECT (SELECT count(*) FROM items) + (SELECT count(*) FROM photos)")),
         }
 
     def has_gaps(self) -> bool:
@@ -172,7 +223,7 @@ class StoreReader:
         items: dict[str, StoredItem] = {}
         for part in _parts([item_id for item_id in item_ids if is_unicode(item_id)]):
             marks = ",".join("?" * len(part))
-            condition = f"WHERE items.vector_row IS NOT NULL AND items.id IN ({marks})"
+            condition = f"WHERE items.vector_row IS NOT NULL AND items.id IN ({marks}) ORDER BY items.id, photos.place"
             items.update((item.id, item) for item in self._items(condition, part))
         return items
 
@@ -182,7 +233,32 @@ class StoreReader:
 
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
-        return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number", [])
+        return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number, photos.place", [])
+
+    def made_items(self) -> Iterator[MadeItem]:
+        """Yield every item, also one that waits for its vector, in the order they were written."""
+        found = self.query(
+            f"""
+            SELECT items.id, items.title, items.image, items.attributes, items.image_sha256, items.caption_key,
+                coalesce(captions.text, ''), photos.image, photos.image_sha256, photos.caption_key,
+                coalesce(further.text, '')
+            {_ITEMS} ORDER BY items.number, photos.place
+            """
+        )
+        for (item_id, title, image, cells), rows in groupby(found, key=itemgetter(0, 1, 2, 3)):
+            own = list(rows)
+            further = [row[7:] for row in own if row[7] is not None]
+            item = Item(item_id, Path(image), title, self._object(cells), tuple(Path(row[0]) for row in further))
+            yield MadeItem(item, (MadePhoto(*own[0][4:7]), *(MadePhoto(*row[1:]) for row in further)))
+
+    def caption(self, key: str) -> str | None:
+        """Return a caption by its key, whether or not an item has it now."""
+        return next((str(text) for (text,) in self.query("SELECT text FROM captions WHERE key = ?", [key])), None)
+
+    def has_vector(self, text: str) -> bool:
+        """Whether a text has a vector of the encoder that made the others."""
+        sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return any(True for _ in self.query("SELECT 1 FROM vectors WHERE text_sha256 = ?", [sha256]))
 
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
@@ -198,20 +274,22 @@ class StoreReader:
     def _read_table(self) -> ItemTable:
         rows, ids, titles, captions, attributes = [], [], [], [], []
         # Many items of a shop say the same of themselves, and a text read twice is one text here.
-        known: dict[tuple[str, str | None], dict[str, str]] = {}
-        for item_id, row, title, caption, *texts in self.query(
+        known: dict[tuple[str, ...], dict[str, str]] = {}
+        found = self.query(
+            f"""
+            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes, captions.fields,
+                further.text, further.fields
+            {_ITEMS} WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id, photos.place
             """
-            SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes, captions.fields
-            FROM items LEFT JOIN captions ON captions.key = items.caption_key
-            WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id
-            """
-        ):
+        )
+        for item_id, own in groupby(found, key=itemgetter(0)):
+            (_, row, title, caption, cells, said, *_), *_ = photos = list(own)
             rows.append(row)
             ids.append(item_id)
             titles.append(title)
-            captions.append(caption)
-            said = (texts[0], texts[1])
-            attributes.append(known[said] if said in known else known.setdefault(said, self._said(*said)[0]))
+            captions.append(_one_after_the_other([caption, *(photo[6] for photo in photos if photo[6])]))
+            words = (cells, *(fields for fields in (said, *(photo[7] for photo in photos)) if fields is not None))
+            attributes.append(known[words] if words in known else known.setdefault(words, self._said(*words)[0]))
         names = dict.fromkeys(name for cells in known.values() for name in cells)
         columns: dict[str, Column] = {
             name: coded(cells.get(name, "") for cells in attributes)
@@ -242,19 +320,33 @@ class StoreReader:
         """Nothing, for the same reason."""
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
-        query = f"""
+        found = self.query(
+            f"""
             SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.image, items.attributes,
-                captions.fields
-            FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
-        """
-        for item_id, row, title, caption, image, columns, said in self.query(query, parameters):
-            yield StoredItem(item_id, row, title, caption, image, *self._said(columns, said))
+                captions.fields, photos.image, coalesce(further.text, ''), further.fields
+            {_ITEMS} {condition}
+            """,
+            parameters,
+        )
+        for _, own in groupby(found, key=itemgetter(0)):
+            (item_id, row, title, first, image, columns, said, *_), *_ = rows = list(own)
+            photos = [(image, first, said), *(photo[7:] for photo in rows if photo[7] is not None)]
+            words = [fields for _, _, fields in photos if fields is not None]
+            caption = _one_after_the_other(text for _, text, _ in photos)
+            several = tuple(self._photo(*photo) for photo in photos) if len(photos) > 1 else ()
+            yield StoredItem(item_id, row, title, caption, image, *self._said(columns, *words), several)
 
-    def _said(self, columns: str, said: str | None) -> tuple[dict[str, str], dict[str, str | list[str]]]:
-        """Return the attributes of an item, and the fields of its caption."""
-        if said is None:
-            return self._object(columns), {}
-        fields = self._object(said)
+    def _photo(self, image: str, caption: str, said: str | None) -> StoredPhoto:
+        return StoredPhoto(image, caption, {} if said is None else self._object(said))
+
+    def _said(self, columns: str, *said: str) -> tuple[dict[str, str], dict[str, str | list[str]]]:
+        """Return the attributes of an item, and the fields of its captions; of several the first that fills one counts."""
+        fields: dict[str, str | list[str]] = {}
+        for text in said:
+            own = self._object(text)
+            fields |= {name: value for name, value in own.items() if value or name not in fields} | {
+                name: value for name, value in fields.items() if value
+            }
         try:
             return _attributes(self._object(columns), fields), fields
         except TypeError as error:  # damage that is a JSON object still, but not of texts
@@ -313,6 +405,10 @@ class StoreReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _one_after_the_other(captions: Iterable[str]) -> str:
+    return " ".join(dict.fromkeys(caption for caption in captions if caption))
 
 
 def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) -> dict[str, str]:

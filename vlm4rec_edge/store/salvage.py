@@ -21,6 +21,7 @@ _TABLES = (
     ("captions", "key"),
     ("vectors", "row"),
     ("items", "number"),
+    ("photos", "item"),
     ("failures", "rowid"),
 )
 # All beginnings of three hexadecimal digits.
@@ -73,6 +74,8 @@ def _salvage(path: Path, fresh: Path) -> None:
         for child, column, parent, target in (
             ("items", "caption_key", "captions", "key"),
             ("items", "vector_row", "vectors", "row"),
+            ("photos", "caption_key", "captions", "key"),
+            ("photos", "item", "items", "id"),
         ):
             database.execute(
                 f"DELETE FROM {child} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT {target} FROM {parent})"

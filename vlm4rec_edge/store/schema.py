@@ -57,12 +57,31 @@ MIGRATIONS = (
     # The fields of structured captions. A column is only ever added behind the others, so that what is saved of a damaged
     # older database fits a new one.
     "ALTER TABLE captions ADD COLUMN fields TEXT;",
+    # The photos of an item after its first, which stays in its own row.
+    """
+    CREATE TABLE photos (
+        item TEXT NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+        place INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        image_sha256 TEXT NOT NULL,
+        caption_key TEXT REFERENCES captions (key),
+        crc32 INTEGER NOT NULL,
+        PRIMARY KEY (item, place)
+    ) WITHOUT ROWID;
+    CREATE INDEX photos_by_caption_key ON photos (caption_key);
+    """,
 )
 # What stands before the tables of an older format while it is only read, so that a reader finds what each migration added.
 _VIEWS = (
     "",  # format 0 is no index
     "CREATE TEMP VIEW captions AS SELECT *, NULL AS fields FROM main.captions;",
+    "CREATE TEMP VIEW photos AS SELECT '' AS item, 0 AS place, '' AS image, '' AS image_sha256, NULL AS caption_key, "
+    "0 AS crc32 WHERE 0;",
 )
+
+
+class EmptyIndexError(StoreError):
+    """The tables were not made yet: the first run has just begun, or was stopped at once."""
 
 
 def text_crc32(*texts: str | None) -> int:
@@ -75,6 +94,11 @@ def text_crc32(*texts: str | None) -> int:
 def caption_crc32(key: str, image_sha256: str, question: str, text: str, fields: str | None) -> int:
     """Return the checksum of a caption. A free one has no fields, and the checksum that format 1 gave it."""
     return text_crc32(key, image_sha256, question, text, *([] if fields is None else [fields]))
+
+
+def photo_crc32(item: str, place: int, image: str, image_sha256: str, caption_key: str | None) -> int:
+    """Return the checksum of a further photo of an item."""
+    return text_crc32(item, str(place), image, image_sha256, caption_key)
 
 
 def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -93,7 +117,9 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 can not tell an error that quotes damaged bytes
         raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
     if is_empty and not write:
-        raise StoreError(f"The index {path.parent} is empty; its first run has just begun, or was stopped at once.")
+        raise EmptyIndexError(
+            f"The index {path.parent} is empty; its first run has just begun, or was stopped at once."
+        )
     if application != APPLICATION_ID and not (write and is_empty):
         raise StoreError(f"{path} is a database of something else; choose another folder.")
     if version > len(MIGRATIONS):
