@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog
 from vlm4rec_edge.encoding.checked import encoded
@@ -255,6 +256,7 @@ class _Waiting:
     item: Item
     image_sha256: str
     question: str
+    lacks_end: bool
 
 
 class _Grounding:
@@ -359,7 +361,7 @@ class _Grounding:
         self._further_photos += len(item.more_photos)
         question = question_of(captioner, item)
         key = caption_key(photo, self._made_by, question)
-        waiting = _Waiting(item, photo.sha256, question)
+        waiting = _Waiting(item, photo.sha256, question, photo.lacks_end)
         caption = self._fresh.get(key) or self._store.caption(key)
         if caption is not None:
             self._pass(self._grounded(key, waiting, caption, is_new=False))
@@ -396,6 +398,8 @@ class _Grounding:
         self, key: str, of: _Waiting, caption: str, fields: str | None = None, *, is_new: bool
     ) -> GroundedItem:
         self._progress.reused += not is_new
+        if of.lacks_end:
+            tell_cut(of.item.image)
         text = text_of_item(self._encoded_text, title=of.item.title, caption=caption)
         return GroundedItem(of.item, of.image_sha256, key, of.question, caption, text, fields if is_new else None)
 
