@@ -14,7 +14,7 @@ from vlm4rec_edge.new_photo import settings_in
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
-    from vlm4rec_edge.grounding.native import Device
+    from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.store.reader import StoreReader
 
