@@ -24,6 +24,7 @@ from vlm4rec_edge.items import Item, item_id, item_ids
 from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.store.check import VerifyReport, check_store
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import StoreWriter
@@ -35,11 +36,15 @@ OnProgress = Callable[[IndexProgress], None]
 
 @dataclass(frozen=True)
 class RemoveReport:
-    """How many items were removed, and the ids that the index did not hold."""
+    """How many items were removed, and the ids that the index did not hold.
+
+    ``hint`` says what one of those may have been meant for, or where all ids are listed.
+    """
 
     folder: Path
     removed: int
     unknown: tuple[str, ...]
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``remove --json`` prints."""
@@ -192,15 +197,34 @@ class IndexFolder:
                 on_progress=on_progress,
             )
 
+    def holds(self, item: Any) -> bool:
+        """Whether an item of this id can be recommended.
+
+        Raises:
+            UsageError: it is no id.
+            StoreError: there is no index, or it is damaged.
+        """
+        with StoreReader(self.folder) as store:
+            return not KnownIds(store).look_up([item_id(item)]).unknown
+
     def remove(self, ids: Iterable[Any]) -> RemoveReport:
         """Remove items; their captions are kept, should they return.
+
+        Args:
+            ids: Texts or whole numbers; compared by their Unicode form NFC.
 
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
         wanted = list(dict.fromkeys(item_ids(ids, "Items to remove")))
-        unknown = self._store().remove(wanted)
-        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown))
+        unknown, hint = self._store().remove(wanted), ""
+        if unknown:
+            with StoreReader(self.folder) as store:
+                known = KnownIds(store)
+                found = known.look_up(unknown)
+                self._store().remove(list(found.rows))
+                unknown, hint = found.unknown, known.hint(found.unknown) if found.unknown else ""
+        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown), hint)
 
     def verify(self) -> VerifyReport:
         """Check every file: database, checksums of captions, items and vectors, lengths, HNSW against exact search.

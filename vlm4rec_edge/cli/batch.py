@@ -2,8 +2,9 @@
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "method", "histories", "out",
 "users", "answered", "recommendations", "without_answer": [{"reason", "users"}], "unanswered": [user],
-"users_with_unknown", "unknown": [id], "failed", "failures": [{"where", "stage", "reason"}], "seconds"}``; lists of users,
-ids and rows hold the first 100.
+"users_with_unknown", "unknown": [id], "unknown_selected": [id], "failed",
+"failures": [{"where", "stage", "reason"}], "seconds"}``; ``unknown_selected`` are ids that --allow, --deny or --where name and
+the index does not hold; other lists of users, ids and rows hold the first 100.
 """
 
 from __future__ import annotations
@@ -46,9 +47,11 @@ def recommend_to_all(
         for reason, users in report.without_answer.most_common():
             note(f"{users:,} users got nothing: {reason}")
         if report.users_with_unknown:
-            some = ", ".join(list(report.unknown)[:_SHOWN])
+            unknown = list(report.unknown)
+            some = ", ".join(unknown[:_SHOWN]) + (" ..." if len(unknown) > _SHOWN else "")
             note(
-                f"{report.users_with_unknown:,} histories hold items that are not in the index, and left out: {some} ..."
+                f"{report.users_with_unknown:,} histories hold items that are not in the index, and left out: {some}. "
+                f"{shop.about_unknown(unknown)}"
             )
         for failure in report.failures[:_SHOWN]:
             note(f"Left out: {failure.reason}")

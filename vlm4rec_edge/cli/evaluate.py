@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 
@@ -116,7 +116,7 @@ def evaluate(
 
     asked = given(protocol)
     if protocol.metrics:
-        asked["metrics"] = [name.strip() for value in protocol.metrics for name in value.split(",")]
+        asked["metrics"] = lists.split(protocol.metrics)
     with ExitStack() as bar:
 
         def on_start(total: int) -> Callable[[int], None]:
@@ -162,7 +162,8 @@ def _tell(evaluation: Evaluation) -> None:
     unknown, failures = evaluation.unknown_items, evaluation.failures
     if unknown:
         more = f" and {len(unknown) - _LISTED:,} more" if len(unknown) > _LISTED else ""
-        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}.")
+        hint = evaluation.hint[0].upper() + evaluation.hint[1:]
+        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}. {hint}")
     for failure in failures[:_LISTED]:
         note(f"Left out: {failure.reason}")
     if len(failures) > _LISTED:

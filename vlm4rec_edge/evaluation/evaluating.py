@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,6 +21,7 @@ from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split,
 from vlm4rec_edge.evaluation.variants import without_variants
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
+from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.source import open_source
 
@@ -119,6 +120,7 @@ class Evaluation:
         settings: How it was measured.
         items, vectors: How many candidates there are, and how many different vectors.
         unknown_items: Ids that the interactions name and the index does not hold.
+        hint: What one of those may have been meant for, or where all ids are listed; empty where there are none.
         short_users: Users with too few items to be tested.
         seconds: How long it took.
         tables: One, or with ``settings.group`` two: without removing variants, and with.
@@ -135,6 +137,7 @@ class Evaluation:
     short_users: int
     seconds: float
     tables: Sequence[EvaluationTable]
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``evaluate --json`` prints."""
@@ -176,6 +179,7 @@ def evaluate(
 
     Raises:
         CatalogError, StoreError: the table or the index can not be read.
+        UnknownItemError: the index holds none of the items.
         UsageError: a setting can not be meant, or no user has enough items.
     """
     started = time.monotonic()
@@ -187,7 +191,11 @@ def evaluate(
         if not isinstance(interactions, Interactions):
             file = str(interactions)
             interactions, failures = read_interactions(interactions)
-        split = settings.split(interactions, items.ids)
+        ids = KnownIds(source)
+        found = ids.look_up(interactions.items)
+        if not found.rows:
+            raise ids.error(found.unknown)
+        split = settings.split(replace(interactions, items=tuple(found.ids)), items.ids)
         splits = {"kept": split}
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))
@@ -225,4 +233,5 @@ def evaluate(
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),
             tables=tables,
+            hint=ids.hint(found.unknown) if found.unknown else "",
         )

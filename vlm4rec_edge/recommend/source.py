@@ -51,6 +51,9 @@ class ItemSource(Protocol):
     def items_of(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Return the items of those ids that are known."""
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item, in the order of ``items``."""
+
     def items(self) -> Iterator[StoredItem]:
         """Yield every item."""
 

@@ -180,6 +180,11 @@ class StoreReader:
         """Return one item, or None if it is unknown."""
         return self.items_of([item_id]).get(item_id)
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item that can be recommended, in the order they were written."""
+        for (item_id,) in self.query("SELECT id FROM items WHERE vector_row IS NOT NULL ORDER BY number"):
+            yield item_id
+
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
         return self._items("WHERE items.vector_row IS NOT NULL ORDER BY items.number", [])
