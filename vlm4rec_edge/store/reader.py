@@ -16,6 +16,7 @@ from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, StoredItem
 from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, is_unicode, open_database, text_crc32
+from vlm4rec_edge.store.trouble import damaged, explained
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
@@ -63,7 +64,7 @@ class StoreReader:
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
-                raise self._damaged(error) from error
+                raise explained(error, path) from error
             raise
 
     def _map_database(self, limit: int) -> None:
@@ -96,9 +97,7 @@ class StoreReader:
         return meta
 
     def _damaged(self, reason: object) -> StoreError:
-        return StoreError(
-            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
-        )
+        return damaged(self.folder / DATABASE_NAME, reason)
 
     def count(self) -> int:
         """Return how many items can be recommended."""
@@ -269,18 +268,18 @@ class StoreReader:
         """Whether the tables are those that this version makes.
 
         Raises:
-            StoreError: the database is damaged where they are described.
+            StoreError: the database is damaged where they are described, or can not be read.
         """
         try:
             return has_its_schema(self._database)
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise explained(error, self.folder / DATABASE_NAME) from error
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the rows of a reading query.
 
         Raises:
-            StoreError: the database is damaged where the query reads it.
+            StoreError: the database is damaged where the query reads it, or is closed, busy or can not be read.
         """
         try:
             with self._lock:
@@ -292,7 +291,7 @@ class StoreReader:
                     rows = cursor.fetchmany(_FETCHED_ROWS)
                 yield from rows
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise explained(error, self.folder / DATABASE_NAME) from error
 
     def _object(self, text: str) -> dict[str, Any]:
         try:
