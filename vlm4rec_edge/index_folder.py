@@ -15,6 +15,7 @@ from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
 from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
@@ -85,10 +86,13 @@ class IndexFolder:
 
     Args:
         folder: The folder; made by the first ``update`` if it is not there.
+
+    Raises:
+        UsageError: ``folder`` is no path.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of(folder, "An index")
         self._writer: StoreWriter | None = None
 
     def update(

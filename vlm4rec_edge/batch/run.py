@@ -12,6 +12,7 @@ from typing import Any
 from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.batch.histories import open_histories
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.many import Answer
@@ -119,7 +120,8 @@ def recommend_table(
     Raises:
         CatalogError, UsageError, UnknownItemError, MissingDependencyError: before any long work.
     """
-    if Path(out).exists() and Path(histories).exists() and Path(out).samefile(histories):
+    histories, out = path_of(histories, "The table of histories"), path_of(out, "The table to write")
+    if out.exists() and histories.exists() and out.samefile(histories):
         raise UsageError(f"{out} is the table of the histories itself; give the recommendations another name.")
     started = time.monotonic()
     selection = selection or Selection()

@@ -27,6 +27,7 @@ _HOMES = {
     "search": "online",
     "caption": "offline",
     "info": "info",
+    "items": "items",
     "evaluate": "evaluate",
     "add": "upkeep",
     "remove": "upkeep",

@@ -121,15 +121,7 @@ class ProfileOptions:
 class SelectionOptions:
     """What may be recommended: the fields of ``Selection``."""
 
-    where: Annotated[
-        str | None,
-        typer.Option(
-            help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
-            ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
-            "a column name with blanks in double quotes.",
-            show_default=False,
-        ),
-    ] = None
+    where: options.Where = None
     allow: Annotated[
         list[str] | None,
         typer.Option(

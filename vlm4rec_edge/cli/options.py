@@ -118,6 +118,17 @@ MaxSide = Annotated[
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="FILTER",
+        help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
+        ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
+        "a column name with blanks in double quotes.",
+        show_default=False,
+    ),
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
 
 

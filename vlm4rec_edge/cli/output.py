@@ -27,8 +27,7 @@ def emit_json(document: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout; the last column gives way where the terminal is too narrow."""
-    width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns if sys.stdout.isatty() else 0
-    width = width or _WIDTH_WITHOUT_TERMINAL
+    width = table_width()
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     rest = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
@@ -39,6 +38,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in cells:
         row[-1] = row[-1] if len(row[-1]) <= widths[-1] else row[-1][: widths[-1] - 3] + "..."
         typer.echo("  ".join(cell.ljust(own) for cell, own in zip(row, widths, strict=True)).rstrip())
+
+
+def table_width() -> int:
+    """Return how many characters a line of a table may have."""
+    width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns if sys.stdout.isatty() else 0
+    return width or _WIDTH_WITHOUT_TERMINAL
 
 
 def note(message: str) -> None:

@@ -19,6 +19,7 @@ from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_s
 from vlm4rec_edge.evaluation.significance import RESAMPLES
 from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
 from vlm4rec_edge.evaluation.variants import without_variants
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.interactions import Interactions, read_interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.ids import KnownIds
@@ -189,7 +190,7 @@ def evaluate(
     with closing(source):
         items = source.table()
         if not isinstance(interactions, Interactions):
-            file = str(interactions)
+            file = str(path_of(interactions, "The table of interactions"))
             interactions, failures = read_interactions(interactions)
         ids = KnownIds(source)
         found = ids.look_up(interactions.items)

@@ -11,6 +11,7 @@ from typing import Any
 from vlm4rec_edge.catalog.photo import SUFFIXES
 from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS
 from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.items import Failure, Item, nfc, whole_number
 from vlm4rec_edge.tables.reading import open_table
@@ -40,7 +41,7 @@ class ImportedCaptions:
     """
 
     def __init__(self, path: Path | str, *, source: str = "") -> None:
-        self.path = Path(path)
+        self.path = path_of(path, "A table of captions")
         self.source = source or self.path.name
         self._texts: dict[str, str] = {}
         self._reasons: dict[str, str] = {}

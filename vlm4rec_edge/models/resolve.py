@@ -15,6 +15,7 @@ from pathlib import Path
 from zipfile import Path as ZipPath
 
 from vlm4rec_edge.errors import ModelError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.models.gguf import check_projector, check_text_model, read_header
 from vlm4rec_edge.models.home import models_home
 from vlm4rec_edge.models.installed import installed, not_installed
@@ -80,7 +81,7 @@ def resolve_lvlm(name_or_path: str | Path = DEFAULT_LVLM, *, projector: Path | N
         ModelError: there is no such model, it is not pulled, or a file is damaged or of the wrong kind.
         UsageError: ``projector`` was given with something that is not a text GGUF file.
     """
-    place = _find(str(name_or_path), "lvlm")
+    place = _find(str(path_of(name_or_path, "A model")), "lvlm")
     if place.is_dir():
         if projector is not None:
             raise UsageError(f"A projector belongs to a text .gguf file, but {name_or_path} is a model folder.")
@@ -109,7 +110,7 @@ def resolve_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> EncoderFiles:
     Raises:
         ModelError: there is no such model, it is not pulled, or a file is damaged or of the wrong kind.
     """
-    place = _find(str(name_or_path), "encoder")
+    place = _find(str(path_of(name_or_path, "An encoder")), "encoder")
     if place.is_dir() and (place / MANIFEST_NAME).is_file():
         return _encoder_with_manifest(place)
     model = place if place.is_file() else _graph_in(place)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlm4rec_edge.errors import ProfileError, UsageError
+from vlm4rec_edge.given import text_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import item_id as text_of_id
 from vlm4rec_edge.items import item_ids
@@ -205,7 +206,7 @@ class Recommender:
             StoreError, ModelError: the encoder that ``text`` needs is not the one of the index, or not there.
         """
         _check_k(k)
-        text = text if text and text.strip() else None
+        text = None if text is None or not text_of(text, "What is looked for").strip() else text
         events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
         away = item_ids(disliked, "Disliked items")
         if not events.items and text is None and popularity is None:
@@ -307,7 +308,7 @@ class Recommender:
             ModelError: the encoder noted in the index is not on this machine.
             UsageError: the text is empty or ``k`` is below 1.
         """
-        if not text.strip():
+        if not text_of(text, "What is looked for").strip():
             raise UsageError("The search text is empty; say what you look for.")
         return self.recommend([], k, text=text, encoder=encoder, selection=selection, explain=explain)
 
@@ -325,7 +326,10 @@ class Recommender:
             UsageError: the vector is no such vector, ``k`` is below 1, or the filter can not be read.
         """
         _check_k(k)
-        direction = np.asarray(vector, dtype=np.float64)
+        try:
+            direction = np.asarray(vector, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(f"The vector is no list of numbers, but {vector!r:.60}.") from None
         with self._snapshot.held() as now:
             if direction.shape != (now.source.dimensions,) or not np.isfinite(direction).all():
                 raise UsageError(

@@ -12,6 +12,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import group_codes
 from vlm4rec_edge.errors import UsageError, Vlm4RecWarning
+from vlm4rec_edge.given import text_of
 from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.recommend.filter import admitted_by, ids_compared
 from vlm4rec_edge.recommend.ids import KnownIds, named
@@ -40,7 +41,7 @@ class Selection:
         exclude_history: Whether the history itself is left out. Disliked items always are.
 
     Raises:
-        UsageError: ``diversity`` is not from 0 to 1, or an id is none.
+        UsageError: ``diversity`` is not from 0 to 1, an id is none, or a text is none.
     """
 
     where: str | None = None
@@ -57,6 +58,9 @@ class Selection:
             raise UsageError(f"The diversity is {self.diversity:g}; it goes from 0 to 1.")
         if np.isnan(self.min_score):
             raise UsageError("The minimum score is not a number.")
+        for name in ("where", "one_per"):
+            if (value := getattr(self, name)) is not None:
+                text_of(value, f"The setting {name} of a selection")
         object.__setattr__(self, "deny", frozenset(item_ids(self.deny, "Items to deny")))
         if self.allow is not None:
             object.__setattr__(self, "allow", frozenset(item_ids(self.allow, "Items to allow")))
