@@ -73,8 +73,9 @@ class EncoderFiles:
 def resolve_lvlm(name_or_path: str | Path = DEFAULT_LVLM, *, projector: Path | None = None) -> LvlmFiles:
     """Find and check a vision-language model.
 
-    Accepted: an embedded or pulled name; a folder with a manifest; a folder with one text ``*.gguf`` and one
-    ``mmproj*.gguf``; a text ``.gguf`` file with ``projector``, or with one ``mmproj*.gguf`` beside it.
+    Accepted: an embedded or pulled name; a folder with a manifest; a folder with two ``*.gguf`` files, a text model and its
+    projector, however they are called; a text ``.gguf`` file with ``projector``, or with one projector beside it. Which
+    file is a projector (an "mmproj") is read from its header.
     With a manifest, the sha256 of every file is compared: about 1 s for every 0.4 to 2 GB, as the CPU has it.
 
     Raises:
@@ -164,7 +165,7 @@ def _find(given: str, kind: Kind) -> Path:
 
 
 _OWN_FILES: dict[Kind, str] = {
-    "lvlm": "a text .gguf with its mmproj*.gguf beside it",
+    "lvlm": "a text .gguf with its projector .gguf (mmproj) beside it",
     "encoder": "a folder with an .onnx file and tokenizer.json",
 }
 
@@ -201,26 +202,38 @@ def _encoder_with_manifest(folder: Path) -> EncoderFiles:
 
 def _pair_in(folder: Path) -> tuple[Path, Path]:
     found = sorted(folder.glob("*.gguf"))
-    projectors = [path for path in found if path.name.lower().startswith("mmproj")]
+    projectors = [path for path in found if _is_projector(path)]
     texts = [path for path in found if path not in projectors]
     if len(texts) != 1 or len(projectors) != 1:
         raise ModelError(
-            f"{folder} has no {MANIFEST_NAME} and not exactly one text .gguf and one mmproj*.gguf (found: "
-            f"{', '.join(path.name for path in found) or 'no .gguf file'}); "
+            f"{folder} has no {MANIFEST_NAME} and not exactly one text .gguf and one projector .gguf (found: "
+            f"{_as_found(texts, projectors) or 'no .gguf file'}); "
             "give the text .gguf file and its projector."
         )
     return texts[0], projectors[0]
+
+
+def _as_found(texts: list[Path], projectors: list[Path]) -> str:
+    return ", ".join([*(path.name for path in texts), *(f"{path.name} (a projector)" for path in projectors)])
+
+
+def _is_projector(path: Path) -> bool:
+    """Whether a file says so in its header; one that can not be read is what it is called, and refused when it is opened."""
+    try:
+        return read_header(path).is_projector
+    except ModelError:
+        return path.name.lower().startswith("mmproj")
 
 
 def _projector_beside(text: Path) -> Path:
     # Looked at first: a swapped pair should not be told that its projector is missing.
     if read_header(text).is_projector:
         raise ModelError(f"{text} is a projector (mmproj); give the text .gguf file, and this one as its projector.")
-    found = sorted(path for path in text.parent.glob("mmproj*.gguf") if path != text)
+    found = [path for path in sorted(text.parent.glob("*.gguf")) if path != text and _is_projector(path)]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise ModelError(
-            f"{text} needs its projector: not exactly one mmproj*.gguf lies beside it (found: {names}); say which."
+            f"{text} needs its projector: not exactly one projector .gguf (mmproj) lies beside it (found: {names}); say which."
         )
     return found[0]
 
