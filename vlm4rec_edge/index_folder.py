@@ -175,6 +175,7 @@ class IndexFolder:
                 )
             if trouble := id_trouble(item_id(item.id)):
                 raise UsageError(trouble)
+        ids = [item_id(item.id) for item in chosen]
         with ExitStack() as models:
             with StoreReader(self.folder) as store:
                 if not {"encoded_text", "encoder"} <= store.meta.keys():
@@ -193,13 +194,20 @@ class IndexFolder:
                         f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
                         "this one."
                     )
-            return self.update(
+                there = store.rows_of(ids)
+            report = self.update(
                 chosen,
                 captioner=captioner,
                 encoder=encoder,
                 encoded_text=encoded_text,
                 on_progress=on_progress,
             )
+        with StoreReader(self.folder) as store:
+            left_out = {failure.where for failure in store.failures()}
+            written = [each for each in store.rows_of(ids) if each not in left_out]
+        added = tuple(each for each in written if each not in there)
+        replaced = () if report.interrupted else tuple(each for each in written if each in there)
+        return replace(report, added=added, replaced=replaced)
 
     def holds(self, item: Any) -> bool:
         """Whether an item of this id can be recommended.

@@ -177,7 +177,9 @@ class TableOptions:
     out: Annotated[
         Path | None,
         typer.Option(
-            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis.",
+            metavar="FILE",
+            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis; - writes "
+            "CSV to standard output.",
             show_default=False,
         ),
     ] = None

@@ -21,16 +21,11 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
-def _note_json(context: typer.Context, wanted: bool) -> bool:
-    context.meta[AS_JSON] = wanted
-    return wanted
-
-
-# Under this name a context tells, also to whoever ends the command with an error, whether JSON is wanted.
+# Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
 AS_JSON = "vlm4rec_edge.json"
 AsJson = Annotated[
     bool,
-    typer.Option("--json", callback=_note_json, is_eager=True, help="Print one JSON document for programs."),
+    typer.Option("--json", help="Print one JSON document for programs."),
 ]
 Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
 Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]

@@ -2,7 +2,8 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``add``: the document of ``index`` - ``remove``: ``{"index", "removed", "unknown": [id]}``
+- ``add``: the document of ``index``, in which ``added`` and ``replaced`` are ids
+- ``remove``: ``{"index", "removed", "unknown": [id]}``
 - ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}]}``
 - ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
   "lost_notes"}``
@@ -18,7 +19,7 @@ import typer
 
 from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.offline import tell_index_report
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Item
@@ -66,6 +67,10 @@ def add(
             report = folder.add(
                 items, captioner=captioner, encoder=own, on_progress=lambda progress: advance(progress.done)
             )
+    if not as_json:
+        for what, ids in (("added", report.added), ("replaced", report.replaced)):
+            if ids:
+                typer.echo(printable(f"{index}: {what} {', '.join(ids)}."))
     tell_index_report(report, prune=False, as_json=as_json)
 
 

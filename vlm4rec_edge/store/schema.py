@@ -145,7 +145,7 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         log = path.with_name(path.name + "-wal")
-        if trouble_of(error) != "read-only" or (log.exists() and log.stat().st_size):
+        if trouble_of(error) == "busy" or (log.exists() and log.stat().st_size):
             raise
         connection = sqlite3.connect(
             f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
