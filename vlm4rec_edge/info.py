@@ -117,7 +117,7 @@ def _of_bundle(path: Path) -> IndexInfo:
                 "vectors": content["vectors"]["type"],
                 "thumbnails": content.get("thumbnails", {}).get("pixels"),
                 "carries": sorted({name.partition("/")[0] for name in files if "/" in name}),
-                "models": content["models"],
+                "models": [{**model, "license": model["licence"]} for model in content["models"]],
             },
             **_made_by(bundle),
         )

@@ -36,7 +36,9 @@ class ProtocolOptions:
         Literal["chronological", "last"],
         typer.Option(help="Foretell the last part of each user's items, or the last item only (baskets)."),
     ] = "chronological"
-    test_share: Annotated[float, typer.Option(help="The part held back, with --protocol chronological.")] = 0.2
+    test_share: Annotated[
+        float, typer.Option(help="Part of a user's items that is held back, with --protocol chronological.")
+    ] = 0.2
     same_day: Annotated[
         Literal["by-id", "random", "left-out"],
         typer.Option(
@@ -75,14 +77,17 @@ class ProtocolOptions:
     half_life: Annotated[
         float | None,
         typer.Option(
-            help="An item of a history counts half as much as one so many days newer (or in the unit of the dates, where "
-            "they are numbers).",
+            metavar="DAYS",
+            help="Let older items of a history fade: one counts half as much as one that is newer by so many days (or in the "
+            "unit of the dates, where they are numbers).",
             show_default=False,
         ),
     ] = None
-    weighted: Annotated[bool, typer.Option("--weighted", help="The column weight counts.")] = False
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of the intervals and tests.")] = 2000
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0
+    weighted: Annotated[bool, typer.Option("--weighted", help="Count items by the column weight.")] = False
+    resamples: Annotated[int, typer.Option(min=1, help="How often intervals and tests draw the users anew.")] = 2000
+    seed: Annotated[
+        int, typer.Option(min=0, help="Number that decides all that is random; the same gives the same.")
+    ] = 0
 
 
 @grouped

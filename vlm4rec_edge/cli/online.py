@@ -89,17 +89,23 @@ class ProfileOptions:
     half_life: Annotated[
         float | None,
         typer.Option(
-            help="An event counts half as much as one so much newer: in days (or the unit of the numbers) with --times, in "
-            "events without.",
+            metavar="AGE",
+            help="Let older items of the history fade: one counts half as much as one that is newer by this. In days with "
+            "--times (or the unit of its numbers), without in places of the history.",
             show_default=False,
         ),
     ] = None
     last: Annotated[
-        int | None, typer.Option(min=1, help="Only the newest so many events count.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", min=1, help="Count only the N newest items of the history.", show_default=False),
     ] = None
-    interests: Annotated[int, typer.Option(min=1, help="Into how many interests to split the history, at most.")] = 1
+    interests: Annotated[int, typer.Option(min=1, help="Split the history into at most so many interests.")] = 1
     merge: Annotated[
-        str, typer.Option(help="Places of several interests: `quota`, each its share, or `best`, the nearest items.")
+        str,
+        typer.Option(
+            metavar="quota|best",
+            help="How several interests share the places: by their part of the history, or the nearest items first.",
+        ),
     ] = "quota"
     dislike_weight: Annotated[
         float | None,
@@ -197,7 +203,8 @@ def recommend(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="A catalog column of counts; its largest are shown where no history is known and no --text given.",
+            help="Column of the catalog with counts, such as sales: items with the largest are recommended where nothing of "
+            "the history is known and no --text is given.",
             show_default=False,
         ),
     ] = None,

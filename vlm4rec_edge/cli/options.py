@@ -40,7 +40,12 @@ Model = Annotated[
 ]
 Projector = Annotated[
     Path | None,
-    typer.Option(help="The mmproj .gguf file, when --model is a .gguf file without one beside it.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The model's projector, a second .gguf file (often called mmproj) that turns photos into what the text model "
+        "reads; needed where --model is a .gguf file without one beside it.",
+        show_default=False,
+    ),
 ]
 EncoderModel = Annotated[
     str | None,
@@ -54,13 +59,17 @@ EncoderModel = Annotated[
 ModelOfIndex = Annotated[
     str | None,
     typer.Option(
-        "--model", help="Where the model that made the captions is, if not found by its name.", show_default=False
+        "--model",
+        help="Name, folder or file of the model that made the captions, where it is not found by the name noted in the index.",
+        show_default=False,
     ),
 ]
 EncoderOfIndex = Annotated[
     str | None,
     typer.Option(
-        "--encoder", help="Where the encoder that made the vectors is, if not found by its name.", show_default=False
+        "--encoder",
+        help="Name or folder of the encoder that made the vectors, where it is not found by the name noted in the index.",
+        show_default=False,
     ),
 ]
 PromptText = Annotated[
@@ -72,19 +81,31 @@ PromptText = Annotated[
     ),
 ]
 Structured = Annotated[
-    bool, typer.Option("--structured", help="Hold captions to a form; its fields become attributes of the items.")
+    bool,
+    typer.Option("--structured", help="Hold captions to a form: its fields become columns of the items, to filter by."),
 ]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
         "--schema",
-        help="JSON schema of structured captions. Default: kind, colour, pattern, audience, details.",
+        metavar="FILE",
+        help="JSON schema of structured captions; implies --structured. Default: kind, colour, pattern, audience, details.",
         show_default=False,
     ),
 ]
-MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
-Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
-Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Longest caption, in tokens (pieces of words). Default: the model's own.", show_default=False
+    ),
+]
+Temperature = Annotated[
+    float, typer.Option(min=0.0, help="0 takes the likeliest word each time; above 0 words are drawn at random.")
+]
+Seed = Annotated[
+    int,
+    typer.Option(help="Number that decides what is drawn with --temperature above 0: the same gives the same words."),
+]
 
 
 def _batch(given: str) -> int:

@@ -33,7 +33,7 @@ class ImportedCaptions:
 
     Args:
         path: A CSV, JSONL or Parquet table with the columns ``id`` and ``caption``; others are not read.
-        source: Who made the captions, for people and for the licence; default: the name of the file.
+        source: Who made the captions, for people and for the license; default: the name of the file.
 
     Raises:
         CatalogError: the table can not be read, lacks a column, names an item twice, or is empty. A row that can not be

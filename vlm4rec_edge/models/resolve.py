@@ -30,6 +30,7 @@ from vlm4rec_edge.models.manifest import (
 )
 from vlm4rec_edge.models.registry import registry
 from vlm4rec_edge.models.sentence_transformers import longest_text_of, pooling_of
+from vlm4rec_edge.plugins import installed_plugins
 
 DEFAULT_LVLM = "stylist-lvlm"
 DEFAULT_ENCODER = "all-minilm-l6-v2"
@@ -156,11 +157,13 @@ def _find(given: str, kind: Kind) -> Path:
         path = path.expanduser()
         if given and (path.is_dir() or path.is_file()):
             return path
+    plugins = [plugin.name for plugin in installed_plugins("captioners" if kind == "lvlm" else "encoders")]
+    among = f" Installed plug-ins: {', '.join(plugins)}." if plugins else ""
     tried = ["the names of the registry", f"the pulled models in {models_home()}"] if is_name else []
     tried.append(f"the path {path.absolute()}")
     raise ModelError(
         f"There is no {_KIND_WORDS[kind].removeprefix('a ')} {given!r}; tried {', '.join(tried)}. "
-        f"A path to {_OWN_FILES[kind]} works too; {unknown_name(given, known)}"
+        f"A path to {_OWN_FILES[kind]} works too; {unknown_name(given, [*known, *plugins])}{among}"
     )
 
 
