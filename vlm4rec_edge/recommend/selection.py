@@ -32,7 +32,7 @@ class Selection:
             ``vlm4rec_edge.recommend.where``.
         allow: Only these items, any iterable of ids, texts or whole numbers, read once and kept as texts; None: all.
         deny: None of these items, likewise. An id that the index does not hold is told by a ``Vlm4RecWarning`` and named in
-            ``Recommendations.unknown``.
+            ``Recommendations.unknown``; asking with an ``allow`` of which nothing is known is an ``UnknownItemError``.
         one_per: At most one item for each value of this column; ``column:7`` compares the first 7 characters. Items
             without a value do not count as alike.
         diversity: From 0, the nearest items, to 1, items as different as can be. Above 0 items come in the order in which
