@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.new_photo import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.history import History
+    from vlm4rec_edge.recommend.listing import ItemPage, ListedItem, list_items
     from vlm4rec_edge.recommend.many import Answer
     from vlm4rec_edge.recommend.profile import ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
@@ -109,7 +110,9 @@ _HOMES = {
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.child.isolated",
     "Item": "items",
+    "ItemPage": "recommend.listing",
     "ItemSource": "recommend.source",
+    "ListedItem": "recommend.listing",
     "LlamaCaptioner": "grounding.llama.captioner",
     "LvlmFiles": "models.resolve",
     "MissingDependencyError": "errors",
@@ -149,6 +152,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "export_items": "interchange.export",
     "export_to_qdrant": "interchange.export",
+    "list_items": "recommend.listing",
     "list_models": "known_models",
     "make_bundle": "bundle.writer",
     "make_delta": "bundle.delta",
@@ -195,7 +199,9 @@ __all__ = [
     "Interactions",
     "IsolatedCaptioner",
     "Item",
+    "ItemPage",
     "ItemSource",
+    "ListedItem",
     "LlamaCaptioner",
     "LvlmFiles",
     "MissingDependencyError",
@@ -236,6 +242,7 @@ __all__ = [
     "evaluate",
     "export_items",
     "export_to_qdrant",
+    "list_items",
     "list_models",
     "make_bundle",
     "make_delta",

@@ -18,6 +18,7 @@ from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_photos
 from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
@@ -26,6 +27,7 @@ from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
 from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.remaking import RemakeError, remake_of
 from vlm4rec_edge.remembered import captioner_as_before, encoder_as_before
 from vlm4rec_edge.store.check import VerifyReport, check_store
@@ -39,11 +41,15 @@ OnProgress = Callable[[IndexProgress], None]
 
 @dataclass(frozen=True)
 class RemoveReport:
-    """How many items were removed, and the ids that the index did not hold."""
+    """How many items were removed, and the ids that the index did not hold.
+
+    ``hint`` says what one of those may have been meant for, or where all ids are listed.
+    """
 
     folder: Path
     removed: int
     unknown: tuple[str, ...]
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``remove --json`` prints."""
@@ -84,10 +90,13 @@ class IndexFolder:
 
     Args:
         folder: The folder; made by the first ``update`` if it is not there.
+
+    Raises:
+        UsageError: ``folder`` is no path.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of(folder, "An index")
         self._writer: StoreWriter | None = None
 
     def update(
@@ -231,6 +240,7 @@ class IndexFolder:
                 )
             if trouble := id_trouble(item_id(item.id)):
                 raise UsageError(trouble)
+        ids = [item_id(item.id) for item in chosen]
         with ExitStack() as models:
             with StoreReader(self.folder) as store:
                 if not {"encoded_text", "encoder"} <= store.meta.keys():
@@ -249,23 +259,49 @@ class IndexFolder:
                         f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
                         "this one."
                     )
-            return self.update(
+                there = store.rows_of(ids)
+            report = self.update(
                 chosen,
                 captioner=captioner,
                 encoder=encoder,
                 encoded_text=encoded_text,
                 on_progress=on_progress,
             )
+        with StoreReader(self.folder) as store:
+            left_out = {failure.where for failure in store.failures()}
+            written = [each for each in store.rows_of(ids) if each not in left_out]
+        added = tuple(each for each in written if each not in there)
+        replaced = () if report.interrupted else tuple(each for each in written if each in there)
+        return replace(report, added=added, replaced=replaced)
+
+    def holds(self, item: Any) -> bool:
+        """Whether an item of this id can be recommended.
+
+        Raises:
+            UsageError: it is no id.
+            StoreError: there is no index, or it is damaged.
+        """
+        with StoreReader(self.folder) as store:
+            return not KnownIds(store).look_up([item_id(item)]).unknown
 
     def remove(self, ids: Iterable[Any]) -> RemoveReport:
         """Remove items; their captions are kept, should they return.
+
+        Args:
+            ids: Texts or whole numbers; compared by their Unicode form NFC.
 
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
         wanted = list(dict.fromkeys(item_ids(ids, "Items to remove")))
-        unknown = self._store().remove(wanted)
-        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown))
+        unknown, hint = self._store().remove(wanted), ""
+        if unknown:
+            with StoreReader(self.folder) as store:
+                known = KnownIds(store)
+                found = known.look_up(unknown)
+                self._store().remove(list(found.rows))
+                unknown, hint = found.unknown, known.hint(found.unknown) if found.unknown else ""
+        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown), hint)
 
     def verify(self) -> VerifyReport:
         """Check every file: database, checksums of captions, items and vectors, lengths, HNSW against exact search.

@@ -73,7 +73,8 @@ class IndexReport:
     ``fetched`` photos came from web addresses.
     ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
-    was not needed or does not tell.
+    was not needed or does not tell. ``added`` and ``replaced`` are ids, which ``IndexFolder.add`` tells; after an interrupt
+    what was replaced is not told.
     """
 
     folder: Path
@@ -89,6 +90,8 @@ class IndexReport:
     removed_ids: tuple[str, ...] = ()
     not_removed: tuple[str, ...] = ()
     fetched: int = 0
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     def all_failures(self) -> list[Failure]:
         """Return every failure of the last run, from the store."""
@@ -115,6 +118,8 @@ class IndexReport:
             "failures": [asdict(failure) for failure in self.all_failures()],
             "batch": self.batch,
             "kv_bytes": self.kv_bytes,
+            "added": list(self.added),
+            "replaced": list(self.replaced),
         }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
+from vlm4rec_edge.given import path_of
 
 if TYPE_CHECKING:
     from vlm4rec_edge.recommend.source import ItemSource
@@ -69,8 +70,10 @@ def describe_index(path: Path | str) -> IndexInfo:
 
     Raises:
         StoreError: there is none, or it is damaged.
+        UsageError: ``path`` is no path.
     """
-    return _of_bundle(Path(path)) if is_bundle(Path(path)) else _of_folder(Path(path))
+    path = path_of(path, "An index")
+    return _of_bundle(path) if is_bundle(path) else _of_folder(path)
 
 
 def _of_folder(folder: Path) -> IndexInfo:
@@ -118,7 +121,7 @@ def _of_bundle(path: Path) -> IndexInfo:
                 "vectors": content["vectors"]["type"],
                 "thumbnails": content.get("thumbnails", {}).get("pixels"),
                 "carries": sorted({name.partition("/")[0] for name in files if "/" in name}),
-                "models": content["models"],
+                "models": [{**model, "license": model["licence"]} for model in content["models"]],
             },
             **_made_by(bundle),
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,8 @@ from typing import Any, Literal
 from vlm4rec_edge.errors import UsageError
 
 Stage = Literal["catalog", "photo", "grounding", "encoding"]
+# Far more digits than a shop's ids have, and few enough to compare quickly.
+_DIGITS = 64
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,33 @@ def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
             f"{what} are a list of ids, not one {kind}; give a list, or one column of a table or an array."
         )
     return [item_id(value) for value in values]
+
+
+def nfc(text: str) -> str:
+    """Return a text in Unicode's form NFC, by which ids are compared: file names unzipped from a Mac are in NFD.
+
+    Source: https://www.unicode.org/reports/tr15/.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def same_number(one: str, other: str) -> bool:
+    """Whether two texts are one whole number written differently, as spreadsheets and data frames do: ``7``, ``007``, ``7.0``.
+
+    Texts that are equal, and those that are no whole numbers, are not.
+    """
+    if one == other:
+        return False
+    first = whole_number(one)
+    return first is not None and first == whole_number(other)
+
+
+def whole_number(text: str) -> Decimal | None:
+    """Return the whole number that a text is in any notation, or None if it is none."""
+    if len(text) > _DIGITS or not text.isascii() or not text[-1:].isdigit() or "_" in text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if abs(number.adjusted()) < _DIGITS and number == number.to_integral_value() else None

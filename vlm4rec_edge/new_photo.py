@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.errors import ModelError, StoreError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.plugins import close_model
@@ -109,6 +110,7 @@ def describe_new_photo(
         PhotoError: the photo can not be used.
         ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
+    photo = path_of(photo, "A photo")
     captioner = captioner_of(source, model, projector=projector, photos=1)
     try:
         return caption_photo(photo, captioner)

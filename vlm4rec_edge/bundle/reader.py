@@ -135,6 +135,10 @@ class BundleReader:
         places = self._place_of
         return {item_id: self._item(places[item_id]) for item_id in item_ids if item_id in places}
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item, ordered by row and id."""
+        return iter(self._ids.all())
+
     def items(self) -> Iterator[StoredItem]:
         """Yield every item, ordered by row and id."""
         return map(self._item, range(self.count()))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 
@@ -36,7 +36,9 @@ class ProtocolOptions:
         Literal["chronological", "last"],
         typer.Option(help="Foretell the last part of each user's items, or the last item only (baskets)."),
     ] = "chronological"
-    test_share: Annotated[float, typer.Option(help="The part held back, with --protocol chronological.")] = 0.2
+    test_share: Annotated[
+        float, typer.Option(help="Part of a user's items that is held back, with --protocol chronological.")
+    ] = 0.2
     same_day: Annotated[
         Literal["by-id", "random", "left-out"],
         typer.Option(
@@ -75,14 +77,17 @@ class ProtocolOptions:
     half_life: Annotated[
         float | None,
         typer.Option(
-            help="An item of a history counts half as much as one so many days newer (or in the unit of the dates, where "
-            "they are numbers).",
+            metavar="DAYS",
+            help="Let older items of a history fade: one counts half as much as one that is newer by so many days (or in the "
+            "unit of the dates, where they are numbers).",
             show_default=False,
         ),
     ] = None
-    weighted: Annotated[bool, typer.Option("--weighted", help="The column weight counts.")] = False
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of the intervals and tests.")] = 2000
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0
+    weighted: Annotated[bool, typer.Option("--weighted", help="Count items by the column weight.")] = False
+    resamples: Annotated[int, typer.Option(min=1, help="How often intervals and tests draw the users anew.")] = 2000
+    seed: Annotated[
+        int, typer.Option(min=0, help="Number that decides all that is random; the same gives the same.")
+    ] = 0
 
 
 @grouped
@@ -117,7 +122,7 @@ def evaluate(
 
     asked = given(protocol)
     if protocol.metrics:
-        asked["metrics"] = [name.strip() for value in protocol.metrics for name in value.split(",")]
+        asked["metrics"] = lists.split(protocol.metrics)
     with ExitStack() as bar:
 
         def on_start(total: int) -> Callable[[int], None]:
@@ -169,7 +174,8 @@ def _tell(evaluation: Evaluation) -> None:
     unknown, failures = evaluation.unknown_items, evaluation.failures
     if unknown:
         more = f" and {len(unknown) - _LISTED:,} more" if len(unknown) > _LISTED else ""
-        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}.")
+        hint = evaluation.hint[0].upper() + evaluation.hint[1:]
+        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}. {hint}")
     for failure in failures[:_LISTED]:
         note(f"Left out: {failure.reason}")
     if len(failures) > _LISTED:

@@ -9,7 +9,8 @@ Its ``--json`` document (a field may be added, none is renamed or removed):
   together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle).
   Of a bundle also
   ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
-  "name", "licence", "source"}]}``; its ``failures`` and ``run`` are 0.
+  "name", "license", "source", "licence"}]}``, the last for programs that read it by its former name; its ``failures`` and
+  ``run`` are 0.
 """
 
 from __future__ import annotations
@@ -49,10 +50,15 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
     if found.bundle is None:
         rows.insert(len(rows) - 6, ["left out", f"{found.failures:,} in the last run"])
         if found.kv_bytes:
-            rows.append(["captioned", f"{found.batch} at a time in {found.kv_bytes / 1e6:.0f} MB of KV memory"])
+            rows.append(
+                [
+                    "captioned",
+                    f"{found.batch} at a time, with a working memory (KV cache) of {found.kv_bytes / 1e6:.0f} MB",
+                ]
+            )
     else:
         models = found.bundle["models"]
-        rows += [[f"license of {model['role']}", f"{model['licence']} ({model['name']})"] for model in models]
+        rows += [[f"license of {model['role']}", f"{model['license']} ({model['name']})"] for model in models]
         rows += [["stored as", found.bundle["vectors"]], ["carries", ", ".join(found.bundle["carries"]) or "no model"]]
         rows += [["digest", found.bundle["digest"]]]
     table("", ["what", str(index)], rows)

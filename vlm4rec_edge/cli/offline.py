@@ -3,10 +3,11 @@
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "fetched", "removed", "removed_ids": [id],
-  "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``;
-  ``not_removed`` are items that --prune would have removed, but that are too many to be removed unasked; ``unread`` is how
-  many folders or rows could not be read, with which nothing is pruned; the last two tell how many photos were captioned
-  together and the bytes of KV memory that took, 0 if the model was not needed.
+  "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes",
+  "added": [id], "replaced": [id]}``; the last two are filled by ``add`` alone; ``not_removed`` are items that --prune would
+  have removed, but that are too many to be removed unasked; ``unread`` is how many folders or rows could not be read, with
+  which nothing is pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the bytes of KV memory
+  that took (the model's memory of prompts and photos under way), 0 if it was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
   "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
@@ -24,7 +25,7 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable
+from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable, styled
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
@@ -255,7 +256,7 @@ def caption(
         emit_json(report.to_dict())
     else:
         for image, said in report.captions:
-            typer.secho(printable(image), bold=True)
+            styled(printable(image), bold=True)
             typer.echo(f"  {printable(said.text)}")
         _show_failures(report.failures, len(report.failures))
     if report.failures:

@@ -23,16 +23,11 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
-def _note_json(context: typer.Context, wanted: bool) -> bool:
-    context.meta[AS_JSON] = wanted
-    return wanted
-
-
-# Under this name a context tells, also to whoever ends the command with an error, whether JSON is wanted.
+# Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
 AS_JSON = "vlm4rec_edge.json"
 AsJson = Annotated[
     bool,
-    typer.Option("--json", callback=_note_json, is_eager=True, help="Print one JSON document for programs."),
+    typer.Option("--json", help="Print one JSON document for programs."),
 ]
 Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
 Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]
@@ -47,7 +42,12 @@ Model = Annotated[
 ]
 Projector = Annotated[
     Path | None,
-    typer.Option(help="The mmproj .gguf file, when --model is a .gguf file without one beside it.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The model's projector, a second .gguf file (often called mmproj) that turns photos into what the text model "
+        "reads; needed where --model is a .gguf file without one beside it.",
+        show_default=False,
+    ),
 ]
 EncoderModel = Annotated[
     str | None,
@@ -61,13 +61,17 @@ EncoderModel = Annotated[
 ModelOfIndex = Annotated[
     str | None,
     typer.Option(
-        "--model", help="Where the model that made the captions is, if not found by its name.", show_default=False
+        "--model",
+        help="Name, folder or file of the model that made the captions, where it is not found by the name noted in the index.",
+        show_default=False,
     ),
 ]
 EncoderOfIndex = Annotated[
     str | None,
     typer.Option(
-        "--encoder", help="Where the encoder that made the vectors is, if not found by its name.", show_default=False
+        "--encoder",
+        help="Name or folder of the encoder that made the vectors, where it is not found by the name noted in the index.",
+        show_default=False,
     ),
 ]
 PromptText = Annotated[
@@ -82,7 +86,7 @@ Structured = Annotated[
     bool | None,
     typer.Option(
         "--structured/--no-structured",
-        help="Hold captions to a form; its fields become attributes of the items.",
+        help="Hold captions to a form: its fields become columns of the items, to filter by.",
         show_default=False,
     ),
 ]
@@ -90,16 +94,32 @@ SchemaFile = Annotated[
     Path | None,
     typer.Option(
         "--schema",
-        help="JSON schema of structured captions. Default: kind, colour, pattern, audience, details.",
+        metavar="FILE",
+        help="JSON schema of structured captions; implies --structured. Default: kind, colour, pattern, audience, details.",
         show_default=False,
     ),
 ]
-MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Longest caption, in tokens (pieces of words). Default: the model's own.", show_default=False
+    ),
+]
 Temperature = Annotated[
     float | None,
-    typer.Option(min=0.0, help="0, the default: the likeliest words; above: drawn at random.", show_default=False),
+    typer.Option(
+        min=0.0,
+        help="0, the default, takes the likeliest word each time; above 0 words are drawn at random.",
+        show_default=False,
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Of the drawing, with --temperature above 0.", show_default=False)]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        help="Number that decides what is drawn with --temperature above 0: the same gives the same words.",
+        show_default=False,
+    ),
+]
 
 
 def _batch(given: str) -> int:
@@ -127,6 +147,17 @@ MaxSide = Annotated[
 ]
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="FILTER",
+        help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
+        ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
+        "a column name with blanks in double quotes.",
+        show_default=False,
+    ),
 ]
 Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
 

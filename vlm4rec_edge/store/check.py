@@ -19,6 +19,7 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, photo_crc32, text_crc32
+from vlm4rec_edge.store.trouble import is_damage
 
 _BLOCK_ROWS = 8192
 # A broken file breaks many rows alike; the first few tell what happened.
@@ -61,13 +62,15 @@ def check_store(folder: Path) -> VerifyReport:
     """Check a store: database, checksums of captions, items and vectors, lengths, references.
 
     Raises:
-        StoreError: there is none at ``folder``. Damage is reported, not raised.
+        StoreError: there is none at ``folder``, or it is busy or may not be read. Damage is reported, not raised.
     """
     if not (folder / DATABASE_NAME).is_file():
         raise StoreError(f"There is no index at {folder}.")
     try:
         store = StoreReader(folder)
     except StoreError as error:
+        if not is_damage(error):
+            raise
         return VerifyReport((Finding(DATABASE_NAME, str(error)),), index=str(folder))
     with store:
         findings: list[Finding] = []
@@ -75,6 +78,8 @@ def check_store(folder: Path) -> VerifyReport:
             try:
                 findings += check(store)
             except StoreError as error:
+                if not is_damage(error):
+                    raise
                 findings.append(Finding(DATABASE_NAME, str(error)))
         try:
             counts = store.counts()

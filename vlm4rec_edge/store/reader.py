@@ -27,6 +27,7 @@ from vlm4rec_edge.store.schema import (
     open_database,
     text_crc32,
 )
+from vlm4rec_edge.store.trouble import damaged, explained
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
@@ -113,7 +114,7 @@ class StoreReader:
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
-                raise self._damaged(error) from error
+                raise explained(error, path) from error
             raise
 
     def _map_database(self, limit: int) -> None:
@@ -146,9 +147,7 @@ class StoreReader:
         return meta
 
     def _damaged(self, reason: object) -> StoreError:
-        return StoreError(
-            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
-        )
+        return damaged(self.folder / DATABASE_NAME, reason)
 
     def count(self) -> int:
         """Return how many items can be recommended."""
@@ -230,6 +229,11 @@ class StoreReader:
     def item(self, item_id: str) -> StoredItem | None:
         """Return one item, or None if it is unknown."""
         return self.items_of([item_id]).get(item_id)
+
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item that can be recommended, in the order they were written."""
+        for (item_id,) in self.query("SELECT id FROM items WHERE vector_row IS NOT NULL ORDER BY number"):
+            yield item_id
 
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
@@ -356,18 +360,18 @@ class StoreReader:
         """Whether the tables are those that this version makes.
 
         Raises:
-            StoreError: the database is damaged where they are described.
+            StoreError: the database is damaged where they are described, or can not be read.
         """
         try:
             return has_its_schema(self._database)
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise explained(error, self.folder / DATABASE_NAME) from error
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the rows of a reading query.
 
         Raises:
-            StoreError: the database is damaged where the query reads it.
+            StoreError: the database is damaged where the query reads it, or is closed, busy or can not be read.
         """
         try:
             with self._lock:
@@ -379,7 +383,7 @@ class StoreReader:
                     rows = cursor.fetchmany(_FETCHED_ROWS)
                 yield from rows
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise explained(error, self.folder / DATABASE_NAME) from error
 
     def _object(self, text: str) -> dict[str, Any]:
         try:

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.store.trouble import explained, trouble_of
 
 DATABASE_NAME = "store.sqlite"
 # "v4re": tells our database from any other SQLite file (https://www.sqlite.org/pragma.html#pragma_application_id).
@@ -105,8 +106,9 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
     """Open ``store.sqlite``; for writing, create it or bring it up to date first. An older one can be read as it is.
 
     Raises:
-        StoreError: it is damaged, not ours, or of a newer version of this package.
+        StoreError: it is damaged, busy, may not be written, is not ours, or of a newer version of this package.
     """
+    connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None) if write else _open_to_read(path)
         connection.execute("BEGIN")  # one moment: another process may be making the tables right now
@@ -115,6 +117,10 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
         is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         connection.execute("COMMIT")
     except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 can not tell an error that quotes damaged bytes
+        if connection is not None:
+            connection.close()
+        if trouble_of(error) != "damaged":
+            raise explained(error, path) from error
         raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
     if is_empty and not write:
         raise EmptyIndexError(
@@ -136,7 +142,8 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, version)
         except sqlite3.Error as error:
-            raise StoreError(f"{path} can not be written: {error}.") from error
+            connection.close()
+            raise explained(error, path) from error
     return connection
 
 
@@ -161,10 +168,10 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
         log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
+        if trouble_of(error) == "busy" or (log.exists() and log.stat().st_size):
             raise
         connection = sqlite3.connect(
             f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False

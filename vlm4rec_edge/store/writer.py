@@ -22,6 +22,7 @@ from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.mend import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, is_unicode, open_database, photo_crc32, text_crc32
+from vlm4rec_edge.store.trouble import damaged, explained
 from vlm4rec_edge.store.vectors import append_vectors, map_vectors, next_generation, vector_file_name
 
 # Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
@@ -401,14 +402,10 @@ class StoreWriter:
             raise self._explained(error) from error
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
-        if isinstance(error, sqlite3.OperationalError):
-            return StoreError(f"{self.folder} can not be written: {error}. What was finished before is kept.")
-        return self._damaged(error)
+        return explained(error, self.folder / DATABASE_NAME, kept=True)
 
     def _damaged(self, reason: object) -> StoreError:
-        return StoreError(
-            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
-        )
+        return damaged(self.folder / DATABASE_NAME, reason)
 
     def _set_meta(self, **values: str) -> None:
         rows = [(key, value, text_crc32(key, value)) for key, value in values.items()]

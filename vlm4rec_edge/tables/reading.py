@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.items import Failure, UnreadPart
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.tables.cells import text_of, whole
@@ -58,7 +59,7 @@ def open_table(path: Path | str, wanted: Wanted = _ANYTHING, *, what: str = "tab
         CatalogError: it has another ending, can not be read, lacks a column, or has one twice.
         MissingDependencyError: it is Parquet, and pyarrow is not installed.
     """
-    path = Path(path)
+    path = path_of(path, "A table")
     opened = _FORMATS.get(path.suffix.lower())
     if opened is None:
         raise CatalogError(f"{path} is no {what} that ends in {', '.join(sorted(_FORMATS))}.")
