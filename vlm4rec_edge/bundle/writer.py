@@ -110,9 +110,11 @@ def make_bundle(
             for model in (encoder, lvlm):
                 if model is not None:
                     add_model(output, model)
+            form = grounding.get("structured")
+            fields = {"fields": list(form["schema"]["properties"])} if form else {}
             content |= {
                 "encoded_text": store.meta.get("encoded_text", ""),
-                "grounding": {"fingerprint": store.meta.get("grounding", ""), "provenance": grounding},
+                "grounding": {"fingerprint": store.meta.get("grounding", ""), "provenance": grounding, **fields},
                 "encoder": {"fingerprint": store.meta["encoder"], "provenance": made_vectors},
                 "models": licences(grounding, made_vectors),
             }
