@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog
 from vlm4rec_edge.encoding.checked import encoded_items
@@ -292,6 +293,7 @@ class _Waiting:
     place: int
     image_sha256: str
     question: str
+    lacks_end: bool
 
     @property
     def image(self) -> Path:
@@ -400,7 +402,7 @@ class _Grounding:
                 entry.failures[place] = Failure(item.id, "photo", str(error))
                 continue
             key = caption_key(photo, self._made_by, question)
-            waiting = _Waiting(entry, place, photo.sha256, question)
+            waiting = _Waiting(entry, place, photo.sha256, question, photo.lacks_end)
             if (said := self._known(key)) is not None:
                 entry.photos[place] = self._grounded(waiting, said, is_new=False)
             elif key in self._waiting:  # another item shows the same photo: one caption serves both
@@ -431,6 +433,8 @@ class _Grounding:
 
     def _grounded(self, of: _Waiting, said: Captioned, *, is_new: bool) -> GroundedPhoto:
         self._progress.reused += not is_new
+        if of.lacks_end:
+            tell_cut(of.image)
         return GroundedPhoto(of.image, of.image_sha256, said.key, of.question, said.text, said.fields)
 
     def _complete(self, entry: _Open) -> Iterator[GroundedItem | Failure]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_catalog import PHOTOS, Run, counts_of, items_of, rows_of, table_of, vectors_of
 
-from vlm4rec_edge import Recommender
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge import LlamaCaptioner, Recommender, caption_photos
+from vlm4rec_edge.errors import StoreError, Vlm4RecWarning
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -134,3 +134,20 @@ def test_what_is_left_out_of_an_id_that_stands_twice_is_named(run: Run, photos: 
     assert failure.reason == (
         "The id 'A' stands in the catalog more than once; 0002.png is left out, an earlier one is used."
     )
+
+
+def test_a_photo_that_lacks_its_end_is_used_and_told_in_every_run(run: Run, photos: Path, out: Path) -> None:
+    cut = photos / "0003.png"
+    cut.write_bytes(cut.read_bytes()[:-12])
+    for _ in range(2):
+        with pytest.warns(Vlm4RecWarning, match=r"0003\.png is cut off at its end; what is there was used"):
+            report = run(photos)
+        assert (report.items, report.failures) == (PHOTOS, ())
+
+
+def test_a_captioned_photo_that_lacks_its_end_is_told(photos: Path, brief_captioner: LlamaCaptioner) -> None:
+    cut = photos / "0003.png"
+    cut.write_bytes(cut.read_bytes()[:-12])
+    with pytest.warns(Vlm4RecWarning, match=r"0003\.png is cut off at its end") as told:
+        report = caption_photos([cut, photos / "0001.png"], brief_captioner)
+    assert (len(report.captions), len(told)) == (2, 1)

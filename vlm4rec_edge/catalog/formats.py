@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.optional import optional
 
 # What a shop's folder may hold. Formats that Pillow hands to other programs or that run code (EPS) stay out. AVIF and HEIF
 # are read where Pillow, or its plug-in, can.
@@ -81,11 +85,7 @@ def readable_formats() -> tuple[str, ...]:
         from PIL import Image
     except ImportError:
         return FORMATS
-    try:
-        import pillow_heif
-    except ImportError:
-        pass
-    else:
-        pillow_heif.register_heif_opener()
+    with suppress(MissingDependencyError):
+        optional("pillow_heif", "Reading HEIF photos needs pillow-heif", "heif").register_heif_opener()
     Image.init()  # WebP, TIFF and AVIF load late
     return tuple(form for form in FORMATS if form in Image.OPEN)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.answers import answers, question_of
@@ -52,20 +53,27 @@ def caption_photos(
     """
     captions: dict[str, Captioned] = {}
     failures: list[Failure] = []
+    lack_end: set[str] = set()
 
     def requests() -> Iterator[CaptionRequest]:
         question = question_of(captioner, Item("", Path()))
         for photo in dict.fromkeys(photos):
             try:
-                yield CaptionRequest(str(photo), read_photo_file(Path(photo)), question)
+                file = read_photo_file(Path(photo))
             except PhotoError as error:
                 failures.append(Failure(str(photo), "photo", str(error)))
+                continue
+            if file.lacks_end:
+                lack_end.add(str(photo))
+            yield CaptionRequest(str(photo), file, question)
 
     for result in answers(captioner, requests()):
         if isinstance(result, Failure):
             failures.append(result)
         else:
             captions[result.key] = result
+            if result.key in lack_end:
+                tell_cut(result.key)
         if on_progress is not None:
             on_progress(len(captions) + len(failures))
     in_order = tuple((str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions)
