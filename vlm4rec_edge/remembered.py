@@ -54,7 +54,7 @@ def captioner_as_before(
     if store and imported and model is None and projector is None and not given.keys() - _WITHOUT_EFFECT:
         return _captions_of_before(store, identity, place)
     name = None if imported else identity.get("name")
-    if model is not None and str(model) not in (name, place.get("model")):
+    if model is not None and not _is_the_same(model, name, place):
         return open_captioner(model, projector=projector, device=device, photos=photos, **given)
     before = settings_in(identity)
     form = before.get("structured")
@@ -63,6 +63,12 @@ def captioner_as_before(
     if given.get("structured", form or False) != (form or False):
         before = {name: value for name, value in before.items() if name not in _OF_THE_FORM}
     return _opened_again(store, model or name, place, projector, device=device, photos=photos, **{**before, **given})
+
+
+def _is_the_same(model: str | Path, name: str | None, place: Mapping[str, str]) -> bool:
+    """Whether a model is given by the name or the place of the one that made the captions; its folder counts as well."""
+    where = place.get("model")
+    return str(model) == name or (where is not None and Path(model).absolute() in (Path(where), Path(where).parent))
 
 
 def _opened_again(
@@ -128,6 +134,8 @@ def _place(store: StoreReader | None, note: str) -> dict[str, str]:
 
 
 def places_of(captioner: Captioner | None, encoder: Encoder) -> dict[str, str]:
-    """Return the notes by which the models of a run are found again, where they tell."""
-    noted = {"captioner_place": getattr(captioner, "place", None), "encoder_place": getattr(encoder, "place", None)}
-    return {name: json.dumps(place, ensure_ascii=True) for name, place in noted.items() if place}
+    """Return the notes by which the models of a run are found again, in place of the earlier ones'."""
+    models = (
+        {"encoder_place": encoder} if captioner is None else {"captioner_place": captioner, "encoder_place": encoder}
+    )
+    return {name: json.dumps(getattr(model, "place", {})) for name, model in models.items()}

@@ -13,7 +13,7 @@ from made_plugins import MadeCaptioner, MadeEncoder
 from pictures import swatches
 from program import Done, at_a_terminal, program
 
-from vlm4rec_edge import IndexFolder, IndexReport, RemakeError, build_index
+from vlm4rec_edge import ImportedCaptions, IndexFolder, IndexReport, RemakeError, build_index
 from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -198,6 +198,22 @@ def test_of_models_of_another_program_the_api_says_which_is_missing(photos: Path
     done = program("index", photos, "--out", tmp_path / "x.index")
     assert done.code == 1
     assert "made by 'made', which is not found here" in done.err
+
+
+def test_where_an_earlier_model_lay_is_forgotten_with_it(photos: Path, tmp_path: Path, said: Path) -> None:
+    out = tmp_path / "x.index"
+    build_index(photos, out, captioner=ImportedCaptions(said), encoder=MadeEncoder())
+    _index(photos, out, remake=True)
+    with StoreReader(out) as store:
+        assert (store.meta["captioner_place"], store.meta["encoder_place"]) == ("{}", "{}")
+
+
+def test_a_model_given_by_its_folder_again_keeps_the_settings(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(installed()["stylist-lvlm"], tmp_path / "own")
+    command = ["index", photos, "--out", tmp_path / "x.index", "--model"]
+    assert program(*command, "own", "--max-tokens", "3", cwd=tmp_path).code == 0
+    again = program(*command, tmp_path / "own", "--json")
+    assert (again.code, again.json["captioned"]) == (0, 0)
 
 
 def test_a_first_run_that_was_stopped_at_once_left_nothing_to_remember(photos: Path, tmp_path: Path) -> None:

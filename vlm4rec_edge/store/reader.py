@@ -276,25 +276,36 @@ class StoreReader:
             return self._table
 
     def _read_table(self) -> ItemTable:
-        rows, ids, titles, captions, attributes = [], [], [], [], []
+        rows: list[int] = []
+        ids: list[str] = []
+        titles: list[str] = []
+        captions: list[str] = []
+        words: list[tuple[str, ...]] = []
         # Many items of a shop say the same of themselves, and a text read twice is one text here.
-        known: dict[tuple[str, ...], dict[str, str]] = {}
-        found = self.query(
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for item_id, row, title, caption, cells, said, more, fields in self.query(
             f"""
             SELECT items.id, items.vector_row, items.title, coalesce(captions.text, ''), items.attributes, captions.fields,
                 further.text, further.fields
             {_ITEMS} WHERE items.vector_row IS NOT NULL ORDER BY items.vector_row, items.id, photos.place
             """
-        )
-        for item_id, own in groupby(found, key=itemgetter(0)):
-            (_, row, title, caption, cells, said, *_), *_ = photos = list(own)
-            rows.append(row)
-            ids.append(item_id)
-            titles.append(title)
-            captions.append(_one_after_the_other([caption, *(photo[6] for photo in photos if photo[6])]))
-            words = (cells, *(fields for fields in (said, *(photo[7] for photo in photos)) if fields is not None))
-            attributes.append(known[words] if words in known else known.setdefault(words, self._said(*words)[0]))
-        names = dict.fromkeys(name for cells in known.values() for name in cells)
+        ):
+            if not ids or item_id != ids[-1]:
+                rows.append(row)
+                ids.append(item_id)
+                titles.append(title)
+                captions.append(caption)
+                own = (cells,) if said is None else (cells, said)
+                words.append(known.setdefault(own, own))
+                told = {caption}
+            if more is not None and more not in told:
+                told.add(more)
+                captions[-1] = f"{captions[-1]} {more}".lstrip()
+            if fields is not None:
+                words[-1] += (fields,)
+        told_of = {own: self._said(*own)[0] for own in dict.fromkeys(words)}
+        attributes = [told_of[own] for own in words]
+        names = dict.fromkeys(name for cells in told_of.values() for name in cells)
         columns: dict[str, Column] = {
             name: coded(cells.get(name, "") for cells in attributes)
             for name in names
@@ -332,19 +343,36 @@ class StoreReader:
             """,
             parameters,
         )
-        for _, own in groupby(found, key=itemgetter(0)):
-            (item_id, row, title, first, image, columns, said, *_), *_ = rows = list(own)
-            photos = [(image, first, said), *(photo[7:] for photo in rows if photo[7] is not None)]
-            words = [fields for _, _, fields in photos if fields is not None]
-            caption = _one_after_the_other(text for _, text, _ in photos)
-            several = tuple(self._photo(*photo) for photo in photos) if len(photos) > 1 else ()
-            yield StoredItem(item_id, row, title, caption, image, *self._said(columns, *words), several)
+        own: list[Any] = []
+        for row in found:
+            if own and row[0] != own[0][0]:
+                yield self._of_several(own)
+                own = []
+            if row[7] is None:
+                item_id, number, title, caption, image, columns, said, *_ = row
+                attributes, fields = self._said(columns, *(() if said is None else (said,)))
+                yield StoredItem(item_id, number, title, caption, image, attributes, fields)
+            else:
+                own.append(row)
+        if own:
+            yield self._of_several(own)
+
+    def _of_several(self, rows: list[Any]) -> StoredItem:
+        """Return an item of several photos, of the rows for its further ones."""
+        item_id, row, title, first, image, columns, said, *_ = rows[0]
+        photos = [(image, first, said), *(row[7:] for row in rows)]
+        caption = " ".join(dict.fromkeys(text for _, text, _ in photos if text))
+        words = [fields for _, _, fields in photos if fields is not None]
+        shown = tuple(self._photo(*photo) for photo in photos)
+        return StoredItem(item_id, row, title, caption, image, *self._said(columns, *words), shown)
 
     def _photo(self, image: str, caption: str, said: str | None) -> StoredPhoto:
         return StoredPhoto(image, caption, {} if said is None else self._object(said))
 
     def _said(self, columns: str, *said: str) -> tuple[dict[str, str], dict[str, str | list[str]]]:
         """Return the attributes of an item, and the fields of its captions; of several the first that fills one counts."""
+        if not said:
+            return self._object(columns), {}
         fields: dict[str, str | list[str]] = {}
         for text in said:
             own = self._object(text)
@@ -409,10 +437,6 @@ class StoreReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _one_after_the_other(captions: Iterable[str]) -> str:
-    return " ".join(dict.fromkeys(caption for caption in captions if caption))
 
 
 def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) -> dict[str, str]:
