@@ -174,7 +174,7 @@ def test_rows_of_one_id_are_one_item_with_all_their_photos(tmp_path: Path) -> No
     assert failures == []
     catalog = open_catalog(tmp_path / "items.csv")
     assert catalog.count() == 3
-    assert "3 rows are further rows of the item above them" in " ".join(catalog.notes())
+    assert "3 rows are further rows of the item above" in " ".join(catalog.notes())
 
 
 def test_an_item_takes_its_photo_from_the_first_row_that_has_one(tmp_path: Path) -> None:

@@ -167,6 +167,30 @@ def test_every_bad_row_and_photo_of_a_catalog_is_listed_and_the_good_ones_are_in
     assert all(f"  {where}: " in shown.err for where in wanted)
 
 
+def test_a_missing_quote_is_told_with_its_line_and_nothing_is_pruned(photos: Path, tmp_path: Path) -> None:
+    table = _table(photos, '0000,0000.png,"13"" screen"', "0001,0001.png,Dress", "0002,0002.png,Skirt")
+    command = ["index", table, "--out", tmp_path / "x.index", "--encoded-text", "title", "--prune", "--json"]
+    assert (program(*command).code, program(*command).json["items"]) == (0, 3)
+    table.write_text(table.read_text().replace('screen"', "screen").replace("0002,0002.png,Skirt", ""))
+    done = program(*command)
+    assert (done.code, done.json["items"], done.json["removed"], done.json["unread"]) == (3, 3, 0, 1)
+    assert "line 2 has a quote that is not closed" in done.json["failures"][0]["reason"]
+
+
+def test_the_columns_of_a_table_can_be_named_and_how_it_was_read_is_told(photos: Path, tmp_path: Path) -> None:
+    table = photos / "export.csv"
+    table.write_text("SKU;Foto;Marke;Name\n7;0000.png;Acme;Coat\n", encoding="utf-8")
+    command = ["index", table, "--out", tmp_path / "x.index", "--encoded-text", "title"]
+    assert "no column id and no column image; say which with --id-column and --image-column" in program(*command).err
+    named = ["--id-column", "sku", "--image-column", "foto", "--title-column", "Marke", "--title-column", "Name"]
+    done = program(*command, *named)
+    assert done.code == 0
+    assert done.err.splitlines()[0] == "export.csv is read separated by semicolons."
+    with Recommender.open(tmp_path / "x.index") as shop:
+        (item,) = shop.store.items()
+    assert (item.id, item.title) == ("7", "Acme Coat")
+
+
 @pytest.mark.parametrize(
     ("catalog", "message"),
     [

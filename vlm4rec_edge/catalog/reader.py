@@ -143,8 +143,9 @@ def _open_table(table: Table, path: Path | None, images: Images) -> Catalog:
     def notes() -> tuple[str, ...]:
         if not further:
             return table.notes
-        told = f"{further:,} rows are further rows of the item above them, for its further photos; their other cells are read "
-        return *table.notes, told + "only where the rows above have none."
+        rows = "1 row is a further row" if further == 1 else f"{further:,} rows are further rows"
+        told = f"{rows} of the item above: photos are added to it, other cells are read where it has none."
+        return *table.notes, told
 
     _require_content(read(), f"{path or 'The data frame'} has no rows; there is nothing to index.")
     taken = {name for names in table.roles.values() for name in names}
