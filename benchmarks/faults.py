@@ -248,7 +248,7 @@ def main(
         "Captions lost at once: made, and not in the store when the process was gone, or not in the mended store; they were "
         "made again by the resume. Made twice, in all: the same over all trials of the line.",
         f"The catalog has {part + 10} items; every run of the recorded kind follows the one before: all items new, a third "
-        "exchanged (with --prune), another encoder, another prompt; graph and compaction set to begin at 60 rows.",
+        "exchanged (with --prune), another encoder, another prompt; graph and compaction begin at 60 rows.",
         *(problems or ["No problem: every process ended cleanly or was killed, every index was whole in the end."]),
     ]
     text = write_results(out, "faults", "Faults tried, and what they cost", [tally.row() for tally in tallies], remarks)

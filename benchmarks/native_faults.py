@@ -107,7 +107,7 @@ def _worker_of(process: subprocess.Popen[str]) -> int | None:
     """Return the process that captions, a child of the program, once it runs."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     for child in children.read_text().split() if children.exists() else []:
-        if "grounding.worker" in Path(f"/proc/{child}/cmdline").read_text():
+        if "grounding.child.worker" in Path(f"/proc/{child}/cmdline").read_text():
             return int(child)
     return None
 

@@ -93,6 +93,7 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
     "search": [lambda _: ["search", INDEX, "a red dress"]],
     "caption": [lambda _: ["caption", "photos/new-0.jpg", "--max-tokens", 3]],
     "info": [lambda _: ["info", INDEX]],
+    "items": [lambda _: ["items", INDEX, "--limit", 3]],
     "doctor": [lambda _: ["doctor"], lambda _: ["doctor", "--json"]],
     "evaluate": [lambda work: ["evaluate", INDEX, "--interactions", _purchases(work), "--resamples", 10]],
     "add": [lambda _: ["add", INDEX, "photos/new-0.jpg"]],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from forked import run_anew, run_script
 
 PROGRAM = Path(sys.executable).with_name("vlm4rec-edge.exe" if os.name == "nt" else "vlm4rec-edge")
@@ -59,6 +60,26 @@ def program(*arguments: object, cwd: Path | None = None) -> Done:
 def watched(*arguments: object, without: str = "") -> Done:
     """Run the program, with the packages ``without`` (comma between them) missing, and see what it loads."""
     return _done(run_anew([sys.executable, "-c", _WATCHED, without, *map(str, arguments)]))
+
+
+def at_a_terminal(*arguments: object, answer: str) -> Done:
+    """Run the program where somebody sits at a terminal, and answers every question with ``answer``."""
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are of POSIX")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, encoding="utf-8") as process:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        shown = bytearray()
+        try:
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+        except OSError:  # Linux's way to say that the other end was closed
+            pass
+        assert process.stdout
+        out = process.stdout.read()
+    os.close(ours)
+    return _done(subprocess.CompletedProcess(command, process.returncode, out, shown.decode("utf-8", "replace")))
 
 
 def _done(process: subprocess.CompletedProcess[str]) -> Done:

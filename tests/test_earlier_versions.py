@@ -80,3 +80,11 @@ def test_it_takes_new_items_with_the_models_that_made_it(made: Path, tmp_path: P
         }
         assert shop.search("a red dress", k=1)
     assert IndexFolder(index).verify().findings == ()
+
+
+def test_its_bundle_describes_a_new_photo_as_it_described_its_own(made: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "new.png"
+    drawn("dress", "red").save(photo)
+    found = {name: program("similar", made / name, "--photo", photo, "--json") for name in ("shop.index", "shop.zip")}
+    assert [done.code for done in found.values()] == [0, 0], found["shop.zip"].err
+    assert found["shop.zip"].json["query"]["caption"] == found["shop.index"].json["query"]["caption"]

@@ -21,6 +21,7 @@ SHARED = {
     "columns",
     "cores",
     "errors",
+    "given",
     "interactions",
     "items",
     "mixture",

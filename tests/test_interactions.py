@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vlm4rec_edge.errors import CatalogError
-from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
 
 RECORDS = [
     {"user_id": "ann", "item_id": "0007", "date": "2020-09-22", "weight": 2.5},
@@ -102,8 +103,12 @@ def test_a_weight_is_a_number_above_zero(tmp_path: Path, weight: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("table.xlsx", "x", "is no table: give a file that ends in .csv, .jsonl"),
-        ("table.csv", "user,item_id,date\na,b,2020-01-01\n", "has no column user_id; interactions have the columns"),
+        ("table.xlsx", "x", "is no table: give a file that ends in .csv, "),
+        (
+            "table.csv",
+            "who,item_id,date\na,b,2020-01-01\n",
+            "has no column user_id; interactions have .* --user-column",
+        ),
         ("table.csv", "user_id,item_id,date\n", "has no usable interaction"),
         ("table.csv", "", "is empty; its first line must name the columns"),
         ("table.jsonl", '{"user": "a"}\n', "has no usable interaction. The first row .* has no user_id"),
@@ -120,3 +125,69 @@ def test_a_file_without_interactions_is_an_error_that_says_why(
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="can not be read"):
         read_interactions(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "note"),
+    [
+        ("a.csv", "userId,movieId,timestamp", "as ratings of MovieLens (userId as user"),
+        ("a.inter", "user_id:token\titem_id:token\ttimestamp:float", "as interactions with timestamps"),
+        ("a.csv", "customer_id,article_id,t_dat", "as purchases of H&M"),
+        ("a.csv", "user,item,date", "as interactions of users with items"),
+        ("a.csv", "User ID;Item-ID;DATE", "separated by semicolons"),
+        ("a.tsv", "user_id\titem_id\tdate", ""),
+    ],
+)
+def test_the_columns_of_known_data_sets_are_found_and_said(tmp_path: Path, name: str, header: str, note: str) -> None:
+    separator = next(each for each in ",;\t" if each in header)
+    rows = [separator.join(row) for row in (("ann", "a", "1700000000"), ("bob", "b", "1700000001"))]
+    (tmp_path / name).write_text("\n".join([header, *rows]))
+    read, failures = read_interactions(tmp_path / name)
+    assert (triples(read), failures) == ([("ann", "a", 1.0), ("bob", "b", 1.0)], [])
+    assert note in " ".join(read.notes)
+    assert bool(read.notes) == bool(note)
+
+
+def test_columns_of_any_name_can_be_given(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("who,what,when,rating\nann,a,2020-01-01,4\n")
+    columns = InteractionColumns(user="who", item="what", date="when")
+    read, _ = read_interactions(table, columns)
+    assert (triples(read), read.has_weights) == ([("ann", "a", 1.0)], False)
+    assert read.notes == ("The column rating is not read; --weight-column rating makes it the weight.",)
+    read, _ = read_interactions(table, replace(columns, weight="rating"))
+    assert (triples(read), read.has_weights, read.notes) == ([("ann", "a", 4.0)], True, ())
+    with pytest.raises(
+        CatalogError, match=r"no column user_id and no column item_id and no column date; .* --user-column"
+    ):
+        read_interactions(table)
+    with pytest.raises(CatalogError, match="has no column score; "):
+        read_interactions(table, replace(columns, weight="score"))
+
+
+def test_a_missing_quote_hides_no_interactions(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text('user_id,item_id,date\nann,a,2020-01-01\n"bob,b,2020-01-02\neve,c,2020-01-03\nann,d,2020-01-04"\n')
+    read, failures = read_interactions(table)
+    assert [item for _, item, _ in triples(read)][:2] == ["a", "c"]
+    assert "line 3" in failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [
+        (["2024-01-01", "2024-01-01T09:00", "2024-01-02T00:00Z"], [19723, 19723, 19724]),
+        # The day is the one that is written, wherever the shop is.
+        (["2024-01-01T23:30:00-05:00", "2024-01-02T00:30:00-05:00", "2024-01-01T00:10+02:00"], [19723, 19724, 19723]),
+        (["1704067200", "1704153599", "1704153600"], [19723, 19723, 19724]),
+        (["1704067200000", "1704153599999", "1704153600000"], [19723, 19723, 19724]),
+        (["1704067200000000", "1704153599999999", "1704153600000000"], [19723, 19723, 19724]),
+        (["20240101", "20240101", "20240102"], [20240101, 20240101, 20240102]),
+        (["1", "2", "3"], [1, 2, 3]),
+    ],
+)
+def test_a_day_is_a_calendar_day_however_dates_are_written(tmp_path: Path, dates: list[str], days: list[int]) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("user_id,item_id,date\n" + "".join(f"ann,a,{date}\n" for date in dates))
+    read, failures = read_interactions(table)
+    assert (read.days.tolist(), failures) == (days, [])

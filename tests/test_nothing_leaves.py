@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from every_command import INDEX, RECIPES, commands, stock
 from file_server import FileHandler, Files, serving
+from pictures import encoded, swatch
 from traced import PROGRAM, Running, Trace, why_not
 
 from vlm4rec_edge import privacy
@@ -184,6 +185,24 @@ def test_a_command_that_may_speak_does_so_with_the_address_it_was_given(
     called = {call for call in trace.spoken if call.startswith(("connect(", "sendto(", "sendmsg("))}
     assert called
     assert {tuple(re.findall(r'htons\((\d+)\).*?"([\d.]+)"', call)) for call in called} == {((port, "127.0.0.1"),)}
+    assert owner.outside(trace) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--fetch"], ["--fetch-private"]], ids=["as it comes", "fetch", "private"])
+def test_photos_of_the_web_are_asked_for_only_where_that_was_said(owner: Owner, options: list[str]) -> None:
+    """The server is on this machine, so that ``--fetch`` alone does not ask it either."""
+    (owner.work / "photos" / "own.png").write_bytes(encoded(swatch(1, 2, 3)))
+    state = Files()
+    with serving(_Refusing, state) as (address,):
+        table = owner.work / "photos" / "web.csv"
+        table.write_text(f"id,image\nown,own.png\nweb,{address}/a.png\n", encoding="utf-8")
+        trace = owner.start(PROGRAM, "index", table, "--out", "new.index", "--max-tokens", 3, *options).wait()
+    assert trace.code == 3, trace.err
+    assert bool(state.asked) == ("--fetch-private" in options)
+    port = address.rpartition(":")[2]
+    called = {call for call in trace.spoken if call.startswith(("connect(", "sendto(", "sendmsg("))}
+    assert all(f"htons({port})" in call and '"127.0.0.1"' in call for call in called), called
+    assert bool(called) == bool(state.asked)
     assert owner.outside(trace) == []
 
 

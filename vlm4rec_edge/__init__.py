@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from vlm4rec_edge.bundle.check import verify_bundle
     from vlm4rec_edge.bundle.delta import DeltaReport, PatchReport, apply_delta, make_delta
     from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
+    from vlm4rec_edge.catalog.layouts import CatalogColumns
     from vlm4rec_edge.catalog.reader import open_catalog
+    from vlm4rec_edge.catalog.web.cache import WebPhotoCache
     from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.encoding.protocol import Encoder
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
     from vlm4rec_edge.indexing import IndexProgress, IndexReport
     from vlm4rec_edge.info import IndexInfo, describe_index
-    from vlm4rec_edge.interactions import Interactions, read_interactions
+    from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.new_photo import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.recommend.explanation import Reason
     from vlm4rec_edge.recommend.history import History
+    from vlm4rec_edge.recommend.listing import ItemPage, ListedItem, list_items
     from vlm4rec_edge.recommend.many import Answer
     from vlm4rec_edge.recommend.profile import ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
     from vlm4rec_edge.recommend.source import ItemSource
+    from vlm4rec_edge.remaking import Remake, RemakeError
     from vlm4rec_edge.store.check import VerifyReport
 
 __version__ = "0.1.0"
@@ -85,6 +89,7 @@ _HOMES = {
     "CaptionRequest": "grounding.protocol",
     "Captioned": "grounding.protocol",
     "Captioner": "grounding.protocol",
+    "CatalogColumns": "catalog.layouts",
     "CatalogError": "errors",
     "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
@@ -101,10 +106,13 @@ _HOMES = {
     "IndexInfo": "info",
     "IndexProgress": "indexing",
     "IndexReport": "indexing",
+    "InteractionColumns": "interactions",
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.child.isolated",
     "Item": "items",
+    "ItemPage": "recommend.listing",
     "ItemSource": "recommend.source",
+    "ListedItem": "recommend.listing",
     "LlamaCaptioner": "grounding.llama.captioner",
     "LvlmFiles": "models.resolve",
     "MissingDependencyError": "errors",
@@ -121,6 +129,8 @@ _HOMES = {
     "Recommendation": "recommend.result",
     "Recommendations": "recommend.result",
     "Recommender": "recommend.recommender",
+    "Remake": "remaking",
+    "RemakeError": "remaking",
     "RemoveReport": "index_folder",
     "RepairReport": "index_folder",
     "Selection": "recommend.selection",
@@ -130,6 +140,7 @@ _HOMES = {
     "VerifyReport": "store.check",
     "Vlm4RecError": "errors",
     "Vlm4RecWarning": "errors",
+    "WebPhotoCache": "catalog.web.cache",
     "apply_delta": "bundle.delta",
     "build_index": "index_folder",
     "caption_photo": "grounding.photos",
@@ -141,6 +152,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "export_items": "interchange.export",
     "export_to_qdrant": "interchange.export",
+    "list_items": "recommend.listing",
     "list_models": "known_models",
     "make_bundle": "bundle.writer",
     "make_delta": "bundle.delta",
@@ -166,6 +178,7 @@ __all__ = [
     "CaptionRequest",
     "Captioned",
     "Captioner",
+    "CatalogColumns",
     "CatalogError",
     "DeltaReport",
     "DeviceError",
@@ -182,10 +195,13 @@ __all__ = [
     "IndexInfo",
     "IndexProgress",
     "IndexReport",
+    "InteractionColumns",
     "Interactions",
     "IsolatedCaptioner",
     "Item",
+    "ItemPage",
     "ItemSource",
+    "ListedItem",
     "LlamaCaptioner",
     "LvlmFiles",
     "MissingDependencyError",
@@ -202,6 +218,8 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "Recommender",
+    "Remake",
+    "RemakeError",
     "RemoveReport",
     "RepairReport",
     "Selection",
@@ -211,6 +229,7 @@ __all__ = [
     "VerifyReport",
     "Vlm4RecError",
     "Vlm4RecWarning",
+    "WebPhotoCache",
     "__version__",
     "apply_delta",
     "build_index",
@@ -223,6 +242,7 @@ __all__ = [
     "evaluate",
     "export_items",
     "export_to_qdrant",
+    "list_items",
     "list_models",
     "make_bundle",
     "make_delta",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,11 +21,14 @@ from vlm4rec_edge.errors import MissingDependencyError, Vlm4RecError
 from vlm4rec_edge.grounding.llama.library import check_llama
 from vlm4rec_edge.grounding.llama.memory import available_bytes
 from vlm4rec_edge.grounding.llama.native import compile_here, require_captioning
+from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.models.home import cache_home
 from vlm4rec_edge.models.installed import installed
 from vlm4rec_edge.models.manifest import Manifest, check_files, read_manifest
 from vlm4rec_edge.models.resolve import DEFAULT_ENCODER, DEFAULT_LVLM, resolve_encoder, resolve_lvlm
+from vlm4rec_edge.plugins import installed_plugins
 from vlm4rec_edge.quiet import VARIABLES, load, telemetry_of
+from vlm4rec_edge.recommend.profile import combine
 
 _CAPTIONING = 'pip install "vlm4rec-edge[cpu]"'
 # Distributions that a photo needs on its way to a vector, and those that something else needs.
@@ -79,9 +83,15 @@ class Diagnosis:
 
 def examine() -> Diagnosis:
     """Look at the installation and the machine, and run both embedded models on their reference inputs (a few seconds)."""
-    facts: dict[str, Any] = {}
-    looks = (_packages, _machine, _llama, _onnx_runtime, _models, _caption, _vector, _telemetry, _cache)
-    findings = [finding for look in looks for finding in look(facts)]
+    facts: dict[str, Any] = {"llama_cpp": None}
+    looks = (
+        _packages, _machine, _llama, _onnx_runtime, _models, _plugins, _caption, _vector, _recommending, _telemetry, _cache,
+    )  # fmt: skip
+    findings: list[Finding] = []
+    for look in looks:
+        # What fails is told once, where it was found first; what only rests on it would repeat the cause.
+        if look not in _RESTS_ON or all(found.ok for found in findings if found.topic in _RESTS_ON[look]):
+            findings += look(facts)
     return Diagnosis(tuple(findings), facts)
 
 
@@ -90,6 +100,26 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def _plugins(facts: dict[str, Any]) -> Iterator[Finding]:
+    plugins = installed_plugins()
+    facts["plugins"] = [plugin.to_dict() for plugin in plugins]
+    for plugin in plugins:
+        says = f"{plugin.group.removesuffix('s')} of {plugin.package or 'a package without metadata'} ({plugin.value})"
+        yield Finding(f"plug-in {plugin.name}", plugin.problem or says, not plugin.problem)
+
+
+def _recommending(facts: dict[str, Any]) -> Iterator[Finding]:
+    """Ask an index of a few made vectors; needs no model."""
+    vectors = np.eye(8, dtype=np.float32)
+    found, scores = ExactIndex(vectors).top(combine(vectors[:2], np.ones(2)).vector, 2)
+    facts["recommends"] = sorted(found.tolist()) == [0, 1] and bool(np.allclose(scores, np.sqrt(0.5)))
+    if facts["recommends"]:
+        yield Finding("recommending", f"works here, from an index or a bundle; SQLite {sqlite3.sqlite_version}")
+    else:
+        remedy = "pip install --force-reinstall numpy"
+        yield Finding("recommending", "gives wrong answers: NumPy does not compute right", False, remedy)
 
 
 def _packages(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -142,7 +172,6 @@ def _processor() -> str:
 
 
 def _llama(facts: dict[str, Any]) -> Iterator[Finding]:
-    facts["llama_cpp"] = None
     try:
         require_captioning()
         check = check_llama()
@@ -257,3 +286,11 @@ def _cache(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             "cache folder", f"{place} cannot be written; models cannot be pulled, the probe is made anew", False, remedy
         )
+
+
+# Looks that say nothing new where one of these findings has failed.
+_RESTS_ON = {
+    _llama: ("llama-cpp-python",),
+    _caption: ("llama-cpp-python", "pillow", "jinja2", "llama.cpp", f"model {DEFAULT_LVLM}"),
+    _vector: ("onnxruntime", "ONNX Runtime", "tokenizers", f"model {DEFAULT_ENCODER}"),
+}

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vlm4rec_edge.catalog.reader import Catalog, id_trouble, open_catalog
-from vlm4rec_edge.encoding.checked import encoded
+from vlm4rec_edge.catalog.checks import id_trouble
+from vlm4rec_edge.catalog.reader import Catalog, open_catalog
+from vlm4rec_edge.catalog.web.cache import WebPhotoCache
+from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_item
+from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_photos
 from vlm4rec_edge.errors import StoreError, UsageError
-from vlm4rec_edge.grounding.opening import open_captioner
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
-from vlm4rec_edge.items import Item, item_id, item_ids
+from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
 from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.recommend.ids import KnownIds
+from vlm4rec_edge.remaking import RemakeError, remake_of
+from vlm4rec_edge.remembered import captioner_as_before, encoder_as_before
 from vlm4rec_edge.store.check import VerifyReport, check_store
-from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.reader import StoreReader, read_if_begun
 from vlm4rec_edge.store.writer import StoreWriter
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.interactions import Interactions
+    from vlm4rec_edge.interactions import InteractionColumns, Interactions
     from vlm4rec_edge.learning.learning import LearnReport, OnStart
 
 _ENCODE_TEXTS = 256
@@ -39,11 +45,15 @@ OnProgress = Callable[[IndexProgress], None]
 
 @dataclass(frozen=True)
 class RemoveReport:
-    """How many items were removed, and the ids that the index did not hold."""
+    """How many items were removed, and the ids that the index did not hold.
+
+    ``hint`` says what one of those may have been meant for, or where all ids are listed.
+    """
 
     folder: Path
     removed: int
     unknown: tuple[str, ...]
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``remove --json`` prints."""
@@ -84,10 +94,13 @@ class IndexFolder:
 
     Args:
         folder: The folder; made by the first ``update`` if it is not there.
+
+    Raises:
+        UsageError: ``folder`` is no path.
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = path_of(folder, "An index")
         self._writer: StoreWriter | None = None
 
     def update(
@@ -96,9 +109,13 @@ class IndexFolder:
         *,
         captioner: Captioner | None = None,
         encoder: Encoder | None = None,
-        encoded_text: EncodedText = "caption",
+        encoded_text: EncodedText | None = None,
+        remake: bool = False,
         prune: bool = False,
+        prune_anyway: bool = False,
+        fetch: WebPhotoCache | None = None,
         on_progress: OnProgress | None = None,
+        on_fetched: Callable[[int], None] | None = None,
     ) -> IndexReport:
         """Caption, encode and store every item of a catalog; what is there already is not done again.
 
@@ -106,38 +123,95 @@ class IndexFolder:
 
         Args:
             catalog: A folder of photos, a table, an iterable of items, a DataFrame, or an opened catalog.
-            captioner: Default: the embedded vision-language model, in a process of its own. ``ImportedCaptions`` takes
-                captions from a table instead. Not used when only titles are encoded.
-            encoder: Default: the embedded encoder.
-            encoded_text: ``caption``, ``title`` or ``title_caption``.
-            prune: Remove items that the catalog no longer has; not if a part of it could not be read.
+            captioner: Default: the one that made the captions, with the settings it had; for a new index the embedded
+                vision-language model, in a process of its own. ``ImportedCaptions`` takes captions from a table instead.
+                Not used when only titles are encoded.
+            encoder: Default: the one that made the vectors; for a new index the embedded one.
+            encoded_text: ``caption``, ``title`` or ``title_caption``. Default: as the index was made; a new one by
+                captions.
+            remake: Whether an index may be made in another way than it was made, which replaces captions or vectors.
+            prune: Remove items that the catalog no longer has; not if a part of it could not be read, and not if they are
+                more than 20 and more than a tenth of the index: then the report names them in ``not_removed``. What is
+                removed keeps its caption and its vector until the next run.
+            prune_anyway: Remove them, however many they are.
+            fetch: Fetch photos that the catalog names by web address; ``WebPhotoCache(folder / "photos")`` is where they
+                belong. Without it, only those that were fetched by an earlier run are used.
             on_progress: Called in this thread.
+            on_fetched: Called in this thread with how many photos were fetched, or could not be.
 
         Raises:
+            RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
             CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
                 the first photo wherever it can be known. A single bad item is in the report instead.
         """
-        check_encoded_text(encoded_text)
-        opened = open_catalog(catalog)
-        if encoded_text == "title":
-            captioner = None
-        with (
-            _opened(captioner, open_captioner if encoded_text != "title" else None) as its_captioner,
-            _opened(encoder, open_encoder) as its_encoder,
-        ):
-            if opened.columns is not None and hasattr(its_captioner, "check_columns"):
-                its_captioner.check_columns(opened.columns)
+        if encoded_text is not None:
+            check_encoded_text(encoded_text)
+        cache = fetch or WebPhotoCache(self.folder / "photos")
+        opened = open_catalog(catalog, fetched=cache.path_of)
+        if fetch and opened.is_read_once:
+            raise UsageError(
+                "Photos are fetched before the first is captioned; give items as a list, not as a generator."
+            )
+        with ExitStack() as models:
+            with ExitStack() as reading:
+                if before := read_if_begun(self.folder):
+                    reading.enter_context(before)
+                encoded_text = encoded_text or _encoded_text_of(before)
+                its_captioner: Any = None
+                if encoded_text != "title":
+                    its_captioner = models.enter_context(_opened(captioner, lambda: captioner_as_before(before)))
+                its_encoder = models.enter_context(_opened(encoder, lambda: encoder_as_before(before)))
+                if opened.columns is not None and hasattr(its_captioner, "check_columns"):
+                    its_captioner.check_columns(opened.columns)
+                if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
+                    raise RemakeError(cost)
+            store, came = self._store(create=True), 0
+            if fetch:
+                wanted = (entry.addresses for entry in opened.read() if isinstance(entry, WebPhotos))
+                came = fetch.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
             report = index_catalog(
-                self._store(create=True),
-                opened,
+                store,
+                replace(opened, read=lambda: cache.told(opened.read())),
                 captioner=its_captioner,
                 encoder=its_encoder,
                 encoded_text=encoded_text,
-                prune=prune,
+                prune=prune or prune_anyway,
+                prune_anyway=prune_anyway,
                 on_progress=on_progress,
             )
         self._refresh_index()
-        return report
+        return replace(report, fetched=came)
+
+    def captioner_as_before(self, model: str | Path | None = None, **settings: Any) -> Captioner:
+        """Open the captioner that made the captions, apart from what is given; for ``update``.
+
+        Args:
+            model: Another model, which brings its own settings.
+            settings: Those of ``open_captioner``; one that is None is as before.
+
+        Raises:
+            UsageError: the captions came from a table that is no longer there, or a setting can not be used.
+            StoreError: the index is damaged.
+            ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
+        """
+        with ExitStack() as reading:
+            if before := read_if_begun(self.folder):
+                reading.enter_context(before)
+            return captioner_as_before(before, model, **settings)
+
+    def encoder_as_before(self, name: str | Path | None = None, **settings: Any) -> Encoder:
+        """Open the encoder that made the vectors, unless another is given; arguments and errors as ``open_encoder``."""
+        with ExitStack() as reading:
+            if before := read_if_begun(self.folder):
+                reading.enter_context(before)
+            return encoder_as_before(before, name, **settings)
+
+    def encoded_text(self) -> EncodedText:
+        """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
+        with ExitStack() as reading:
+            if before := read_if_begun(self.folder):
+                reading.enter_context(before)
+            return _encoded_text_of(before)
 
     def add(
         self,
@@ -170,6 +244,7 @@ class IndexFolder:
                 )
             if trouble := id_trouble(item_id(item.id)):
                 raise UsageError(trouble)
+        ids = [item_id(item.id) for item in chosen]
         with ExitStack() as models:
             with StoreReader(self.folder) as store:
                 if not {"encoded_text", "encoder"} <= store.meta.keys():
@@ -188,28 +263,55 @@ class IndexFolder:
                         f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
                         "this one."
                     )
-            return self.update(
+                there = store.rows_of(ids)
+            report = self.update(
                 chosen,
                 captioner=captioner,
                 encoder=encoder,
                 encoded_text=encoded_text,
                 on_progress=on_progress,
             )
+        with StoreReader(self.folder) as store:
+            left_out = {failure.where for failure in store.failures()}
+            written = [each for each in store.rows_of(ids) if each not in left_out]
+        added = tuple(each for each in written if each not in there)
+        replaced = () if report.interrupted else tuple(each for each in written if each in there)
+        return replace(report, added=added, replaced=replaced)
+
+    def holds(self, item: Any) -> bool:
+        """Whether an item of this id can be recommended.
+
+        Raises:
+            UsageError: it is no id.
+            StoreError: there is no index, or it is damaged.
+        """
+        with StoreReader(self.folder) as store:
+            return not KnownIds(store).look_up([item_id(item)]).unknown
 
     def remove(self, ids: Iterable[Any]) -> RemoveReport:
         """Remove items; their captions are kept, should they return.
+
+        Args:
+            ids: Texts or whole numbers; compared by their Unicode form NFC.
 
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
         wanted = list(dict.fromkeys(item_ids(ids, "Items to remove")))
-        unknown = self._store().remove(wanted)
-        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown))
+        unknown, hint = self._store().remove(wanted), ""
+        if unknown:
+            with StoreReader(self.folder) as store:
+                known = KnownIds(store)
+                found = known.look_up(unknown)
+                self._store().remove(list(found.rows))
+                unknown, hint = found.unknown, known.hint(found.unknown) if found.unknown else ""
+        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown), hint)
 
     def learn(
         self,
         interactions: Path | str | Interactions,
         *,
+        columns: InteractionColumns | None = None,
         new_items: str = "",
         dry_run: bool = False,
         seed: int = 0,
@@ -222,6 +324,7 @@ class IndexFolder:
 
         Args:
             interactions: A table as ``read_interactions`` reads it, or interactions.
+            columns: What the columns of the table are called, where it is nothing known.
             new_items: A column of the index that marks new items: that nobody bought them yet says nothing.
             dry_run: Judge only, and change nothing.
             seed: Of everything random.
@@ -240,7 +343,9 @@ class IndexFolder:
                 raise StoreError(
                     f"The index {self.folder} holds no items yet; run `vlm4rec-edge index` to the end first."
                 )
-            learned, report = learn_from(store, interactions, new_items=new_items, seed=seed, on_start=on_start)
+            learned, report = learn_from(
+                store, interactions, columns=columns, new_items=new_items, seed=seed, on_start=on_start
+            )
         if writer is None or learned is None:
             return report
         writer.learn(learned)
@@ -303,8 +408,8 @@ class IndexFolder:
             identity = read.provenance("encoders")
             rewrite = rewrite or read.has_gaps()
         texts = {
-            item_id: text_of_item(kind, title=title, caption=caption)
-            for item_id, title, caption in store.items_without_vector()
+            item_id: text_of_photos(kind, title=title, captions=captions)
+            for item_id, title, captions in store.items_without_vector()
         }
         if identity and not texts and not rewrite:
             return 0
@@ -322,7 +427,7 @@ class IndexFolder:
             for start in range(0, len(pending), _ENCODE_TEXTS):
                 part = {item_id: texts[item_id] for item_id in pending[start : start + _ENCODE_TEXTS]}
                 new = store.without_vector(list(part.values()))
-                store.write_vectors(part, dict(zip(new, encoded(its_encoder, new), strict=True)))
+                store.write_vectors(part, dict(zip(new, encoded_items(its_encoder, new), strict=True)))
         return len(texts)
 
     def _refresh_index(self, *, anew: bool = False) -> None:
@@ -349,10 +454,14 @@ class IndexFolder:
         self.close()
 
 
+def _encoded_text_of(before: StoreReader | None) -> EncodedText:
+    return check_encoded_text(before.meta.get("encoded_text", "caption")) if before else "caption"
+
+
 @contextmanager
-def _opened(given: Any | None, make: Callable[[], Any] | None) -> Iterator[Any]:
-    """The model that was given, which stays open, or one that is made and closed again; None where none is needed."""
-    if given is not None or make is None:
+def _opened(given: Any | None, make: Callable[[], Any]) -> Iterator[Any]:
+    """The model that was given, which stays open, or one that is made and closed again."""
+    if given is not None:
         yield given
         return
     made = make()
@@ -368,8 +477,11 @@ def build_index(
     *,
     captioner: Captioner | None = None,
     encoder: Encoder | None = None,
-    encoded_text: EncodedText = "caption",
+    encoded_text: EncodedText | None = None,
+    remake: bool = False,
     prune: bool = False,
+    prune_anyway: bool = False,
+    fetch: WebPhotoCache | None = None,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
@@ -379,6 +491,9 @@ def build_index(
             captioner=captioner,
             encoder=encoder,
             encoded_text=encoded_text,
+            remake=remake,
             prune=prune,
+            prune_anyway=prune_anyway,
+            fetch=fetch,
             on_progress=on_progress,
         )

@@ -6,26 +6,28 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.catalog.reader import Catalog
-from vlm4rec_edge.encoding.checked import encoded
+from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, text_of_item
+from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import PhotoError, StoreError
 from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
-from vlm4rec_edge.items import Failure, Item, UnreadPart
+from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart
 from vlm4rec_edge.provenance import MadeBy, made_by
+from vlm4rec_edge.remembered import places_of
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, StoreWriter
 
 # Items encoded and stored together: what a crash can lose, and what a reader waits for.
 _WINDOW_ITEMS = 64
@@ -38,16 +40,21 @@ _MOST_PAST = 4096
 _FREE_BYTES_NEEDED = 64 * 1024 * 1024
 # How many failures a report carries by itself; all of them are in the store.
 _FAILURES_REPORTED = 1000
+# A run that would remove more than this share of an index, and more than so many items, is more likely to have been given
+# half a catalog than to be meant.
+_PRUNED_SHARE = 0.1
+_PRUNED_ITEMS = 20
 
-_TWICE = "The id {!r} stands in the catalog more than once; the first is used."
+_TWICE = "The id {!r} stands in the catalog more than once; {} is left out, an earlier one is used."
 
 
 @dataclass
 class IndexProgress:
     """How far a run is; given to the progress callback after every change, and part of the report.
 
-    ``done`` counts items and failures; ``captioned``, ``encoded``: new captions and vectors; ``reused``: items whose caption
-    was there already, from an earlier run or from an item of this one with the same photo.
+    ``done`` counts items and failures of items; ``captioned``, ``encoded``: new captions and vectors; ``reused``: photos whose
+    caption was there already, from an earlier run or from this one, made for the same photo. ``failed`` counts failures, those
+    of single photos of items that have others among them.
     """
 
     done: int = 0
@@ -61,9 +68,13 @@ class IndexProgress:
 class IndexReport:
     """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
 
+    ``removed`` items, ``removed_ids``, were pruned. ``not_removed`` are the ids that would have been, but are too many to be
+    removed unasked; ``IndexFolder.remove`` takes them.
+    ``fetched`` photos came from web addresses.
     ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
-    was not needed or does not tell.
+    was not needed or does not tell. ``added`` and ``replaced`` are ids, which ``IndexFolder.add`` tells; after an interrupt
+    what was replaced is not told.
     """
 
     folder: Path
@@ -76,6 +87,11 @@ class IndexReport:
     unread: int = 0
     batch: int = 0
     kv_bytes: int = 0
+    removed_ids: tuple[str, ...] = ()
+    not_removed: tuple[str, ...] = ()
+    fetched: int = 0
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
     def all_failures(self) -> list[Failure]:
         """Return every failure of the last run, from the store."""
@@ -92,13 +108,18 @@ class IndexReport:
             "reused": done.reused,
             "encoded": done.encoded,
             "failed": done.failed,
+            "fetched": self.fetched,
             "removed": self.removed,
+            "removed_ids": list(self.removed_ids),
+            "not_removed": list(self.not_removed),
             "unread": self.unread,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             "failures": [asdict(failure) for failure in self.all_failures()],
             "batch": self.batch,
             "kv_bytes": self.kv_bytes,
+            "added": list(self.added),
+            "replaced": list(self.replaced),
         }
 
 
@@ -110,16 +131,21 @@ def index_catalog(
     encoder: Encoder,
     encoded_text: EncodedText,
     prune: bool,
+    prune_anyway: bool,
     on_progress: Callable[[IndexProgress], None] | None,
 ) -> IndexReport:
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
     started = time.monotonic()
     captions_by = made_by(captioner) if captioner else None
     begin_run(store, captions_by, encoder, encoded_text)
+    store.note(**places_of(captioner, encoder))
     _check_free_space(store.folder)
+    items_before = store.count_all()
     run = _Run(store, encoder, on_progress)
     grounding = _Grounding(catalog, captioner, captions_by, encoded_text, store, run.progress)
-    interrupted, removed = False, 0
+    interrupted = False
+    removed: list[str] = []
+    not_removed: list[str] = []
     try:
         with closing(grounding.results()) as results:
             for result in results:
@@ -130,9 +156,10 @@ def index_catalog(
         kv_bytes = getattr(captioner, "kv_bytes", 0)
         if kv_bytes:
             store.note(batch=str(getattr(captioner, "batch", 0)), kv_bytes=str(kv_bytes))
+        store.compact()  # before it is pruned: should it be a mistake, the next run finds all vectors again
         if prune and not run.unread:
-            removed = store.prune()
-        store.compact()
+            not_removed = [] if prune_anyway else _too_many(store.unseen(), items_before)
+            removed = [] if not_removed else store.prune()
     except KeyboardInterrupt:
         interrupted = True
         run.flush()
@@ -144,14 +171,21 @@ def index_catalog(
         store.folder,
         run.progress,
         store.count(),
-        removed,
+        len(removed),
         time.monotonic() - started,
         interrupted,
         tuple(run.first_failures),
         run.unread,
         getattr(captioner, "batch", 0) if kv_bytes else 0,
         kv_bytes,
+        tuple(removed),
+        tuple(not_removed),
     )
+
+
+def _too_many(unseen: list[str], items: int) -> list[str]:
+    """Return the items to prune, if they are too many of an index of ``items`` to be removed unasked; else none."""
+    return unseen if len(unseen) > max(_PRUNED_ITEMS, _PRUNED_SHARE * items) else []
 
 
 def begin_run(store: StoreWriter, captions_by: MadeBy | None, encoder: Encoder, encoded_text: EncodedText) -> None:
@@ -210,7 +244,7 @@ class _Run:
             self.progress.failed += 1
         else:
             self.window.append(result)
-        self.progress.done += 1
+        self.progress.done += not isinstance(result, LostPhoto)
         if self.on_progress is not None:
             self.on_progress(self.progress)
 
@@ -227,7 +261,7 @@ class _Run:
         """
         texts = self.store.without_vector([entry.text for entry in self.window])
         try:
-            vectors = dict(zip(texts, encoded(self.encoder, texts), strict=True)) if texts else {}
+            vectors = dict(zip(texts, encoded_items(self.encoder, texts), strict=True)) if texts else {}
         except Exception:
             self._write({})
             raise
@@ -247,12 +281,28 @@ class _Run:
 
 
 @dataclass
-class _Waiting:
-    """An item whose photo is being captioned."""
+class _Open:
+    """An item some of whose photos are being captioned; ``photos`` are those that are done, by their place."""
 
     item: Item
+    photos: dict[int, GroundedPhoto] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
+    is_told: bool = False
+
+
+@dataclass
+class _Waiting:
+    """A photo that is being captioned, the one at ``place`` of an item."""
+
+    open: _Open
+    place: int
     image_sha256: str
     question: str
+    lacks_end: bool
+
+    @property
+    def image(self) -> Path:
+        return self.open.item.photos[self.place]
 
 
 class _Grounding:
@@ -278,8 +328,11 @@ class _Grounding:
         self._waiting: dict[str, list[_Waiting]] = {}
         # Ids that were read and are not stored yet, captions that are made and not stored yet, and ids that failed.
         self._open_ids: set[str] = set()
-        self._fresh: dict[str, str] = {}
+        self._fresh: dict[str, Captioned] = {}
         self._failed_ids: set[str] = set()
+        # Further items of each id that is being captioned: should none of its photos be usable, the next of them is tried.
+        self._spare: dict[str, list[Item]] = {}
+        self._again: list[Item] = []
 
     def results(self) -> Generator[GroundedItem | Failure]:
         """Yield every item of the catalog, grounded, or its failure, as they finish."""
@@ -287,7 +340,7 @@ class _Grounding:
         while is_left:
             requests = self._requests()
             first = next(requests, None)
-            is_left = first is not None or bool(self._past)
+            is_left = first is not None or bool(self._past or self._again)
             if first is not None:
                 assert self._captioner is not None
                 with closing(answers(self._captioner, chain([first], requests))) as answered:
@@ -300,8 +353,8 @@ class _Grounding:
         """Forget what was only needed until it was stored."""
         for entry in stored:
             self._open_ids.discard(entry.item.id)
-            if entry.caption_key:
-                self._fresh.pop(entry.caption_key, None)
+            for photo in entry.photos:
+                self._fresh.pop(photo.caption_key or "", None)
 
     def _passed(self) -> Iterator[GroundedItem | Failure]:
         passed, self._past = self._past, []
@@ -312,64 +365,106 @@ class _Grounding:
 
         It ends, to be called again, when much was put aside: the caller can go on with that only then.
         """
-        for entry in self._entries:
+        while (entry := self._again.pop() if self._again else next(self._entries, None)) is not None:
             if isinstance(entry, Failure):
                 self._fail(entry)
+            elif entry.id in self._spare:
+                self._spare[entry.id].append(entry)
             elif self._is_known_twice(entry.id):
-                self._fail(Failure(entry.id, "catalog", _TWICE.format(entry.id)))
+                self._leave_out(entry)
             elif self._captioner is None:
                 self._pass_title(entry)
-            elif (request := self._request(entry, self._captioner)) is not None:
-                yield request
+            else:
+                yield from self._requests_of(entry, self._captioner)
             if len(self._past) >= (_MOST_PAST if self._waiting else _WINDOW_ITEMS):
                 return
 
     def _is_known_twice(self, item_id: str) -> bool:
-        return item_id in self._open_ids or item_id in self._failed_ids or self._store.seen_in_this_run(item_id)
+        if item_id in self._failed_ids:  # the store counts it as seen
+            self._failed_ids.discard(item_id)
+            return False
+        return item_id in self._open_ids or self._store.seen_in_this_run(item_id)
+
+    def _leave_out(self, item: Item) -> None:
+        self._past.append(Failure(item.id, "catalog", _TWICE.format(item.id, item.image.name)))
 
     def _pass_title(self, item: Item) -> None:
         if item.title:
-            self._pass(GroundedItem(item, "", None, "", "", item.title))
+            more = tuple(GroundedPhoto(image, "", None, "", "") for image in item.more_photos)
+            self._pass(GroundedItem(item, "", None, "", "", item.title, more=more))
         else:
             self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
 
-    def _request(self, item: Item, captioner: Captioner) -> CaptionRequest | None:
-        try:
-            photo = read_photo_file(item.image)
-        except PhotoError as error:
-            self._fail(Failure(item.id, "photo", str(error)))
-            return None
-        question = question_of(captioner, item)
-        key = caption_key(photo, self._made_by, question)
-        waiting = _Waiting(item, photo.sha256, question)
-        caption = self._fresh.get(key) or self._store.caption(key)
-        if caption is not None:
-            self._pass(self._grounded(key, waiting, caption, is_new=False))
-            return None
+    def _requests_of(self, item: Item, captioner: Captioner) -> Iterator[CaptionRequest]:
+        """Yield the photos of an item that need a caption; put the item aside if none does any more."""
+        entry, question = _Open(item), question_of(captioner, item)
         self._open_ids.add(item.id)
-        if key in self._waiting:  # another item shows the same photo: one caption serves both
-            self._waiting[key].append(waiting)
-            return None
-        self._waiting[key] = [waiting]
-        return CaptionRequest(key, photo, question)
+        self._spare[item.id] = []
+        for place, image in enumerate(item.photos):
+            try:
+                photo = read_photo_file(image)
+            except PhotoError as error:
+                entry.failures[place] = Failure(item.id, "photo", str(error))
+                continue
+            key = caption_key(photo, self._made_by, question)
+            waiting = _Waiting(entry, place, photo.sha256, question, photo.lacks_end)
+            if (said := self._known(key)) is not None:
+                entry.photos[place] = self._grounded(waiting, said, is_new=False)
+            elif key in self._waiting:  # another item shows the same photo: one caption serves both
+                self._waiting[key].append(waiting)
+            else:
+                self._waiting[key] = [waiting]
+                yield CaptionRequest(key, photo, question)
+        self._past += self._complete(entry)
+
+    def _known(self, key: str) -> Captioned | None:
+        """Return a caption that was made before, in this run or in an earlier one."""
+        if key in self._fresh:
+            return self._fresh[key]
+        text = self._store.caption(key)
+        return None if text is None else Captioned(key, text)
 
     def _finished(self, result: Captioned | Failure) -> Iterator[GroundedItem | Failure]:
         key = result.where if isinstance(result, Failure) else result.key
         for number, waiting in enumerate(self._waiting.pop(key)):
+            entry = waiting.open
             if isinstance(result, Failure):
-                self._failed_ids.add(waiting.item.id)
-                self._open_ids.discard(waiting.item.id)
-                yield Failure(waiting.item.id, result.stage, result.reason)
+                reason = f"{waiting.image}: {result.reason}" if entry.item.more_photos else result.reason
+                entry.failures[waiting.place] = Failure(entry.item.id, result.stage, reason)
             else:
-                self._fresh[key] = result.text
-                yield self._grounded(key, waiting, result.text, result.fields, is_new=number == 0)
+                self._fresh[key] = result
+                entry.photos[waiting.place] = self._grounded(waiting, result, is_new=number == 0)
+            yield from self._complete(entry)
 
-    def _grounded(
-        self, key: str, of: _Waiting, caption: str, fields: str | None = None, *, is_new: bool
-    ) -> GroundedItem:
+    def _grounded(self, of: _Waiting, said: Captioned, *, is_new: bool) -> GroundedPhoto:
         self._progress.reused += not is_new
-        text = text_of_item(self._encoded_text, title=of.item.title, caption=caption)
-        return GroundedItem(of.item, of.image_sha256, key, of.question, caption, text, fields if is_new else None)
+        if of.lacks_end:
+            tell_cut(of.image)
+        return GroundedPhoto(of.image, of.image_sha256, said.key, of.question, said.text, said.fields)
+
+    def _complete(self, entry: _Open) -> Iterator[GroundedItem | Failure]:
+        """Yield an item whose last photo is done, with the photos that can be used, and a failure for each other one."""
+        if entry.is_told or len(entry.photos) + len(entry.failures) < len(entry.item.photos):
+            return
+        entry.is_told = True
+        spare = self._spare.pop(entry.item.id)
+        item, failures = entry.item, [entry.failures[place] for place in sorted(entry.failures)]
+        if not entry.photos:
+            self._open_ids.discard(item.id)
+            self._failed_ids.add(item.id)
+            self._again += reversed(spare)
+            *lost, last = failures
+            yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in lost)
+            yield last
+            return
+        for left in spare:
+            self._leave_out(left)
+        yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in failures)
+        first, *more = photos = [entry.photos[place] for place in sorted(entry.photos)]
+        text = text_of_photos(self._encoded_text, title=item.title, captions=[photo.caption for photo in photos])
+        shown = replace(item, image=first.image, more_photos=tuple(photo.image for photo in more))
+        said = first.image_sha256, first.caption_key, first.question, first.caption
+        yield GroundedItem(shown, *said, text, first.fields, tuple(more))
 
     def _pass(self, entry: GroundedItem) -> None:
         self._open_ids.add(entry.item.id)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
+from vlm4rec_edge.given import path_of
 
 if TYPE_CHECKING:
     from vlm4rec_edge.recommend.source import ItemSource
@@ -24,13 +25,14 @@ class IndexInfo:
         vectors: Different vectors.
         failures: What the last run could not use; 0 in a bundle.
         dimensions: Length of a vector.
-        bytes: On disk.
+        bytes: On disk, with the photos that were fetched.
         method: ``exact``, or the index back end that answers.
         encoded_text: Which text became the vectors.
         run: Number of the last run; 0 in a bundle.
         grounding: Identity of what made the captions; empty if nothing did.
         encoder: Identity of the encoder.
         caption_fields: The fields of structured captions, which are attributes of the items; none of free ones.
+        photos: How many photos the items have together; in a bundle one an item.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
         learned: What is told of what was learned from purchases (docs/learning.md); empty if nothing was.
@@ -51,6 +53,7 @@ class IndexInfo:
     grounding: Mapping[str, Any]
     encoder: Mapping[str, Any]
     caption_fields: tuple[str, ...]
+    photos: int = 0
     batch: int = 0
     kv_bytes: int = 0
     learned: Mapping[str, Any] = field(default_factory=dict)
@@ -69,8 +72,10 @@ def describe_index(path: Path | str) -> IndexInfo:
 
     Raises:
         StoreError: there is none, or it is damaged.
+        UsageError: ``path`` is no path.
     """
-    return _of_bundle(Path(path)) if is_bundle(Path(path)) else _of_folder(Path(path))
+    path = path_of(path, "An index")
+    return _of_bundle(path) if is_bundle(path) else _of_folder(path)
 
 
 def _of_folder(folder: Path) -> IndexInfo:
@@ -85,9 +90,10 @@ def _of_folder(folder: Path) -> IndexInfo:
             vectors=counts["vectors"],
             failures=counts["failures"],
             dimensions=int(store.meta.get("dimensions", 0)),
-            bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+            bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
             method=open_index(store).name,
             run=int(store.meta.get("run", 0)),
+            photos=counts["photos"],
             batch=int(store.meta.get("batch", 0)),
             kv_bytes=int(store.meta.get("kv_bytes", 0)),
             **_made_by(store),
@@ -102,6 +108,7 @@ def _of_bundle(path: Path) -> IndexInfo:
         content, files = bundle.manifest.content, bundle.manifest.files
         return IndexInfo(
             items=bundle.count(),
+            photos=bundle.count(),
             captions=content["captions"],
             vectors=bundle.rows,
             failures=0,
@@ -116,7 +123,7 @@ def _of_bundle(path: Path) -> IndexInfo:
                 "vectors": content["vectors"]["type"],
                 "thumbnails": content.get("thumbnails", {}).get("pixels"),
                 "carries": sorted({name.partition("/")[0] for name in files if "/" in name}),
-                "models": content["models"],
+                "models": [{**model, "license": model["licence"]} for model in content["models"]],
             },
             **_made_by(bundle),
         )

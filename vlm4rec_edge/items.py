@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
@@ -11,25 +13,45 @@ from typing import Any, Literal
 from vlm4rec_edge.errors import UsageError
 
 Stage = Literal["catalog", "photo", "grounding", "encoding"]
+# Far more digits than a shop's ids have, and few enough to compare quickly.
+_DIGITS = 64
 
 
 @dataclass(frozen=True)
 class Item:
     """One product of a catalog: its id, its photo, and what the shop says about it.
 
-    ``image`` is a path on this machine; ``attributes`` are the catalog's further columns, kept as text.
+    ``image`` is a path on this machine, its first photo; ``more_photos`` are its further ones, in the catalog's order, each
+    once. ``attributes`` are the catalog's further columns, kept as text.
     """
 
     id: str
     image: Path
     title: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    more_photos: tuple[Path, ...] = ()
+
+    @property
+    def photos(self) -> tuple[Path, ...]:
+        """All its photos, the first one first."""
+        return (self.image, *self.more_photos)
+
+
+@dataclass(frozen=True)
+class StoredPhoto:
+    """One of several photos of an item: its path, its caption, and what the caption said of each field."""
+
+    image: str
+    caption: str
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class StoredItem:
     """An item as an index holds it; ``row`` is the place of its vector.
 
+    ``image`` is its first photo. Where it has several, ``photos`` holds all of them, ``caption`` is their different captions
+    one after the other, and a field is that of the first photo whose caption fills it; a bundle keeps no ``photos``.
     ``attributes`` are the catalog's further columns and, where those say nothing, the fields of a structured caption; a field
     that is a list is one text with commas. ``fields`` is what the caption said, as it was said; empty for a free one.
     """
@@ -41,6 +63,7 @@ class StoredItem:
     image: str
     attributes: Mapping[str, str]
     fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    photos: tuple[StoredPhoto, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +79,20 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class LostPhoto(Failure):
+    """One of several photos of an item that could not be used; ``where`` is the item, which another entry accounts for."""
+
+
+@dataclass(frozen=True)
 class UnreadPart(Failure):
     """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""
+
+
+@dataclass(frozen=True)
+class WebPhotos(Failure):
+    """Photos that a catalog names by web address and that do not lie on this machine, with those ``addresses``."""
+
+    addresses: tuple[str, ...] = ()
 
 
 def item_id(value: Any) -> str:
@@ -89,3 +124,33 @@ def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
             f"{what} are a list of ids, not one {kind}; give a list, or one column of a table or an array."
         )
     return [item_id(value) for value in values]
+
+
+def nfc(text: str) -> str:
+    """Return a text in Unicode's form NFC, by which ids are compared: file names unzipped from a Mac are in NFD.
+
+    Source: https://www.unicode.org/reports/tr15/.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def same_number(one: str, other: str) -> bool:
+    """Whether two texts are one whole number written differently, as spreadsheets and data frames do: ``7``, ``007``, ``7.0``.
+
+    Texts that are equal, and those that are no whole numbers, are not.
+    """
+    if one == other:
+        return False
+    first = whole_number(one)
+    return first is not None and first == whole_number(other)
+
+
+def whole_number(text: str) -> Decimal | None:
+    """Return the whole number that a text is in any notation, or None if it is none."""
+    if len(text) > _DIGITS or not text.isascii() or not text[-1:].isdigit() or "_" in text:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if abs(number.adjusted()) < _DIGITS and number == number.to_integral_value() else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.models.installed import installed, not_installed
 from vlm4rec_edge.models.manifest import MANIFEST_NAME, Kind, read_manifest
 from vlm4rec_edge.models.registry import registry
@@ -59,7 +60,11 @@ class ModelCheck:
 
 
 def list_models() -> list[ModelInfo]:
-    """Return the models of the registry, and those of the user's own beside the pulled ones."""
+    """Return the models of the registry, and those of the user's own beside the pulled ones.
+
+    Raises:
+        ModelError: the registry of this installation can not be read.
+    """
     present = installed()
     found = []
     for entry in registry().values():
@@ -122,14 +127,19 @@ def model_folder(name: str) -> Path:
     raise ModelError(f"There is no model {name!r}; {unknown_name(name, [*registry(), *present])}")
 
 
-def check_model(folder: Path, *, golden: bool = False) -> ModelCheck:
+def check_model(folder: Path | str, *, golden: bool = False) -> ModelCheck:
     """Compare every file of a model with the sha256 in its manifest.
 
     Args:
         folder: The model's.
         golden: Also run it, and compare with the outputs it was exported with.
+
+    Raises:
+        UsageError: ``folder`` is no path.
+        DeviceError, MissingDependencyError: with ``golden``, what runs the model is not installed. A damaged model is
+            reported, not raised.
     """
-    problem = None
+    folder, problem = path_of(folder, "A model"), None
     try:
         if read_manifest(folder).kind == "lvlm":
             _check_lvlm(folder, golden=golden)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.errors import ModelError, StoreError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.grounding.photos import caption_photo
 from vlm4rec_edge.plugins import close_model
@@ -62,7 +63,7 @@ def captioner_of(
     name = model or source.lvlm_folder or identity.get("name")
     if not name:
         raise StoreError(f"It is not noted what made the captions of {source.folder}; give the model with --model.")
-    settings = _settings_in(identity)
+    settings = settings_in(identity)
     try:
         captioner = open_captioner(str(name), projector=projector, device=device, photos=photos, **settings)
     except ModelError as error:
@@ -81,7 +82,7 @@ def captioner_of(
     return captioner
 
 
-def _settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
+def settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of llama.cpp's captioner in an identity; none in that of another one."""
     if not set(_SETTINGS) <= identity.keys():
         return {}
@@ -109,6 +110,7 @@ def describe_new_photo(
         PhotoError: the photo can not be used.
         ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
+    photo = path_of(photo, "A photo")
     captioner = captioner_of(source, model, projector=projector, photos=1)
     try:
         return caption_photo(photo, captioner)

@@ -7,14 +7,76 @@ A package announces one in its ``pyproject.toml``::
 
 ``--model openai:http://127.0.0.1:8080/v1`` then calls ``open_captioner("http://127.0.0.1:8080/v1")``; without a colon it is
 called with an empty text. The groups are ``vlm4rec_edge.captioners``, ``vlm4rec_edge.encoders`` and ``vlm4rec_edge.indexes``.
+A name means one thing: one that two packages announce, or that is a model's of the registry, is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.errors import ModelError, Vlm4RecError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUPS = ("captioners", "encoders", "indexes")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plug-in as a package announces it.
+
+    Attributes:
+        group: ``captioners``, ``encoders`` or ``indexes``.
+        name: What ``--model`` or ``--encoder`` call it.
+        value: What is imported: a module and a name in it.
+        package: Name and version of the package; empty where it has no metadata.
+        problem: Why its name can not be used, as a sentence; empty where it can.
+    """
+
+    group: str
+    name: str
+    value: str
+    package: str
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return an entry of the documents that ``models list --json`` and ``doctor --json`` print."""
+        return asdict(self)
+
+
+def installed_plugins(*groups: str) -> list[Plugin]:
+    """Return the plug-ins that installed packages announce, by group and name; none is imported.
+
+    Args:
+        groups: Some of ``GROUPS``; default: all.
+    """
+    # Both import more than a recommendation needs, and many commands never ask for a plug-in.
+    from importlib import metadata
+
+    from vlm4rec_edge.models.registry import registry
+
+    found = []
+    for group in groups or GROUPS:
+        points = metadata.entry_points(group=f"vlm4rec_edge.{group}")
+        # As a set: a folder that is on the path twice announces the same twice.
+        for name, value, package in sorted({(point.name, point.value, _package(point)) for point in points}):
+            by = sorted({f"{_package(point)} ({point.value})" for point in points if point.name == name})
+            problem = ""
+            if len(by) > 1:
+                problem = (
+                    f"The plug-in {name} is announced more than once, by {' and by '.join(by)}; uninstall all but one."
+                )
+            elif group != "indexes" and name.lower() in registry():
+                problem = f"The plug-in {name} of {package} has the name of a model of this program; uninstall it."
+            found.append(Plugin(group, name, value, package, problem))
+    return found
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else ""
 
 
 def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | None:
@@ -26,13 +88,15 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
         members: What it must have to be one of the group.
 
     Raises:
-        ModelError: it can not be imported, fails, or makes something else.
+        ModelError: it can not be imported, fails, or makes something else, or its name is not its own.
         Vlm4RecError: as it says itself.
     """
-    # Looking up entry points imports more than a recommendation needs, and many commands never ask for a plug-in.
     from importlib import metadata
 
     head, _, argument = name.partition(":")
+    for plugin in installed_plugins(group):
+        if plugin.name == head and plugin.problem:
+            raise ModelError(plugin.problem)
     for entry in metadata.entry_points(group=f"vlm4rec_edge.{group}", name=head):
         try:
             make = entry.load()

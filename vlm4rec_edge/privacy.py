@@ -41,6 +41,14 @@ COMMANDS = (
         purpose="fetches a model",
     ),
     Speaker(
+        command="index",
+        when="`--fetch` or `--fetch-private` is given, for photos that the catalog names by web address, until they are there",
+        to="the hosts of these addresses and those they send on to; hosts of this machine and of private networks only with "
+        "`--fetch-private`",
+        tells="which photo is wanted, `vlm4rec-edge` and its version",
+        purpose="fetches the photos into the index folder",
+    ),
+    Speaker(
         command="export",
         when="`--format qdrant` with an address as `--url`",
         to="the Qdrant server at that address",

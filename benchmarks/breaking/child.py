@@ -47,7 +47,9 @@ def _index(task: Task) -> dict[str, Any]:
         captioner = RecordedCaptioner(
             Path(task.recording), Path(task.log), seconds=task.seconds_a_caption, prompt=task.prompt
         )
-        report = build_index(task.catalog, task.out, captioner=captioner, encoder=encoder, prune=True)
+        report = build_index(
+            task.catalog, task.out, captioner=captioner, encoder=encoder, remake=True, prune_anyway=True
+        )
         captioner.close()
     return {"items": report.items, "captioned": report.progress.captioned, "removed": report.removed}
 
@@ -92,10 +94,10 @@ def _engine(task: Task) -> None:
 
 def _run(task: Task) -> None:
     print(BEGIN, flush=True)
+    use_small_limits()
     if task.do == "engine":
         _engine(task)
         return
-    use_small_limits()
     if task.file_bytes:
         import resource
 

@@ -90,11 +90,11 @@ def test_a_row_that_can_not_be_used_is_told_and_the_rest_is_read(tmp_path: Path,
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("table.txt", "user_id,history\n", "is no table"),
+        ("table.xml", "user_id,history\n", "is no table"),
         (
             "table.csv",
-            "user,history\n",
-            "has the columns user, history. Histories have the columns user_id and history",
+            "who,history\n",
+            "has the columns who . history. Histories have the columns user_id and history",
         ),
         ("table.jsonl", "", "has the columns none"),
     ],

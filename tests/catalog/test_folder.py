@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
-from pictures import swatch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import encoded, swatch
 
-from vlm4rec_edge.catalog.reader import MAX_ID_CHARACTERS, open_catalog
+from vlm4rec_edge.catalog.checks import MAX_ID_CHARACTERS
+from vlm4rec_edge.catalog.formats import readable_formats
+from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
+from vlm4rec_edge.catalog.reader import open_catalog
 from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.items import Failure, Item, UnreadPart
 
@@ -53,6 +59,67 @@ def test_other_files_and_hidden_ones_are_no_items(tmp_path: Path) -> None:
     for name in ("notes.txt", "shop.csv", "photo.eps", "photo.png.part", "png"):
         (tmp_path / name).write_bytes(b"no photo")
     assert _ids(tmp_path) == ["shown"]
+
+
+def test_what_a_file_is_its_content_says_and_what_is_no_photo_is_counted_and_named(tmp_path: Path) -> None:
+    jpeg, avif = encoded(swatch(1, 2, 3), "JPEG"), encoded(swatch(1, 2, 3, size=(64, 64)), "AVIF")
+    mpo = encoded(swatch(1, 2, 3), "MPO", save_all=True, append_images=[swatch(3, 2, 1)])
+    photos = {"1": jpeg, "2.JFIF": jpeg, "3.avif": avif, "4.mpo": mpo, "5.photo": avif}
+    heif = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    for name, content in {**photos, "6.jxl": b"\xff\x0a" + bytes(40), "7.heif-sequence": heif}.items():
+        (tmp_path / name).write_bytes(content)
+    for name in ("items.csv", "notes.txt", "BMW", "film.mov", "Thumbs.db", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"BMW" if name == "BMW" else b"\0\0\0\x14ftypqt  " + bytes(20))
+    catalog = open_catalog(tmp_path)
+    entries = list(catalog.read())
+    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["1", "2", "3", "4", "5"]
+    assert catalog.notes() == ("4 files are no photos and are left out: BMW, film.mov, items.csv, notes.txt.",)
+    told = {entry.where: entry.reason for entry in entries if isinstance(entry, Failure)}
+    assert "is a JPEG XL picture, which is not read; save it as JPEG or PNG." in told["6"]
+    assert ("7" in told) == ("HEIF" not in readable_formats())
+    if "7" in told:
+        assert 'pip install "vlm4rec-edge[heif]"' in told["7"]
+    for name in photos:
+        assert decode_photo(read_photo_file(tmp_path / name), name).shape[2] == 3
+
+
+FILES = {
+    "a photo": encoded(swatch(1, 2, 3)),
+    "another": encoded(swatch(1, 2, 3), "GIF"),
+    "broken": b"\xff\xd8\xff\xe0",
+    "unread": b"8BPS" + bytes(40),
+    "text": b"id,image",
+    "nothing": b"",
+}
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.sampled_from(["", ".jpg", ".HEIC", ".txt", ".b.c"]), st.sampled_from(sorted(FILES)))))
+def test_no_file_of_a_folder_vanishes_unnamed(
+    tmp_path_factory: pytest.TempPathFactory, files: list[tuple[str, str]]
+) -> None:
+    folder = tmp_path_factory.mktemp("folder")
+    (folder / "shown.png").write_bytes(FILES["a photo"])
+    for number, (suffix, content) in enumerate(files):
+        (folder / f"{number}{suffix}").write_bytes(FILES[content])
+    catalog = open_catalog(folder)
+    entries = list(catalog.read())
+    left_out = sum(int(match[1]) for note in catalog.notes() if (match := re.match(r"(\d+) file", note)))
+    assert len(entries) + left_out == len(files) + 1
+    assert left_out == sum(
+        suffix in {"", ".txt", ".b.c"} and content in {"text", "nothing"} for suffix, content in files
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_may_lead_into_the_folder_of_images(tmp_path: Path) -> None:
+    _photos(tmp_path, "shop/a.png", "drive/b.png", "elsewhere/c.png")
+    (tmp_path / "shop/b.png").symlink_to(tmp_path / "drive/b.png")
+    (tmp_path / "shop/c.png").symlink_to(tmp_path / "elsewhere/c.png")
+    a, b, c = open_catalog(tmp_path / "shop", images=tmp_path / "drive").read()
+    assert (a, b) == (Item("a", tmp_path / "shop/a.png"), Item("b", tmp_path / "shop/b.png"))
+    assert isinstance(c, Failure)
+    assert "name the folder that holds all photos with --images" in c.reason
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")

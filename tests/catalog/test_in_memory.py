@@ -13,7 +13,8 @@ import pytest
 from pictures import swatches
 
 from vlm4rec_edge import OnnxEncoder, build_index
-from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS, open_catalog
+from vlm4rec_edge.catalog.checks import MAX_CELL_CHARACTERS
+from vlm4rec_edge.catalog.reader import open_catalog
 from vlm4rec_edge.errors import CatalogError, UsageError
 from vlm4rec_edge.items import Failure, Item, UnreadPart
 from vlm4rec_edge.store.reader import StoreReader
@@ -156,7 +157,7 @@ def test_rows_beyond_one_chunk_are_all_read_in_order(frame: Callable[[Columns], 
 
 
 def test_a_data_frame_without_a_column_or_a_row_is_refused(frame: Callable[[Columns], Any]) -> None:
-    with pytest.raises(CatalogError, match=r"^The data frame has no column id; its columns are sku, image\.$"):
+    with pytest.raises(CatalogError, match=r"^The data frame has no column id; its columns are: sku . image\.$"):
         open_catalog(frame({"sku": ["a"], "image": ["a"]}))
     with pytest.raises(CatalogError, match=r"^The data frame has no rows; there is nothing to index\.$"):
         open_catalog(frame({"id": [], "image": []}))
@@ -282,3 +283,14 @@ def test_nothing_is_pruned_because_a_row_could_not_be_read(tmp_path: Path, encod
         prune=True,
     )
     assert (report.items, report.unread, report.removed) == (2, 1, 0)
+
+
+def test_an_item_may_have_several_photos_each_held_to_the_folder_of_images(tmp_path: Path) -> None:
+    several = Item("a", Path("1.jpg"), more_photos=(Path("2.jpg"), Path("3.jpg")))
+    assert _entries([several], images=tmp_path) == [
+        Item("a", tmp_path / "1.jpg", more_photos=(tmp_path / "2.jpg", tmp_path / "3.jpg"))
+    ]
+    assert several.photos == (Path("1.jpg"), Path("2.jpg"), Path("3.jpg"))
+    item, failure = _entries([Item("a", Path("1.jpg"), more_photos=(Path("../2.jpg"),))], images=tmp_path)
+    assert (item, isinstance(failure, Failure)) == (Item("a", tmp_path / "1.jpg"), True)
+    assert "lies outside" in failure.reason  # type: ignore[union-attr]

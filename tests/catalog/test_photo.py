@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import encoded, photo_of, swatch
-from PIL import Image
+from PIL import Image, ImageCms
 
+from vlm4rec_edge.catalog import formats, photo
+from vlm4rec_edge.catalog.formats import readable_formats
 from vlm4rec_edge.catalog.photo import MAX_FILE_BYTES, decode_photo, read_photo_file
 from vlm4rec_edge.errors import PhotoError
 
@@ -149,6 +151,19 @@ def test_a_multi_picture_jpeg_of_a_camera_gives_its_first_picture() -> None:
     assert _near(_colour(_decoded(content)), ORANGE, 4)
 
 
+def test_a_heif_photo_is_read_with_the_plug_in_of_pillow() -> None:
+    pytest.importorskip("pillow_heif")
+    assert "HEIF" in readable_formats()  # registers it
+    assert _near(_colour(_decoded(encoded(swatch(*ORANGE, size=(64, 48)), "HEIF", quality=95))), ORANGE, 4)
+
+
+def test_without_that_plug_in_a_heif_photo_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "readable_formats", lambda: ("JPEG",))
+    monkeypatch.setattr(photo, "readable_formats", lambda: ("JPEG",))
+    with pytest.raises(PhotoError, match=r'the photo is a HEIF photo .*pip install "vlm4rec-edge\[heif\]"'):
+        _decoded(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_a_photo_stands_upright_whichever_way_the_camera_was_held(orientation: int, form: str) -> None:
@@ -193,6 +208,102 @@ def test_a_truncated_photo_is_refused(form: str, kept: float) -> None:
     content = encoded(Image.fromarray(noise), form)
     with pytest.raises(PhotoError, match=r"the photo is (damaged or truncated|in no format)"):
         _decoded(content[: int(len(content) * kept)])
+
+
+@pytest.mark.parametrize(
+    ("form", "settings"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("PNG", {"mode": "RGBA"})]
+)
+@pytest.mark.parametrize("lost", [10, 16, 60])
+def test_a_photo_that_lacks_only_its_last_bytes_is_used(form: str, settings: dict[str, object], lost: int) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (128, 96, 3), dtype=np.uint8))
+    whole = encoded(noise.convert(str(settings.get("mode", "RGB"))), form, progressive="progressive" in settings)
+    cut = photo_of(whole[: len(whole) - lost])
+    assert cut.lacks_end
+    pixels, complete = decode_photo(cut, "cut"), _decoded(whole)
+    assert pixels.shape == complete.shape
+    assert (pixels == complete).all(axis=2).mean() > 0.9
+
+
+def test_a_photo_with_bytes_behind_its_end_is_whole() -> None:
+    for form in ("JPEG", "PNG"):
+        assert not photo_of(encoded(swatch(*ORANGE), form) + bytes(100)).lacks_end
+
+
+def _profile(space: bytes, *tags: tuple[bytes, bytes]) -> bytes:
+    """An ICC profile, version 2 (https://www.color.org/icc32.pdf), of these tags and a name."""
+    name = b"made\0"
+    every = [(b"desc", b"desc" + struct.pack(">II", 0, len(name)) + name + bytes(78)), *tags]
+    at, table, data = 132 + 12 * len(every), b"", b""
+    for tag, body in every:
+        content = body + bytes(-len(body) % 4)
+        table += tag + struct.pack(">II", at + len(data), len(content))
+        data += content
+    pcs = b"Lab " if space == b"CMYK" else b"XYZ "
+    kind = b"prtr" if space == b"CMYK" else b"mntr"
+    white = struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1.0, 0.8249)))
+    head = struct.pack(">I4sI4s4s4s", at + len(data), b"none", 0x02400000, kind, space, pcs)
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + white
+    return head.ljust(128, b"\0") + struct.pack(">I", len(every)) + table + data
+
+
+def _xyz(*values: float) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+
+def _gamma(value: float) -> bytes:
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(value * 256))
+
+
+WHITE = (b"wtpt", _xyz(0.9642, 1.0, 0.8249))
+# Adobe RGB (1998), its primaries adapted to D50.
+WIDE = _profile(
+    b"RGB ",
+    WHITE,
+    *((name + b"XYZ", _xyz(*values)) for name, values in {
+        b"r": (0.60974, 0.31111, 0.01947), b"g": (0.20528, 0.62567, 0.06087), b"b": (0.14919, 0.06322, 0.74457),
+    }.items()),
+    *((name + b"TRC", _gamma(2.19921875)) for name in (b"r", b"g", b"b")),
+)  # fmt: skip
+DARK_GREY = _profile(b"GRAY", WHITE, (b"kTRC", _gamma(1.0)))
+
+
+def _inks() -> bytes:
+    """A profile of four inks that print nothing but how light they are together: L falls by a quarter for each."""
+    same = bytes(range(256))
+    grid = b"".join(bytes((255 - 63 * node.bit_count(), 128, 128)) for node in range(16))
+    matrix = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    return _profile(
+        b"CMYK", WHITE, (b"A2B0", b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + matrix + same * 4 + grid + same * 3)
+    )
+
+
+@pytest.mark.parametrize(("form", "settings"), [("JPEG", {"quality": 95}), ("PNG", {}), ("TIFF", {})])
+def test_colours_of_a_profile_are_shown_as_they_are_meant(form: str, settings: dict[str, object]) -> None:
+    # From https://www.adobe.com/digitalimag/pdfs/AdobeRGB1998.pdf by way of XYZ: this colour is sRGB's (230, 120, 40).
+    told = _decoded(encoded(swatch(205, 119, 51), form, icc_profile=WIDE, **settings))
+    plain = _decoded(encoded(swatch(205, 119, 51), form, **settings))
+    assert _near(_colour(told), (231, 120, 41), 5)
+    assert _near(_colour(plain), (205, 119, 51), 3)
+
+
+def test_a_profile_is_heeded_in_every_mode_it_is_made_for() -> None:
+    wide = swatch(205, 119, 51)
+    for picture in (wide.convert("RGBA"), wide.quantize(4)):
+        assert _near(_colour(_decoded(encoded(picture, icc_profile=WIDE))), (231, 120, 41), 5)
+    assert _colour(_decoded(encoded(Image.new("L", (8, 8), 55), icc_profile=DARK_GREY)))[0] == pytest.approx(128, abs=3)
+    two_inks = Image.new("CMYK", (8, 8), (255, 255, 0, 0))
+    assert _near(_colour(_decoded(encoded(two_inks, "TIFF", icc_profile=_inks()))), (119, 119, 119), 6)
+    assert _near(_colour(_decoded(encoded(two_inks, "TIFF"))), (0, 0, 255), 2)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [b"no profile", WIDE[:200], DARK_GREY, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()],
+    ids=["nonsense", "cut off", "of another mode", "sRGB itself"],
+)
+def test_a_photo_whose_profile_says_nothing_keeps_its_values_exactly(profile: bytes) -> None:
+    noise = Image.fromarray(np.random.default_rng(2).integers(0, 255, (32, 24, 3), dtype=np.uint8))
+    assert (_decoded(encoded(noise, icc_profile=profile)) == np.asarray(noise)).all()
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
@@ -251,9 +362,9 @@ def test_a_bomb_in_the_text_of_a_png_does_not_unpack() -> None:
 def test_a_photo_file_is_its_bytes_and_their_hash(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"abc")
-    photo = read_photo_file(path)
-    assert photo.content == b"abc"
-    assert photo.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    read = read_photo_file(path)
+    assert read.content == b"abc"
+    assert read.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_what_can_not_be_read_is_a_sentence_with_its_path(tmp_path: Path) -> None:

@@ -183,3 +183,25 @@ def test_evaluating_needs_numpy_alone(index: Path, purchases: Path) -> None:
     none = "onnxruntime,llama_cpp,tokenizers,PIL,huggingface_hub,pyarrow,torch,hnswlib,scipy,pandas"
     done = watched("evaluate", index, "--interactions", purchases, "--resamples", "10", "--json", without=none)
     assert done.code == 0, done.err
+
+
+def test_weights_that_are_not_there_can_not_count_and_columns_can_be_named(
+    index: Path, purchases: Path, tmp_path: Path
+) -> None:
+    done = program("evaluate", index, "--interactions", purchases, "--weighted")
+    assert done.code == 2
+    assert "has no column weight, and --weighted" in done.err
+    table = tmp_path / "renamed.csv"
+    _, *rows = purchases.read_text().splitlines()
+    table.write_text("\n".join(["who;what;when", *(row.replace(",", ";") for row in rows)]))
+    command = ("evaluate", index, "--interactions", table, "--json")
+    refused = program(*command)
+    assert refused.code == 1
+    assert "--user-column and --item-column and --date-column; its columns, separated by semicolons" in refused.err
+    named = ("--user-column", "Who", "--item-column", "what", "--date-column", "when")
+    done, plain = program(*command, *named), program("evaluate", index, "--interactions", purchases, "--json")
+    assert done.json["tables"] == plain.json["tables"]
+    assert done.json["notes"] == ["renamed.csv is read separated by semicolons."]
+    out = tmp_path / "out.csv"
+    assert program("recommend", index, "--histories", table, "--out", out, *named).code == 0
+    assert out.read_text().startswith("user_id,rank")

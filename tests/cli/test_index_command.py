@@ -167,14 +167,40 @@ def test_every_bad_row_and_photo_of_a_catalog_is_listed_and_the_good_ones_are_in
     assert all(f"  {where}: " in shown.err for where in wanted)
 
 
+def test_a_missing_quote_is_told_with_its_line_and_nothing_is_pruned(photos: Path, tmp_path: Path) -> None:
+    table = _table(photos, '0000,0000.png,"13"" screen"', "0001,0001.png,Dress", "0002,0002.png,Skirt")
+    command = ["index", table, "--out", tmp_path / "x.index", "--encoded-text", "title", "--prune", "--json"]
+    assert (program(*command).code, program(*command).json["items"]) == (0, 3)
+    table.write_text(table.read_text().replace('screen"', "screen").replace("0002,0002.png,Skirt", ""))
+    done = program(*command)
+    assert (done.code, done.json["items"], done.json["removed"], done.json["unread"]) == (3, 3, 0, 1)
+    assert "line 2 has a quote that is not closed" in done.json["failures"][0]["reason"]
+
+
+def test_the_columns_of_a_table_can_be_named_and_how_it_was_read_is_told(photos: Path, tmp_path: Path) -> None:
+    table = photos / "export.csv"
+    table.write_text("SKU;Foto;Marke;Name\n7;0000.png;Acme;Coat\n", encoding="utf-8")
+    command = ["index", table, "--out", tmp_path / "x.index", "--encoded-text", "title"]
+    assert "no column id and no column image; say which with --id-column and --image-column" in program(*command).err
+    named = ["--id-column", "sku", "--image-column", "foto", "--title-column", "Marke", "--title-column", "Name"]
+    done = program(*command, *named)
+    assert done.code == 0
+    assert done.err.splitlines()[0] == "export.csv is read separated by semicolons."
+    with Recommender.open(tmp_path / "x.index") as shop:
+        (item,) = shop.store.items()
+    assert (item.id, item.title) == ("7", "Acme Coat")
+
+
 @pytest.mark.parametrize(
     ("catalog", "message"),
     [
         ("nowhere", "There is no catalog at"),
         ("empty-folder", "holds no photos"),
         ("empty.csv", "is empty; its first line must name the columns"),
-        ("no-id.csv", "has no column id; its columns are sku, image"),
-        ("utf16.csv", "ave the table as UTF-8"),
+        (
+            "no-id.csv",
+            "has no column id; say which with --id-column; its columns, separated by commas, are: sku | image",
+        ),
     ],
 )
 def test_a_catalog_that_can_not_be_used_stops_the_run_before_any_work(
@@ -184,7 +210,6 @@ def test_a_catalog_that_can_not_be_used_stops_the_run_before_any_work(
     for name, content in {
         "empty.csv": b"",
         "no-id.csv": b"sku,image\n1,a.png\n",
-        "utf16.csv": "id,image\n1,a.png\n".encode("utf-16"),
     }.items():
         (tmp_path / name).write_bytes(content)
     done = program("index", tmp_path / catalog, "--out", tmp_path / "x.index", "--json")

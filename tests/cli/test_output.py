@@ -166,7 +166,7 @@ def test_a_terminal_sees_progress_with_rate_and_time_left_and_a_pipe_does_not(tm
     assert "/s" in text
     assert "left" in text
     assert "40 items; 40 captioned" in text
-    piped = program(*command, "--prompt", "What is it?")
+    piped = program(*command, "--prompt", "What is it?", "--remake")
     assert (piped.code, piped.err) == (0, "")
 
 

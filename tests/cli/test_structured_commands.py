@@ -87,7 +87,7 @@ def test_free_and_structured_captions_are_never_mixed_and_both_are_kept(
     table: Path, form: Path, tmp_path: Path
 ) -> None:
     index = tmp_path / "shop.index"
-    structured, free = ["--schema", form], ["--max-tokens", "6"]
+    structured, free = ["--schema", form, "--remake"], ["--no-structured", "--max-tokens", "6", "--remake"]
     captioned = [
         program("index", table, "--out", index, *settings, "--json").json["captioned"]
         for settings in (structured, free, structured, free)

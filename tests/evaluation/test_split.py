@@ -153,3 +153,17 @@ def test_what_was_bought_on_the_day_of_the_test_can_be_left_out_of_the_history()
     assert split.dates.max() == 0
     with pytest.raises(UsageError, match="before the day"):
         leave_last_out(interactions_of(_trips(days=1, items_a_day=5)), IDS, same_day="left-out")
+
+
+@pytest.mark.parametrize("unit", [1.0, 86_400.0, 86_400_000.0], ids=["as days", "as seconds", "as milliseconds"])
+def test_a_day_that_is_left_out_is_a_calendar_day_whatever_the_clock_says(unit: float) -> None:
+    """Purchases a minute apart, in the order of their ids, are held back and left out as those of equal dates are."""
+    first_day = 0 if unit == 1.0 else 19_723
+    minute = 0.0 if unit == 1.0 else 1 / 1440
+    rows = [
+        (user, item, (first_day + day + minute * (int(item.split("-")[1]) % 5)) * unit)
+        for user, item, day in _trips(2, 5)
+    ]
+    clock = chronological_split(interactions_of(rows), IDS, same_day="left-out")
+    days = chronological_split(interactions_of(_trips(2, 5)), IDS, same_day="left-out")
+    assert (named(clock.history), named(clock.test)) == (named(days.history), named(days.test))

@@ -97,7 +97,7 @@ def test_a_row_that_can_not_be_read_is_told_where_its_caption_is_missed(
 @pytest.mark.parametrize(
     ("name", "content", "because"),
     [
-        ("said.txt", "id,caption\na,b\n", "no table of captions"),
+        ("said.xml", "id,caption\na,b\n", "no table of captions"),
         ("nowhere.csv", None, "no table of captions"),
         ("said.csv", "id,text\na,b\n", "no column caption"),
         ("said.csv", "", "is empty"),

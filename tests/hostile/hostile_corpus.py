@@ -80,6 +80,7 @@ def valid_photos() -> dict[str, bytes]:
     made["jpeg-restarts"] = _bytes("RGB", "JPEG", restart_marker_blocks=2)
     made["jpeg-of-a-stereo-camera"] = _bytes("RGB", "MPO", frames=2)
     made["tiff-exif"] = _bytes("RGB", "TIFF", exif=_turned(8))
+    made["avif-RGB"] = _bytes("RGB", "AVIF")
     return made
 
 

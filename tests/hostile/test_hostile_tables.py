@@ -52,11 +52,11 @@ def test_a_cell_of_megabytes_costs_its_own_row_only(tmp_path: Path, megabytes: i
     assert all(len(entry.title) <= 100_000 for entry in entries if isinstance(entry, Item))
 
 
-def test_a_quote_without_end_swallows_the_rest_and_says_so(tmp_path: Path) -> None:
+def test_a_quote_without_end_swallows_nothing_and_says_so(tmp_path: Path) -> None:
     rest = "".join(f"i{number},0001.png,t\n" for number in range(20_000))
     table = _write(tmp_path, "t.csv", f'id,image,title\na,0000.png,A\nb,0001.png,"open\n{rest}')
     entries = _entries(table)
-    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["a"]
+    assert [entry.id for entry in entries if isinstance(entry, Item)] == ["a", *(f"i{n}" for n in range(20_000))]
     (failure,) = _failures(entries)
     assert "line 3" in failure.reason
 
@@ -123,6 +123,19 @@ def test_reading_a_long_table_holds_one_row_at_a_time(tmp_path: Path) -> None:
     try:
         assert sum(1 for _ in catalog.read()) == 4000
         assert tracemalloc.get_traced_memory()[1] < table.stat().st_size // 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_quote_that_is_open_for_megabytes_is_read_past_in_flat_memory(tmp_path: Path) -> None:
+    row = "i%d,0000.png," + "t" * 400 + "\n"
+    rows = "".join(row % number for number in range(40_000))
+    table = _write(tmp_path, "t.csv", f'id,image,title\na,0000.png,A\nb,0000.png,"open\n{rows}')
+    catalog = open_catalog(table)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in catalog.read()) == 40_002
+        assert tracemalloc.get_traced_memory()[1] < table.stat().st_size // 2
     finally:
         tracemalloc.stop()
 

@@ -14,7 +14,8 @@ from hostile_corpus import disguises, valid_photos
 from pictures import photo_of
 from PIL import ImageFile
 
-from vlm4rec_edge.catalog.photo import FORMATS, decode_photo
+from vlm4rec_edge.catalog.formats import FORMATS
+from vlm4rec_edge.catalog.photo import decode_photo
 from vlm4rec_edge.errors import PhotoError
 
 PHOTOS = 6_000
@@ -55,7 +56,7 @@ def test_the_photos_that_the_corpus_is_made_from_are_whole_and_of_every_format()
         assert pixels.size >= 40 * 28 * 3, name
         assert len(np.unique(pixels)) >= 2, name
     begun_with = {name.partition("-")[0].upper() for name in valid_photos()}
-    assert begun_with == set(FORMATS)
+    assert begun_with == set(FORMATS) - {"HEIF"}  # Pillow alone writes none
 
 
 @pytest.mark.parametrize("name", disguises())
@@ -73,6 +74,7 @@ def test_what_hides_behind_the_name_of_a_photo_is_refused_or_only_looked_at(name
 def test_damaged_photos_are_not_completed_with_grey() -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
     for name, content in valid_photos().items():
-        if name != "jpeg-of-a-stereo-camera" and "animated" not in name and "pages" not in name:
+        # Half of a progressive JPEG is the whole picture, only coarser; of several pictures the first is whole.
+        if not any(kind in name for kind in ("stereo-camera", "progressive", "animated", "pages")):
             with pytest.raises(PhotoError):
                 decode_photo(photo_of(content[: len(content) // 2]), name)

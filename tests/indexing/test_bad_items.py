@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_catalog import PHOTOS, Run, counts_of, items_of, rows_of, table_of, vectors_of
 
-from vlm4rec_edge import Recommender
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge import LlamaCaptioner, Recommender, caption_photos
+from vlm4rec_edge.errors import StoreError, Vlm4RecWarning
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -31,7 +31,7 @@ def test_a_bad_photo_is_listed_and_all_others_are_indexed(
     if content == "folder":
         bad.mkdir()
     else:
-        bad.write_bytes(whole[: len(whole) - 20] if content is None else content)  # type: ignore[arg-type]
+        bad.write_bytes(whole[: len(whole) // 2] if content is None else content)  # type: ignore[arg-type]
     rows = [{"id": f"{number:04}", "image": f"{number:04}.png"} for number in range(PHOTOS)]
     report = run(table_of(photos, rows))
     assert counts_of(report)[0] == PHOTOS - 1
@@ -82,22 +82,12 @@ def test_nothing_is_pruned_while_a_part_of_the_catalog_can_not_be_read(run: Run,
     assert (report.unread, report.removed, report.items) == (0, 1, PHOTOS - 1)
 
 
-def test_of_an_id_that_stands_twice_the_second_is_not_used_because_the_first_failed(
-    run: Run, photos: Path, out: Path
-) -> None:
-    rows = [{"id": "x", "image": "gone.png"}, {"id": "x", "image": "0001.png"}, {"id": "y", "image": "0002.png"}]
-    report = run(table_of(photos, rows))
-    assert [failure.where for failure in report.failures] == ["x", "x"]
-    assert "more than once" in report.failures[1].reason
-    assert set(items_of(out)) == {"y"}
-
-
 def test_of_an_id_that_stands_twice_the_first_is_used(run: Run, photos: Path, out: Path) -> None:
     rows = rows_of(photos)
     rows += [{"id": "0001", "image": "0005.png"}, {"id": "0002", "image": "0002.png"}]
     report = run(table_of(photos, rows))
     assert [(failure.where, failure.stage) for failure in report.failures] == [("0001", "catalog"), ("0002", "catalog")]
-    assert "more than once; the first is used" in report.failures[0].reason
+    assert "more than once; 0005.png is left out, an earlier one is used" in report.failures[0].reason
     assert Path(items_of(out)["0001"].image).name == "0001.png"
     assert report.items == PHOTOS
 
@@ -105,7 +95,7 @@ def test_of_an_id_that_stands_twice_the_first_is_used(run: Run, photos: Path, ou
 def test_bad_rows_are_failures_beside_good_items(run: Run, photos: Path) -> None:
     table = table_of(photos, rows_of(photos))
     with table.open("ab") as stream:
-        stream.write(b",0001.png\nescape,../x.png\nshort\ncaf\xe9,0001.png\nnone,none.png\n")
+        stream.write(b",0001.png\nescape,../x.png\nshort\ncaf\xe9 \xc3\xa9,0001.png\nnone,none.png\n")
     report = run(table)
     assert report.items == PHOTOS
     assert [failure.where for failure in report.failures[:2]] == ["items.csv, line 8", "escape"]
@@ -120,3 +110,44 @@ def test_a_run_in_which_everything_fails_leaves_an_index_that_says_so(run: Run, 
     assert (report.items, report.progress.failed) == (0, PHOTOS)
     with pytest.raises(StoreError, match="holds no items yet"):
         Recommender.open(out)
+
+
+@pytest.mark.parametrize("first", ["gone.png", "broken.png", "../secret.png"])
+@pytest.mark.parametrize("between", [0, 3])
+def test_an_item_whose_first_row_is_unusable_is_taken_from_a_later_one(
+    run: Run, photos: Path, out: Path, first: str, between: int
+) -> None:
+    (photos / "broken.png").write_bytes(b"broken")
+    others = [{"id": f"{number:04}", "image": f"{number:04}.png"} for number in range(1, 1 + between)]
+    rows = [{"id": "A", "image": first}, *others, {"id": "A", "image": "0004.png"}, {"id": "A", "image": "0005.png"}]
+    table = table_of(photos, rows)
+    for _ in range(2):  # the second run finds the item in the index
+        report = run(table)
+        assert items_of(out)["A"].image.endswith("0004.png")
+        assert report.items == between + 1
+        assert any(reason in report.failures[0].reason for reason in ("does not exist", "no format known", "outside"))
+
+
+def test_what_is_left_out_of_an_id_that_stands_twice_is_named(run: Run, photos: Path) -> None:
+    rows = [{"id": name, "image": f"{number:04}.png"} for number, name in enumerate("ABA")]
+    (failure,) = run(table_of(photos, rows)).failures
+    assert failure.reason == (
+        "The id 'A' stands in the catalog more than once; 0002.png is left out, an earlier one is used."
+    )
+
+
+def test_a_photo_that_lacks_its_end_is_used_and_told_in_every_run(run: Run, photos: Path, out: Path) -> None:
+    cut = photos / "0003.png"
+    cut.write_bytes(cut.read_bytes()[:-12])
+    for _ in range(2):
+        with pytest.warns(Vlm4RecWarning, match=r"0003\.png is cut off at its end; what is there was used"):
+            report = run(photos)
+        assert (report.items, report.failures) == (PHOTOS, ())
+
+
+def test_a_captioned_photo_that_lacks_its_end_is_told(photos: Path, brief_captioner: LlamaCaptioner) -> None:
+    cut = photos / "0003.png"
+    cut.write_bytes(cut.read_bytes()[:-12])
+    with pytest.warns(Vlm4RecWarning, match=r"0003\.png is cut off at its end") as told:
+        report = caption_photos([cut, photos / "0001.png"], brief_captioner)
+    assert (len(report.captions), len(told)) == (2, 1)

@@ -20,11 +20,15 @@ import vlm4rec_edge
 
 @dataclass
 class Hub(Files):
-    """A repository of files, the hub's address, and that of the host where its large files lie; ``small`` ones do not."""
+    """A repository of files, the hub's address, and that of the host where its large files lie; ``small`` ones do not.
+
+    The next requests are answered by the statuses and headers of ``refusals``.
+    """
 
     endpoint: str = ""
     store: str = ""
     small: set[str] = field(default_factory=set)
+    refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
 
 
 class _Handler(FileHandler):
@@ -33,7 +37,13 @@ class _Handler(FileHandler):
     def answer(self) -> None:
         hub, place = self.state, self.path.split("?")[0].strip("/")
         owner_repository, _, rest = place.partition("/resolve/")
-        if place.startswith("store/"):
+        if hub.refusals:
+            status, headers = hub.refusals.pop(0)
+            self.send_response(status)
+            for header, value in {**headers, "Content-Length": "0"}.items():
+                self.send_header(header, value)
+            self.end_headers()
+        elif place.startswith("store/"):
             self._send(place.removeprefix("store/"))
         elif owner_repository != "made/repository":
             self.refuse(401, "RepoNotFound")

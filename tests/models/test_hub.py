@@ -186,11 +186,47 @@ def test_a_pin_is_held_against_what_arrived_where_the_hub_states_no_sha256(encod
 
 def test_a_missing_file_and_a_missing_repository_are_sentences(encoder_hub: Hub, pull: Pull) -> None:
     del encoder_hub.files["tokenizer.json"]
-    for entry in (_entry(), _entry(repository="made/nothing")):
+    for entry, status in ((_entry(), 404), (_entry(repository="made/nothing"), 401)):
         done = pull(entry)
         assert done.returncode == 1
-        assert done.stderr.startswith("ModelError: The hub does not have all of")
+        mirror = f"The mirror {encoder_hub.endpoint} (HF_ENDPOINT)"
+        assert done.stderr.startswith(f"ModelError: {mirror} does not have all of onnx/model.onnx, tokenizer.json in ")
+        assert f"({status})" in done.stderr
+        assert "unset HF_ENDPOINT to ask the hub itself" in done.stderr
+        assert ("HF_TOKEN" in done.stderr) == (status == 401)
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("status", "headers"), [(401, {}), (403, {}), (403, {"X-Error-Code": "GatedRepo"})])
+def test_who_is_not_let_in_is_told_of_tokens_and_gated_models(
+    encoder_hub: Hub, pull: Pull, status: int, headers: dict[str, str]
+) -> None:
+    encoder_hub.refusals = [(status, headers)]
+    done = pull(_entry())
+    assert done.returncode == 1
+    assert f"does not show made/repository at main to everybody ({status}); set HF_TOKEN" in done.stderr
+    assert "accept its license first, on https://huggingface.co/made/repository" in done.stderr
+
+
+def test_too_many_requests_are_waited_out_as_the_hub_says(encoder_hub: Hub, pull: Pull, home: Path) -> None:
+    encoder_hub.refusals = [(429, {"Retry-After": "1"}), (429, {"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"})]
+    done = pull(_entry())
+    assert done.returncode == 0, done.stderr
+    assert encoder_hub.refusals == []
+    assert resolve_encoder(home / "made-encoder").settings.dimensions == 384
+    encoder_hub.refusals = [(429, {"Retry-After": "7200"})]
+    done = pull(_entry(name="other"))
+    assert done.returncode == 1
+    assert "has too many requests from here; wait 120 min, or set HF_TOKEN" in done.stderr
+
+
+def test_a_cache_that_is_no_folder_is_no_matter_of_the_network(encoder_hub: Hub, pull: Pull, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = pull(_entry(), environment={"VLM4REC_EDGE_HOME": str(tmp_path / "file")})
+    assert done.returncode == 1
+    assert "can not be written" in done.stderr
+    assert "set VLM4REC_EDGE_HOME to a folder that can" in done.stderr
+    assert "network" not in done.stderr
 
 
 def test_no_network_is_a_sentence(pull: Pull) -> None:

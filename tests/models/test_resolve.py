@@ -139,6 +139,15 @@ def test_a_bare_pair_is_accepted_in_every_way_of_naming_it(pair: Path) -> None:
     assert OWN_CONTEXT > 2048
 
 
+def test_a_projector_is_known_by_its_header_whatever_it_is_called(pair: Path) -> None:
+    (pair / "mmproj-made.gguf").rename(pair / "a-tower.gguf")
+    for given in (pair, pair / "made.gguf"):
+        found = resolve_lvlm(given)
+        assert (found.text.name, found.projector.name) == ("made.gguf", "a-tower.gguf")
+    (pair / "made.gguf").rename(pair / "mmproj-text.gguf")
+    assert resolve_lvlm(pair).text.name == "mmproj-text.gguf"
+
+
 def test_a_swapped_pair_says_so(pair: Path) -> None:
     with pytest.raises(ModelError, match="is a projector"):
         resolve_lvlm(str(pair / "mmproj-made.gguf"))
@@ -150,7 +159,7 @@ def test_a_swapped_pair_says_so(pair: Path) -> None:
 
 def test_an_ambiguous_folder_names_what_it_found(pair: Path) -> None:
     (pair / "second.gguf").write_bytes(TEXT_GGUF)
-    with pytest.raises(ModelError, match=r"found: made.gguf, mmproj-made.gguf, second.gguf"):
+    with pytest.raises(ModelError, match=r"found: made.gguf, second.gguf, mmproj-made.gguf \(a projector\)"):
         resolve_lvlm(str(pair))
     assert resolve_lvlm(str(pair / "second.gguf")).name == "second"
     (pair / "mmproj-made.gguf").unlink()

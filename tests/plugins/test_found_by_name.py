@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from vlm4rec_edge import ModelError, UsageError, open_captioner, open_encoder
+from vlm4rec_edge.cli import make_app
 from vlm4rec_edge.index import open_backend
+from vlm4rec_edge.plugins import installed_plugins
 
 _CODE = """
 import sys
@@ -52,6 +57,47 @@ def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         lines += [f"[vlm4rec_edge.{group}]", "exits = exits_at_import:x", *(f"{n} = made_by_name:{n}" for n in _NAMES)]
     (facts / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
     monkeypatch.syspath_prepend(str(facts.parent))
+
+
+def _announced(folder: Path, package: str, group: str, line: str) -> None:
+    facts = folder / f"{package}-2.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.0\n", encoding="utf-8")
+    (facts / "entry_points.txt").write_text(f"[vlm4rec_edge.{group}]\n{line}\n", encoding="utf-8")
+
+
+def test_a_name_that_two_packages_announce_is_an_error_that_names_both(tmp_path: Path) -> None:
+    _announced(tmp_path / "site", "other", "captioners", "captioner = elsewhere:captioner")
+    with pytest.raises(
+        ModelError, match=r"more than once, by made 1\.0 \(.*\) and by other 2\.0 \(elsewhere:captioner\)"
+    ):
+        open_captioner("captioner:x")
+    assert open_encoder("encoder").dimensions == 8
+
+
+def test_a_name_of_a_model_is_refused_to_a_plug_in(tmp_path: Path) -> None:
+    _announced(tmp_path / "site", "other", "encoders", "all-minilm-l6-v2 = elsewhere:encoder")
+    with pytest.raises(ModelError, match=r"all-minilm-l6-v2 of other 2\.0 has the name of a model of this program"):
+        open_encoder("all-minilm-l6-v2")
+
+
+def test_the_plug_ins_of_installed_packages_are_listed() -> None:
+    names = [(plugin.name, plugin.package, plugin.problem) for plugin in installed_plugins("captioners")]
+    assert names == [(name, "made 1.0", "") for name in sorted([*_NAMES, "exits"])]
+    assert {plugin.group for plugin in installed_plugins()} >= {"captioners", "encoders", "indexes"}
+    shown = CliRunner().invoke(make_app(["models"]), ["models", "list"])
+    assert "Plug-ins of installed packages" in shown.output
+    assert "made 1.0" in shown.output
+    document = json.loads(CliRunner().invoke(make_app(["models"]), ["models", "list", "--json"]).output)
+    assert {"group", "name", "value", "package", "problem"} == set(document["plugins"][0])
+
+
+@pytest.mark.parametrize("find", [open_captioner, open_encoder])
+def test_an_unknown_name_lists_the_plug_ins(find: Callable[[str], object]) -> None:
+    with pytest.raises(ModelError, match=r"Installed plug-ins: .*captioner|Installed plug-ins: .*encoder"):
+        find("nowhere-to-be-found")
+    with pytest.raises(ModelError, match=r"did you mean (captioner|encoder)"):
+        find({open_captioner: "captionr", open_encoder: "encodr"}[find])
 
 
 def test_what_follows_the_first_colon_is_handed_on() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_store import random_vectors, write_store
 
 from vlm4rec_edge import History, Recommender, Selection
-from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.errors import UnknownItemError, UsageError, Vlm4RecWarning
+from vlm4rec_edge.recommend.ids import KnownIds
 
 # How the ids 3, 5 and 8 may be given.
 WAYS: dict[str, Callable[[], Any]] = {
@@ -93,6 +98,46 @@ def test_another_count_than_a_whole_number_is_a_sentence(shop: Recommender, k: A
     with pytest.raises(UsageError, match=f"k is {k}; ask for at least 1 item, a whole number"):
         shop.similar("1", k)
     assert len(shop.similar("1", np.int64(3))) == 3
+
+
+def test_a_selection_names_what_the_index_does_not_hold(shop: Recommender) -> None:
+    selection = Selection(allow=[3, "nobody", 5], deny=["none"], where="id != 'never'")
+    with pytest.warns(Vlm4RecWarning) as told:
+        found = shop.similar(1, selection=selection)
+    assert [hit.item_id for hit in found] in (["3", "5"], ["5", "3"])
+    assert found.unknown == ["nobody", "none", "never"] == shop.unknown_in(selection)
+    said = [str(warning.message) for warning in told]
+    assert [
+        f"holds no item '{name}', which is {how}" in text
+        for text, name, how in zip(
+            said, ("nobody", "none", "never"), ("allowed", "denied", "compared in the filter"), strict=True
+        )
+    ] == [True] * 3
+    with pytest.raises(UnknownItemError, match="holds no item 'nobody'"):
+        shop.similar(1, selection=Selection(allow=["nobody"]))
+    assert shop.similar(1, selection=Selection(allow=[])) == []
+
+
+@given(st.text(alphabet="aäöüéÅ한가ñ 1", min_size=1, max_size=8))
+def test_an_id_in_any_form_of_unicode_is_the_same_item(text: str) -> None:
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD")]
+
+    class Held:
+        folder = Path("made")
+
+        def __init__(self, held: str) -> None:
+            self.held = held
+
+        def ids(self) -> Iterator[str]:
+            return iter([self.held])
+
+        def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
+            return {item: 0 for item in item_ids if item == self.held}
+
+    for held in (text, *forms):
+        for asked in (text, *forms):
+            found = KnownIds(Held(held)).look_up([asked])
+            assert (found.ids, dict(found.rows), found.unknown) == ([held], {held: 0}, [])
 
 
 def test_an_answer_knows_what_was_asked(shop: Recommender) -> None:

@@ -20,15 +20,7 @@ from vlm4rec_edge.store.reader import StoredItem, StoreReader
 from vlm4rec_edge.store.schema import APPLICATION_ID, DATABASE_NAME, MIGRATIONS
 from vlm4rec_edge.store.writer import GroundedItem
 
-_TABLES = {
-    "meta": "*",
-    "groundings": "*",
-    "encoders": "*",
-    "captions": "key, image_sha256, grounding, question, text, crc32",
-    "vectors": "*",
-    "items": "number, id, image, image_sha256, title, attributes, caption_key, vector_row, seen_run, crc32",
-    "failures": "*",
-}
+_TABLES = ("meta", "groundings", "encoders", "captions", "vectors", "items", "failures")
 
 
 def _format_of(folder: Path) -> int:
@@ -36,19 +28,20 @@ def _format_of(folder: Path) -> int:
         return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
-@pytest.fixture
-def old_index(own_index: Path) -> Path:
-    """The shop's index as format 1 holds it."""
+@pytest.fixture(params=range(1, len(MIGRATIONS)), ids=lambda number: f"format {number}")
+def old_index(own_index: Path, request: pytest.FixtureRequest) -> Path:
+    """The shop's index as an older format holds it."""
     path = own_index / DATABASE_NAME
     new = path.with_name("new.sqlite")
     path.rename(new)
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        database.executescript(f"PRAGMA journal_mode = WAL; {MIGRATIONS[0]}")
-        database.execute("PRAGMA user_version = 1")
+        database.executescript(f"PRAGMA journal_mode = WAL; {' '.join(MIGRATIONS[: request.param])}")
+        database.execute(f"PRAGMA user_version = {request.param}")
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute("ATTACH ? AS new", (str(new),))
-        for table, columns in _TABLES.items():
-            database.execute(f"INSERT INTO main.{table} SELECT {columns} FROM new.{table}")
+        for table in _TABLES:
+            columns = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
+            database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
     for leftover in own_index.glob("new.sqlite*"):
         leftover.unlink()
     return own_index
@@ -60,14 +53,14 @@ def _everything(folder: Path) -> tuple[list[StoredItem], dict[str, int]]:
 
 
 def test_an_older_index_is_read_as_it_is(old_index: Path, shop_index: Path) -> None:
-    before = (old_index / DATABASE_NAME).read_bytes()
+    before, number = (old_index / DATABASE_NAME).read_bytes(), _format_of(old_index)
     assert _everything(old_index) == _everything(shop_index)
     assert IndexFolder(old_index).verify().ok
     with Recommender.open(old_index) as old, Recommender.open(shop_index) as new:
         first = next(new.store.items()).id
         assert old.similar(first, 5) == new.similar(first, 5)
     assert (old_index / DATABASE_NAME).read_bytes() == before
-    assert _format_of(old_index) == 1
+    assert _format_of(old_index) == number < len(MIGRATIONS)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

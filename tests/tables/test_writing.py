@@ -31,7 +31,7 @@ def test_every_text_is_read_again_by_our_own_reader(tmp_path: Path, form: str) -
         write([text, number, VECTOR] for number, text in enumerate(TEXTS[:3]))
         write(iter([]))
         write([text, number, VECTOR] for number, text in enumerate(TEXTS[3:], start=3))
-    rows = list(open_table(path, list(COLUMNS)).rows())
+    rows = list(open_table(path).rows())
     assert all(isinstance(row, Row) for row in rows)
     assert [row.cells["name"] for row in rows if isinstance(row, Row)] == TEXTS
     assert [row.cells["count"] for row in rows if isinstance(row, Row)] == [str(n) for n in range(len(TEXTS))]

@@ -10,57 +10,70 @@ from pathlib import Path
 import numpy as np
 
 from vlm4rec_edge.errors import CatalogError
-from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.tables.reading import Row, open_table
+from vlm4rec_edge.tables.roles import Layout, Wanted
 
 _LAYOUTS = (
     "Histories have the columns user_id and history (item ids, comma between them; a list in JSONL and Parquet), or the "
-    "columns user_id, item_id and date."
+    "columns user_id, item_id and date; other names are given with --user-column, --item-column and --date-column."
 )
 
 
 @dataclass(frozen=True)
 class Histories:
-    """A table of histories that was found to be readable; ``count`` users and rows that can not be used."""
+    """A table of histories that was found to be readable; ``count`` users and rows that can not be used.
+
+    ``notes`` are what a user should know of how it is read, as sentences.
+    """
 
     path: Path
     count: int
     read: Callable[[], Iterator[History | Failure]]
+    notes: tuple[str, ...] = ()
 
 
-def open_histories(path: Path | str) -> Histories:
-    """Open a table of histories (CSV, JSONL, Parquet).
+def open_histories(path: Path | str, columns: InteractionColumns | None = None) -> Histories:
+    """Open a table of histories (CSV, TSV, JSONL, Parquet).
 
     With a column ``history`` every row is a user, and rows are read one by one, however many there are. With the columns
     ``user_id``, ``item_id``, ``date`` and, if there is one, ``weight`` every row is an interaction; their numbers are held
-    in memory, 24 bytes each, because the rows of a user may lie anywhere.
+    in memory, 28 bytes each, because the rows of a user may lie anywhere.
+
+    Args:
+        path: The file.
+        columns: What its columns are called, where it is nothing known; ``user`` in both layouts.
 
     Raises:
         CatalogError: the table can not be read, or has neither layout.
     """
-    path = Path(path)
+    path, columns = Path(path), columns or InteractionColumns()
+    layout = Layout("", {"user": ("user_id",), "history": ("history",)})
+    wanted = Wanted((layout,), ("user", "history"), {"user": (columns.user,)} if columns.user else {})
     table = open_table(path)
-    columns = table.columns
-    if columns is None:  # rows speak for themselves; the first that can be read speaks for the others
-        columns = next((tuple(row.cells) for row in table.rows() if isinstance(row, Row)), ())
-    if {"user_id", "history"} <= set(columns):
-        return Histories(path, sum(1 for _ in table.rows()), lambda: map(_history_of, table.rows()))
-    if {"user_id", "item_id", "date"} <= set(columns):
-        interactions, failures = read_interactions(path)
-        return Histories(
-            path, len(interactions.users) + len(failures), lambda: _from_interactions(interactions, failures)
-        )
-    raise CatalogError(f"{path} has the columns {', '.join(columns) or 'none'}. {_LAYOUTS}")
+    seen = table.columns
+    if seen is None:  # rows speak for themselves; the first that can be read speaks for the others
+        seen = next((tuple(row.cells) for row in table.rows() if isinstance(row, Row)), ())
+    if wanted.find(seen):
+        table = open_table(path, wanted)
+        (user, *_), (history, *_) = table.roles["user"], table.roles["history"]
+        count = sum(1 for _ in table.rows())
+        return Histories(path, count, lambda: (_history_of(row, user, history) for row in table.rows()), table.notes)
+    if columns.wanted().find(seen) or columns != InteractionColumns():
+        interactions, failures = read_interactions(path, columns)
+        count = len(interactions.users) + len(failures)
+        return Histories(path, count, lambda: _from_interactions(interactions, failures), interactions.notes)
+    raise CatalogError(f"{path} has the columns {' | '.join(seen) or 'none'}. {_LAYOUTS}")
 
 
-def _history_of(row: Row | Failure) -> History | Failure:
+def _history_of(row: Row | Failure, user_column: str, history_column: str) -> History | Failure:
     if isinstance(row, Failure):
         return row
-    user, cell = row.cells.get("user_id", "").strip(), row.cells.get("history", "").strip()
+    user, cell = row.cells.get(user_column, "").strip(), row.cells.get(history_column, "").strip()
     if not user:
-        return Failure(row.where, "catalog", f"{row.where} has no user_id.")
+        return Failure(row.where, "catalog", f"{row.where} has no {user_column}.")
     if not cell.startswith("["):
         return History(user, [part.strip() for part in cell.split(",") if part.strip()])
     try:

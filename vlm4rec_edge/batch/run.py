@@ -12,6 +12,8 @@ from typing import Any
 from vlm4rec_edge.batch.answers import open_answers
 from vlm4rec_edge.batch.histories import open_histories
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import path_of
+from vlm4rec_edge.interactions import InteractionColumns
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.many import Answer
@@ -39,9 +41,11 @@ class BatchReport:
         unanswered: The first of those users.
         users_with_unknown: Users whose history holds items that the index does not.
         unknown: The first of those items.
+        unknown_selected: Items that the selection names and the index does not hold.
         failed: Rows of the table that could not be used.
         failures: The first of those rows.
         seconds: How long it took.
+        notes: What a user should know of how the histories were read, as sentences.
     """
 
     index: str
@@ -55,19 +59,21 @@ class BatchReport:
     unanswered: list[str] = field(default_factory=list)
     users_with_unknown: int = 0
     unknown: dict[str, None] = field(default_factory=dict)
+    unknown_selected: list[str] = field(default_factory=list)
     failed: int = 0
     failures: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         """Whether every row was used, every item known, and every user answered."""
-        return not (self.failed or self.users_with_unknown or self.without_answer)
+        return not (self.failed or self.users_with_unknown or self.unknown_selected or self.without_answer)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``recommend --histories --json`` prints."""
         reasons = [{"reason": reason, "users": users} for reason, users in self.without_answer.most_common()]
-        return {**asdict(self), "without_answer": reasons, "unknown": list(self.unknown)}
+        return {**asdict(self), "without_answer": reasons, "unknown": list(self.unknown), "notes": list(self.notes)}
 
     def fail(self, failure: Failure) -> None:
         """Count a row that could not be used."""
@@ -100,6 +106,7 @@ def recommend_table(
     settings: ProfileSettings | None = None,
     selection: Selection | None = None,
     popularity: str | None = None,
+    columns: InteractionColumns | None = None,
     on_start: Callable[[int], Callable[[int], None]] | None = None,
 ) -> BatchReport:
     """Recommend to every user of a table and write a table, block by block.
@@ -112,17 +119,23 @@ def recommend_table(
         settings: How a history becomes a profile.
         selection: What may be recommended.
         popularity: A column of counts, for users of whose history nothing is known.
+        columns: What the columns of the histories are called, where it is nothing known.
         on_start: Told how many rows there are; what it returns is told how many are done.
 
     Raises:
-        CatalogError, UsageError, MissingDependencyError: before any long work.
+        CatalogError, UsageError, UnknownItemError, MissingDependencyError: before any long work.
     """
-    if Path(out).exists() and Path(histories).exists() and Path(out).samefile(histories):
+    histories, out = path_of(histories, "The table of histories"), path_of(out, "The table to write")
+    if out.exists() and histories.exists() and out.samefile(histories):
         raise UsageError(f"{out} is the table of the histories itself; give the recommendations another name.")
     started = time.monotonic()
-    report = BatchReport(str(shop.store.folder), shop.method, str(histories), str(out))
+    selection = selection or Selection()
+    report = BatchReport(
+        str(shop.store.folder), shop.method, str(histories), str(out), unknown_selected=shop.unknown_in(selection)
+    )
     with open_answers(out) as write:
-        table = open_histories(histories)
+        table = open_histories(histories, columns)
+        report.notes = table.notes
         advance = on_start(table.count) if on_start is not None else lambda _: None
 
         def usable() -> Iterator[History]:
@@ -137,7 +150,7 @@ def recommend_table(
             usable(),
             k,
             settings=settings or ProfileSettings(),
-            selection=selection or Selection(),
+            selection=selection,
             popularity=popularity,
         )
         for answer in answers:

@@ -8,11 +8,17 @@ from vlm4rec_edge.bundle.container import check_sha256
 from vlm4rec_edge.bundle.manifest import MANIFEST_NAME
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.errors import BundleError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.store.check import Finding, VerifyReport
 
 
-def verify_bundle(path: Path) -> VerifyReport:
-    """Check every file of a bundle. What is wrong is reported, not raised."""
+def verify_bundle(path: Path | str) -> VerifyReport:
+    """Check every file of a bundle. What is wrong is reported, not raised.
+
+    Raises:
+        UsageError: ``path`` is no path.
+    """
+    path = path_of(path, "A bundle")
     try:
         bundle = BundleReader(path)
     except BundleError as error:

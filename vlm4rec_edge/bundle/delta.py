@@ -25,6 +25,7 @@ from vlm4rec_edge.bundle.output import bundle_output, check_output, size_of
 from vlm4rec_edge.bundle.sections import Section, file_size, written
 from vlm4rec_edge.bundle.writer import BundleReport, make_bundle
 from vlm4rec_edge.errors import BundleError, UsageError
+from vlm4rec_edge.given import path_of
 
 _GET_AGAIN = "get the delta again."
 
@@ -68,7 +69,7 @@ def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: 
         UsageError: ``out`` is ``old``, or as ``make_bundle``.
         StoreError: as ``make_bundle``.
     """
-    out, old = Path(out), Path(old)
+    out, old = path_of(out, "A delta"), path_of(old, "The old bundle")
     if out.exists() and old.exists() and out.samefile(old):
         raise UsageError(
             f"{out} is the old bundle itself, without which no delta against it is of use; give another name."
@@ -144,7 +145,7 @@ def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> PatchRep
         BundleError: the delta or the old bundle is damaged, or the delta was made against another bundle.
         UsageError: ``out`` can not be written.
     """
-    delta, old, out = Path(delta), Path(old), Path(out)
+    delta, old, out = path_of(delta, "A delta"), path_of(old, "The old bundle"), path_of(out, "A bundle")
     check_output(out)
     opened: list[Container] = []
     try:

@@ -1,4 +1,4 @@
-"""The models in a bundle: copied in, found again, and under which licences what they made stands."""
+"""The models in a bundle: copied in, found again, and under which licenses what they made stands."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _BLOCK = 1 << 20
 
 
 def licences(grounding: Mapping[str, Any], encoder: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return role, name, licence and source of the models whose work a bundle holds; ``unknown`` where nobody told."""
+    """Return role, name, license and source of the models whose work a bundle holds; ``unknown`` where nobody told."""
     made_by = [("captions", grounding, "text_sha256"), ("vectors", encoder, "model_sha256")]
     return [_licence(role, made, str(made.get(key, ""))) for role, made, key in made_by if made]
 
 
 def _licence(role: str, made_by: Mapping[str, Any], sha256: str) -> dict[str, str]:
-    """Find the licence on this machine, or in the registry; a manifest counts only if it is of the very same file."""
+    """Find the license on this machine, or in the registry; a manifest counts only if it is of the very same file."""
     name = str(made_by.get("name", ""))
     licence, source = _UNKNOWN, ""
     folder = installed().get(name)

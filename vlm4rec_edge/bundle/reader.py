@@ -153,6 +153,10 @@ class BundleReader:
         places = self._place_of
         return {item_id: self._item(places[item_id]) for item_id in item_ids if item_id in places}
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item, ordered by row and id."""
+        return iter(self._ids.all())
+
     def items(self) -> Iterator[StoredItem]:
         """Yield every item, ordered by row and id."""
         return map(self._item, range(self.count()))
@@ -186,8 +190,16 @@ class BundleReader:
 
     def provenance(self, table: str) -> dict[str, Any]:
         """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
-        key = {"groundings": "grounding", "encoders": "encoder"}[table]
-        return dict(self.manifest.content[key]["provenance"])
+        made_by = self.manifest.content[{"groundings": "grounding", "encoders": "encoder"}[table]]
+        provenance = dict(made_by["provenance"])
+        if form := provenance.get("structured"):
+            # A manifest is written with sorted keys, and a form is asked for in its own order. Older bundles do not note it;
+            # what is required comes in order, and first.
+            fields = form["schema"]["properties"]
+            order = dict.fromkeys([*made_by.get("fields", ()), *form["schema"]["required"], *fields])
+            schema = {**form["schema"], "properties": {name: fields[name] for name in order if name in fields}}
+            provenance["structured"] = {**form, "schema": schema}
+        return provenance
 
     def thumbnail(self, item_id: str) -> bytes | None:
         """Return the small JPEG picture of an item, or None if the bundle has none of it."""
@@ -288,6 +300,12 @@ def _check_words(content: Mapping[str, Any], place: str) -> None:
         provenance = _get(made_by, "provenance", dict, place)
         if provenance:
             _get(provenance, "name", str, place)
+        if "structured" in provenance:
+            schema = _get(_get(provenance, "structured", dict, place), "schema", dict, place)
+            _get(schema, "properties", dict, place)
+            _get(schema, "required", list, place)
+            if "fields" in made_by:
+                _get(made_by, "fields", list, place)
     _get(content, "captions", int, place)
     _get(content, "encoded_text", str, place)
     for model in _get(content, "models", list, place):

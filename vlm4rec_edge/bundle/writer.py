@@ -19,6 +19,7 @@ from vlm4rec_edge.bundle.sections import file_size, section_of, written
 from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
 from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
 from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.store.check import damaged_content
 from vlm4rec_edge.store.reader import StoreReader
@@ -83,7 +84,7 @@ def make_bundle(
         MissingDependencyError: thumbnails were asked for without Pillow.
     """
     check_vector_type(vectors)
-    out = Path(out)
+    index, out = path_of(index, "An index"), path_of(out, "A bundle")
     check_output(out)
     if lvlm is not None and out.suffix.lower() == ".zip":
         raise UsageError("llama.cpp can not read a model inside a zip file; with a captioner, make a folder of it.")
@@ -110,9 +111,11 @@ def make_bundle(
             for model in (encoder, lvlm):
                 if model is not None:
                     add_model(output, model)
+            form = grounding.get("structured")
+            fields = {"fields": list(form["schema"]["properties"])} if form else {}
             content |= {
                 "encoded_text": store.meta.get("encoded_text", ""),
-                "grounding": {"fingerprint": store.meta.get("grounding", ""), "provenance": grounding},
+                "grounding": {"fingerprint": store.meta.get("grounding", ""), "provenance": grounding, **fields},
                 "encoder": {"fingerprint": store.meta["encoder"], "provenance": made_vectors},
                 "models": licences(grounding, made_vectors),
             }

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm4rec_edge.catalog.bounds import BoundedStream, check_jpeg_scans, check_tiff_tags
+from vlm4rec_edge.catalog.colour import in_srgb
+from vlm4rec_edge.catalog.cut import check_missing, grey_at_the_end, is_cut, with_end
+from vlm4rec_edge.catalog.formats import FORMATS, readable_formats, sniffed, unread_format
 from vlm4rec_edge.errors import PhotoError
 from vlm4rec_edge.optional import optional
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 # A catalog photo of more than this is a mistake or an attack; a 100-megapixel JPEG stays below it.
 MAX_FILE_BYTES = 200 * 1024 * 1024
@@ -35,6 +38,8 @@ MAX_SIDE = 2048
 # Above this, photos are decoded one after another, however many threads decode.
 _LARGE_PIXELS = 25_000_000
 _one_large_at_a_time = threading.Lock()
+# Modes whose profile does not speak of RGB: they are converted by it, all others when they are RGB.
+_NOT_RGB = frozenset({"L", "CMYK"})
 # What makes a picture of each EXIF orientation upright (Exif 3.0, tag 0x0112); after the reduction, where it is cheap.
 _ORIENTATION = 0x0112
 _TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -49,10 +54,6 @@ _TURNS: Mapping[int, Callable[[np.ndarray], np.ndarray]] = {
 # Pixels converted to RGB at a time: a conversion takes up to 20 bytes for each.
 _BAND_PIXELS = 1_000_000
 
-# What a shop's folder may hold. Formats that Pillow hands to other programs or that run code (EPS) stay out.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-
 
 @dataclass(frozen=True)
 class PhotoFile:
@@ -60,6 +61,11 @@ class PhotoFile:
 
     content: bytes
     sha256: str
+
+    @property
+    def lacks_end(self) -> bool:
+        """Whether it is a JPEG or PNG without its end, which is used if nearly all of its picture is there."""
+        return is_cut(self.content)
 
 
 def read_photo_file(path: Path) -> PhotoFile:
@@ -90,8 +96,10 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
     """Return the picture as an array of shape [height, width, 3], uint8, RGB, upright.
 
     The first frame of an animation, 16-bit values scaled to 8, transparency laid on white (the ground that shops
-    photograph on), CMYK and palettes converted, the EXIF orientation applied, the longer side at most ``max_side``
-    pixels. What a hostile file may cost is bounded: see ``vlm4rec_edge.catalog.bounds``.
+    photograph on), CMYK and palettes converted, the colours of an embedded profile in sRGB, the EXIF orientation applied,
+    the longer side at most ``max_side`` pixels. A JPEG or PNG without its end is used if at most a twentieth of its rows is
+    missing; a progressive JPEG has all of them, only coarser. What a hostile file may cost is bounded: see
+    ``vlm4rec_edge.catalog.bounds``.
 
     Args:
         photo: What ``read_photo_file`` returned.
@@ -110,8 +118,9 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
     try:
         if photo.content[:2] in {b"II", b"MM"}:
             check_tiff_tags(photo.content, name)
-        stream = BoundedStream(photo.content, name)
-        with Image.open(stream, formats=FORMATS) as opened:
+        lacks_end = photo.lacks_end
+        stream = BoundedStream(with_end(photo.content) if lacks_end else photo.content, name)
+        with Image.open(stream, formats=readable_formats()) as opened:
             pixels = opened.width * opened.height
             most = MAX_WEBP_PIXELS if opened.format == "WEBP" else MAX_PIXELS
             if pixels > most:
@@ -119,31 +128,56 @@ def decode_photo(photo: PhotoFile, name: str, *, max_side: int = MAX_SIDE) -> np
                     f"{name} would unpack to {opened.width} x {opened.height} pixels, more than the {most / 1e6:.0f} "
                     "megapixels a photo may have; save it smaller."
                 )
+            if lacks_end and opened.mode == "CMYK":
+                raise PhotoError(f"{name} is damaged or truncated: it has no end; copy it again.")
             if opened.format in {"JPEG", "MPO"}:
                 check_jpeg_scans(photo.content, pixels, name)
             stream.header_is_read()
             with _one_large_at_a_time if pixels > _LARGE_PIXELS else nullcontext():
                 opened.draft("RGB", (max_side, max_side))  # a large JPEG is decoded at a fraction of its size
-                opened.load()
-                picture = _to_rgb(opened, max_side)
+                _load(opened, name, lacks_end=lacks_end)
+                profile = opened.info.get("icc_profile")
+                picture = _to_rgb(opened, max_side, profile)
                 picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+            if lacks_end and opened.format != "PNG":
+                check_missing(grey_at_the_end(np.asarray(picture)), name)
+            if opened.mode not in _NOT_RGB:
+                picture = in_srgb(picture, profile)
             turn = _TURNS.get(_orientation(opened), np.asarray)
             return np.ascontiguousarray(turn(np.asarray(picture, dtype=np.uint8)))
     except PhotoError:
         raise
     except UnidentifiedImageError:
-        raise PhotoError(f"{name} is in no format known here ({', '.join(FORMATS)}).") from None
+        form = sniffed(photo.content[:64])
+        reason = unread_format(form, name) if form else None
+        raise PhotoError(reason or f"{name} is in no format known here ({', '.join(FORMATS)}).") from None
     except Image.DecompressionBombError as error:
         raise PhotoError(f"{name} would unpack to too many pixels: {error}") from None
     except Exception as error:  # Pillow's decoders raise nearly every kind of error on damaged files
         raise PhotoError(f"{name} is damaged or truncated ({type(error).__name__}: {error}).") from error
 
 
+def _load(opened: ImageFile.ImageFile, name: str, *, lacks_end: bool) -> None:
+    """Decode a picture; of a PNG without its end what is there.
+
+    Raises:
+        PhotoError: too much is missing.
+        OSError, SyntaxError: Pillow's, of damaged data.
+    """
+    try:
+        opened.load()
+    except OSError:
+        if not lacks_end or opened.format != "PNG" or opened.info.get("interlace"):
+            raise
+        opened.tile = []  # Pillow keeps what it has decoded, and asks no more of the file
+        *_, bottom = opened.getbbox(alpha_only=False) or (0, 0, 0, 0)
+        check_missing(1 - bottom / opened.height, name)
+
+
 def _open_pillow() -> None:
     """Load Pillow's formats, and keep them from writing to a user's terminal: what is wrong is in the error."""
-    from PIL import Image, _imaging
+    from PIL import _imaging
 
-    Image.init()  # our formats are looked up by name, and WebP and TIFF load late
     # Not with catch_warnings, which threads undo for each other.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logger = logging.getLogger("PIL")
@@ -156,7 +190,7 @@ def _open_pillow() -> None:
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
-def _to_rgb(picture: Image.Image, max_side: int) -> Image.Image:
+def _to_rgb(picture: Image.Image, max_side: int, profile: bytes | None) -> Image.Image:
     """Return a decoded picture in RGB, reduced by a whole number as ``thumbnail`` begins where there is a lot to reduce.
 
     Band by band: a scan of 100 megapixels in floats or with transparency would otherwise stand in memory five times.
@@ -173,7 +207,7 @@ def _to_rgb(picture: Image.Image, max_side: int) -> Image.Image:
     white = max((_brightest(picture.crop(box)) for _, box in bands), default=1.0) if picture.mode == "F" else 65535.0
     result = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for top, box in bands:
-        result.paste(_band_to_rgb(picture.crop(box), white).reduce(factor), (0, top // factor))
+        result.paste(_band_to_rgb(picture.crop(box), white, profile).reduce(factor), (0, top // factor))
     return result
 
 
@@ -182,7 +216,7 @@ def _brightest(band: Image.Image) -> float:
     return float(values.max(initial=1.0, where=np.isfinite(values)))
 
 
-def _band_to_rgb(band: Image.Image, white: float) -> Image.Image:
+def _band_to_rgb(band: Image.Image, white: float, profile: bytes | None) -> Image.Image:
     from PIL import Image
 
     if band.mode in {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}:
@@ -193,7 +227,7 @@ def _band_to_rgb(band: Image.Image, white: float) -> Image.Image:
         ground = Image.new("RGBA", band.size, "white")
         ground.alpha_composite(band.convert("RGBA"))
         return ground.convert("RGB")
-    return band.convert("RGB")
+    return (in_srgb(band, profile) if band.mode in _NOT_RGB else band).convert("RGB")
 
 
 def _orientation(opened: Image.Image) -> int:

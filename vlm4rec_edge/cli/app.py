@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -27,6 +27,7 @@ _HOMES = {
     "search": "online",
     "caption": "offline",
     "info": "info",
+    "items": "items",
     "evaluate": "evaluate",
     "learn": "learn",
     "add": "upkeep",
@@ -42,6 +43,8 @@ _HOMES = {
 }
 
 
+# What typer raises where a command is written wrongly; itself it is not among its public names.
+_WrongUsage = cast("type[Exception]", typer.BadParameter.__base__)
 # Options by the names they had.
 _FORMER_OPTIONS = {"--encode": "--encoded-text", "--image-size": "--max-side"}
 
@@ -52,14 +55,22 @@ class _Program(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line, with options by their former names too."""
         end = args.index("--") if "--" in args else len(args)
+        ctx.meta[AS_JSON] = "--json" in args[:end]
         for place, argument in enumerate(args[:end]):
             name, equals, value = argument.partition("=")
             args[place] = _FORMER_OPTIONS.get(name, name) + equals + value
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except _WrongUsage as error:
+            _tell_wrong_usage(ctx, error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _WrongUsage as error:
+            _tell_wrong_usage(ctx, error)
+            raise
         except Vlm4RecError as error:
             raise _ended(ctx, type(error).__name__, str(error), error.exit_code) from None
         except KeyboardInterrupt:
@@ -71,6 +82,12 @@ class _Program(TyperGroup):
         except OSError as error:  # a full disk, a place that may not be written: not ours to foresee everywhere
             place = error.filename or "The output"  # of which file, a failed write does not tell
             raise _ended(ctx, type(error).__name__, f"{place} can not be used: {error.strerror or error}.", 1) from None
+
+
+def _tell_wrong_usage(context: typer.Context, error: Any) -> None:
+    """Say to programs what typer says to people, once this returns."""
+    if context.meta.get(AS_JSON):
+        emit_json({"error": {"kind": "UsageError", "message": error.format_message()}})
 
 
 def _drop_output() -> None:
@@ -97,6 +114,7 @@ def make_app(names: Iterable[str] = tuple(_HOMES)) -> typer.Typer:
         cls=_Program,
         help="Recommend from product photos, offline, on one ordinary machine.",
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         rich_markup_mode=None,  # plain help starts in half the time
         pretty_exceptions_enable=False,
         epilog="Exit codes: 0 done; 1 not possible (the reason is on stderr); 2 wrong usage; 3 done, but some items were left "

@@ -2,8 +2,9 @@
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "method", "histories", "out",
 "users", "answered", "recommendations", "without_answer": [{"reason", "users"}], "unanswered": [user],
-"users_with_unknown", "unknown": [id], "failed", "failures": [{"where", "stage", "reason"}], "seconds"}``; lists of users,
-ids and rows hold the first 100.
+"users_with_unknown", "unknown": [id], "unknown_selected": [id], "failed",
+"failures": [{"where", "stage", "reason"}], "seconds", "notes": [text]}``; ``unknown_selected`` are ids that --allow, --deny or
+--where name and the index does not hold; other lists of users, ids and rows hold the first 100.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, file_to_write, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
+from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from vlm4rec_edge.recommend.recommender import Recommender
@@ -30,25 +32,34 @@ def recommend_to_all(
     """Recommend to every user of a table, ``how`` as ``recommend_table`` takes it, and exit with the code that fits."""
     from vlm4rec_edge.batch.run import recommend_table
 
+    to_stdout = str(out) == "-"
+    if to_stdout and as_json:
+        raise UsageError("--out - and --json would both write to standard output; give one of them.")
     with ExitStack() as bar:
+        written = bar.enter_context(file_to_write(out, ".csv"))
 
         def on_start(total: int) -> Callable[[int], None]:
             return bar.enter_context(progress_bar("Recommending", total, shown=not as_json))
 
-        report = recommend_table(shop, histories, out, k, **how, on_start=on_start)
+        report = recommend_table(shop, histories, written, k, **how, on_start=on_start)
     if as_json:
         emit_json(report.to_dict())
     else:
         typer.echo(
             printable(f"{out}: {report.recommendations:,} recommendations for {report.answered:,} of {report.users:,} ")
-            + f"users in {report.seconds:.1f} s."
+            + f"users in {report.seconds:.1f} s.",
+            err=to_stdout,
         )
+        for sentence in report.notes:
+            note(sentence)
         for reason, users in report.without_answer.most_common():
             note(f"{users:,} users got nothing: {reason}")
         if report.users_with_unknown:
-            some = ", ".join(list(report.unknown)[:_SHOWN])
+            unknown = list(report.unknown)
+            some = ", ".join(unknown[:_SHOWN]) + (" ..." if len(unknown) > _SHOWN else "")
             note(
-                f"{report.users_with_unknown:,} histories hold items that are not in the index, and left out: {some} ..."
+                f"{report.users_with_unknown:,} histories hold items that are not in the index, and left out: {some}. "
+                f"{shop.about_unknown(unknown)}"
             )
         for failure in report.failures[:_SHOWN]:
             note(f"Left out: {failure.reason}")

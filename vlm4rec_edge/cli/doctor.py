@@ -3,7 +3,8 @@
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"ok", "findings": [{"topic", "says", "ok",
 "remedy", "essential"}], "versions": {name: version or null}, "machine": {"system", "architecture", "processor", "features",
 "cores", "physical_cores", "available_bytes"}, "llama_cpp": {"works", "extra_buffers", "reason"} or null, "onnx_providers",
-"models": [{"name", "kind", "folder", "sha256": {role: digest}}], "telemetry": {package: bool}, "cache"}``; where a caption
+"models": [{"name", "kind", "folder", "sha256": {role: digest}}], "plugins": [{"group", "name", "value", "package",
+"problem"}], "recommends": bool, "telemetry": {package: bool}, "cache"}``; where a caption
 could be made also ``"llama_cpp_uses", "llama_cpp_gpu"``, and where a vector could, ``"vector_difference"`` from its reference.
 """
 
@@ -16,7 +17,7 @@ from vlm4rec_edge.cli.output import emit_json, printable
 
 
 def doctor(as_json: options.AsJson = False) -> None:
-    """Check this installation: versions, processor, models, a caption, a vector, telemetry.
+    """Check this installation: versions, processor, models, plug-ins, a caption, a vector, recommending, telemetry.
 
     Exit code 1 if photos cannot become an index here.
 

@@ -4,8 +4,8 @@ Its ``--json`` document (a field may be added, none is renamed or removed): ``{"
 "failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "same_day", "min_items", "group",
 "last", "half_life", "weighted", "seed", "resamples"}, "items", "vectors", "unknown_items": [id], "short_users",
 "seconds", "tables": [{"own_variants", "users", "systems": [{"system", "figures": {metric: {"mean", "low", "high"}},
-"differences": {metric: {"mean", "low", "high", "p_value"}}}]}]}``; ``own_variants`` is ``kept`` or ``removed``;
-``test_share``, ``group``, ``last`` and ``half_life`` may be null.
+"differences": {metric: {"mean", "low", "high", "p_value"}}}]}], "notes": [text]}``; ``own_variants`` is ``kept`` or
+``removed``; ``test_share``, ``group``, ``last`` and ``half_life`` may be null.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 
@@ -36,12 +36,14 @@ class ProtocolOptions:
         Literal["chronological", "last"],
         typer.Option(help="Foretell the last part of each user's items, or the last item only (baskets)."),
     ] = "chronological"
-    test_share: Annotated[float, typer.Option(help="The part held back, with --protocol chronological.")] = 0.2
+    test_share: Annotated[
+        float, typer.Option(help="Part of a user's items that is held back, with --protocol chronological.")
+    ] = 0.2
     same_day: Annotated[
         Literal["by-id", "random", "left-out"],
         typer.Option(
-            help="Items of one date come in the order of their ids, or in random order; or those of the date of the first "
-            "item to foretell are left out of the history: what else was bought on that trip tells much."
+            help="Items of one date come in the order of their ids, or in random order; or those of the calendar day of the "
+            "first item to foretell are left out of the history: what else was bought on that trip tells much."
         ),
     ] = "by-id"
     min_items: Annotated[
@@ -75,14 +77,17 @@ class ProtocolOptions:
     half_life: Annotated[
         float | None,
         typer.Option(
-            help="An item of a history counts half as much as one so many days newer (or in the unit of the dates, where "
-            "they are numbers).",
+            metavar="DAYS",
+            help="Let older items of a history fade: one counts half as much as one that is newer by so many days (or in the "
+            "unit of the dates, where they are numbers).",
             show_default=False,
         ),
     ] = None
-    weighted: Annotated[bool, typer.Option("--weighted", help="The column weight counts.")] = False
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of the intervals and tests.")] = 2000
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0
+    weighted: Annotated[bool, typer.Option("--weighted", help="Count items by the column weight.")] = False
+    resamples: Annotated[int, typer.Option(min=1, help="How often intervals and tests draw the users anew.")] = 2000
+    seed: Annotated[
+        int, typer.Option(min=0, help="Number that decides all that is random; the same gives the same.")
+    ] = 0
 
 
 @grouped
@@ -96,6 +101,7 @@ def evaluate(
         ),
     ],
     protocol: ProtocolOptions,
+    columns: options.InteractionColumnOptions,
     as_json: options.AsJson = False,
 ) -> None:
     """Measure how well an index foretells what users took next, beside popularity and chance.
@@ -116,14 +122,18 @@ def evaluate(
 
     asked = given(protocol)
     if protocol.metrics:
-        asked["metrics"] = [name.strip() for value in protocol.metrics for name in value.split(",")]
+        asked["metrics"] = lists.split(protocol.metrics)
     with ExitStack() as bar:
 
         def on_start(total: int) -> Callable[[int], None]:
             return bar.enter_context(progress_bar("Evaluating", total, shown=not as_json))
 
         measured = evaluation.evaluate(
-            index, interactions, settings=evaluation.EvaluationSettings(**asked), on_start=on_start
+            index,
+            interactions,
+            columns=columns.columns(),
+            settings=evaluation.EvaluationSettings(**asked),
+            on_start=on_start,
         )
     if as_json:
         emit_json(measured.to_dict())
@@ -153,6 +163,8 @@ def _show(measured: EvaluationTable, *, is_only: bool) -> None:
 
 def _tell(evaluation: Evaluation) -> None:
     """Say what the figures rest on and what was left out."""
+    for sentence in evaluation.notes:
+        note(sentence)
     or_no_history = ", or none of an earlier day," if evaluation.settings.same_day == "left-out" else ""
     note(
         f"{evaluation.items:,} items ({evaluation.vectors:,} different vectors) are the candidates; "
@@ -162,7 +174,8 @@ def _tell(evaluation: Evaluation) -> None:
     unknown, failures = evaluation.unknown_items, evaluation.failures
     if unknown:
         more = f" and {len(unknown) - _LISTED:,} more" if len(unknown) > _LISTED else ""
-        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}.")
+        hint = evaluation.hint[0].upper() + evaluation.hint[1:]
+        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}. {hint}")
     for failure in failures[:_LISTED]:
         note(f"Left out: {failure.reason}")
     if len(failures) > _LISTED:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from vlm4rec_edge.cli import options
-from vlm4rec_edge.cli.output import emit_json
+from vlm4rec_edge.cli.output import emit_json, file_to_write
 from vlm4rec_edge.errors import UsageError
 
 
@@ -35,13 +35,16 @@ def export(
     index: options.Shipped,
     out: Annotated[
         Path | None,
-        typer.Argument(help="New file; a folder for numpy, hnswlib and faiss; none for qdrant.", show_default=False),
+        typer.Argument(
+            help="New file, or - for standard output; a folder for numpy, hnswlib and faiss; none for qdrant.",
+            show_default=False,
+        ),
     ] = None,
     form: Annotated[FormatName, typer.Option("--format", help="What to write.")] = FormatName.parquet,
     url: Annotated[
         str | None,
         typer.Option(
-            help="Of the Qdrant server, or a folder for Qdrant's local mode. A key is read from QDRANT_API_KEY.",
+            help="Address of the Qdrant server, or a folder for Qdrant's local mode. A key is read from QDRANT_API_KEY.",
             show_default=False,
         ),
     ] = None,
@@ -68,9 +71,13 @@ def export(
     if to_qdrant:
         report = export_to_qdrant(index, str(url), str(collection))
     else:
-        report = export_items(index, Path(str(out)), form.value)  # type: ignore[arg-type]  # not qdrant, as just seen
+        to_stdout = str(out) == "-"
+        if to_stdout and (as_json or form not in (FormatName.parquet, FormatName.jsonl, FormatName.csv)):
+            raise UsageError("Only a parquet, jsonl or csv file goes to standard output, and not beside --json.")
+        with file_to_write(Path(str(out)), f".{form.value}") as written:
+            report = export_items(index, written, form.value)  # type: ignore[arg-type]  # not qdrant, as just seen
     if as_json:
         emit_json(report.to_dict())
     else:
         place = f"the collection {collection} of {url}" if to_qdrant else str(out)
-        typer.echo(f"{place}: {report.items} items with vectors of {report.dimensions} values.")
+        typer.echo(f"{place}: {report.items} items with vectors of {report.dimensions} values.", err=place == "-")

@@ -3,14 +3,16 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "batch", "kv_bytes", "learned"}``; ``grounding`` and ``encoder``
-  hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are attributes
-  of the items (none of free ones). ``batch`` photos were captioned together in the last run that captioned, for which
-  ``kv_bytes`` of KV memory were held (0 if not known, and in a bundle). ``learned`` tells of what was learned from
-  purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
-  "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. Of a bundle also
+  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes", "learned"}``; ``grounding`` and
+  ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are
+  attributes of the items (none of free ones). ``photos`` is how many photos the items have together. ``batch`` photos were
+  captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if not known, and in a
+  bundle). ``learned`` tells of what was learned from purchases: ``{"weights": {"together", "often"}, "new_items",
+  "learned_at", "newest_purchase", "users", "judged_users", "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or
+  nothing. Of a bundle also
   ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
-  "name", "licence", "source"}]}``; its ``failures`` and ``run`` are 0.
+  "name", "license", "source", "licence"}]}``, the last for programs that read it by its former name; its ``failures`` and
+  ``run`` are 0.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         return
     rows = [
         ["items", f"{found.items:,}"],
+        *([["photos", f"{found.photos:,}"]] if found.photos > found.items else []),
         ["captions", f"{found.captions:,}"],
         ["vectors", f"{found.vectors:,} of {found.dimensions} values"],
         ["on disk", f"{found.bytes / 1e6:.1f} MB"],
@@ -50,12 +53,17 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
     if found.learned:
         rows.append(["learned", _learned(found.learned)])
     if found.bundle is None:
-        rows.insert(3, ["left out", f"{found.failures:,} in the last run"])
+        rows.insert(len(rows) - 6, ["left out", f"{found.failures:,} in the last run"])
         if found.kv_bytes:
-            rows.append(["captioned", f"{found.batch} at a time in {found.kv_bytes / 1e6:.0f} MB of KV memory"])
+            rows.append(
+                [
+                    "captioned",
+                    f"{found.batch} at a time, with a working memory (KV cache) of {found.kv_bytes / 1e6:.0f} MB",
+                ]
+            )
     else:
         models = found.bundle["models"]
-        rows += [[f"license of {model['role']}", f"{model['licence']} ({model['name']})"] for model in models]
+        rows += [[f"license of {model['role']}", f"{model['license']} ({model['name']})"] for model in models]
         rows += [["stored as", found.bundle["vectors"]], ["carries", ", ".join(found.bundle["carries"]) or "no model"]]
         rows += [["digest", found.bundle["digest"]]]
     table("", ["what", str(index)], rows)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.groups import grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
 
@@ -27,8 +28,10 @@ _LISTED = 5
 _MOSTLY = 0.5
 
 
+@grouped
 def learn(
     index: options.Index,
+    columns: options.InteractionColumnOptions,
     interactions: Annotated[
         Path | None,
         typer.Option(
@@ -46,7 +49,7 @@ def learn(
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only, and change nothing.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Recommend by the items' words alone again.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Sampling seed; the same gives the same.")] = 0,
     as_json: options.AsJson = False,
 ) -> None:
     """Learn from purchases which items are bought together, and recommend by it if that is better.
@@ -75,7 +78,14 @@ def learn(
             return bar.enter_context(progress_bar("Judging", total, shown=not as_json))
 
         assert interactions is not None
-        report = folder.learn(interactions, new_items=new_items, dry_run=dry_run, seed=seed, on_start=on_start)
+        report = folder.learn(
+            interactions,
+            columns=columns.columns(),
+            new_items=new_items,
+            dry_run=dry_run,
+            seed=seed,
+            on_start=on_start,
+        )
     if as_json:
         emit_json(report.to_dict())
     else:

@@ -4,7 +4,8 @@ The documents of ``--json`` (a field may be added, none is renamed or removed):
 
 - ``list``: ``{"models": [{"name", "kind", "state", "description", "license", "repository", "revision",
 "size_mb",
-  "approximate_size", "memory_mb", "quantization", "folder"}]}``; ``state`` is ``embedded``, ``pulled``,
+  "approximate_size", "memory_mb", "quantization", "folder"}], "plugins": [{"group", "name", "value", "package",
+  "problem"}]}``; ``state`` is ``embedded``, ``pulled``,
   ``absent`` or ``own`` (not of the registry); ``folder`` is null where absent; ``memory_mb`` is null where
   it is not known.
 - ``pull``: ``{"name", "folder"}`` - ``verify``: ``{"models": [{"name", "folder", "ok", "problem"}]}``;
@@ -31,7 +32,7 @@ models = typer.Typer(
 
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the models known by name, and whether this machine has them.
+    """List the models known by name, whether this machine has them, and the plug-ins that packages bring.
 
     \b
     Example:
@@ -39,11 +40,13 @@ def list_models(as_json: AsJson = False) -> None:
       vlm4rec-edge models list --json
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge import known_models as known
-    from vlm4rec_edge.cli.output import emit_json, table
+    from vlm4rec_edge.cli.output import emit_json, note, table
+    from vlm4rec_edge.plugins import installed_plugins
 
+    plugins = installed_plugins()
     rows = [model.to_dict() for model in known.list_models()]
     if as_json:
-        emit_json({"models": rows})
+        emit_json({"models": rows, "plugins": [plugin.to_dict() for plugin in plugins]})
         return
     for kind, title in (("lvlm", "Vision-language models"), ("encoder", "Text encoders")):
         table(
@@ -62,6 +65,13 @@ def list_models(as_json: AsJson = False) -> None:
                 if row["kind"] == kind
             ],
         )
+    if plugins:
+        kinds = {"captioners": "captioner", "encoders": "encoder", "indexes": "index back end"}
+        listed = [[plugin.name, kinds[plugin.group], plugin.package, plugin.value] for plugin in plugins]
+        table("Plug-ins of installed packages", ["name", "kind", "package", "made by"], listed)
+    for plugin in plugins:
+        if plugin.problem:
+            note(plugin.problem)
 
 
 @models.command()

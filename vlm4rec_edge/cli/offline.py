@@ -2,10 +2,12 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "removed", "unread", "seconds",
-  "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes"}``; ``unread`` is how many folders or rows
-  could not be read, with which nothing is pruned; the last two tell how many photos were captioned together and the bytes of
-  KV memory that took, 0 if the model was not needed.
+- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "fetched", "removed", "removed_ids": [id],
+  "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes",
+  "added": [id], "replaced": [id]}``; the last two are filled by ``add`` alone; ``not_removed`` are items that --prune would
+  have removed, but that are too many to be removed unasked; ``unread`` is how many folders or rows could not be read, with
+  which nothing is pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the bytes of KV memory
+  that took (the model's memory of prompts and photos under way), 0 if it was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
   "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
@@ -14,18 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable
-from vlm4rec_edge.cli.progress import progress_bar
+from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable, styled
+from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.items import Failure
+from vlm4rec_edge.items import Failure, WebPhotos
 from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
+# Ids named in a sentence; all of them are in --json.
+_IDS_SHOWN = 10
 
 
 @grouped
@@ -46,11 +52,41 @@ def index(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the table's image column is relative to. Default: the table's own.", show_default=False
+            help="Folder that the table's image column is relative to, and outside of which no photo is read; of a folder "
+            "of photos: where links may lead. Default: the table's own.",
+            show_default=False,
         ),
     ] = None,
-    encoded_text: Annotated[EncodedText, typer.Option(help="Which text becomes the vector.")] = "caption",
-    prune: Annotated[bool, typer.Option("--prune", help="Remove items that the catalog no longer has.")] = False,
+    columns: options.CatalogColumnOptions,
+    encoded_text: Annotated[
+        EncodedText | None,
+        typer.Option(
+            help="Which text becomes the vector. Default: caption, or as the index was made.", show_default=False
+        ),
+    ] = None,
+    remake: Annotated[
+        bool,
+        typer.Option(
+            "--remake", help="Without asking, replace captions or vectors of an index that was made in another way."
+        ),
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove items that the catalog no longer has; asks first if they are more than 20 and more than a tenth.",
+        ),
+    ] = False,
+    prune_anyway: Annotated[
+        bool, typer.Option("--prune-anyway", help="The same, without asking, however many they are.")
+    ] = False,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="Fetch photos that the table names by web address, once, into the index folder."),
+    ] = False,
+    fetch_private: Annotated[
+        bool, typer.Option("--fetch-private", help="Also from hosts of this machine and of private networks.")
+    ] = False,
     captions: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +105,9 @@ def index(
     """Caption and encode every photo of a catalog into an index.
 
     What is in the index already is not done again, so the same command brings it up to date, and goes on where an
-    interrupted run stopped. A table has one row an item: columns id and image, optional title, further columns are kept.
+    interrupted run stopped. An index remembers how it was made: model, prompt, form or table of captions need not be said
+    again. A table has one row an item: columns id and image, optional title, further columns are kept;
+    what shop systems export is read as it is.
 
     \b
     Example:
@@ -79,46 +117,96 @@ def index(
       vlm4rec-edge index catalog.csv --out shop.index --structured
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.catalog.reader import open_catalog
-    from vlm4rec_edge.encoding.opening import open_encoder
+    from vlm4rec_edge.catalog.web.cache import WebPhotoCache
     from vlm4rec_edge.index_folder import IndexFolder
+    from vlm4rec_edge.remaking import RemakeError
 
-    opened = open_catalog(catalog, images=images)
-    describer: Captioner | None = None
-    if captions is not None:
-        if encoded_text == "title" or captioner.of_a_model():
-            raise UsageError(
-                "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, "
-                "--structured and what else is about one."
-            )
-        from vlm4rec_edge.grounding.imported import ImportedCaptions
-
-        describer = ImportedCaptions(captions, source=captions_by)
-    elif encoded_text != "title":
-        describer = captioner.open()
+    cache = WebPhotoCache(out / "photos", allow_private=fetch_private)
+    opened = open_catalog(catalog, images=images, columns=columns.columns(), fetched=cache.path_of)
     with ExitStack() as models, IndexFolder(out) as folder:
-        models.callback(close_model, describer)
-        own = open_encoder(encoder, device=captioner.device.value, threads=captioner.threads)
-        models.callback(close_model, own)
-        with progress_bar("Indexing", opened.count() or 0, shown=not as_json, out=out) as advance:
-            report = folder.update(
-                opened,
-                captioner=describer,
-                encoder=own,
-                encoded_text=encoded_text,
-                prune=prune,
-                on_progress=lambda progress: advance(progress.done),
+        describer: Captioner | None = None
+        if captions is not None:
+            if encoded_text == "title" or captioner.of_a_model():
+                raise UsageError(
+                    "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, "
+                    "--structured and what else is about one."
+                )
+            from vlm4rec_edge.grounding.imported import ImportedCaptions
+
+            describer = ImportedCaptions(captions, source=captions_by)
+        if encoded_text is None and folder.encoded_text() == "title" and (describer or captioner.of_a_model()):
+            raise UsageError(
+                f"{out} was made of titles alone, which needs no captions; say --encoded-text caption as well."
             )
-    tell_index_report(report, prune=prune, as_json=as_json)
+        if describer is None and (encoded_text or folder.encoded_text()) != "title":
+            describer = folder.captioner_as_before(captioner.model, **captioner.settings())
+        models.callback(close_model, describer)
+        own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)
+        models.callback(close_model, own)
+
+        entries = opened.count() or 0
+        of_the_web = sum(len(entry.addresses) for entry in opened.read() if isinstance(entry, WebPhotos))
+        fetched = told_now_and_then("photos fetched", of_the_web, shown=not as_json)
+        for sentence in opened.notes():
+            note(sentence)
+
+        def update(*, remake: bool) -> IndexReport:
+            with progress_bar("Indexing", entries, shown=not as_json, out=out) as advance:
+                return folder.update(
+                    opened,
+                    captioner=describer,
+                    encoder=own,
+                    encoded_text=encoded_text,
+                    remake=remake,
+                    prune=prune,
+                    prune_anyway=prune_anyway,
+                    fetch=cache if fetch or fetch_private else None,
+                    on_progress=lambda progress: advance(progress.done),
+                    on_fetched=fetched,
+                )
+
+        try:
+            report = update(remake=remake)
+        except RemakeError as error:
+            if as_json or not agreed(f"{error.remake} Go on?"):
+                raise
+            report = update(remake=True)
+        if report.not_removed and not as_json and agreed(f"{_too_many(report)} Remove them?"):
+            removed = folder.remove(report.not_removed).removed
+            report = replace(
+                report, items=report.items - removed, removed=removed, removed_ids=report.not_removed, not_removed=()
+            )
+    tell_index_report(report, prune=prune or prune_anyway, as_json=as_json)
+
+
+def _too_many(report: IndexReport) -> str:
+    return (
+        f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {_some(report.not_removed)}."
+    )
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
+    return ", ".join(ids[:_IDS_SHOWN]) + more
 
 
 def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
     """Say what was done, and exit with the code that fits."""
     done = report.progress
+    if report.not_removed:
+        note(
+            f"{_too_many(report)} So many are not removed unasked; look whether the catalog is whole, then use "
+            "--prune-anyway."
+        )
     if as_json:
         emit_json(report.to_dict())
     else:
         _show_failures(report.failures, done.failed)
         _say_what_was_done(report.folder, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        if report.fetched:
+            note(f"{report.fetched:,} photos fetched into {report.folder / 'photos'}.")
+        if report.removed_ids:
+            note(f"Removed: {_some(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:
             note(
                 f"Nothing was removed: {report.unread} folders or rows of the catalog can not be read; items may stand there."
@@ -127,7 +215,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
             note("Stopped; what was finished is kept. Run the same command again to go on.")
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-    if done.failed:
+    if done.failed or report.not_removed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
@@ -168,7 +256,7 @@ def caption(
         emit_json(report.to_dict())
     else:
         for image, said in report.captions:
-            typer.secho(printable(image), bold=True)
+            styled(printable(image), bold=True)
             typer.echo(f"  {printable(said.text)}")
         _show_failures(report.failures, len(report.failures))
     if report.failures:

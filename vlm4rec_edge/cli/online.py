@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.batch import recommend_to_all
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
@@ -46,25 +46,38 @@ class HistoryOptions:
     history: Annotated[
         list[str] | None,
         typer.Option(
-            help="Item ids, the oldest first, comma between them; may be given several times; or @FILE, one id a line.",
+            metavar="IDS",
+            help="Ids of the items that were bought, the oldest first, comma between them; may be given several times; or "
+            "@FILE, one id a line.",
             show_default=False,
         ),
     ] = None
     disliked: Annotated[
-        list[str] | None, typer.Option(help="Item ids that push away; never recommended.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            metavar="IDS",
+            help="Ids of items that push away and are never recommended; a list as for --history.",
+            show_default=False,
+        ),
     ] = None
     text: Annotated[
         str | None,
         typer.Option(help="Words that are looked for as well, or alone; loads the text encoder.", show_default=False),
     ] = None
     weights: Annotated[
-        str | None,
-        typer.Option(help="A number for each item of the history: ratings, counts, dwell times.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="A number for each item of the history: ratings, counts, dwell times; comma between them.",
+            show_default=False,
+        ),
     ] = None
     times: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="When each item of the history was bought: dates such as 2026-03-31, or numbers.", show_default=False
+            metavar="DATES",
+            help="When each item of the history was bought: dates such as 2026-03-31, or numbers; comma between them.",
+            show_default=False,
         ),
     ] = None
 
@@ -76,17 +89,23 @@ class ProfileOptions:
     half_life: Annotated[
         float | None,
         typer.Option(
-            help="An event counts half as much as one so much newer: in days (or the unit of the numbers) with --times, in "
-            "events without.",
+            metavar="AGE",
+            help="Let older items of the history fade: one counts half as much as one that is newer by this. In days with "
+            "--times (or the unit of its numbers), without in places of the history.",
             show_default=False,
         ),
     ] = None
     last: Annotated[
-        int | None, typer.Option(min=1, help="Only the newest so many events count.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", min=1, help="Count only the N newest items of the history.", show_default=False),
     ] = None
-    interests: Annotated[int, typer.Option(min=1, help="Into how many interests to split the history, at most.")] = 1
+    interests: Annotated[int, typer.Option(min=1, help="Split the history into at most so many interests.")] = 1
     merge: Annotated[
-        str, typer.Option(help="Places of several interests: `quota`, each its share, or `best`, the nearest items.")
+        str,
+        typer.Option(
+            metavar="quota|best",
+            help="How several interests share the places: by their part of the history, or the nearest items first.",
+        ),
     ] = "quota"
     dislike_weight: Annotated[
         float | None,
@@ -108,22 +127,22 @@ class ProfileOptions:
 class SelectionOptions:
     """What may be recommended: the fields of ``Selection``."""
 
-    where: Annotated[
-        str | None,
+    where: options.Where = None
+    allow: Annotated[
+        list[str] | None,
         typer.Option(
-            help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
-            ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
-            "a column name with blanks in double quotes.",
+            metavar="IDS",
+            help="Recommend only these items: ids, comma between them; or @FILE, one id a line.",
             show_default=False,
         ),
     ] = None
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(help="Only these item ids, comma between them; or @FILE, one id a line.", show_default=False),
-    ] = None
     deny: Annotated[
         list[str] | None,
-        typer.Option(help="None of these item ids, comma between them; or @FILE, one id a line.", show_default=False),
+        typer.Option(
+            metavar="IDS",
+            help="Never recommend these items: ids, comma between them; or @FILE, one id a line.",
+            show_default=False,
+        ),
     ] = None
     one_per: Annotated[
         str | None,
@@ -145,7 +164,7 @@ class SelectionOptions:
         """Return the selection that the options ask for."""
         from vlm4rec_edge.recommend.selection import Selection
 
-        ids = {name: _split_ids(shop, values) for name in ("allow", "deny") if (values := getattr(self, name))}
+        ids = {name: _ids(shop, values) for name in ("allow", "deny") if (values := getattr(self, name))}
         return Selection(**{**given(self), **ids}, exclude_history=exclude_history)
 
 
@@ -164,7 +183,9 @@ class TableOptions:
     out: Annotated[
         Path | None,
         typer.Option(
-            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis.",
+            metavar="FILE",
+            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis; - writes "
+            "CSV to standard output.",
             show_default=False,
         ),
     ] = None
@@ -177,12 +198,14 @@ def recommend(
     profile: ProfileOptions,
     selection: SelectionOptions,
     users: TableOptions,
+    columns: options.InteractionColumnOptions,
     k: options.Count = 10,
     popularity: Annotated[
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="A catalog column of counts; its largest are shown where no history is known and no --text given.",
+            help="Column of the catalog with counts, such as sales: items with the largest are recommended where nothing of "
+            "the history is known and no --text is given.",
             show_default=False,
         ),
     ] = None,
@@ -217,16 +240,16 @@ def recommend(
     with Recommender.open(index) as shop, _encoder(encoder if history.text is not None else None) as own:
         chosen = selection.selection(shop, exclude_history=not include_history)
         if users.histories is not None and users.out is not None:
-            how = {"settings": settings, "selection": chosen, "popularity": popularity}
+            how = {"settings": settings, "selection": chosen, "popularity": popularity, "columns": columns.columns()}
             recommend_to_all(shop, users.histories, users.out, k, how, as_json=as_json)
             return
         found = shop.recommend(
-            _split_ids(shop, history.history or ()),
+            _ids(shop, history.history or ()),
             k,
             skip_unknown=True,
-            weights=None if history.weights is None else _numbers("--weights", history.weights),
-            times=None if history.times is None else _times(history.times),
-            disliked=_split_ids(shop, history.disliked or ()),
+            weights=lists.numbers("--weights", history.weights) if history.weights else None,
+            times=lists.times("--times", history.times) if history.times else None,
+            disliked=_ids(shop, history.disliked or ()),
             text=history.text,
             settings=settings,
             selection=chosen,
@@ -234,9 +257,7 @@ def recommend(
             explain=explain,
             encoder=own,
         )
-    _show(found, k, as_json=as_json)
-    if found.unknown:
-        raise typer.Exit(EXIT_SOME_FAILED)
+        _show(shop, found, k, as_json=as_json)
 
 
 @grouped
@@ -272,7 +293,7 @@ def similar(
     with Recommender.open(index) as shop:
         chosen = selection.selection(shop)
         if photo is None:
-            _show(shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
+            _show(shop, shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
             return
         from vlm4rec_edge.new_photo import similar_to_photo
 
@@ -280,9 +301,9 @@ def similar(
             found = similar_to_photo(
                 shop, photo, k, model=model, projector=projector, encoder=own, selection=chosen, explain=explain
             )
-    if not as_json:
-        note(f"The photo shows: {found.query['caption']}")
-    _show(found, k, as_json=as_json)
+        if not as_json:
+            note(f"The photo shows: {found.query['caption']}")
+        _show(shop, found, k, as_json=as_json)
 
 
 @grouped
@@ -306,7 +327,7 @@ def search(
 
     with Recommender.open(index) as shop, _encoder(encoder) as own:
         found = shop.search(text, k, encoder=own, selection=selection.selection(shop), explain=explain)
-    _show(found, k, as_json=as_json)
+        _show(shop, found, k, as_json=as_json)
 
 
 @contextmanager
@@ -324,44 +345,21 @@ def _encoder(name: str | None) -> Iterator[Encoder | None]:
         close_model(own)
 
 
-def _split_ids(shop: Recommender, values: Sequence[str]) -> list[str]:
-    """Split at commas, or read the lines of ``@FILE``, except where the whole text is the id of an item."""
-    ids: list[str] = []
-    for value in values:
-        if not shop.unknown([value]):
-            ids.append(value)
-        elif value.startswith("@"):
-            lines = Path(value[1:]).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            ids += [line.strip() for line in lines if line.strip()]
-        else:
-            ids += [part.strip() for part in value.split(",") if part.strip()]
-    return ids
+def _ids(shop: Recommender, values: Sequence[str]) -> list[str]:
+    return lists.split(values, lambda value: not shop.unknown([value]))
 
 
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"{option} {text!r} is no list of numbers with commas between them.") from None
-
-
-def _times(text: str) -> list[float]:
-    """Return numbers as they are, and dates in days."""
-    from vlm4rec_edge.interactions import Dates
-
-    dates = Dates()
-    try:
-        return [dates.number(part.strip()) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(
-            f"--times {text!r} is no list of dates such as 2026-03-31, or of numbers, with commas between them."
-        ) from None
-
-
-def _show(found: Recommendations, k: int, *, as_json: bool) -> None:
+def _show(shop: Recommender, found: Recommendations, k: int, *, as_json: bool) -> None:
+    """Print an answer, and exit with the code that fits."""
     if as_json:
         emit_json(found.to_dict())
-        return
+    else:
+        _show_to_people(shop, found, k)
+    if found.unknown:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     is_count = found.answered_by == "popularity"
     scores = [f"{hit.score:g}" if is_count else f"{hit.score:.3f}" for hit in found]
     rows = [
@@ -375,5 +373,7 @@ def _show(found: Recommendations, k: int, *, as_json: bool) -> None:
         note("Nothing is known of this shopper, so these are the most popular items.")
     if len(found) < k:
         note(f"The index has only {len(found)} items to offer.")
-    if found.unknown:
-        note(f"Not in the index, and left out: {', '.join(found.unknown)}.")
+    # Ids that a selection names were told when it was applied.
+    asked = {*found.query.get("history", ()), *found.query.get("disliked", ())}
+    if unknown := [item for item in found.unknown if item in asked]:
+        note(f"Not in the index, and left out: {', '.join(unknown)}. {shop.about_unknown(unknown)}")

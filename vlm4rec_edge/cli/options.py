@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.catalog.layouts import CatalogColumns
     from vlm4rec_edge.grounding.protocol import Captioner
+    from vlm4rec_edge.interactions import InteractionColumns
 
 
 class DeviceName(StrEnum):
@@ -21,16 +23,11 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
-def _note_json(context: typer.Context, wanted: bool) -> bool:
-    context.meta[AS_JSON] = wanted
-    return wanted
-
-
-# Under this name a context tells, also to whoever ends the command with an error, whether JSON is wanted.
+# Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
 AS_JSON = "vlm4rec_edge.json"
 AsJson = Annotated[
     bool,
-    typer.Option("--json", callback=_note_json, is_eager=True, help="Print one JSON document for programs."),
+    typer.Option("--json", help="Print one JSON document for programs."),
 ]
 Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
 Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]
@@ -45,7 +42,12 @@ Model = Annotated[
 ]
 Projector = Annotated[
     Path | None,
-    typer.Option(help="The mmproj .gguf file, when --model is a .gguf file without one beside it.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="The model's projector, a second .gguf file (often called mmproj) that turns photos into what the text model "
+        "reads; needed where --model is a .gguf file without one beside it.",
+        show_default=False,
+    ),
 ]
 EncoderModel = Annotated[
     str | None,
@@ -59,13 +61,17 @@ EncoderModel = Annotated[
 ModelOfIndex = Annotated[
     str | None,
     typer.Option(
-        "--model", help="Where the model that made the captions is, if not found by its name.", show_default=False
+        "--model",
+        help="Name, folder or file of the model that made the captions, where it is not found by the name noted in the index.",
+        show_default=False,
     ),
 ]
 EncoderOfIndex = Annotated[
     str | None,
     typer.Option(
-        "--encoder", help="Where the encoder that made the vectors is, if not found by its name.", show_default=False
+        "--encoder",
+        help="Name or folder of the encoder that made the vectors, where it is not found by the name noted in the index.",
+        show_default=False,
     ),
 ]
 PromptText = Annotated[
@@ -77,19 +83,43 @@ PromptText = Annotated[
     ),
 ]
 Structured = Annotated[
-    bool, typer.Option("--structured", help="Hold captions to a form; its fields become attributes of the items.")
+    bool | None,
+    typer.Option(
+        "--structured/--no-structured",
+        help="Hold captions to a form: its fields become columns of the items, to filter by.",
+        show_default=False,
+    ),
 ]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
         "--schema",
-        help="JSON schema of structured captions. Default: kind, colour, pattern, audience, details.",
+        metavar="FILE",
+        help="JSON schema of structured captions; implies --structured. Default: kind, colour, pattern, audience, details.",
         show_default=False,
     ),
 ]
-MaxTokens = Annotated[int | None, typer.Option(min=1, help="Longest caption, in tokens.", show_default=False)]
-Temperature = Annotated[float, typer.Option(min=0.0, help="0: the likeliest words; above: drawn at random.")]
-Seed = Annotated[int, typer.Option(help="Of the drawing, with --temperature above 0.")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Longest caption, in tokens (pieces of words). Default: the model's own.", show_default=False
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="0, the default, takes the likeliest word each time; above 0 words are drawn at random.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        help="Number that decides what is drawn with --temperature above 0: the same gives the same words.",
+        show_default=False,
+    ),
+]
 
 
 def _batch(given: str) -> int:
@@ -118,6 +148,17 @@ MaxSide = Annotated[
 Device = Annotated[
     DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="FILTER",
+        help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
+        ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
+        "a column name with blanks in double quotes.",
+        show_default=False,
+    ),
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
 
 
@@ -128,11 +169,11 @@ class CaptionerOptions:
     model: Model = None
     projector: Projector = None
     prompt: PromptText = None
-    structured: Structured = False
+    structured: Structured = None
     schema: SchemaFile = None
     max_tokens: MaxTokens = None
-    temperature: Temperature = 0.0
-    seed: Seed = 0
+    temperature: Temperature = None
+    seed: Seed = None
     batch: Batch = None
     threads: Threads = None
     max_side: MaxSide = None
@@ -145,20 +186,80 @@ class CaptionerOptions:
     def open(self, photos: int | None = None) -> Captioner:
         """Open the captioner; ``photos`` is how many it will be given, where that is known."""
         from vlm4rec_edge.grounding.opening import open_captioner
+
+        given = {name: value for name, value in self.settings().items() if value is not None}
+        return open_captioner(self.model, photos=photos, **given)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is given besides the model, by the names of ``open_captioner``; None where nothing is."""
         from vlm4rec_edge.grounding.schema import read_schema
 
-        return open_captioner(
-            self.model,
-            projector=self.projector,
-            device=self.device.value,
-            prompt=self.prompt
+        return {
+            "projector": self.projector,
+            "device": self.device.value,
+            "prompt": self.prompt
             and self.prompt.encode("utf-8", "replace").decode("utf-8"),  # a terminal may send other bytes
-            structured=read_schema(self.schema) if self.schema else self.structured,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-            seed=self.seed,
-            photos=photos,
-            batch=self.batch or None,
-            threads=self.threads,
-            max_side=self.max_side,
+            "structured": read_schema(self.schema) if self.schema else self.structured,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "batch": self.batch or None,
+            "threads": self.threads,
+            "max_side": self.max_side,
+        }
+
+
+@dataclass(frozen=True)
+class CatalogColumnOptions:
+    """What the columns of a catalog's table are called."""
+
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The table's column of ids. Default: id, or as Shopify, WooCommerce, Magento and Google Merchant call it.",
+            show_default=False,
+        ),
+    ] = None
+    image_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Its column of photos; may be given several times. Default: image, or likewise.", show_default=False
+        ),
+    ] = None
+    title_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Its column of titles; several are joined. Default: title, or likewise.", show_default=False),
+    ] = None
+
+    def columns(self) -> CatalogColumns:
+        """Return them as the catalog takes them."""
+        from vlm4rec_edge.catalog.layouts import CatalogColumns
+
+        return CatalogColumns(self.id_column or "", tuple(self.image_column or ()), tuple(self.title_column or ()))
+
+
+@dataclass(frozen=True)
+class InteractionColumnOptions:
+    """What the columns of a table of interactions are called."""
+
+    user_column: Annotated[
+        str | None,
+        typer.Option(help="Its column of users. Default: user_id, or as in known data sets.", show_default=False),
+    ] = None
+    item_column: Annotated[
+        str | None, typer.Option(help="Its column of items. Default: item_id, or likewise.", show_default=False)
+    ] = None
+    date_column: Annotated[
+        str | None, typer.Option(help="Its column of dates. Default: date, or likewise.", show_default=False)
+    ] = None
+    weight_column: Annotated[
+        str | None, typer.Option(help="Its column of weights. Default: weight.", show_default=False)
+    ] = None
+
+    def columns(self) -> InteractionColumns:
+        """Return them as a reader of interactions takes them."""
+        from vlm4rec_edge.interactions import InteractionColumns
+
+        return InteractionColumns(
+            self.user_column or "", self.item_column or "", self.date_column or "", self.weight_column or ""
         )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
 
-# Done, but some of what was asked for was left out.
-EXIT_SOME_FAILED = 3
 # Where output is piped there is no width to fit; this keeps a caption on one line.
 _WIDTH_WITHOUT_TERMINAL = 160
 
@@ -27,18 +29,43 @@ def emit_json(document: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table to stdout; the last column gives way where the terminal is too narrow."""
-    width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns if sys.stdout.isatty() else 0
-    width = width or _WIDTH_WITHOUT_TERMINAL
+    width = table_width()
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     rest = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
     widths[-1] = max(min(widths[-1], rest), len(columns[-1]), 12)
     if title:
-        typer.secho(title, bold=True)
-    typer.secho("  ".join(name.ljust(own) for name, own in zip(columns, widths, strict=True)).rstrip(), dim=True)
+        styled(title, bold=True)
+    styled("  ".join(name.ljust(own) for name, own in zip(columns, widths, strict=True)).rstrip(), dim=True)
     for row in cells:
         row[-1] = row[-1] if len(row[-1]) <= widths[-1] else row[-1][: widths[-1] - 3] + "..."
         typer.echo("  ".join(cell.ljust(own) for cell, own in zip(row, widths, strict=True)).rstrip())
+
+
+def table_width() -> int:
+    """Return how many characters a line of a table may have."""
+    width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns if sys.stdout.isatty() else 0
+    return width or _WIDTH_WITHOUT_TERMINAL
+
+
+def styled(text: str, *, bold: bool = False, dim: bool = False) -> None:
+    """Print a line to stdout, in bold or dim where it is a terminal that can and may do that (https://no-color.org)."""
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    typer.secho(text, bold=bold or None, dim=dim or None, color=False if is_plain else None)
+
+
+@contextmanager
+def file_to_write(out: Path, suffix: str) -> Iterator[Path]:
+    """Yield the path to write: ``out`` or, where that is ``-``, a file whose content then goes to stdout."""
+    if str(out) != "-":
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="vlm4rec-edge-") as folder:
+        written = Path(folder, f"out{suffix}")
+        yield written
+        sys.stdout.flush()
+        with written.open("rb") as stream:
+            shutil.copyfileobj(stream, sys.stdout.buffer)
 
 
 def note(message: str) -> None:

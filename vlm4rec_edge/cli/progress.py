@@ -16,6 +16,7 @@ _QUIET_SECONDS = 2.0
 # The first estimate comes after so many items and seconds: earlier the loading of the models would be taken for work.
 _ESTIMATE_EVERY = 64
 _ESTIMATE_SECONDS = 5.0
+_TOLD_SECONDS = 10.0
 
 
 @contextmanager
@@ -69,6 +70,19 @@ def progress_bar(title: str, total: int, *, shown: bool, out: Path | None = None
     finally:
         if is_drawn:
             bar.stop()
+
+
+def told_now_and_then(what: str, total: int, *, shown: bool) -> Callable[[int], None]:
+    """Return a function that is told how many of ``total`` are done, and says so on stderr every ten seconds."""
+    told = time.monotonic()
+
+    def advance(done: int) -> None:
+        nonlocal told
+        if shown and time.monotonic() - told >= _TOLD_SECONDS:
+            told = time.monotonic()
+            note(f"{done:,} of {total:,} {what}.")
+
+    return advance
 
 
 def _estimate_once(total: int, out: Path) -> Callable[[int], None]:

@@ -2,7 +2,8 @@
 
 Their ``--json`` documents (a field may be added, none is renamed or removed):
 
-- ``add``: the document of ``index`` - ``remove``: ``{"index", "removed", "unknown": [id]}``
+- ``add``: the document of ``index``, in which ``added`` and ``replaced`` are ids
+- ``remove``: ``{"index", "removed", "unknown": [id]}``
 - ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}]}``
 - ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
   "lost_notes"}``
@@ -16,9 +17,9 @@ from typing import Annotated
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.offline import tell_index_report
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Item
@@ -66,12 +67,23 @@ def add(
             report = folder.add(
                 items, captioner=captioner, encoder=own, on_progress=lambda progress: advance(progress.done)
             )
+    if not as_json:
+        for what, ids in (("added", report.added), ("replaced", report.replaced)):
+            if ids:
+                typer.echo(printable(f"{index}: {what} {', '.join(ids)}."))
     tell_index_report(report, prune=False, as_json=as_json)
 
 
 def remove(
     index: options.Index,
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Item ids.", show_default=False)],
+    items: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ITEM...",
+            help="Item ids; commas may stand between them; or @FILE, one id a line.",
+            show_default=False,
+        ),
+    ],
     as_json: options.AsJson = False,
 ) -> None:
     """Remove items from an index; they are never recommended again, unless they are indexed again.
@@ -79,17 +91,18 @@ def remove(
     \b
     Example:
       vlm4rec-edge remove shop.index scarf-9 cap-2
+      vlm4rec-edge remove shop.index @sold-out.txt
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.index_folder import IndexFolder
 
     with IndexFolder(index) as folder:
-        report = folder.remove(items)
+        report = folder.remove(lists.split(items, folder.holds))
     if as_json:
         emit_json(report.to_dict())
     else:
         typer.echo(f"{index}: {report.removed} removed.")
         if report.unknown:
-            note(f"Not in the index: {', '.join(report.unknown)}.")
+            note(f"Not in the index: {', '.join(report.unknown)}. {report.hint[0].upper()}{report.hint[1:]}")
     if report.unknown:
         raise typer.Exit(EXIT_SOME_FAILED)
 

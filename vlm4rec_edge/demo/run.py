@@ -43,7 +43,15 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
     _copy_shop(shop)
     table, index = shop / "items.csv", out / "shop.index"
     with IsolatedCaptioner(resolve_lvlm()) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
-        report = build_index(table, index, captioner=captioner, encoder=encoder, prune=True, on_progress=on_progress)
+        report = build_index(
+            table,
+            index,
+            captioner=captioner,
+            encoder=encoder,
+            remake=True,  # the shop and its index are the demo's own, perhaps of an earlier version
+            prune_anyway=True,
+            on_progress=on_progress,
+        )
         names = (captioner.files.name, encoder.files.name)
     with Recommender.open(index) as recommender:
         catalog = {item.id: _shown(item) for item in recommender.store.items()}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlm4rec_edge.encoding.protocol import Encoder
+from vlm4rec_edge.encoding.text import SEPARATOR
 from vlm4rec_edge.errors import ModelError
 
 # Float32 rounding of a unit vector stays far below this.
@@ -34,3 +35,23 @@ def encoded(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
         if not abs(length - 1) <= LENGTH_TOLERANCE:  # "not", because NaN is no length either
             raise ModelError(f"The encoder {name} gives a vector of length {length:.3g}, not 1, for {text!r:.80}.")
     return vectors
+
+
+def encoded_items(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+    """Return the vectors of the texts of items, shape [len(texts), dimensions], float32, each of length 1.
+
+    That of an item of several photos is the mean of its texts' vectors, scaled to length 1.
+
+    Raises:
+        ModelError: the encoder gives something else than unit vectors.
+    """
+    parts = [text.split(SEPARATOR) for text in texts]
+    different = list(dict.fromkeys(part for own in parts for part in own))
+    row = {text: number for number, text in enumerate(different)}
+    vectors = encoded(encoder, different)
+    means = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
+    for mean, own in zip(means, parts, strict=True):
+        total = vectors[[row[part] for part in own]].sum(axis=0, dtype=np.float64)
+        length = np.linalg.norm(total)
+        mean[:] = total / length if len(own) > 1 and length > LENGTH_TOLERANCE else vectors[row[own[0]]]
+    return means

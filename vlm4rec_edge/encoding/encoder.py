@@ -14,6 +14,7 @@ import numpy as np
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.cores import physical_cores
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
+from vlm4rec_edge.given import each_text
 from vlm4rec_edge.prefetch import prefetch
 from vlm4rec_edge.provenance import fingerprint
 from vlm4rec_edge.quiet import load
@@ -93,13 +94,18 @@ class OnnxEncoder:
             "pooling": files.settings.pooling,
         }
         self.fingerprint = fingerprint(self.identity)
+        self.place = {"encoder": str(Path(str(files.folder if manifest else files.model)).absolute())}
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Iterable[str]) -> np.ndarray:
         """Return the unit vectors of ``texts``, shape [len(texts), dimensions], float32, in order.
 
         A vector is the same in any company up to rounding: to 1e-5 with a float graph or one whose weights alone are of 8
         bits, as the embedded one's. A graph that computes in 8 bits with one scale a batch keeps a cosine of about 0.98.
+
+        Raises:
+            UsageError: ``texts`` is one text, or one of them is no text.
         """
+        texts = list(each_text(texts, "Texts to encode"))
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         if 0 < len(texts) <= self._batch:
             vectors[:] = self._run(self._session, self._tokenise(texts))
@@ -112,7 +118,11 @@ class OnnxEncoder:
         """Yield the vector of each text, [dimensions], float32, in order, with flat memory over any iterable.
 
         ``texts`` is pulled and tokenised in this thread, while the graph runs in others, each on a batch of its own.
+
+        Raises:
+            UsageError: ``texts`` is one text, or one of them is no text.
         """
+        texts = each_text(texts, "Texts to encode")
         runs = prefetch(self._encoded, self._batches(texts), threads=self._threads, ahead=2 * self._threads)
         finished: list[_Batch] = []
         try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from vlm4rec_edge.errors import UsageError
 
 # "title_caption" is "title. caption", what the paper's reference code feeds its encoder as "LLaVA text".
 EncodedText = Literal["caption", "title", "title_caption"]
+
+# Between the texts of an item's photos: the record separator of ASCII, which no caption holds.
+SEPARATOR = "\x1e"
 
 
 def check_encoded_text(name: str) -> EncodedText:
@@ -28,3 +32,12 @@ def text_of_item(kind: EncodedText, *, title: str, caption: str) -> str:
     if kind == "title_caption" and title:
         return f"{title}. {caption}"
     return caption
+
+
+def text_of_photos(kind: EncodedText, *, title: str, captions: Sequence[str]) -> str:
+    """Return the text to encode for an item by the captions of all its photos.
+
+    Photos that are said to show different things have a text each, with ``SEPARATOR`` between them; see ``encoded_items``.
+    """
+    texts = [text_of_item(kind, title=title, caption=caption) for caption in captions or [""]]
+    return texts[0] if len(set(texts)) == 1 else SEPARATOR.join(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -20,9 +20,11 @@ from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_s
 from vlm4rec_edge.evaluation.significance import RESAMPLES
 from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
 from vlm4rec_edge.evaluation.variants import without_variants
-from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.given import path_of
+from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.mixture import Weights
+from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.source import open_source
 
@@ -121,9 +123,11 @@ class Evaluation:
         settings: How it was measured.
         items, vectors: How many candidates there are, and how many different vectors.
         unknown_items: Ids that the interactions name and the index does not hold.
+        hint: What one of those may have been meant for, or where all ids are listed; empty where there are none.
         short_users: Users with too few items to be tested.
         seconds: How long it took.
         tables: One, or with ``settings.group`` two: without removing variants, and with.
+        notes: What a user should know of how the interactions were read, as sentences.
     """
 
     index: str
@@ -137,6 +141,8 @@ class Evaluation:
     short_users: int
     seconds: float
     tables: Sequence[EvaluationTable]
+    notes: Sequence[str] = ()
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``evaluate --json`` prints."""
@@ -156,6 +162,7 @@ class Evaluation:
                 }
                 for table in self.tables
             ],
+            "notes": list(self.notes),
         }
 
 
@@ -167,6 +174,7 @@ def evaluate(
     index: Path | str,
     interactions: Path | str | Interactions,
     *,
+    columns: InteractionColumns | None = None,
     settings: EvaluationSettings | None = None,
     on_start: OnStart | None = None,
 ) -> Evaluation:
@@ -178,12 +186,14 @@ def evaluate(
     Args:
         index: An index folder or a bundle.
         interactions: A table as ``read_interactions`` reads it, or interactions.
+        columns: What the columns of the table are called, where it is nothing known.
         settings: How; default: the last fifth of each user's items is held back, and every metric measured.
         on_start: Told how many users there are, all systems and tables together; what it returns is told how many are done.
 
     Raises:
         CatalogError, StoreError: the table or the index can not be read.
-        UsageError: a setting can not be meant, or no user has enough items.
+        UnknownItemError: the index holds none of the items.
+        UsageError: a setting can not be meant, no user has enough items, or weights shall count and there are none.
     """
     started = time.monotonic()
     settings = settings or EvaluationSettings()
@@ -192,9 +202,18 @@ def evaluate(
     with closing(source):
         items = source.table()
         if not isinstance(interactions, Interactions):
-            file = str(interactions)
-            interactions, failures = read_interactions(interactions)
-        split = settings.split(interactions, items.ids)
+            file = str(path_of(interactions, "The table of interactions"))
+            interactions, failures = read_interactions(interactions, columns)
+        if settings.weighted and not interactions.has_weights:
+            raise UsageError(
+                f"{file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the column "
+                "with --weight-column."
+            )
+        ids = KnownIds(source)
+        found = ids.look_up(interactions.items)
+        if not found.rows:
+            raise ids.error(found.unknown)
+        split = settings.split(replace(interactions, items=tuple(found.ids)), items.ids)
         splits = {"kept": split}
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))
@@ -240,4 +259,6 @@ def evaluate(
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),
             tables=tables,
+            notes=interactions.notes,
+            hint=ids.hint(found.unknown) if found.unknown else "",
         )

@@ -142,7 +142,8 @@ def chronological_split(
         test_share: Part of a user's items that is held back, above 0 and below 1.
         min_items: Users with fewer distinct items are not tested; at least 2.
         same_day: Items of equal dates come in the order of their ids, in random order (the same every time), or by id, and
-            those of the history that are of the day of the first test item are left out; users with no other are not tested.
+            those of the history that are of the calendar day of the first test item (``Interactions.days``) are left out;
+            users with no other are not tested.
 
     Raises:
         UsageError: a setting is out of range, or no user has enough items.
@@ -207,9 +208,9 @@ def _split(
     is_test = place >= (sizes - held_back)[user]
     is_known = ~is_test
     if same_day == "left-out":
-        first_test_day = np.full(len(sizes), np.inf)
-        np.minimum.at(first_test_day, user[is_test], interactions.date[order[is_test]])
-        is_known &= interactions.date[order] < first_test_day[user]
+        first_test_day = np.full(len(sizes), np.iinfo(np.int64).max)
+        np.minimum.at(first_test_day, user[is_test], interactions.days[order[is_test]])
+        is_known &= interactions.days[order] < first_test_day[user]
         tested &= np.bincount(user[is_known], minlength=len(sizes)) > 0
         if not tested.any():
             raise UsageError("No user has a history before the day of the first item to foretell.")

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vlm4rec_edge.catalog.reader import MAX_CELL_CHARACTERS
+from vlm4rec_edge.catalog.checks import MAX_CELL_CHARACTERS
+from vlm4rec_edge.catalog.formats import SUFFIXES
 from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
-from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.items import Failure, Item, nfc, whole_number
 from vlm4rec_edge.tables.reading import open_table
+from vlm4rec_edge.tables.roles import Layout, Wanted
 
 # Raised when what is made of a caption in a table changes.
 IMPORT_VERSION = 1
-_COLUMNS = ("id", "caption")
-_LAYOUT = "captions have the columns id and caption; "
+_WANTED = Wanted(
+    (Layout("", {"id": ("id",), "caption": ("caption",)}),),
+    ("id", "caption"),
+    about="captions have the columns id and caption; ",
+)
 # What stands in place of a question. The first is stored, so it may not change.
 _GIVEN = "imported caption, sha256 "
 _NONE = "no caption for "
@@ -26,11 +33,11 @@ class ImportedCaptions:
     """The captions of a table, in the place of a ``Captioner``; loads no model.
 
     A caption's provenance is its source and the sha256 of its own text, so a new version of the table changes only the
-    items whose captions it changes.
+    items whose captions it changes. Ids are compared by their Unicode form NFC.
 
     Args:
         path: A CSV, JSONL or Parquet table with the columns ``id`` and ``caption``; others are not read.
-        source: Who made the captions, for people and for the licence; default: the name of the file.
+        source: Who made the captions, for people and for the license; default: the name of the file.
 
     Raises:
         CatalogError: the table can not be read, lacks a column, names an item twice, or is empty. A row that can not be
@@ -38,8 +45,9 @@ class ImportedCaptions:
     """
 
     def __init__(self, path: Path | str, *, source: str = "") -> None:
-        self.path = Path(path)
+        self.path = path_of(path, "A table of captions")
         self.source = source or self.path.name
+        self.place = {"captions": str(self.path.absolute())}
         self._texts: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
         self._unread = ""
@@ -55,18 +63,19 @@ class ImportedCaptions:
             raise CatalogError(
                 f"There is no table of captions at {self.path}; give a file with the columns id and caption."
             )
-        table = open_table(self.path, _COLUMNS, what="table of captions: give a file", layout=_LAYOUT)
+        table = open_table(self.path, _WANTED, what="table of captions: give a file")
+        (id_column, *_), (caption_column, *_) = table.roles["id"], table.roles["caption"]
         for row in table.rows():
             if isinstance(row, Failure):  # whose it was can not be told; an item will be found to have no caption
                 self._unread = self._unread or f" A row of it can not be read: {row.reason}"
                 continue
-            item_id = row.cells.get("id", "").strip()
+            item_id = nfc(row.cells.get(id_column, "").strip())
             if not item_id:
                 self._unread = self._unread or f" A row of it can not be used: {row.where} has no id."
                 continue
             if item_id in self._texts or item_id in self._reasons:
                 raise CatalogError(f"{row.where} names the item {item_id!r} once more; which caption is meant?")
-            text = " ".join(row.cells.get("caption", "").split())
+            text = " ".join(row.cells.get(caption_column, "").split())
             if not text:
                 self._reasons[item_id] = f"{row.where} has an empty caption."
             elif len(text) > MAX_CELL_CHARACTERS:
@@ -78,9 +87,9 @@ class ImportedCaptions:
 
     def question(self, item: Item) -> str:
         """Return what stands for the question: which text of whom the caption is."""
-        text = self._texts.get(item.id)
+        text = self._texts.get(nfc(item.id))
         if text is None:
-            return f"{_NONE}{item.id}"
+            return f"{_NONE}{nfc(item.id)}"
         return f"{_GIVEN}{hashlib.sha256(text.encode('utf-8')).hexdigest()}"
 
     def caption(self, requests: Iterable[CaptionRequest]) -> Iterator[Captioned | Failure]:
@@ -92,7 +101,25 @@ class ImportedCaptions:
                 yield Captioned(request.key, text)
             else:
                 item_id = request.question.removeprefix(_NONE)
-                reason = self._reasons.get(
-                    item_id, f"{self.path.name} has no caption for the item {item_id!r}.{self._unread}"
+                reason = self._reasons.get(item_id) or (
+                    f"{self.path.name} has no caption for the item {item_id!r}{self._near(item_id)}.{self._unread}"
                 )
                 yield Failure(request.key, "grounding", reason)
+
+    def _near(self, item_id: str) -> str:
+        """Return the half sentence that names an id of the table that differs only in how it is written."""
+        near = self._near_ids.get(_loosely(item_id))
+        return "" if near is None else f"; it has one for {near!r}, and every character of an id counts"
+
+    @cached_property
+    def _near_ids(self) -> dict[str, str]:
+        return {_loosely(item_id): item_id for item_id in self._texts}
+
+
+def _loosely(item_id: str) -> str:
+    """Return an id without what spreadsheets and folders add to it: the notation of a number, case, the suffix of a photo."""
+    number = whole_number(item_id)
+    if number is not None:
+        return f"{number:.0f}"
+    name = item_id.casefold()
+    return name.removesuffix(next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ""))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError
+from vlm4rec_edge.given import each_path, path_of
 from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
@@ -38,37 +40,46 @@ class CaptionReport:
 
 
 def caption_photos(
-    photos: Sequence[Path | str], captioner: Captioner, *, on_progress: Callable[[int], None] | None = None
+    photos: Iterable[Path | str], captioner: Captioner, *, on_progress: Callable[[int], None] | None = None
 ) -> CaptionReport:
     """Caption photo files; a photo given twice is captioned once.
 
     Args:
-        photos: Their paths.
+        photos: Their paths, any iterable, which is read once.
         captioner: Stays open.
         on_progress: Called with how many are done.
 
     Raises:
         ModelError, DeviceError, MissingDependencyError: what stops every photo.
+        UsageError: ``photos`` is one path, or one of them is none.
     """
+    paths = each_path(photos, "Photos")
     captions: dict[str, Captioned] = {}
     failures: list[Failure] = []
+    lack_end: set[str] = set()
 
     def requests() -> Iterator[CaptionRequest]:
         question = question_of(captioner, Item("", Path()))
-        for photo in dict.fromkeys(photos):
+        for photo in dict.fromkeys(paths):
             try:
-                yield CaptionRequest(str(photo), read_photo_file(Path(photo)), question)
+                file = read_photo_file(photo)
             except PhotoError as error:
                 failures.append(Failure(str(photo), "photo", str(error)))
+                continue
+            if file.lacks_end:
+                lack_end.add(str(photo))
+            yield CaptionRequest(str(photo), file, question)
 
     for result in answers(captioner, requests()):
         if isinstance(result, Failure):
             failures.append(result)
         else:
             captions[result.key] = result
+            if result.key in lack_end:
+                tell_cut(result.key)
         if on_progress is not None:
             on_progress(len(captions) + len(failures))
-    in_order = tuple((str(photo), captions[str(photo)]) for photo in photos if str(photo) in captions)
+    in_order = tuple((str(photo), captions[str(photo)]) for photo in paths if str(photo) in captions)
     kv_bytes = getattr(captioner, "kv_bytes", 0)
     return CaptionReport(in_order, tuple(failures), getattr(captioner, "batch", 0) if kv_bytes else 0, kv_bytes)
 
@@ -79,8 +90,9 @@ def caption_photo(photo: Path | str, captioner: Captioner) -> str:
     Raises:
         PhotoError: the photo can not be used.
         ModelError, DeviceError, MissingDependencyError: as ``caption_photos``.
+        UsageError: ``photo`` is no path.
     """
-    report = caption_photos([photo], captioner)
+    report = caption_photos([path_of(photo, "A photo")], captioner)
     for failure in report.failures:
         raise PhotoError(failure.reason)
     for _, said in report.captions:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import path_of
 
 # What a product photo shows, in the order a person says it; ``details`` takes what has no field of its own.
 PRODUCT_SCHEMA: Mapping[str, Any] = {
@@ -108,12 +109,13 @@ class Schema:
         }
 
 
-def read_schema(path: Path) -> Schema:
+def read_schema(path: Path | str) -> Schema:
     """Read a JSON schema from a file.
 
     Raises:
         UsageError: the file can not be read, is no JSON, or asks for more than ``parse_schema`` takes.
     """
+    path = path_of(path, "A schema")
     try:
         with path.open("rb") as stream:
             content = stream.read(_LARGEST_FILE + 1)

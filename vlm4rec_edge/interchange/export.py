@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.interchange.engines import write_faiss, write_hnswlib, write_numpy
 from vlm4rec_edge.interchange.tables import write_table
 from vlm4rec_edge.optional import optional
@@ -71,7 +72,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
         StoreError: the index can not be read.
         MissingDependencyError: a package of the format is not installed; the message says which.
     """
-    out = Path(out)
+    out = path_of(out, "The export")
     if form not in FORMATS:
         raise UsageError(f"{form!r} is no format to export to; choose one of {', '.join(FORMATS)}.")
     _check_new(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from vlm4rec_edge.evaluation.significance import (
     compare,
 )
 from vlm4rec_edge.evaluation.split import Split, leave_last_out
-from vlm4rec_edge.interactions import Interactions, read_interactions
+from vlm4rec_edge.given import path_of
+from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
 from vlm4rec_edge.learning.judging import GRID, Judged, judge, ndcg, recall
 from vlm4rec_edge.mixture import Weights, popularity_of_buyers
+from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.store.learned import NOT_NEW, Learned
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def learn_from(
     store: StoreReader,
     interactions: Path | str | Interactions,
     *,
+    columns: InteractionColumns | None = None,
     new_items: str = "",
     seed: int = 0,
     settings: FactorSettings | None = None,
@@ -124,6 +127,7 @@ def learn_from(
     Args:
         store: The open index, its content vectors.
         interactions: A table as ``read_interactions`` reads it, or interactions.
+        columns: What the columns of the table are called, where it is nothing known.
         new_items: A column that marks new items, by anything but 0, no and false.
         seed: Of the folds, the intervals and the order of equal scores.
         settings: Of the factors.
@@ -134,6 +138,7 @@ def learn_from(
 
     Raises:
         CatalogError, UsageError: the table can not be read, or holds too little; ``new_items`` is no column.
+        UnknownItemError: the index holds none of the items.
         MissingDependencyError: scipy is not installed.
     """
     started = time.monotonic()
@@ -141,8 +146,13 @@ def learn_from(
     table = store.table()
     new = marked_new(table, new_items)
     if not isinstance(interactions, Interactions):
-        file = str(interactions)
-        interactions, failures = read_interactions(interactions)
+        file = str(path_of(interactions, "The table of interactions"))
+        interactions, failures = read_interactions(interactions, columns)
+    ids = KnownIds(store)
+    found = ids.look_up(interactions.items)
+    if not found.rows:
+        raise ids.error(found.unknown)
+    interactions = replace(interactions, items=tuple(found.ids))
     split = leave_last_out(interactions, table.ids)
 
     def content(positions: np.ndarray) -> np.ndarray:

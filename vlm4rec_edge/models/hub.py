@@ -22,7 +22,7 @@ from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.models.gguf import check_projector, check_text_model
 from vlm4rec_edge.models.home import models_home
-from vlm4rec_edge.models.hub_errors import sentences
+from vlm4rec_edge.models.hub_errors import patiently, sentences
 from vlm4rec_edge.models.installed import installed, not_installed
 from vlm4rec_edge.models.manifest import (
     MANIFEST_NAME,
@@ -137,7 +137,7 @@ def _pull(entry: ModelEntry, target: Path, *, progress: bool) -> Path:
 def _ask(hub: ModuleType, entry: ModelEntry, file: RegistryFile, revision: str) -> _Remote:
     """Ask the hub for commit, size and checksum of one file (HEAD), and hold them against the registry."""
     url = hub.hf_hub_url(entry.repository, file.name, revision=revision)
-    stated = hub.get_hf_file_metadata(url, headers=_WHO_ASKS)
+    stated = patiently(lambda: hub.get_hf_file_metadata(url, headers=_WHO_ASKS))
     digest = (stated.etag or "").lower()
     if stated.size is None or stated.commit_hash is None:
         raise ModelError(f"{url} does not answer like a Hugging Face hub; check HF_ENDPOINT and your proxy.")
@@ -160,7 +160,7 @@ def _fetch(hub: ModuleType, partial: Path, name: str, remote: _Remote, *, progre
         part = path.with_name(f"{path.name}.{remote.digest[:16]}.part")
         if part.is_file() and part.stat().st_size > remote.size:
             part.unlink()
-        _transfer(hub, part, name, remote, progress=progress)
+        patiently(lambda: _transfer(hub, part, name, remote, progress=progress))
         if not _fits(part, remote):
             found = sha256_of(part)
             part.unlink()

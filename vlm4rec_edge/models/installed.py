@@ -1,6 +1,6 @@
 """Which models this machine holds.
 
-An embedded model is a package of its own, with its own licence: its wheel puts one folder, named as the model, into the
+An embedded model is a package of its own, with its own license: its wheel puts one folder, named as the model, into the
 namespace package ``vlm4rec_edge_models``. In a checkout (an editable install) the same folder lies in ``models/``.
 """
 

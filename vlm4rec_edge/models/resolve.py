@@ -15,6 +15,7 @@ from pathlib import Path
 from zipfile import Path as ZipPath
 
 from vlm4rec_edge.errors import ModelError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.models.gguf import check_projector, check_text_model, read_header
 from vlm4rec_edge.models.home import models_home
 from vlm4rec_edge.models.installed import installed, not_installed
@@ -29,6 +30,7 @@ from vlm4rec_edge.models.manifest import (
 )
 from vlm4rec_edge.models.registry import registry
 from vlm4rec_edge.models.sentence_transformers import longest_text_of, pooling_of
+from vlm4rec_edge.plugins import installed_plugins
 
 DEFAULT_LVLM = "stylist-lvlm"
 DEFAULT_ENCODER = "all-minilm-l6-v2"
@@ -72,15 +74,16 @@ class EncoderFiles:
 def resolve_lvlm(name_or_path: str | Path = DEFAULT_LVLM, *, projector: Path | None = None) -> LvlmFiles:
     """Find and check a vision-language model.
 
-    Accepted: an embedded or pulled name; a folder with a manifest; a folder with one text ``*.gguf`` and one
-    ``mmproj*.gguf``; a text ``.gguf`` file with ``projector``, or with one ``mmproj*.gguf`` beside it.
+    Accepted: an embedded or pulled name; a folder with a manifest; a folder with two ``*.gguf`` files, a text model and its
+    projector, however they are called; a text ``.gguf`` file with ``projector``, or with one projector beside it. Which
+    file is a projector (an "mmproj") is read from its header.
     With a manifest, the sha256 of every file is compared: about 1 s for every 0.4 to 2 GB, as the CPU has it.
 
     Raises:
         ModelError: there is no such model, it is not pulled, or a file is damaged or of the wrong kind.
         UsageError: ``projector`` was given with something that is not a text GGUF file.
     """
-    place = _find(str(name_or_path), "lvlm")
+    place = _find(str(path_of(name_or_path, "A model")), "lvlm")
     if place.is_dir():
         if projector is not None:
             raise UsageError(f"A projector belongs to a text .gguf file, but {name_or_path} is a model folder.")
@@ -109,7 +112,7 @@ def resolve_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> EncoderFiles:
     Raises:
         ModelError: there is no such model, it is not pulled, or a file is damaged or of the wrong kind.
     """
-    place = _find(str(name_or_path), "encoder")
+    place = _find(str(path_of(name_or_path, "An encoder")), "encoder")
     if place.is_dir() and (place / MANIFEST_NAME).is_file():
         return _encoder_with_manifest(place)
     model = place if place.is_file() else _graph_in(place)
@@ -154,16 +157,18 @@ def _find(given: str, kind: Kind) -> Path:
         path = path.expanduser()
         if given and (path.is_dir() or path.is_file()):
             return path
+    plugins = [plugin.name for plugin in installed_plugins("captioners" if kind == "lvlm" else "encoders")]
+    among = f" Installed plug-ins: {', '.join(plugins)}." if plugins else ""
     tried = ["the names of the registry", f"the pulled models in {models_home()}"] if is_name else []
     tried.append(f"the path {path.absolute()}")
     raise ModelError(
         f"There is no {_KIND_WORDS[kind].removeprefix('a ')} {given!r}; tried {', '.join(tried)}. "
-        f"A path to {_OWN_FILES[kind]} works too; {unknown_name(given, known)}"
+        f"A path to {_OWN_FILES[kind]} works too; {unknown_name(given, [*known, *plugins])}{among}"
     )
 
 
 _OWN_FILES: dict[Kind, str] = {
-    "lvlm": "a text .gguf with its mmproj*.gguf beside it",
+    "lvlm": "a text .gguf with its projector .gguf (mmproj) beside it",
     "encoder": "a folder with an .onnx file and tokenizer.json",
 }
 
@@ -200,26 +205,38 @@ def _encoder_with_manifest(folder: Path) -> EncoderFiles:
 
 def _pair_in(folder: Path) -> tuple[Path, Path]:
     found = sorted(folder.glob("*.gguf"))
-    projectors = [path for path in found if path.name.lower().startswith("mmproj")]
+    projectors = [path for path in found if _is_projector(path)]
     texts = [path for path in found if path not in projectors]
     if len(texts) != 1 or len(projectors) != 1:
         raise ModelError(
-            f"{folder} has no {MANIFEST_NAME} and not exactly one text .gguf and one mmproj*.gguf (found: "
-            f"{', '.join(path.name for path in found) or 'no .gguf file'}); "
+            f"{folder} has no {MANIFEST_NAME} and not exactly one text .gguf and one projector .gguf (found: "
+            f"{_as_found(texts, projectors) or 'no .gguf file'}); "
             "give the text .gguf file and its projector."
         )
     return texts[0], projectors[0]
+
+
+def _as_found(texts: list[Path], projectors: list[Path]) -> str:
+    return ", ".join([*(path.name for path in texts), *(f"{path.name} (a projector)" for path in projectors)])
+
+
+def _is_projector(path: Path) -> bool:
+    """Whether a file says so in its header; one that can not be read is what it is called, and refused when it is opened."""
+    try:
+        return read_header(path).is_projector
+    except ModelError:
+        return path.name.lower().startswith("mmproj")
 
 
 def _projector_beside(text: Path) -> Path:
     # Looked at first: a swapped pair should not be told that its projector is missing.
     if read_header(text).is_projector:
         raise ModelError(f"{text} is a projector (mmproj); give the text .gguf file, and this one as its projector.")
-    found = sorted(path for path in text.parent.glob("mmproj*.gguf") if path != text)
+    found = [path for path in sorted(text.parent.glob("*.gguf")) if path != text and _is_projector(path)]
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise ModelError(
-            f"{text} needs its projector: not exactly one mmproj*.gguf lies beside it (found: {names}); say which."
+            f"{text} needs its projector: not exactly one projector .gguf (mmproj) lies beside it (found: {names}); say which."
         )
     return found[0]
 

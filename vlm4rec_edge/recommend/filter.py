@@ -1,7 +1,8 @@
 """Which items a filter admits: the tree of ``where`` over dictionary-coded columns.
 
 Every condition is decided once for each distinct value of a column and then looked up for all items, so a filter costs
-what its columns' different values cost. Numbers compare as numbers (a value that is none never does), text by code point.
+what its columns' different values cost. Numbers compare as numbers (a value that is none never does, which is told), text by
+code point in Unicode's form NFC.
 A missing value fulfils nothing but ``is missing``; ``not``, ``!=`` and the other negations admit exactly what their
 positive form leaves out, items with a missing value included.
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from vlm4rec_edge.columns import MISSING, Column, ItemTable
+from vlm4rec_edge.errors import Vlm4RecWarning
+from vlm4rec_edge.items import nfc
 from vlm4rec_edge.recommend.where import Compare, Contains, Every, Expression, IsMissing, Like, Not, OneOf, Value
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -28,7 +32,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def admitted_by(tree: Expression, table: ItemTable) -> np.ndarray:
-    """Return for each item of ``table`` whether it is admitted: shape [items], bool."""
+    """Return for each item of ``table`` whether it is admitted: shape [items], bool.
+
+    Items that can not fulfil a comparison with a number because their value is none are told by a ``Vlm4RecWarning``.
+    """
     if isinstance(tree, Not):
         return np.asarray(~admitted_by(tree.part, table))
     if not isinstance(tree, (Compare, OneOf, Like, Contains, IsMissing)):
@@ -39,6 +46,8 @@ def admitted_by(tree: Expression, table: ItemTable) -> np.ndarray:
         raise KeyError(tree.column)
     if isinstance(tree, IsMissing):
         return np.asarray(column.codes == MISSING)
+    if isinstance(tree, Compare) and not isinstance(tree.value, str):
+        _tell_what_is_no_number(tree, column)
     # One entry more, for missing values: their code -1 is its place.
     return np.asarray(np.append(_fulfilled(tree, column), False)[column.codes])
 
@@ -50,20 +59,61 @@ def _fulfilled(condition: Compare | OneOf | Like | Contains, column: Column) -> 
     if isinstance(condition, OneOf):
         return np.asarray(np.any([_compared(column, "=", value) for value in condition.values], axis=0))
     if isinstance(condition, Contains):
-        part = condition.text.casefold()
+        part = nfc(condition.text).casefold()
         return _each(column, lambda text: part in text.casefold())
-    return _each(column, _like(condition.pattern))
+    return _each(column, _like(nfc(condition.pattern)))
 
 
 def _compared(column: Column, name: str, value: Value) -> np.ndarray:
     compare = _OPERATORS[name]
     if isinstance(value, str):
-        return _each(column, lambda text: compare(text, value))
+        wanted = nfc(value)
+        return _each(column, lambda text: compare(text, wanted))
     return np.asarray(compare(column.numbers, value))
 
 
 def _each(column: Column, holds: Callable[[str], bool]) -> np.ndarray:
-    return np.fromiter(map(holds, column.values), np.bool_, len(column.values))
+    return np.fromiter((holds(nfc(text)) for text in column.values), np.bool_, len(column.values))
+
+
+def _tell_what_is_no_number(condition: Compare, column: Column) -> None:
+    """Say how many items a comparison with a number passes over, unless it asks for equality in a column of both kinds."""
+    is_none = np.isnan(column.numbers)
+    if not is_none.any() or (condition.operator == "=" and not is_none.all()):
+        return
+    present = column.codes[column.codes != MISSING]
+    passed_over = int(np.count_nonzero(is_none[present]))
+    example = column.values[int(np.flatnonzero(is_none)[0])]
+    warnings.warn(
+        f"The filter compares {condition.column} with the number {condition.value:g}, and {passed_over:,} of {len(present):,} "
+        f"values of {condition.column} are no numbers, such as {example!r}; they never fulfil it. Write numbers alone into "
+        "the catalog's column, or compare it with a text in single quotes.",
+        Vlm4RecWarning,
+        stacklevel=2,
+    )
+
+
+def ids_compared(tree: Expression, table: ItemTable) -> list[str]:
+    """Return the ids that a filter asks for by ``=``, ``!=`` or ``in``; a number that is no item's id as its digits."""
+    found: dict[str, None] = {}
+    for value in _values_compared_with_ids(tree):
+        if isinstance(value, str):
+            found[value] = None
+        elif not (table.column("id").numbers == value).any():  # type: ignore[union-attr]  # every table has ids
+            found[f"{value:.0f}" if value.is_integer() else repr(value)] = None
+    return list(found)
+
+
+def _values_compared_with_ids(tree: Expression) -> Iterator[Value]:
+    if isinstance(tree, Not):
+        yield from _values_compared_with_ids(tree.part)
+    elif isinstance(tree, Compare) and tree.column == "id" and tree.operator == "=":
+        yield tree.value
+    elif isinstance(tree, OneOf) and tree.column == "id":
+        yield from tree.values
+    elif not isinstance(tree, (Compare, OneOf, Like, Contains, IsMissing)):
+        for part in tree.parts:
+            yield from _values_compared_with_ids(part)
 
 
 def _like(pattern: str) -> Callable[[str], bool]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -13,6 +13,7 @@ from vlm4rec_edge.index import Found, LargeIndex, SavedIndex, VectorIndex
 from vlm4rec_edge.index.exact import best_of
 from vlm4rec_edge.recommend.choice import choose
 from vlm4rec_edge.recommend.history import History
+from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.query import Query, query_of
@@ -55,6 +56,7 @@ def answer_many(
     source: ItemSource,
     index: VectorIndex,
     selector: Selector,
+    ids: KnownIds,
     histories: Iterable[History],
     k: int,
     *,
@@ -73,7 +75,11 @@ def answer_many(
     remaining = iter(histories)
     popular: tuple[list[str], list[float]] | None = None
     while users := list(islice(remaining, block)):
-        rows = source.rows_of(item for user in users for item in user.items)
+        asked = list(dict.fromkeys(item for user in users for item in user.items))
+        found = ids.look_up(asked)
+        rows, written = found.rows, dict(zip(asked, found.ids, strict=True))
+        if found.ids != asked:
+            users = [replace(user, items=[written[item] for item in user.items]) for user in users]
         queries = [_query(source, rows, user, settings) for user in users]
         vectors = [part.combination.vector for query in queries if isinstance(query, Query) for part in query.interests]
         answered = _Answered(index, vectors, _top_of_block(source, saved, vectors, k + _SPARE))
@@ -94,7 +100,7 @@ def answer_many(
                 yield Answer(user.user, [], [], unknown=unknown, reason=query)
 
 
-def _query(source: ItemSource, rows: dict[str, int], user: History, settings: ProfileSettings) -> Query | str:
+def _query(source: ItemSource, rows: Mapping[str, int], user: History, settings: ProfileSettings) -> Query | str:
     """Return the query of a history, or why it has none."""
     if not user.items:
         return "The history is empty."

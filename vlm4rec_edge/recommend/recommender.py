@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
@@ -12,32 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlm4rec_edge.encoding.checked import encoded
-from vlm4rec_edge.encoding.text import EncodedText, text_of_item
-from vlm4rec_edge.errors import ProfileError, StoreError, UnknownItemError, UsageError
+from vlm4rec_edge.errors import ProfileError, UsageError
+from vlm4rec_edge.given import text_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import item_id as text_of_id
 from vlm4rec_edge.items import item_ids
-from vlm4rec_edge.plugins import close_model
-from vlm4rec_edge.provenance import made_by
-from vlm4rec_edge.recommend.choice import Choice, choose
-from vlm4rec_edge.recommend.explanation import Part, Reason, reasons_for, sources_compared, with_words
+from vlm4rec_edge.recommend.choice import Choice
+from vlm4rec_edge.recommend.explanation import Part
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.many import Answer, answer_many
 from vlm4rec_edge.recommend.popularity import most_popular, popularity_of
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
 from vlm4rec_edge.recommend.query import Interest, Query, query_of
-from vlm4rec_edge.recommend.result import Basis, Recommendation, Recommendations
+from vlm4rec_edge.recommend.result import Basis, Recommendations
 from vlm4rec_edge.recommend.running import Profile
-from vlm4rec_edge.recommend.selection import Selection, Selector
+from vlm4rec_edge.recommend.selection import Selection
+from vlm4rec_edge.recommend.snapshot import Snapshot
 from vlm4rec_edge.recommend.source import ItemSource, as_asked, open_source, query_vectors
-from vlm4rec_edge.recommend.words import InformativeWords, words_of_table
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
 
-# An id that is nearly right is worth naming, if the catalog is small enough to look through.
-_LOOK_FOR_SIMILAR_IDS = 20_000
 _MEAN = ProfileSettings()
 _ALL_BUT_HISTORY = Selection()
 
@@ -45,9 +40,12 @@ _ALL_BUT_HISTORY = Selection()
 class Recommender:
     """An open index; a context manager. Loads no model unless a text is looked for.
 
-    Several threads may ask one recommender at once, so ``await asyncio.to_thread(shop.recommend, history)`` serves many.
-    Close it when no call is under way any more. Item ids are texts or whole numbers (``5`` and
-    ``numpy.int64(5)`` stand for ``"5"``), and lists of them any iterable, which is read once.
+    It answers from the index as it was when it was opened, whatever is written to it later; ``reload`` takes up what is new.
+    Several threads may ask one recommender at once, so ``await asyncio.to_thread(shop.recommend, history)`` serves many; calls
+    under way when it is reloaded or closed still get their answer. Later ones raise ``StoreError`` once it is closed.
+
+    Item ids are texts or whole numbers (``5`` and ``numpy.int64(5)`` stand for ``"5"``), and lists of them any iterable, which
+    is read once. They are compared by their Unicode form NFC, and answered as the index writes them.
 
     Example:
         >>> with Recommender.open("shop.index") as shop:  # doctest: +SKIP
@@ -55,13 +53,12 @@ class Recommender:
         ...         print(hit.item_id, hit.score)
     """
 
-    def __init__(self, store: ItemSource, index: VectorIndex) -> None:
-        self._store = store
-        self._index = index
-        self._selector = Selector(store)
-        self._lock = threading.Lock()  # around what is loaded when it is first needed
-        self._encoder: Encoder | None = None
-        self._words: InformativeWords | None = None
+    def __init__(
+        self, store: ItemSource, index: VectorIndex, *, exact_limit: int | None = None, backend: str | None = None
+    ) -> None:
+        self._how = {"exact_limit": exact_limit, "backend": backend}
+        self._snapshot = Snapshot(store, index)
+        self._reloading = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path | str, *, exact_limit: int | None = None, backend: str | None = None) -> Recommender:
@@ -76,21 +73,52 @@ class Recommender:
         Raises:
             StoreError: there is no index, or it is damaged or empty.
         """
-        return cls(*open_source(folder, exact_limit=exact_limit, backend=backend))
+        opened = open_source(folder, exact_limit=exact_limit, backend=backend)
+        return cls(*opened, exact_limit=exact_limit, backend=backend)
+
+    def reload(self) -> None:
+        """Answer from the index as it is now. Calls under way end with what they began with; a loaded encoder is kept.
+
+        Raises:
+            StoreError: it is closed, or what lies there now can not be opened; then it goes on with what it has.
+        """
+        with self._reloading, self._snapshot.held() as old:
+            source, index = open_source(old.source.folder, **self._how)  # type: ignore[arg-type]  # as they were given
+            self._snapshot = Snapshot(source, index, old.take_encoder(source.meta["encoder"]))
+            old.retire()
 
     @property
     def store(self) -> ItemSource:
-        """What this recommender reads."""
-        return self._store
+        """What this recommender reads; another one after ``reload``."""
+        with self._snapshot.held() as now:
+            return now.source
 
     @property
     def method(self) -> str:
         """``exact`` or ``hnsw``: how this index is searched."""
-        return self._index.name
+        with self._snapshot.held() as now:
+            return now.index.name
 
     def unknown(self, items: Iterable[Any]) -> list[str]:
         """Return those of some item ids that the index does not hold, each once, in order."""
-        return self._looked_up(item_ids(items))[1]
+        with self._snapshot.held() as now:
+            return now.ids.look_up(item_ids(items)).unknown
+
+    def about_unknown(self, unknown: Sequence[str]) -> str:
+        """Return a sentence about some unknown ids: what one of them may have been meant for, or where all ids are listed."""
+        with self._snapshot.held() as now:
+            hint = now.ids.hint(unknown)
+            return hint[0].upper() + hint[1:]
+
+    def unknown_in(self, selection: Selection) -> list[str]:
+        """Return those of the ids that a selection allows, denies or compares with that the index does not hold.
+
+        Raises:
+            UnknownItemError: it holds none of those that are allowed, so nothing is left.
+            UsageError: the filter can not be read.
+        """
+        with self._snapshot.held() as now:
+            return list(now.selector.named_by(selection).unknown)
 
     def vectors(self, items: Iterable[Any]) -> np.ndarray:
         """Return the vectors of items given by id, shape [items, dimensions], float32, in order, for a query or a profile.
@@ -101,11 +129,11 @@ class Recommender:
         Raises:
             UnknownItemError: an id is unknown.
         """
-        wanted = item_ids(items)
-        rows, unknown = self._looked_up(wanted)
-        if unknown:
-            raise self._unknown_error(unknown)
-        return query_vectors(self._store, [rows[item] for item in wanted])
+        with self._snapshot.held() as now:
+            found = now.ids.look_up(item_ids(items))
+            if found.unknown:
+                raise now.ids.error(found.unknown)
+            return query_vectors(now.source, [found.rows[item] for item in found.ids])
 
     def profile(
         self,
@@ -129,7 +157,8 @@ class Recommender:
             UnknownItemError: an id is unknown.
             UsageError: a number is missing or out of range.
         """
-        profile = Profile.empty(self._store.space, self._store.dimensions, half_life=half_life)
+        source = self.store
+        profile = Profile.empty(source.space, source.dimensions, half_life=half_life)
         events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
         for place, vector in enumerate(self.vectors(events.items)):
             profile = profile.add(
@@ -162,7 +191,7 @@ class Recommender:
         Args:
             history: Item ids, the oldest first; an id given twice counts twice.
             k: How many; fewer come back only where no more may be shown.
-            skip_unknown: Recommend from the known ids instead of refusing when some are unknown.
+            skip_unknown: Recommend from the known ids of the history instead of refusing when some are unknown.
             weights: One number an item of the history, from 0 on: ratings, counts, dwell times.
             times: When each item of the history was bought, for ``settings.half_life`` and ``settings.last``.
             disliked: Item ids that push away; they are never recommended.
@@ -180,32 +209,35 @@ class Recommender:
             StoreError, ModelError: the encoder that ``text`` needs is not the one of the index, or not there.
         """
         _check_k(k)
-        text = text if text and text.strip() else None
+        text = None if text is None or not text_of(text, "What is looked for").strip() else text
         events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
         away = item_ids(disliked, "Disliked items")
         if not events.items and text is None and popularity is None:
             raise UsageError("The history is empty; give at least one item id.")
-        rows, unknown = self._looked_up([*events.items, *away])
-        if unknown and not (skip_unknown and (rows or text is not None or popularity is not None)):
-            raise self._unknown_error(unknown)
-        asked: dict[str, Any] = {"history": events.items} if events.items or text is None else {}
-        asked |= {name: value for name, value in (("disliked", away), ("text", text)) if value}
-        left_out = {*away, *(events.items if selection.exclude_history else ())}
-        if text is None and not any(item in rows for item in events.items):
-            if popularity is None:
-                raise self._unknown_error(self.unknown(events.items))
-            admission = self._selector.admission(selection, left_out, by_position=True)
-            ids, counts = most_popular(self._store, popularity, k, admission)
-            nowhere = np.zeros(len(ids), dtype=np.int64)
-            chosen = Choice(ids, nowhere, np.array(counts), nowhere)
-            return self._answer(chosen, "popularity", asked, unknown=unknown)
-        encoded = None if text is None else (text, self._encode(text, encoder))
-        query = query_of(self._store, rows, events, settings, disliked=away, text=encoded)
-        chosen = self._choose(query, k, selection, left_out, merge=settings.merge)
-        basis: Basis = "history"
-        if text is not None:
-            basis = "history and text" if query.interests[0].weight > 0 else "text"
-        return self._answer(chosen, basis, asked, unknown=unknown, explained=query if explain else None)
+        with self._snapshot.held() as now:
+            found = now.ids.look_up([*events.items, *away])
+            can_answer = found.rows or text is not None or popularity is not None
+            if found.unknown and not (skip_unknown and can_answer):
+                raise now.ids.error(found.unknown)
+            asked: dict[str, Any] = {"history": events.items} if events.items or text is None else {}
+            asked |= {name: value for name, value in (("disliked", away), ("text", text)) if value}
+            events, away = replace(events, items=found.ids[: len(events.items)]), found.ids[len(events.items) :]
+            left_out = {*away, *(events.items if selection.exclude_history else ())}
+            unknown = [*found.unknown, *now.selector.named_by(selection).unknown]
+            if text is None and not any(item in found.rows for item in events.items):
+                if popularity is None:
+                    raise now.ids.error(now.ids.look_up(events.items).unknown)
+                admission = now.selector.admission(selection, left_out, by_position=True)
+                ids, counts = most_popular(now.source, popularity, k, admission)
+                nowhere = np.zeros(len(ids), dtype=np.int64)
+                return now.answer(Choice(ids, nowhere, np.array(counts), nowhere), "popularity", asked, unknown=unknown)
+            encoded = None if text is None else (text, now.encode(text, encoder))
+            query = query_of(now.source, found.rows, events, settings, disliked=away, text=encoded)
+            chosen = now.choose(query, k, selection, left_out, merge=settings.merge)
+            basis: Basis = "history"
+            if text is not None:
+                basis = "history and text" if query.interests[0].weight > 0 else "text"
+            return now.answer(chosen, basis, asked, unknown=unknown, explained=query if explain else None)
 
     def recommend_many(
         self,
@@ -232,18 +264,15 @@ class Recommender:
             UsageError: ``k`` is below 1, the filter can not be read, or popularity can not be taken from that column.
         """
         _check_k(k)
-        if popularity is not None:  # now, not when the first user comes who needs it
-            popularity_of(self._store, popularity)
-        return answer_many(
-            self._store,
-            self._index,
-            self._selector,
-            histories,
-            k,
-            settings=settings,
-            selection=selection,
-            popularity=popularity,
-        )
+        with self._snapshot.held() as now:  # now, not when the first user comes who needs it
+            now.selector.named_by(selection)
+            if popularity is not None:
+                popularity_of(now.source, popularity)
+        return self._answers(histories, k, settings=settings, selection=selection, popularity=popularity)
+
+    def _answers(self, histories: Iterable[History], k: int, **how: Any) -> Iterator[Answer]:
+        with self._snapshot.held() as now:
+            yield from answer_many(now.source, now.index, now.selector, now.ids, histories, k, **how)
 
     def similar(
         self, item_id: Any, k: int = 10, *, selection: Selection = _ALL_BUT_HISTORY, explain: bool = False
@@ -282,7 +311,7 @@ class Recommender:
             ModelError: the encoder noted in the index is not on this machine.
             UsageError: the text is empty or ``k`` is below 1.
         """
-        if not text.strip():
+        if not text_of(text, "What is looked for").strip():
             raise UsageError("The search text is empty; say what you look for.")
         return self.recommend([], k, text=text, encoder=encoder, selection=selection, explain=explain)
 
@@ -301,17 +330,23 @@ class Recommender:
             UsageError: the vector is no such vector, ``k`` is below 1, or the filter can not be read.
         """
         _check_k(k)
-        direction = as_asked(self._store, np.asarray(vector, dtype=np.float64))
-        if direction.shape != (self._store.dimensions,) or not np.isfinite(direction).all():
-            raise UsageError(
-                f"The vector must be {self._store.dimensions} finite numbers; it has the shape {direction.shape}."
-            )
         try:
-            combination = combine(direction[None], np.ones(1))
-        except ValueError:
-            raise UsageError("The vector is zero; it has no direction.") from None
-        query = Query([Interest(combination, [Part("vector", "liked")], 1.0)])
-        return self._answer(self._choose(query, k, selection, ()), "vector", {})
+            direction = np.asarray(vector, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UsageError(f"The vector is no list of numbers, but {vector!r:.60}.") from None
+        with self._snapshot.held() as now:
+            direction = as_asked(now.source, direction)
+            if direction.shape != (now.source.dimensions,) or not np.isfinite(direction).all():
+                raise UsageError(
+                    f"The vector must be {now.source.dimensions} finite numbers; it has the shape {direction.shape}."
+                )
+            try:
+                combination = combine(direction[None], np.ones(1))
+            except ValueError:
+                raise UsageError("The vector is zero; it has no direction.") from None
+            query = Query([Interest(combination, [Part("vector", "liked")], 1.0)])
+            unknown = now.selector.named_by(selection).unknown
+            return now.answer(now.choose(query, k, selection, ()), "vector", {}, unknown=unknown)
 
     def recommend_profile(
         self,
@@ -327,118 +362,17 @@ class Recommender:
             ProfileError: the profile is of another encoder.
             UsageError: the profile is empty, ``k`` is below 1, or the filter can not be read.
         """
-        if profile.encoder != self._store.space:
+        source = self.store
+        if profile.encoder != source.space:
             raise ProfileError(
-                f"The profile is of another encoder than made the index {self._store.folder}, or of before it learned from "
+                f"The profile is of another encoder than made the index {source.folder}, or of before it learned from "
                 "purchases; make it anew from the history."
             )
         return self.recommend_vector(profile.vector(dislike_weight=dislike_weight), k, selection=selection)
 
-    def _looked_up(self, ids: Sequence[str]) -> tuple[Mapping[str, int], list[str]]:
-        """Return the rows of ids, and those that are unknown, each once, in order."""
-        rows = self._store.rows_of(ids)
-        return rows, [item for item in dict.fromkeys(ids) if item not in rows]
-
-    def _choose(
-        self, query: Query, k: int, selection: Selection, left_out: Collection[str], merge: str = "quota"
-    ) -> Choice:
-        admission = self._selector.admission(selection, left_out)
-        return choose(self._store, self._index, query, k, admission, merge=merge, diversity=selection.diversity)
-
-    def _answer(
-        self,
-        chosen: Choice,
-        basis: Basis,
-        asked: Mapping[str, Any],
-        *,
-        unknown: Sequence[str] = (),
-        explained: Query | None = None,
-    ) -> Recommendations:
-        found = self._reasons(chosen, explained) if explained and chosen.ids else []
-        wanted = dict.fromkeys((*chosen.ids, *sources_compared(found)))
-        items = self._store.items_of(list(wanted))
-        if lost := [item_id for item_id in wanted if item_id not in items]:
-            raise StoreError(
-                f"{self._store.folder} is damaged (it knows where the vector of {lost[0]!r} is, and not the item); "
-                f"run: vlm4rec-edge repair {self._store.folder}"
-            )
-        reasons: Sequence[tuple[Reason, ...]] = [()] * len(chosen.ids)
-        if found:
-            kind = self._encoded_text
-            texts = {item.id: text_of_item(kind, title=item.title, caption=item.caption) for item in items.values()}
-            words = self._informative_words()
-            reasons = [
-                with_words(own, texts[item_id], texts, words) for item_id, own in zip(chosen.ids, found, strict=True)
-            ]
-        places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
-        hits = [
-            Recommendation(
-                rank, item_id, score, item.title, item.caption, item.image, item.attributes, basis, because, interest
-            )
-            for rank, (item_id, score, interest, because) in enumerate(places, start=1)
-            for item in (items[item_id],)
-        ]
-        return Recommendations(hits, folder=str(self._store.folder), method=self.method, query=asked, unknown=unknown)
-
-    def _reasons(self, chosen: Choice, query: Query) -> list[list[Reason]]:
-        vectors = self._store.vectors_at(chosen.rows)
-        found: list[list[Reason]] = [[] for _ in chosen.ids]
-        for number, interest in enumerate(query.interests):
-            own = np.flatnonzero(chosen.interests == number)
-            told = reasons_for(vectors[own], interest.combination, interest.parts, self._store.layout)
-            for place, reasons in zip(own.tolist(), told, strict=True):
-                found[place] = reasons
-        return found
-
-    @property
-    def _encoded_text(self) -> EncodedText:
-        return self._store.meta.get("encoded_text", "caption")  # type: ignore[return-value]  # as it was checked when written
-
-    def _informative_words(self) -> InformativeWords:
-        with self._lock:
-            if self._words is None:
-                self._words = words_of_table(self._store.table(), self._encoded_text)
-            return self._words
-
-    def _encode(self, text: str, encoder: Encoder | None) -> np.ndarray:
-        if encoder is None:
-            with self._lock:
-                if self._encoder is None:
-                    from vlm4rec_edge.encoding.opening import open_encoder
-
-                    # Looking one text up is too small for a GPU to be worth its start.
-                    self._encoder = open_encoder(self._store.encoder_files() or self._name_of_encoder(), device="cpu")
-                encoder = self._encoder
-        if made_by(encoder).fingerprint != self._store.meta["encoder"]:
-            raise StoreError(
-                f"The index {self._store.folder} was made by another encoder or another version of it than "
-                f"{encoder.identity.get('name')}; give the right one with --encoder, or index again with this one."
-            )
-        return np.asarray(encoded(encoder, [text])[0])
-
-    def _name_of_encoder(self) -> str:
-        name = self._store.provenance("encoders").get("name")
-        if not name:
-            raise StoreError(
-                f"{self._store.folder} has lost the name of the encoder that made it; give the encoder, or mend the index "
-                f"with: vlm4rec-edge repair {self._store.folder}"
-            )
-        return str(name)
-
-    def _unknown_error(self, unknown: Sequence[str]) -> UnknownItemError:
-        message = f"The index {self._store.folder} holds no item {', '.join(map(repr, unknown[:5]))}"
-        if len(unknown) > 5:
-            message += f" and {len(unknown) - 5} more"
-        if self._store.count() <= _LOOK_FOR_SIMILAR_IDS:
-            near = difflib.get_close_matches(unknown[0], [item.id for item in self._store.items()], n=3)
-            if near:
-                return UnknownItemError(f"{message}; did you mean {' or '.join(map(repr, near))}?")
-        return UnknownItemError(f"{message}; `vlm4rec-edge info` shows what it holds.")
-
     def close(self) -> None:
-        """Let go of the index and of the encoder, if one was loaded."""
-        close_model(self._encoder)
-        self._store.close()
+        """Let go of the index and of the encoder, if one was loaded, as soon as the calls under way have ended."""
+        self._snapshot.retire()
 
     def __enter__(self) -> Recommender:
         return self

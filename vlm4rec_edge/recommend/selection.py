@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.columns import group_codes
-from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.errors import UsageError, Vlm4RecWarning
+from vlm4rec_edge.given import text_of
 from vlm4rec_edge.items import item_ids
-from vlm4rec_edge.recommend.filter import admitted_by
+from vlm4rec_edge.recommend.filter import admitted_by, ids_compared
+from vlm4rec_edge.recommend.ids import KnownIds, named
 from vlm4rec_edge.recommend.source import ItemSource
 from vlm4rec_edge.recommend.where import parse_where
 
@@ -28,7 +31,8 @@ class Selection:
         where: A filter over the item's columns, such as ``audience = 'Menswear' and price < 40``; the grammar is that of
             ``vlm4rec_edge.recommend.where``.
         allow: Only these items, any iterable of ids, texts or whole numbers, read once and kept as texts; None: all.
-        deny: None of these items, likewise.
+        deny: None of these items, likewise. An id that the index does not hold is told by a ``Vlm4RecWarning`` and named in
+            ``Recommendations.unknown``; asking with an ``allow`` of which nothing is known is an ``UnknownItemError``.
         one_per: At most one item for each value of this column; ``column:7`` compares the first 7 characters. Items
             without a value do not count as alike.
         diversity: From 0, the nearest items, to 1, items as different as can be. Above 0 items come in the order in which
@@ -37,7 +41,7 @@ class Selection:
         exclude_history: Whether the history itself is left out. Disliked items always are.
 
     Raises:
-        UsageError: ``diversity`` is not from 0 to 1, or an id is none.
+        UsageError: ``diversity`` is not from 0 to 1, an id is none, or a text is none.
     """
 
     where: str | None = None
@@ -54,6 +58,9 @@ class Selection:
             raise UsageError(f"The diversity is {self.diversity:g}; it goes from 0 to 1.")
         if np.isnan(self.min_score):
             raise UsageError("The minimum score is not a number.")
+        for name in ("where", "one_per"):
+            if (value := getattr(self, name)) is not None:
+                text_of(value, f"The setting {name} of a selection")
         object.__setattr__(self, "deny", frozenset(item_ids(self.deny, "Items to deny")))
         if self.allow is not None:
             object.__setattr__(self, "allow", frozenset(item_ids(self.allow, "Items to allow")))
@@ -85,11 +92,22 @@ class Admission:
         return self.mask is not None or self.groups is not None
 
 
+@dataclass(frozen=True)
+class NamedItems:
+    """The ids that a selection names, as one index writes them; ``unknown`` are those that it does not hold."""
+
+    allow: frozenset[str] | None
+    deny: frozenset[str]
+    unknown: tuple[str, ...]
+
+
 class Selector:
     """Applies selections to a source, and remembers the last filters. Safe to use from several threads."""
 
-    def __init__(self, source: ItemSource) -> None:
+    def __init__(self, source: ItemSource, ids: KnownIds) -> None:
         self._source = source
+        self._ids = ids
+        self._named = lru_cache(_KEPT)(self._look_up)
         self._filtered = lru_cache(_KEPT)(self._filter)
         self._grouped = lru_cache(_KEPT)(self._group)
 
@@ -103,8 +121,8 @@ class Selector:
         Raises:
             UsageError: the filter can not be read, or a column is unknown.
         """
-        out = frozenset((*excluded, *selection.deny))
-        allowed: frozenset[str] | None = None if selection.allow is None else frozenset(selection.allow)
+        meant = self.named_by(selection)
+        out, allowed = meant.deny.union(excluded), meant.allow
         by_position = by_position or selection.where is not None or selection.one_per is not None
         groups = None if selection.one_per is None else self._grouped(selection.one_per)
         mask, rows = (None, None) if selection.where is None else self._filtered(selection.where)
@@ -119,6 +137,40 @@ class Selector:
             mask = np.ones(len(table.ids), dtype=bool) if mask is None else mask.copy()
             mask[table.positions_of(self._source.rows_of(out))] = False
         return Admission(rows, out, allowed, mask, groups, selection.min_score)
+
+    def named_by(self, selection: Selection) -> NamedItems:
+        """Return the items that ``selection`` names, by allowing or denying them or in its filter.
+
+        The first time, unknown ids are told by a ``Vlm4RecWarning``.
+
+        Raises:
+            UnknownItemError: none of the items that are allowed is known, so nothing is left.
+            UsageError: the filter can not be read.
+        """
+        return self._named(selection.allow, selection.deny, selection.where)  # type: ignore[arg-type]  # frozen sets
+
+    def _look_up(self, allow: frozenset[str] | None, deny: frozenset[str], where: str | None) -> NamedItems:
+        compared: list[str] = []
+        if where is not None:
+            table = self._source.table()
+            compared = ids_compared(parse_where(where, table.names), table)
+        lists = {"allowed": sorted(allow or ()), "denied": sorted(deny), "compared in the filter": compared}
+        found = {how: self._ids.look_up(ids) for how, ids in lists.items()}
+        if allow and not found["allowed"].rows:
+            raise self._ids.error(found["allowed"].unknown)
+        for how, each in found.items():
+            if each.unknown:
+                are = "are" if len(each.unknown) > 1 else "is"
+                warnings.warn(
+                    f"{self._source.folder} holds no item {named(each.unknown)}, which {are} {how}; "
+                    f"{self._ids.hint(each.unknown)}",
+                    Vlm4RecWarning,
+                    stacklevel=2,
+                )
+        unknown = dict.fromkeys(item for each in found.values() for item in each.unknown)
+        return NamedItems(
+            None if allow is None else frozenset(found["allowed"].rows), frozenset(found["denied"].ids), tuple(unknown)
+        )
 
     def _only(self, rows_of_allowed: Mapping[str, int], mask: np.ndarray | None) -> np.ndarray:
         table = self._source.table()

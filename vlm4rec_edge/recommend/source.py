@@ -10,6 +10,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.mixture import Layout, as_query
@@ -64,6 +65,9 @@ class ItemSource(Protocol):
     def items_of(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Return the items of those ids that are known."""
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item, in the order of ``items``."""
+
     def items(self) -> Iterator[StoredItem]:
         """Yield every item."""
 
@@ -111,10 +115,12 @@ def open_source(
 
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
+        UsageError: ``path`` is no path.
     """
+    path = path_of(path, "An index")
     from vlm4rec_edge.bundle.container import is_bundle
 
-    if is_bundle(Path(path)):
+    if is_bundle(path):
         from vlm4rec_edge.bundle.reader import BundleReader
 
         bundle = BundleReader(path)

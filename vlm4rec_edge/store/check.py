@@ -7,19 +7,21 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 from vlm4rec_edge.encoding.checked import LENGTH_TOLERANCE
-from vlm4rec_edge.encoding.text import EncodedText, text_of_item
+from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.learned import file_name, read_learned
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, photo_crc32, text_crc32
+from vlm4rec_edge.store.trouble import is_damage
 
 _BLOCK_ROWS = 8192
 # A broken file breaks many rows alike; the first few tell what happened.
@@ -64,13 +66,15 @@ def check_store(folder: Path) -> VerifyReport:
     """Check a store: database, checksums of captions, items and vectors, lengths, references.
 
     Raises:
-        StoreError: there is none at ``folder``. Damage is reported, not raised.
+        StoreError: there is none at ``folder``, or it is busy or may not be read. Damage is reported, not raised.
     """
     if not (folder / DATABASE_NAME).is_file():
         raise StoreError(f"There is no index at {folder}.")
     try:
         store = StoreReader(folder, content=True)
     except StoreError as error:
+        if not is_damage(error):
+            raise
         return VerifyReport((Finding(DATABASE_NAME, str(error)),), index=str(folder))
     with store:
         findings: list[Finding] = []
@@ -78,6 +82,8 @@ def check_store(folder: Path) -> VerifyReport:
             try:
                 findings += check(store)
             except StoreError as error:
+                if not is_damage(error):
+                    raise
                 findings.append(Finding(DATABASE_NAME, str(error)))
         try:
             counts = store.counts()
@@ -126,6 +132,12 @@ def _items(store: StoreReader) -> Iterator[Finding]:
         lambda row: text_crc32(*row[:6]) == row[6],
         "The item {} is not what was written.",
     )
+    yield from _by_checksum(
+        store,
+        "SELECT item, place, image, image_sha256, caption_key, crc32 FROM photos",
+        lambda row: photo_crc32(*row[:5]) == row[5],
+        "A photo of the item {} is not what was written.",
+    )
     missing = next(store.query("SELECT count(*) FROM items WHERE vector_row IS NULL"))[0]
     if missing:
         # Without its notes an index can not be encoded again by itself.
@@ -147,13 +159,17 @@ def items_of_other_texts(store: StoreReader) -> list[str]:
     Any text of an item will do: an earlier run may have encoded another one than the last.
     """
     query = (
-        "SELECT items.id, items.title, coalesce(captions.text, ''), vectors.text_sha256 FROM items "
-        "LEFT JOIN vectors ON vectors.row = items.vector_row LEFT JOIN captions ON captions.key = items.caption_key "
-        "WHERE items.vector_row IS NOT NULL"
+        "SELECT items.id, items.title, coalesce(captions.text, ''), vectors.text_sha256, photos.place, "
+        "coalesce(further.text, '') FROM items LEFT JOIN vectors ON vectors.row = items.vector_row "
+        "LEFT JOIN captions ON captions.key = items.caption_key LEFT JOIN photos ON photos.item = items.id "
+        "LEFT JOIN captions AS further ON further.key = photos.caption_key "
+        "WHERE items.vector_row IS NOT NULL ORDER BY items.id, photos.place"
     )
     wrong = []
-    for item_id, title, caption, sha256 in store.query(query):
-        texts = {text_of_item(kind, title=str(title), caption=str(caption)) for kind in get_args(EncodedText)}
+    for item_id, rows in groupby(store.query(query), key=itemgetter(0)):
+        (_, title, first, sha256, *_), *_ = photos = list(rows)
+        captions = [str(first), *(str(caption) for *_, place, caption in photos if place is not None)]
+        texts = {text_of_photos(kind, title=str(title), captions=captions) for kind in get_args(EncodedText)}
         if sha256 not in {hashlib.sha256(text.encode()).hexdigest() for text in texts}:
             wrong.append(str(item_id))
     return wrong

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.store.trouble import trouble_of
 
 LOCK_NAME = "writer.lock"
 _HOLDER_NAME = "writer.txt"
@@ -29,7 +30,7 @@ class WriterLock:
         try:
             self._lock = self._take(folder / LOCK_NAME)
         except (sqlite3.Error, OSError) as error:
-            if "locked" in str(error):
+            if trouble_of(error) == "busy":
                 raise StoreError(f"{folder} is being written by {self._who()}; wait for it to end.") from None
             raise StoreError(
                 f"{folder} can not be written ({error}); check its permissions and the free space."

@@ -12,7 +12,7 @@ from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.check import bad_vector_rows, items_of_other_texts
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.salvage import keep_groundings_of_captions
-from vlm4rec_edge.store.schema import caption_crc32, text_crc32
+from vlm4rec_edge.store.schema import caption_crc32, photo_crc32, text_crc32
 from vlm4rec_edge.store.vectors import DTYPE, vector_file_name
 
 # Without these it is no longer known what the vectors are.
@@ -65,16 +65,22 @@ def _drop_texts(database: sqlite3.Connection) -> tuple[int, int]:
     said = database.execute("SELECT key, image_sha256, question, text, fields, crc32 FROM captions")
     captions = [row[0] for row in said if caption_crc32(*row[:5]) != row[5]]
     items = _mismatches(database, "SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items")
+    photos = database.execute("SELECT item, place, image, image_sha256, caption_key, crc32 FROM photos")
+    # An item goes with any of its photos: with fewer it would be another item, and the next run makes it whole.
+    items += dict.fromkeys(row[0] for row in photos if photo_crc32(*row[:5]) != row[5])
     database.execute("BEGIN IMMEDIATE")
     for item_id in items:
         database.execute("DELETE FROM items WHERE id = ?", (item_id,))
     for key in captions:
         # An item without its caption would be encoded as nothing; the next run makes both again.
-        database.execute("DELETE FROM items WHERE caption_key = ?", (key,))
+        database.execute(
+            "DELETE FROM items WHERE caption_key = ?1 OR id IN (SELECT item FROM photos WHERE caption_key = ?1)", (key,)
+        )
         database.execute("DELETE FROM captions WHERE key = ?", (key,))
     # The same for a caption whose key itself was damaged: its item still names the right one.
     widowed = database.execute(
-        "DELETE FROM items WHERE caption_key IS NOT NULL AND caption_key NOT IN (SELECT key FROM captions)"
+        "DELETE FROM items WHERE caption_key IS NOT NULL AND caption_key NOT IN (SELECT key FROM captions) OR id IN "
+        "(SELECT item FROM photos WHERE caption_key IS NOT NULL AND caption_key NOT IN (SELECT key FROM captions))"
     ).rowcount
     database.execute("COMMIT")
     return len(captions), len(items) + widowed

@@ -2,29 +2,80 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vlm4rec_edge.columns import Column, ItemTable, coded
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.items import Failure, StoredItem
+from vlm4rec_edge.items import Failure, Item, StoredItem, StoredPhoto
 from vlm4rec_edge.mixture import Layout
-from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, is_unicode, open_database, text_crc32
+from vlm4rec_edge.store.schema import (
+    DATABASE_NAME,
+    EmptyIndexError,
+    has_its_schema,
+    is_unicode,
+    open_database,
+    text_crc32,
+)
+from vlm4rec_edge.store.trouble import damaged, explained
 from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
 _PARAMETERS = 500
+# Items with the captions of their first and their further photos: as many rows as photos, or one.
+_ITEMS = """
+    FROM items LEFT JOIN captions ON captions.key = items.caption_key LEFT JOIN photos ON photos.item = items.id
+    LEFT JOIN captions AS further ON further.key = photos.caption_key
+"""
 # Rows of a result that are fetched at once.
 _FETCHED_ROWS = 256
 # SQLite maps no more than it was built for, 2 GB as a rule, and reads the rest (sqlite.org/mmap.html).
 _MAPPED_BYTES = 2**40
+
+
+class MadePhoto(NamedTuple):
+    """What was made of a photo: the hash of its bytes, its caption with the caption's key."""
+
+    image_sha256: str
+    caption_key: str | None
+    caption: str
+
+
+@dataclass(frozen=True)
+class MadeItem:
+    """An item as the catalog gave it, and what was made of each of its photos."""
+
+    item: Item
+    photos: tuple[MadePhoto, ...]
+
+
+def read_if_begun(folder: Path) -> StoreReader | None:
+    """Open the store at ``folder``, or return None if there is none that a run has begun to fill.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        store = StoreReader(folder) if (folder / DATABASE_NAME).is_file() else None
+    except (EmptyIndexError, OSError):  # a folder that can not be looked into: whoever writes it says so
+        return None
+    if store is None:
+        return None
+    if "run" in store.meta:
+        return store
+    store.close()
+    return None
 
 
 class StoreReader:
@@ -68,7 +119,7 @@ class StoreReader:
         except BaseException as error:
             self._database.close()
             if isinstance(error, sqlite3.Error):
-                raise self._damaged(error) from error
+                raise explained(error, path) from error
             raise
 
     def _map_database(self, limit: int) -> None:
@@ -109,9 +160,7 @@ class StoreReader:
         return meta
 
     def _damaged(self, reason: object) -> StoreError:
-        return StoreError(
-            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
-        )
+        return damaged(self.folder / DATABASE_NAME, reason)
 
     def count(self) -> int:
         """Return how many items can be recommended."""
@@ -122,12 +171,13 @@ class StoreReader:
         return not self._one(f"SELECT EXISTS (SELECT 1 FROM items WHERE {self._row} IS NOT NULL)")
 
     def counts(self) -> dict[str, int]:
-        """Return how many items, captions, vectors and failures the store holds."""
+        """Return how many items, captions, vectors, failures and photos the store holds."""
         return {
             "items": int(self._one("SELECT count(*) FROM items")),
             "captions": int(self._one("SELECT count(*) FROM captions")),
             "vectors": int(self._one("SELECT count(*) FROM vectors")),
             "failures": int(self._one("SELECT count(*) FROM failures")),
+            "photos": int(self._one("SELECT (SELECT count(*) FROM items) + (SELECT count(*) FROM photos)")),
         }
 
     def has_gaps(self) -> bool:
@@ -190,7 +240,7 @@ class StoreReader:
         items: dict[str, StoredItem] = {}
         for part in _parts([item_id for item_id in item_ids if is_unicode(item_id)]):
             marks = ",".join("?" * len(part))
-            condition = f"WHERE items.{self._row} IS NOT NULL AND items.id IN ({marks})"
+            condition = f"WHERE items.{self._row} IS NOT NULL AND items.id IN ({marks}) ORDER BY items.id, photos.place"
             items.update((item.id, item) for item in self._items(condition, part))
         return items
 
@@ -202,9 +252,39 @@ class StoreReader:
         """Return one item, or None if it is unknown."""
         return self.items_of([item_id]).get(item_id)
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every item that can be recommended, in the order they were written."""
+        for (item_id,) in self.query(f"SELECT id FROM items WHERE {self._row} IS NOT NULL ORDER BY number"):
+            yield item_id
+
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
-        return self._items(f"WHERE items.{self._row} IS NOT NULL ORDER BY items.number", [])
+        return self._items(f"WHERE items.{self._row} IS NOT NULL ORDER BY items.number, photos.place", [])
+
+    def made_items(self) -> Iterator[MadeItem]:
+        """Yield every item, also one that waits for its vector, in the order they were written."""
+        found = self.query(
+            f"""
+            SELECT items.id, items.title, items.image, items.attributes, items.image_sha256, items.caption_key,
+                coalesce(captions.text, ''), photos.image, photos.image_sha256, photos.caption_key,
+                coalesce(further.text, '')
+            {_ITEMS} ORDER BY items.number, photos.place
+            """
+        )
+        for (item_id, title, image, cells), rows in groupby(found, key=itemgetter(0, 1, 2, 3)):
+            own = list(rows)
+            further = [row[7:] for row in own if row[7] is not None]
+            item = Item(item_id, Path(image), title, self._object(cells), tuple(Path(row[0]) for row in further))
+            yield MadeItem(item, (MadePhoto(*own[0][4:7]), *(MadePhoto(*row[1:]) for row in further)))
+
+    def caption(self, key: str) -> str | None:
+        """Return a caption by its key, whether or not an item has it now."""
+        return next((str(text) for (text,) in self.query("SELECT text FROM captions WHERE key = ?", [key])), None)
+
+    def has_vector(self, text: str) -> bool:
+        """Whether a text has a vector of the encoder that made the others."""
+        sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return any(True for _ in self.query("SELECT 1 FROM vectors WHERE text_sha256 = ?", [sha256]))
 
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
@@ -218,23 +298,36 @@ class StoreReader:
             return self._table
 
     def _read_table(self) -> ItemTable:
-        rows, ids, titles, captions, attributes = [], [], [], [], []
+        rows: list[int] = []
+        ids: list[str] = []
+        titles: list[str] = []
+        captions: list[str] = []
+        words: list[tuple[str, ...]] = []
         # Many items of a shop say the same of themselves, and a text read twice is one text here.
-        known: dict[tuple[str, str | None], dict[str, str]] = {}
-        for item_id, row, title, caption, *texts in self.query(
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for item_id, row, title, caption, cells, said, more, fields in self.query(
             f"""
-            SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.attributes, captions.fields
-            FROM items LEFT JOIN captions ON captions.key = items.caption_key
-            WHERE items.{self._row} IS NOT NULL ORDER BY items.{self._row}, items.id
+            SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.attributes, captions.fields,
+                further.text, further.fields
+            {_ITEMS} WHERE items.{self._row} IS NOT NULL ORDER BY items.{self._row}, items.id, photos.place
             """
         ):
-            rows.append(row)
-            ids.append(item_id)
-            titles.append(title)
-            captions.append(caption)
-            said = (texts[0], texts[1])
-            attributes.append(known[said] if said in known else known.setdefault(said, self._said(*said)[0]))
-        names = dict.fromkeys(name for cells in known.values() for name in cells)
+            if not ids or item_id != ids[-1]:
+                rows.append(row)
+                ids.append(item_id)
+                titles.append(title)
+                captions.append(caption)
+                own = (cells,) if said is None else (cells, said)
+                words.append(known.setdefault(own, own))
+                told = {caption}
+            if more is not None and more not in told:
+                told.add(more)
+                captions[-1] = f"{captions[-1]} {more}".lstrip()
+            if fields is not None:
+                words[-1] += (fields,)
+        told_of = {own: self._said(*own)[0] for own in dict.fromkeys(words)}
+        attributes = [told_of[own] for own in words]
+        names = dict.fromkeys(name for cells in told_of.values() for name in cells)
         columns: dict[str, Column] = {
             name: coded(cells.get(name, "") for cells in attributes)
             for name in names
@@ -264,19 +357,50 @@ class StoreReader:
         """Nothing, for the same reason."""
 
     def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
-        query = f"""
+        found = self.query(
+            f"""
             SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.image, items.attributes,
-                captions.fields
-            FROM items LEFT JOIN captions ON captions.key = items.caption_key {condition}
-        """
-        for item_id, row, title, caption, image, columns, said in self.query(query, parameters):
-            yield StoredItem(item_id, row, title, caption, image, *self._said(columns, said))
+                captions.fields, photos.image, coalesce(further.text, ''), further.fields
+            {_ITEMS} {condition}
+            """,
+            parameters,
+        )
+        own: list[Any] = []
+        for row in found:
+            if own and row[0] != own[0][0]:
+                yield self._of_several(own)
+                own = []
+            if row[7] is None:
+                item_id, number, title, caption, image, columns, said, *_ = row
+                attributes, fields = self._said(columns, *(() if said is None else (said,)))
+                yield StoredItem(item_id, number, title, caption, image, attributes, fields)
+            else:
+                own.append(row)
+        if own:
+            yield self._of_several(own)
 
-    def _said(self, columns: str, said: str | None) -> tuple[dict[str, str], dict[str, str | list[str]]]:
-        """Return the attributes of an item, and the fields of its caption."""
-        if said is None:
+    def _of_several(self, rows: list[Any]) -> StoredItem:
+        """Return an item of several photos, of the rows for its further ones."""
+        item_id, row, title, first, image, columns, said, *_ = rows[0]
+        photos = [(image, first, said), *(row[7:] for row in rows)]
+        caption = " ".join(dict.fromkeys(text for _, text, _ in photos if text))
+        words = [fields for _, _, fields in photos if fields is not None]
+        shown = tuple(self._photo(*photo) for photo in photos)
+        return StoredItem(item_id, row, title, caption, image, *self._said(columns, *words), shown)
+
+    def _photo(self, image: str, caption: str, said: str | None) -> StoredPhoto:
+        return StoredPhoto(image, caption, {} if said is None else self._object(said))
+
+    def _said(self, columns: str, *said: str) -> tuple[dict[str, str], dict[str, str | list[str]]]:
+        """Return the attributes of an item, and the fields of its captions; of several the first that fills one counts."""
+        if not said:
             return self._object(columns), {}
-        fields = self._object(said)
+        fields: dict[str, str | list[str]] = {}
+        for text in said:
+            own = self._object(text)
+            fields |= {name: value for name, value in own.items() if value or name not in fields} | {
+                name: value for name, value in fields.items() if value
+            }
         try:
             return _attributes(self._object(columns), fields), fields
         except TypeError as error:  # damage that is a JSON object still, but not of texts
@@ -286,18 +410,18 @@ class StoreReader:
         """Whether the tables are those that this version makes.
 
         Raises:
-            StoreError: the database is damaged where they are described.
+            StoreError: the database is damaged where they are described, or can not be read.
         """
         try:
             return has_its_schema(self._database)
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise explained(error, self.folder / DATABASE_NAME) from error
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the rows of a reading query.
 
         Raises:
-            StoreError: the database is damaged where the query reads it.
+            StoreError: the database is damaged where the query reads it, or is closed, busy or can not be read.
         """
         try:
             with self._lock:
@@ -309,7 +433,7 @@ class StoreReader:
                     rows = cursor.fetchmany(_FETCHED_ROWS)
                 yield from rows
         except sqlite3.Error as error:
-            raise self._damaged(error) from error
+            raise explained(error, self.folder / DATABASE_NAME) from error
 
     def _object(self, text: str) -> dict[str, Any]:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.store.schema import DATABASE_NAME, has_its_schema, open_database
+from vlm4rec_edge.store.trouble import UNREADABLE, explained, is_damage, trouble_of
 
 _DAMAGED_SUFFIX = ".damaged"
 # Every table with the column its rows are found by; parents before children.
@@ -21,6 +22,7 @@ _TABLES = (
     ("captions", "key"),
     ("vectors", "row"),
     ("items", "number"),
+    ("photos", "item"),
     ("failures", "rowid"),
 )
 # All beginnings of three hexadecimal digits.
@@ -35,22 +37,26 @@ def salvage_if_needed(folder: Path) -> bool:
     The damaged file is kept beside it. What was saved may still be wrong: look at its checksums.
 
     Raises:
-        StoreError: the disk is full, the folder can not be written, or the database is of a newer version of this package.
+        StoreError: the disk is full, the database is busy, the folder can not be written, or the database is of a newer
+            version of this package. None of these is damage, and nothing is changed.
     """
     path = folder / DATABASE_NAME
     try:
         with closing(open_database(path, write=True)) as database:
-            if _is_readable(database):
+            if _is_readable(database) and not _asks_for_a_newer_sqlite(path):
                 return False
-    except StoreError:
-        if _is_whole_and_of_others(path):
+    except StoreError as error:
+        if not (is_damage(error) or _asks_for_a_newer_sqlite(path)) or _is_whole_and_of_others(path):
             raise
-    except sqlite3.Error:
-        pass  # then it is damaged
+    except sqlite3.Error as error:
+        if trouble_of(error) not in UNREADABLE:
+            raise explained(error, path) from error
     fresh = path.with_suffix(".salvaged")
     try:
         _salvage(path, fresh)
-    except (OSError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
+        raise explained(error, path) from error
+    except OSError as error:
         raise StoreError(
             f"{folder} can not be written: {error}. Nothing was changed; make room, and repair again."
         ) from error
@@ -73,6 +79,8 @@ def _salvage(path: Path, fresh: Path) -> None:
         for child, column, parent, target in (
             ("items", "caption_key", "captions", "key"),
             ("items", "vector_row", "vectors", "row"),
+            ("photos", "caption_key", "captions", "key"),
+            ("photos", "item", "items", "id"),
         ):
             database.execute(
                 f"DELETE FROM {child} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT {target} FROM {parent})"
@@ -98,6 +106,15 @@ def _fill_up(path: Path) -> None:
 
 def _with_logs(path: Path) -> list[Path]:
     return [path, *(path.with_name(path.name + rest) for rest in ("-wal", "-shm"))]
+
+
+def _asks_for_a_newer_sqlite(path: Path) -> bool:
+    """Whether the header asks for a later SQLite, which no index of ours does: SQLite takes that for a read-only file.
+
+    Source: https://www.sqlite.org/fileformat.html, section 1.3.3 (bytes 18 and 19: 1 or 2).
+    """
+    with path.open("rb") as stream:
+        return max(stream.read(20)[18:], default=0) > 2
 
 
 def _is_whole_and_of_others(path: Path) -> bool:
@@ -152,10 +169,16 @@ def _copy_rows(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: st
 
 
 def _until_damage(damaged: sqlite3.Connection, query: str) -> Iterator[Any]:
-    """Yield rows, and None where no more can be read."""
+    """Yield rows, and None where no more can be read.
+
+    Raises:
+        sqlite3.Error: not the content is at fault; to go on would lose what can be read later.
+    """
     try:
         yield from damaged.execute(query)
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        if trouble_of(error) not in UNREADABLE:
+            raise
         yield None
 
 

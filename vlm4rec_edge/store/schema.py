@@ -17,6 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.store.trouble import explained, trouble_of
 
 DATABASE_NAME = "store.sqlite"
 # "v4re": tells our database from any other SQLite file (https://www.sqlite.org/pragma.html#pragma_application_id).
@@ -58,6 +59,19 @@ MIGRATIONS = (
     # The fields of structured captions. A column is only ever added behind the others, so that what is saved of a damaged
     # older database fits a new one.
     "ALTER TABLE captions ADD COLUMN fields TEXT;",
+    # The photos of an item after its first, which stays in its own row.
+    """
+    CREATE TABLE photos (
+        item TEXT NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+        place INTEGER NOT NULL,
+        image TEXT NOT NULL,
+        image_sha256 TEXT NOT NULL,
+        caption_key TEXT REFERENCES captions (key),
+        crc32 INTEGER NOT NULL,
+        PRIMARY KEY (item, place)
+    ) WITHOUT ROWID;
+    CREATE INDEX photos_by_caption_key ON photos (caption_key);
+    """,
     # The place of an item's mixed vector, where something was learned from purchases.
     """
     ALTER TABLE items ADD COLUMN learned_row INTEGER;
@@ -68,8 +82,14 @@ MIGRATIONS = (
 _VIEWS = (
     "",  # format 0 is no index
     "CREATE TEMP VIEW captions AS SELECT *, NULL AS fields FROM main.captions;",
+    "CREATE TEMP VIEW photos AS SELECT '' AS item, 0 AS place, '' AS image, '' AS image_sha256, NULL AS caption_key, "
+    "0 AS crc32 WHERE 0;",
     "CREATE TEMP VIEW items AS SELECT *, NULL AS learned_row FROM main.items;",
 )
+
+
+class EmptyIndexError(StoreError):
+    """The tables were not made yet: the first run has just begun, or was stopped at once."""
 
 
 def text_crc32(*texts: str | None) -> int:
@@ -84,12 +104,18 @@ def caption_crc32(key: str, image_sha256: str, question: str, text: str, fields:
     return text_crc32(key, image_sha256, question, text, *([] if fields is None else [fields]))
 
 
+def photo_crc32(item: str, place: int, image: str, image_sha256: str, caption_key: str | None) -> int:
+    """Return the checksum of a further photo of an item."""
+    return text_crc32(item, str(place), image, image_sha256, caption_key)
+
+
 def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
     """Open ``store.sqlite``; for writing, create it or bring it up to date first. An older one can be read as it is.
 
     Raises:
-        StoreError: it is damaged, not ours, or of a newer version of this package.
+        StoreError: it is damaged, busy, may not be written, is not ours, or of a newer version of this package.
     """
+    connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None) if write else _open_to_read(path)
         connection.execute("BEGIN")  # one moment: another process may be making the tables right now
@@ -98,9 +124,15 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
         is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         connection.execute("COMMIT")
     except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 can not tell an error that quotes damaged bytes
+        if connection is not None:
+            connection.close()
+        if trouble_of(error) != "damaged":
+            raise explained(error, path) from error
         raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
     if is_empty and not write:
-        raise StoreError(f"The index {path.parent} is empty; its first run has just begun, or was stopped at once.")
+        raise EmptyIndexError(
+            f"The index {path.parent} is empty; its first run has just begun, or was stopped at once."
+        )
     if application != APPLICATION_ID and not (write and is_empty):
         raise StoreError(f"{path} is a database of something else; choose another folder.")
     if version > len(MIGRATIONS):
@@ -117,7 +149,8 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, version)
         except sqlite3.Error as error:
-            raise StoreError(f"{path} can not be written: {error}.") from error
+            connection.close()
+            raise explained(error, path) from error
     return connection
 
 
@@ -142,10 +175,10 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
         log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
+        if trouble_of(error) == "busy" or (log.exists() and log.stat().st_size):
             raise
         connection = sqlite3.connect(
             f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False

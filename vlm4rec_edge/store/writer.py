@@ -23,7 +23,8 @@ from vlm4rec_edge.store.learned import Learned, drop_other_files, read_learned
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.mend import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
-from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, is_unicode, open_database, text_crc32
+from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, is_unicode, open_database, photo_crc32, text_crc32
+from vlm4rec_edge.store.trouble import damaged, explained
 from vlm4rec_edge.store.vectors import append_vectors, map_vectors, next_generation, vector_file_name
 
 # Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
@@ -36,9 +37,22 @@ _MIXED_ROWS = 8192
 
 
 @dataclass(frozen=True)
+class GroundedPhoto:
+    """A photo with its caption: its path, the hash of its bytes, and as of ``GroundedItem`` what belongs to a caption."""
+
+    image: Path
+    image_sha256: str
+    caption_key: str | None
+    question: str
+    caption: str
+    fields: str | None = None
+
+
+@dataclass(frozen=True)
 class GroundedItem:
     """An item ready to be stored: its photo's hash, its caption with the caption's key, and the text to encode.
 
+    These are of its first photo; ``more`` are its further ones, and ``text`` is made of all.
     ``caption_key`` is None for items that are encoded by their title alone. ``fields`` is the JSON object of a structured
     caption, and None where the caption is a free one or is in the store already.
     """
@@ -50,6 +64,13 @@ class GroundedItem:
     caption: str
     text: str
     fields: str | None = None
+    more: tuple[GroundedPhoto, ...] = ()
+
+    @property
+    def photos(self) -> tuple[GroundedPhoto, ...]:
+        """All its photos, the first one first."""
+        own = self.image_sha256, self.caption_key, self.question, self.caption, self.fields
+        return (GroundedPhoto(self.item.image, *own), *self.more)
 
 
 class BatchCounts(NamedTuple):
@@ -171,6 +192,10 @@ class StoreWriter:
         """Return how many items can be recommended."""
         return int(self._first("SELECT count(*) FROM items WHERE vector_row IS NOT NULL")[0])
 
+    def count_all(self) -> int:
+        """Return how many items there are, with those that wait for a vector."""
+        return int(self._first("SELECT count(*) FROM items")[0])
+
     def caption(self, key: str) -> str | None:
         """Return a caption made before, by its key."""
         row = self._first("SELECT text FROM captions WHERE key = ?", key)
@@ -185,14 +210,21 @@ class StoreWriter:
         """Return the different texts that have no vector yet, in order."""
         return [text for text in dict.fromkeys(texts) if self._row_of(text) is None]
 
-    def items_without_vector(self) -> list[tuple[str, str, str]]:
-        """Return id, title and caption of the items that have no vector."""
+    def items_without_vector(self) -> list[tuple[str, str, list[str]]]:
+        """Return id, title and the captions of all photos of the items that have no vector."""
         query = (
             "SELECT items.id, items.title, coalesce(captions.text, '') FROM items "
             "LEFT JOIN captions ON captions.key = items.caption_key WHERE items.vector_row IS NULL"
         )
+        further = (
+            "SELECT coalesce(captions.text, '') FROM photos LEFT JOIN captions ON captions.key = photos.caption_key "
+            "WHERE photos.item = ? ORDER BY photos.place"
+        )
         try:
-            return self._database.execute(query).fetchall()
+            return [
+                (item_id, title, [caption, *(more for (more,) in self._database.execute(further, (item_id,)))])
+                for item_id, title, caption in self._database.execute(query).fetchall()
+            ]
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
@@ -207,7 +239,7 @@ class StoreWriter:
         with self._transaction():
             self._append(vectors)
             for entry in batch:
-                captions += self._write_caption(entry)
+                captions += sum(map(self._write_caption, entry.photos))
                 self._write_item(entry, self._row_of(entry.text))
             self._mix()
         return BatchCounts(captions=captions, encoded=len(vectors))
@@ -301,7 +333,7 @@ class StoreWriter:
         for row, (text, checksum) in enumerate(zip(vectors, checksums, strict=True), start=first):
             self._database.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, _sha256(text), checksum))
 
-    def _write_caption(self, entry: GroundedItem) -> int:
+    def _write_caption(self, entry: GroundedPhoto) -> int:
         if entry.caption_key is None:
             return 0
         said = entry.question, entry.caption
@@ -314,7 +346,7 @@ class StoreWriter:
 
     def _write_item(self, entry: GroundedItem, row: int | None) -> None:
         item = entry.item
-        image = os.fsencode(item.image.absolute()).decode("utf-8", "replace")
+        image = _path(item.image)
         attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
         checksum = text_crc32(item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key)
         self._database.execute(
@@ -328,6 +360,13 @@ class StoreWriter:
             """,
             (item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key, row, self.run, checksum),
         )
+        self._database.execute("DELETE FROM photos WHERE item = ?", (item.id,))
+        for place, photo in enumerate(entry.more, start=2):
+            said = _path(photo.image), photo.image_sha256, photo.caption_key
+            self._database.execute(
+                "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?)",
+                (item.id, place, *said, photo_crc32(item.id, place, *said)),
+            )
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Record what failed in this run. An item of the same id from an earlier run is kept as it was."""
@@ -343,10 +382,23 @@ class StoreWriter:
         with self._transaction():
             self._set_meta(**values)
 
-    def prune(self) -> int:
-        """Remove the items that this run did not see, and return how many; call it only after a whole pass."""
+    def unseen(self) -> list[str]:
+        """Return the ids of the items that this run did not see, in the order they were first written."""
+        try:
+            found = self._database.execute("SELECT id FROM items WHERE seen_run <> ? ORDER BY number", (self.run,))
+            return [item_id for (item_id,) in found]
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def prune(self) -> list[str]:
+        """Remove the items that this run did not see, and return their ids; call it only after a whole pass.
+
+        Their captions and vectors are kept, should they return.
+        """
+        unseen = self.unseen()
         with self._transaction():
-            return self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,)).rowcount
+            self._database.execute("DELETE FROM items WHERE seen_run <> ?", (self.run,))
+        return unseen
 
     def remove(self, item_ids: Sequence[str]) -> list[str]:
         """Remove items and return the ids that the store did not hold; captions are kept, should the items return."""
@@ -445,14 +497,10 @@ class StoreWriter:
             raise self._explained(error) from error
 
     def _explained(self, error: sqlite3.Error) -> StoreError:
-        if isinstance(error, sqlite3.OperationalError):
-            return StoreError(f"{self.folder} can not be written: {error}. What was finished before is kept.")
-        return self._damaged(error)
+        return explained(error, self.folder / DATABASE_NAME, kept=True)
 
     def _damaged(self, reason: object) -> StoreError:
-        return StoreError(
-            f"{self.folder / DATABASE_NAME} is damaged ({reason}); run: vlm4rec-edge repair {self.folder}"
-        )
+        return damaged(self.folder / DATABASE_NAME, reason)
 
     def _set_meta(self, **values: str) -> None:
         rows = [(key, value, text_crc32(key, value)) for key, value in values.items()]
@@ -497,6 +545,10 @@ class StoreWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _path(image: Path) -> str:
+    return os.fsencode(image.absolute()).decode("utf-8", "replace")
 
 
 def _sha256(text: str) -> str:

@@ -1,24 +1,23 @@
-"""Read a CSV, JSONL or Parquet table: one format a pair of functions, its columns, and its rows as text cells."""
+"""Read a CSV, JSONL or Parquet table: what is which column, and its rows as text cells."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.items import Failure, UnreadPart
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.tables.cells import text_of, whole
+from vlm4rec_edge.tables.delimited import Form, form_of, read_records
+from vlm4rec_edge.tables.roles import Wanted, roles_of
 
-# Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
-_CSV_CELL_LIMIT = 16 * 1024 * 1024
-_NOT_UTF8 = "is not UTF-8; save the table as UTF-8."
-_NUL_BYTES = "holds NUL bytes; is it UTF-16? Save the table as UTF-8."
+_ANYTHING = Wanted()
 _PARQUET_BATCH_ROWS = 1024
 
 
@@ -38,98 +37,113 @@ class Table:
         columns: The names of its columns; None where each row speaks for itself (JSONL).
         rows: Starts a fresh pass, which holds one row, or one batch of Parquet, at a time. A row that can not be read is a
             ``Failure``.
+        roles: The columns that were looked for, by role; a role that the table does not have has none.
+        notes: What a user should know of how it is read, as sentences.
     """
 
     columns: tuple[str, ...] | None
     rows: Callable[[], Iterator[Row | Failure]]
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def open_table(
-    path: Path | str, required: Sequence[str] = (), *, what: str = "table: give a file", layout: str = ""
-) -> Table:
+def open_table(path: Path | str, wanted: Wanted = _ANYTHING, *, what: str = "table: give a file") -> Table:
     """Open a table by its ending.
 
     Args:
         path: The file.
-        required: Columns without which it is of no use.
+        wanted: What is looked for in it.
         what: How an error says what it should be, and what to give instead.
-        layout: How an error says which columns are needed, with a semicolon and a space at its end.
 
     Raises:
         CatalogError: it has another ending, can not be read, lacks a column, or has one twice.
         MissingDependencyError: it is Parquet, and pyarrow is not installed.
     """
-    path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
+    path = path_of(path, "A table")
+    opened = _FORMATS.get(path.suffix.lower())
+    if opened is None:
         raise CatalogError(f"{path} is no {what} that ends in {', '.join(sorted(_FORMATS))}.")
-    columns_of, rows_of = _FORMATS[path.suffix.lower()]
-    columns = columns_of(path)
-    if columns is not None:
-        check_columns(columns, required, path, layout)
-    return Table(columns, lambda: rows_of(path))
-
-
-def check_columns(columns: Sequence[str], required: Sequence[str], source: Path | str, layout: str = "") -> None:
-    """Look whether a table has the columns without which it is of no use, and each column once.
-
-    Raises:
-        CatalogError: it lacks one, or has one twice, so that a cell of it could be the one or the other.
-    """
-    doubled = sorted(name for name, times in Counter(columns).items() if times > 1)
-    if doubled:
-        raise CatalogError(f"{source} has the column {doubled[0]!r} more than once; rename one of them.")
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise CatalogError(
-            f"{source} has no column {' and no column '.join(missing)}; {layout}its columns are "
-            f"{', '.join(columns) or 'none'}."
-        )
-
-
-def _csv_lines(path: Path) -> Iterator[tuple[str, list[str], str]]:
-    """Yield (where, cells, what is wrong) for each record. Bytes that are no UTF-8 spoil their own row only."""
-    csv.field_size_limit(_CSV_CELL_LIMIT)
     try:
-        # utf-8-sig: Excel writes a byte-order mark. surrogateescape: find the bad row instead of losing the file.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            reader = csv.reader(stream)
-            while True:
-                where, trouble = f"{path.name}, line {reader.line_num + 1}", ""
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    cells, trouble = [], f"is no CSV: {error}."
-                if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
-                    trouble = _NOT_UTF8
-                elif any("\x00" in cell for cell in cells):
-                    trouble = _NUL_BYTES
-                if cells or trouble:
-                    yield where, cells, trouble
+        return opened(path, wanted)
     except OSError as error:
         raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
 
 
-def _csv_header(path: Path, lines: Iterator[tuple[str, list[str], str]]) -> tuple[str, ...]:
-    where, cells, trouble = next(lines, ("", [], ""))
-    if trouble:
-        raise CatalogError(f"The first line of {path} can not be read: {where} {trouble}")
-    if not cells:
-        raise CatalogError(f"{path} is empty; its first line must name the columns.")
-    return tuple(cell.strip() for cell in cells)
+def found_table(
+    source: Path | str,
+    columns: tuple[str, ...],
+    rows: Callable[[], Iterator[Row | Failure]],
+    wanted: Wanted,
+    how: str = "",
+    separated_by: str = "",
+) -> Table:
+    """Return a table whose columns are known, with what was looked for in it; ``how`` says what is unusual about it.
+
+    Raises:
+        CatalogError: it lacks a column, or has one twice.
+    """
+    roles, layout = roles_of(columns, wanted, source, separated_by)
+    parts = " and ".join(filter(None, (f"as {layout}" if layout else "", how)))
+    name = Path(source).name if isinstance(source, Path) else source
+    taken = ", ".join(f"{' and '.join(names)} as {role}" for role, names in roles.items() if names)
+    note = f"{name} is read {parts}" + (f" ({taken})." if layout else ".")
+    return Table(columns, rows, roles, (note,) if parts else ())
 
 
-def _csv_rows(path: Path) -> Iterator[Row | Failure]:
-    lines = _csv_lines(path)
-    names = _csv_header(path, lines)
-    for where, cells, trouble in lines:
+def _delimited(usual: str) -> Callable[[Path, Wanted], Table]:
+    """Return what opens a table whose name promises this separator."""
+
+    def opened(path: Path, wanted: Wanted) -> Table:
+        form = form_of(path, usual, lambda header: wanted.find([cell.strip() for cell in header]) is not None)
+        header = next(read_records(path, form, lambda _: ()), None)
+        if header is None:
+            raise CatalogError(f"{path} is empty; its first line must name the columns.")
+        if header.trouble:
+            raise CatalogError(f"The first line of {path} can not be read: line {header.line} {header.trouble}")
+        names = _names(header.cells)
+
+        def rows() -> Iterator[Row | Failure]:
+            try:
+                yield from _delimited_rows(path, form, names, [names.index(key) for key in keys])
+            except OSError as error:
+                raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+
+        table = found_table(path, names, rows, wanted, form.note(usual), form.separated_by)
+        keys = [table.roles[role][0] for role in wanted.needed if table.roles.get(role)]
+        return table
+
+    return opened
+
+
+def _names(header: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of columns; one without a name is called by its number, and at the end of the header it is none."""
+    names = [cell.strip() for cell in header]
+    while names and not names[-1]:
+        names.pop()
+    return tuple(name or f"column {number}" for number, name in enumerate(names, start=1))
+
+
+def _delimited_rows(path: Path, form: Form, names: Sequence[str], keys: Sequence[int]) -> Iterator[Row | Failure]:
+    for record in islice(read_records(path, form, lambda _: keys), 1, None):
+        where, cells = f"{path.name}, line {record.line}", record.cells
+        trouble = record.trouble
+        if not trouble and (len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :])):
+            trouble = f"has {len(cells)} cells, the header has {len(names)}."
         if trouble:
             yield UnreadPart(where, "catalog", f"{where} {trouble}")
-        elif len(cells) != len(names):
-            yield UnreadPart(where, "catalog", f"{where} has {len(cells)} cells, the header has {len(names)}.")
         else:
-            yield Row(where, dict(zip(names, cells, strict=True)))
+            yield Row(where, dict(zip(names, cells, strict=False)))
+
+
+def _jsonl(path: Path, wanted: Wanted) -> Table:
+    """Open a table whose rows speak for themselves; the first that can be read says which columns are what."""
+    first = next((tuple(row.cells) for row in _jsonl_rows(path) if isinstance(row, Row)), ())
+    ours = wanted.layouts[0].columns if wanted.layouts else {}
+    if wanted.find(first) is None and not any(wanted.given.values()):
+        return Table(None, lambda: _jsonl_rows(path), ours)  # each row will say what it lacks
+    table = found_table(path, first, lambda: _jsonl_rows(path), wanted)
+    # What the first row does not have, a later one may.
+    return replace(table, columns=None, roles={role: table.roles.get(role) or names for role, names in ours.items()})
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
@@ -163,9 +177,10 @@ def _parquet_file(path: Path) -> Any:
         raise CatalogError(f"{path} is no readable Parquet file: {error}") from error
 
 
-def _parquet_columns(path: Path) -> tuple[str, ...]:
+def _parquet(path: Path, wanted: Wanted) -> Table:
     with _parquet_file(path) as table:
-        return tuple(table.schema_arrow.names)
+        columns = tuple(table.schema_arrow.names)
+    return found_table(path, columns, lambda: _parquet_rows(path), wanted)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
@@ -189,10 +204,13 @@ def _text_cells(record: Mapping[str, Any]) -> dict[str, str]:
     return {whole(str(name)): text_of(value) for name, value in record.items()}
 
 
-_Format = tuple[Callable[[Path], tuple[str, ...] | None], Callable[[Path], Iterator[Row | Failure]]]
-_FORMATS: Mapping[str, _Format] = {
-    ".csv": (lambda path: _csv_header(path, _csv_lines(path)), _csv_rows),
-    ".jsonl": (lambda _: None, _jsonl_rows),
-    ".ndjson": (lambda _: None, _jsonl_rows),
-    ".parquet": (_parquet_columns, _parquet_rows),
+_FORMATS: Mapping[str, Callable[[Path, Wanted], Table]] = {
+    ".csv": _delimited(","),
+    ".tsv": _delimited("\t"),
+    ".tab": _delimited("\t"),
+    ".inter": _delimited("\t"),  # of RecBole
+    ".txt": _delimited("\t"),  # of Google Merchant, and of spreadsheets
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".parquet": _parquet,
 }

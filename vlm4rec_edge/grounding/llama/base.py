@@ -123,6 +123,13 @@ class BaseCaptioner(ABC):
         """The sha256 (hex) of ``identity``, the model's name left out."""
         return fingerprint(self.identity)
 
+    @property
+    def place(self) -> dict[str, str]:
+        """Where the model lies: by which an index finds it again."""
+        if self.files.manifest:
+            return {"model": str(self.files.folder)}
+        return {"model": str(self.files.text), "projector": str(self.files.projector)}
+
     def check_columns(self, columns: Collection[str]) -> None:
         """Look before a run whether the prompt asks for columns that a catalog does not have.
 

@@ -1,0 +1,65 @@
+"""What a caller gives as a text, as texts or as a path: taken as it is meant, or an error that says what was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vlm4rec_edge.errors import UsageError
+
+
+def path_of(value: Any, what: str) -> Path:
+    """Return a path that is given as a text or as any path object.
+
+    Args:
+        value: As it was given.
+        what: How an error calls it, as the beginning of a sentence: "The index".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        with_text = os.fspath(value)
+        if isinstance(with_text, str):
+            return Path(with_text)
+    raise UsageError(
+        f"{what} is given by a path, a text or a pathlib.Path, not by {value!r:.60} ({type(value).__name__})."
+    )
+
+
+def text_of(value: Any, what: str) -> str:
+    """Return a text; of NumPy's kind as one of Python's.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    if isinstance(value, str):
+        return str(value)
+    raise UsageError(f"{what} is a text, not {value!r:.60} ({type(value).__name__}).")
+
+
+def each_text(values: Any, what: str) -> Iterator[str]:
+    """Yield the texts of any iterable, which is read once, in its order.
+
+    Raises:
+        UsageError: at once where ``values`` is one text or no iterable; where they come, of members that are no texts.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) != 1:
+        kind = "text" if isinstance(values, str) else type(values).__name__
+        raise UsageError(f"{what} are a list of texts, not one {kind}; put a single one into a list: [text].")
+    return (text_of(value, f"Each of the {what[0].lower()}{what[1:]}") for value in values)
+
+
+def each_path(values: Any, what: str) -> list[Path]:
+    """Return the paths of any iterable, which is read once, in its order.
+
+    Raises:
+        UsageError: ``values`` is one path or no iterable, or one of its members is no path.
+    """
+    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Iterable):
+        raise UsageError(
+            f"{what} are a list of paths, not one {type(values).__name__}; put a single one into a list: [path]."
+        )
+    return [path_of(value, f"Each of the {what[0].lower()}{what[1:]}") for value in values]
