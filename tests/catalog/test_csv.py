@@ -144,7 +144,7 @@ def test_no_row_of_a_broken_table_vanishes_unnamed(
     starts, texts = [], list[int]()
     for number, cells in enumerate(rows):
         starts.append(stream.getvalue().count("\n") + 1)
-        begin = stream.tell() + len(f"i{number},{number}.jpg")
+        begin = stream.tell() + len(f"i{number},{number}.jpg,")
         writer.writerow((f"i{number}", f"{number}.jpg", *cells))
         texts += range(begin, stream.tell() - 1)
     text = stream.getvalue()
