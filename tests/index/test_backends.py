@@ -44,7 +44,7 @@ def open_matrix(argument: str) -> SavedMatrix:
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The third party's package is installed."""
 
-    def entry_points(*, group: str, name: str) -> list[EntryPoint]:
+    def entry_points(*, group: str, name: str = "matrix") -> list[EntryPoint]:
         assert group == "vlm4rec_edge.indexes"
         return [EntryPoint(name, f"{__name__}:open_matrix", group)] if name == "matrix" else []
 
