@@ -4,7 +4,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``recommend``, ``similar``, ``search``: ``{"index", "method", "query", "answered_by", "unknown": [id],
   "recommendations": [{"rank", "item_id", "score", "title", "caption", "image", "attributes", "basis", "interest",
-  "because": [{"source", "kind", "amount", "words": [word]}], "why"}]}``. ``method`` is ``exact`` or ``hnsw``.
+  "because": [{"source", "kind", "amount", "words": [word]}], "photos": [{"image", "caption", "fields"}], "why"}]}``.
+  ``method`` is ``exact`` or ``hnsw``. ``photos`` are all photos of an item that has several.
   ``query`` holds what was asked: ``history``, ``disliked`` (ids), ``text``, ``item`` (an id), ``photo`` (its path) with the
   ``caption`` made of it. ``answered_by`` and, item by item, ``basis`` say from what the answer came: ``history``, ``history
   and text``, ``text`` or ``popularity``, where scores are the counts of that column; ``answered_by`` is ``photo`` for a photo

@@ -128,7 +128,17 @@ class Snapshot:
         places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
         hits = [
             Recommendation(
-                rank, item_id, score, item.title, item.caption, item.image, item.attributes, basis, because, interest
+                rank,
+                item_id,
+                score,
+                item.title,
+                item.caption,
+                item.image,
+                item.attributes,
+                basis,
+                because,
+                interest,
+                item.photos,
             )
             for rank, (item_id, score, interest, because) in enumerate(places, start=1)
             for item in (items[item_id],)
