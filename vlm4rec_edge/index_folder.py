@@ -259,7 +259,7 @@ class IndexFolder:
                         f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
                         "this one."
                     )
-                there = store.rows_of(ids)
+                there = KnownIds(store).look_up(ids).rows
             report = self.update(
                 chosen,
                 captioner=captioner,
@@ -269,7 +269,8 @@ class IndexFolder:
             )
         with StoreReader(self.folder) as store:
             left_out = {failure.where for failure in store.failures()}
-            written = [each for each in store.rows_of(ids) if each not in left_out]
+            found = KnownIds(store).look_up(ids)
+            written = [each for each in dict.fromkeys(found.ids) if each in found.rows and each not in left_out]
         added = tuple(each for each in written if each not in there)
         replaced = () if report.interrupted else tuple(each for each in written if each in there)
         return replace(report, added=added, replaced=replaced)

@@ -23,7 +23,7 @@ from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import PhotoError, StoreError
 from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
-from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart
+from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart, nfc
 from vlm4rec_edge.provenance import MadeBy, made_by
 from vlm4rec_edge.remembered import places_of
 from vlm4rec_edge.store.reader import StoreReader
@@ -222,6 +222,22 @@ def _check_free_space(folder: Path) -> None:
         raise StoreError(f"Only {free / 1e6:.0f} MB are free at {folder}; make room or choose another place.")
 
 
+def _as_first_written(entries: Iterator[Item | Failure], store: StoreWriter) -> Iterator[Item | Failure]:
+    """Give ids that differ only in their form of Unicode the one that stands in the store, or came first in the catalog.
+
+    File names unzipped from a Mac and the same names in a table are one item.
+    """
+    written: dict[str, str] = {}
+    for item_id in store.ids():
+        if not item_id.isascii():
+            written.setdefault(nfc(item_id), item_id)
+    for entry in entries:
+        if isinstance(entry, Failure):
+            yield entry if entry.where.isascii() else replace(entry, where=written.get(nfc(entry.where), entry.where))
+        else:
+            yield entry if entry.id.isascii() else replace(entry, id=written.setdefault(nfc(entry.id), entry.id))
+
+
 @dataclass
 class _Run:
     """The end of the flow: windows of grounded items are encoded and stored, failures noted."""
@@ -317,7 +333,7 @@ class _Grounding:
         store: StoreWriter,
         progress: IndexProgress,
     ) -> None:
-        self._entries = catalog.read()
+        self._entries = _as_first_written(catalog.read(), store)
         self._captioner = captioner
         self._made_by = captions_by.fingerprint if captions_by else ""
         self._encoded_text: EncodedText = encoded_text

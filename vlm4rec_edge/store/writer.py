@@ -190,6 +190,13 @@ class StoreWriter:
         row = self._first("SELECT seen_run FROM items WHERE id = ?", item_id)
         return row is not None and row[0] == self.run
 
+    def ids(self) -> list[str]:
+        """Return the id of every item, also one that waits for its vector."""
+        try:
+            return [item_id for (item_id,) in self._database.execute("SELECT id FROM items ORDER BY number")]
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
     def without_vector(self, texts: Sequence[str]) -> list[str]:
         """Return the different texts that have no vector yet, in order."""
         return [text for text in dict.fromkeys(texts) if self._row_of(text) is None]
