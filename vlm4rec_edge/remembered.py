@@ -127,7 +127,6 @@ def _place(store: StoreReader | None, note: str) -> dict[str, str]:
     return dict(json.loads(store.meta.get(note, "{}"))) if store else {}
 
 
-def places_of(captioner: Captioner | None, encoder: Encoder) -> dict[str, str]:
-    """Return the notes by which the models of a run are found again, where they tell."""
-    noted = {"captioner_place": getattr(captioner, "place", None), "encoder_place": getattr(encoder, "place", None)}
-    return {name: json.dumps(place, ensure_ascii=True) for name, place in noted.items() if place}
+def place_of(model: object) -> str:
+    """Return the note by which a model is found again, where it tells; else that it does not."""
+    return json.dumps(getattr(model, "place", None) or {}, ensure_ascii=True)

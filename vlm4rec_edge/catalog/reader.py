@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def open_catalog(
     A data frame of pandas or polars: the same columns. Numbers become their digits, so the id ``5`` is ``"5"``, and so is
     ``5.0``, into which pandas turns it where another row has none. None and NaN are empty. Its index is not read.
     An iterable of ``Item``: a list, or anything else that can be iterated again; a generator is read once, as the run goes
-    on, and never held. Ids and attributes may be numbers, as in a data frame.
+    on, and never held; only its first item is taken at once, to see whether there is one. Ids and attributes may be numbers,
+    as in a data frame.
 
     Args:
         catalog: The path of a folder or a table, a data frame, or items; an open catalog is returned as it is.
@@ -187,21 +188,19 @@ def _failure(where: str, reason: str, addresses: tuple[str, ...]) -> Failure:
 
 def _open_items(items: Iterable[Any], images: Images) -> Catalog:
     is_read_once, passes = iter(items) is items, count()
+    first = list(islice(items, 1))
+    if not first:
+        raise CatalogError("The catalog has no items; there is nothing to index.")
 
     def read() -> Iterator[Item | Failure]:
         if next(passes) and is_read_once:
             raise CatalogError(
                 "The items come from a generator, which was read already; give a list, or a new generator."
             )
-        number = 0
-        for number, item in enumerate(items, start=1):
+        for number, item in enumerate(chain(first, items) if is_read_once else items, start=1):
             where = f"item {number} of the catalog"
             yield from [item] if isinstance(item, Failure) else _given(item, where, images)
-        if not number:
-            raise CatalogError("The catalog has no items; there is nothing to index.")
 
-    if not is_read_once:
-        next(read())
     return Catalog(None, None, read, is_read_once)
 
 
