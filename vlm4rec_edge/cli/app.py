@@ -143,7 +143,7 @@ def _program(
     pass
 
 
-def main() -> None:
+def run() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
     _print_warnings()
