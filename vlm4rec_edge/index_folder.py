@@ -268,9 +268,9 @@ class IndexFolder:
                 raise UsageError(
                     f"Items to add are a list of Item, without {item!r:.60}; a folder or a table is for update."
                 )
-            if trouble := id_trouble(item_id(item.id)):
-                raise UsageError(trouble)
-        ids = [item_id(item.id) for item in chosen]
+        ids = [item_id(item.id).strip() for item in chosen]  # as every catalog reads them
+        if trouble := next(filter(None, map(id_trouble, ids)), None):
+            raise UsageError(trouble)
         with self._writing(must_exist=True), ExitStack() as models:
             with StoreReader(self.folder) as store:
                 if not {"encoded_text", "encoder"} <= store.meta.keys():
@@ -281,7 +281,9 @@ class IndexFolder:
                 encoded_text = check_encoded_text(store.meta["encoded_text"])
                 if encoded_text != "title":
                     photos = sum(len(item.photos) for item in chosen)
-                    captioner = models.enter_context(_opened(captioner, lambda: captioner_of(store, photos=photos)))
+                    captioner = models.enter_context(
+                        _opened(captioner, lambda: captioner_of(store, photos=photos or None))
+                    )
                     check_captioner_of(store, captioner)
                 name = store.provenance("encoders").get("name")
                 encoder = models.enter_context(_opened(encoder, lambda: open_encoder(name)))

@@ -9,22 +9,21 @@ from __future__ import annotations
 import signal
 import sys
 
-# As in ``cli.output``, which is not imported here: Ctrl-C may come while the rest of the program is.
-_EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the program and exit with its code. Ctrl-C ends it without a traceback, also while it is being imported."""
-    try:
+    try:  # no import stands above: Ctrl-C may come in the middle of any
         from vlm4rec_edge.cli.app import run
 
         run()
     except KeyboardInterrupt:
         _ignore_ctrl_c()
         sys.stderr.write("Stopped.\n")
-        sys.exit(_EXIT_INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
     except SystemExit as end:
-        if end.code == _EXIT_INTERRUPTED:
+        if end.code == EXIT_INTERRUPTED:
             _ignore_ctrl_c()
         raise
 
