@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from made_catalog import PHOTOS, vectors_of
-from made_plugins import MadeCaptioner, MadeEncoder
+from made_plugins import MadeCaptioner, MadeEncoder, said
 
-from vlm4rec_edge import CaptionRequest, Failure, IndexFolder, build_index
+from vlm4rec_edge import Captioned, CaptionRequest, Failure, IndexFolder, build_index
 from vlm4rec_edge.errors import CatalogError, ModelError
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -103,8 +103,6 @@ def test_the_first_new_vectors_take_the_place_of_all_old_ones(photos: Path, made
     """And once they do, no vector of the other encoder is left, not even for what failed."""
 
     def some(requests: Iterable[CaptionRequest]) -> Iterator[Any]:
-        from made_plugins import said
-
         for number, request in enumerate(requests):
             yield said(request) if number else Failure(request.key, "grounding", "The model said nothing.")
 
@@ -142,6 +140,12 @@ def test_an_index_goes_on_after_an_encoder_that_failed_was_repaired(photos: Path
 
 
 def _shouted(request: CaptionRequest) -> Any:
-    from vlm4rec_edge import Captioned
-
     return Captioned(request.key, f"A PHOTO {request.photo.sha256[:8]}")
+
+
+def test_where_a_model_lay_is_not_taken_for_where_the_next_one_lies(photos: Path, made: Path) -> None:
+    lying = MadeCaptioner(identity={"name": "lying", "prompt": "?"}, place={"model": "/models/lying"})
+    build_index(photos, made, captioner=lying, encoder=MadeEncoder(), remake=True)
+    assert _notes(made)["captioner_place"] == '{"model": "/models/lying"}'
+    build_index(photos, made, captioner=MadeCaptioner(), encoder=MadeEncoder(), remake=True)
+    assert _notes(made)["captioner_place"] == "{}"
