@@ -23,11 +23,12 @@ from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import PhotoError, StoreError
 from vlm4rec_edge.grounding.answers import answers, question_of
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
+from vlm4rec_edge.interrupts import interrupts_ignored
 from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart, nfc
 from vlm4rec_edge.provenance import MadeBy, made_by
-from vlm4rec_edge.remembered import places_of
+from vlm4rec_edge.remembered import place_of
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, Making, StoreWriter
 
 # Items encoded and stored together: what a crash can lose, and what a reader waits for.
 _WINDOW_ITEMS = 64
@@ -137,8 +138,6 @@ def index_catalog(
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
     started = time.monotonic()
     captions_by = made_by(captioner) if captioner else None
-    begin_run(store, captions_by, encoder, encoded_text)
-    store.note(**places_of(captioner, encoder))
     _check_free_space(store.folder)
     items_before = store.count_all()
     run = _Run(store, encoder, on_progress)
@@ -147,6 +146,7 @@ def index_catalog(
     removed: list[str] = []
     not_removed: list[str] = []
     try:
+        store.begin_run(_making(store, captioner, captions_by, encoder, encoded_text))
         with closing(grounding.results()) as results:
             for result in results:
                 run.take(result)
@@ -162,10 +162,12 @@ def index_catalog(
             removed = [] if not_removed else store.prune()
     except KeyboardInterrupt:
         interrupted = True
-        run.flush()
-    except Exception:  # what is finished is kept
-        run.flush()
+        run.keep()
+    except Exception:
+        run.keep()
         raise
+    finally:
+        store.end_run()
     kv_bytes = getattr(captioner, "kv_bytes", 0)
     return IndexReport(
         store.folder,
@@ -188,18 +190,26 @@ def _too_many(unseen: list[str], items: int) -> list[str]:
     return unseen if len(unseen) > max(_PRUNED_ITEMS, _PRUNED_SHARE * items) else []
 
 
-def begin_run(store: StoreWriter, captions_by: MadeBy | None, encoder: Encoder, encoded_text: EncodedText) -> None:
-    """Note in a store what makes its captions and vectors from now on.
+def _making(
+    store: StoreWriter,
+    captioner: Captioner | None,
+    captions_by: MadeBy | None,
+    encoder: Encoder,
+    encoded_text: EncodedText,
+) -> Making:
+    """Return what makes the captions and vectors of a run.
 
     Raises:
         StoreError: this machine computes other vectors from the same words than the machine that made the store.
     """
-    store.begin_run(
-        captions_by=captions_by,
-        vectors_by=made_by(encoder),
-        golden=checked_golden(store, encoder),
-        dimensions=encoder.dimensions,
-        encoded_text=encoded_text,
+    return Making(
+        captions_by,
+        made_by(encoder),
+        encoder.dimensions,
+        checked_golden(store, encoder),
+        encoded_text,
+        {"captioner_place": place_of(captioner)} if captioner else {},
+        {"encoder_place": place_of(encoder)},
     )
 
 
@@ -282,6 +292,14 @@ class _Run:
             self._write({})
             raise
         return self._write(vectors)
+
+    def keep(self) -> None:
+        """Store what is finished, where the run ends early; without vectors if Ctrl-C is pressed again meanwhile."""
+        try:
+            self.flush()
+        except KeyboardInterrupt:
+            with interrupts_ignored():
+                self._write({})
 
     def _write(self, vectors: Mapping[str, np.ndarray]) -> list[GroundedItem]:
         if self.window:

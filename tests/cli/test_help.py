@@ -13,7 +13,7 @@ from program import program, watched
 from typer.testing import CliRunner
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import make_app
+from vlm4rec_edge.cli.app import make_app
 
 # What help must not pay for.
 HEAVY = {"numpy", "llama_cpp", "onnxruntime", "tokenizers", "hnswlib", "PIL", "huggingface_hub", "pyarrow", "torch"}

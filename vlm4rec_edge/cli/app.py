@@ -15,8 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
+from vlm4rec_edge.cli import EXIT_INTERRUPTED
 from vlm4rec_edge.cli.options import AS_JSON
-from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, emit_json, note
+from vlm4rec_edge.cli.output import emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 
 # The module of each command, a function of the same name in it; in the order of the help.
@@ -143,7 +144,7 @@ def _program(
     pass
 
 
-def main() -> None:
+def run() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
     _print_warnings()

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import EXIT_INTERRUPTED, options
 from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable, styled
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, styled
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError

@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -69,6 +69,29 @@ class GroundedItem:
         return (GroundedPhoto(self.item.image, *own), *self.more)
 
 
+@dataclass(frozen=True)
+class Making:
+    """What makes the captions and vectors of a run.
+
+    Attributes:
+        captions_by: None where nothing is captioned; then it stays noted what made the captions.
+        vectors_by: The encoder.
+        dimensions: Length of its vectors.
+        golden: Its golden vectors, as text.
+        encoded_text: Which text is encoded, for readers to show.
+        captioner_notes: Further notes about what makes the captions, by which it is found again.
+        encoder_notes: Those about what makes the vectors.
+    """
+
+    captions_by: MadeBy | None
+    vectors_by: MadeBy
+    dimensions: int
+    golden: str
+    encoded_text: str
+    captioner_notes: Mapping[str, str] = field(default_factory=dict)
+    encoder_notes: Mapping[str, str] = field(default_factory=dict)
+
+
 class BatchCounts(NamedTuple):
     """What one batch changed: new captions, new vectors."""
 
@@ -96,7 +119,7 @@ class StoreWriter:
 
     def __init__(self, folder: Path | str, *, create: bool = True) -> None:
         self.folder = Path(folder)
-        self._captions_by = ""
+        self._making: Making | None = None
         self._connection: sqlite3.Connection | None = None
         if create:
             _make_folder(self.folder)
@@ -114,40 +137,50 @@ class StoreWriter:
         """Return the golden vectors noted in the store, if its vectors are those of ``encoder``, a fingerprint."""
         return self.meta("golden") if self.meta("encoder") == encoder else None
 
-    def begin_run(
-        self, *, captions_by: MadeBy | None, vectors_by: MadeBy, dimensions: int, golden: str, encoded_text: str
-    ) -> None:
-        """Note what makes captions and vectors from now on, and forget the failures of the last run.
+    def begin_run(self, making: Making) -> None:
+        """Begin a run, and forget the failures of the last one.
 
-        Vectors of another encoder are dropped: those of two encoders are never mixed. Captions are kept.
-
-        Args:
-            captions_by: None where nothing is captioned; then it stays noted what made the captions.
-            vectors_by: The encoder.
-            dimensions: Length of its vectors.
-            golden: Its golden vectors, as text.
-            encoded_text: Which text is encoded, for readers to show.
+        What makes captions and vectors is noted with the first of them: a run that makes none leaves all as it was. The
+        vectors of another encoder are dropped then, for those of two are never mixed; captions are kept.
         """
         with self._transaction():
             self.run = int(self.meta("run") or 0) + 1
-            generation = int(self.meta("generation") or 0)
-            if self.meta("encoder") != vectors_by.fingerprint:
-                self._database.execute("UPDATE items SET vector_row = NULL")
-                self._database.execute("DELETE FROM vectors")
-                generation = next_generation(self.folder, generation)
             self._database.execute("DELETE FROM failures")
-            self._set_meta(
-                run=str(self.run),
-                generation=str(generation),
-                encoded_text=encoded_text,
-                dimensions=str(dimensions),
-                golden=golden,
-            )
-            self._made_by("encoder", vectors_by)
-            if captions_by:
-                self._made_by("grounding", captions_by)
-                self._captions_by = captions_by.fingerprint
+            self._set_meta(run=str(self.run))
+            if self.meta("encoder") is None:  # nothing was made yet that could be kept
+                self._note_captions_by(making)
+                self._note_vectors_by(making)
+        self._making = making
         self._drop_other_vector_files()
+
+    def end_run(self) -> None:
+        """Forget what would have been noted with the first captions and vectors."""
+        self._making = None
+
+    def _is_of_another_encoder(self) -> bool:
+        """Whether this run has another encoder than the vectors that are still in the store."""
+        return self._making is not None and self.meta("encoder") != self._making.vectors_by.fingerprint
+
+    def _note_captions_by(self, making: Making) -> None:
+        if making.captions_by:
+            self._made_by("grounding", making.captions_by)
+        self._set_meta(**making.captioner_notes)
+
+    def _note_vectors_by(self, making: Making) -> None:
+        """Note what makes the vectors; drop those of another encoder, whose file stays until all this is stored."""
+        generation = int(self.meta("generation") or 0)
+        if self.meta("encoder") != making.vectors_by.fingerprint:
+            self._database.execute("UPDATE items SET vector_row = NULL")
+            self._database.execute("DELETE FROM vectors")
+            generation = next_generation(self.folder, generation)
+        self._made_by("encoder", making.vectors_by)
+        self._set_meta(
+            generation=str(generation),
+            encoded_text=making.encoded_text,
+            dimensions=str(making.dimensions),
+            golden=making.golden,
+            **making.encoder_notes,
+        )
 
     def note_encoder(self, vectors_by: MadeBy) -> None:
         """Note anew what made the vectors, where that was lost."""
@@ -199,7 +232,8 @@ class StoreWriter:
 
     def without_vector(self, texts: Sequence[str]) -> list[str]:
         """Return the different texts that have no vector yet, in order."""
-        return [text for text in dict.fromkeys(texts) if self._row_of(text) is None]
+        is_of_another = self._is_of_another_encoder()
+        return [text for text in dict.fromkeys(texts) if is_of_another or self._row_of(text) is None]
 
     def items_without_vector(self) -> list[tuple[str, str, list[str]]]:
         """Return id, title and the captions of all photos of the items that have no vector."""
@@ -226,12 +260,18 @@ class StoreWriter:
             batch: The items. One whose text has no vector, here or in the store, waits for the next run to encode it.
             vectors: By text, what ``without_vector`` named: unit vectors, [dimensions], float32.
         """
-        captions = 0
+        captions, is_of_another = 0, self._is_of_another_encoder()
         with self._transaction():
+            if self._making is not None:
+                self._note_captions_by(self._making)
+                if vectors or not is_of_another:
+                    self._note_vectors_by(self._making)
             self._append(vectors)
             for entry in batch:
                 captions += sum(map(self._write_caption, entry.photos))
                 self._write_item(entry, self._row_of(entry.text))
+        if vectors and is_of_another:
+            self._drop_other_vector_files()
         return BatchCounts(captions=captions, encoded=len(vectors))
 
     def write_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
@@ -252,11 +292,12 @@ class StoreWriter:
     def _write_caption(self, entry: GroundedPhoto) -> int:
         if entry.caption_key is None:
             return 0
-        said = entry.question, entry.caption
+        made_by = self._making.captions_by if self._making else None
+        captions_by, said = made_by.fingerprint if made_by else "", (entry.question, entry.caption)
         checksum = caption_crc32(entry.caption_key, entry.image_sha256, *said, entry.fields)
         added = self._database.execute(
             "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.caption_key, entry.image_sha256, self._captions_by, *said, checksum, entry.fields),
+            (entry.caption_key, entry.image_sha256, captions_by, *said, checksum, entry.fields),
         ).rowcount
         return max(added, 0)
 
