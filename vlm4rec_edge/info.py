@@ -92,10 +92,15 @@ def _of_folder(folder: Path) -> IndexInfo:
             method=open_index(store).name,
             run=int(store.meta.get("run", 0)),
             photos=counts["photos"],
-            batch=int(store.meta.get("batch", 0)),
-            kv_bytes=int(store.meta.get("kv_bytes", 0)),
+            batch=_count(store.meta.get("batch", "")),
+            kv_bytes=_count(store.meta.get("kv_bytes", "")),
             **_made_by(store),
         )
+
+
+def _count(noted: str) -> int:
+    """Return a number that a captioner told; 0 if it is none, as earlier versions noted whatever a plug-in told."""
+    return int(noted) if noted.isdecimal() else 0
 
 
 def _of_bundle(path: Path) -> IndexInfo:
