@@ -20,7 +20,7 @@ from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
-from vlm4rec_edge.index import refresh
+from vlm4rec_edge.index import open_backend, refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
 from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
@@ -110,6 +110,7 @@ class IndexFolder:
         prune: bool = False,
         prune_anyway: bool = False,
         fetch: WebPhotoCache | None = None,
+        index_backend: str | None = None,
         on_progress: OnProgress | None = None,
         on_fetched: Callable[[int], None] | None = None,
     ) -> IndexReport:
@@ -132,16 +133,20 @@ class IndexFolder:
             prune_anyway: Remove them, however many they are.
             fetch: Fetch photos that the catalog names by web address; ``WebPhotoCache(folder / "photos")`` is where they
                 belong. Without it, only those that were fetched by an earlier run are used.
+            index_backend: What searches the index above 20,000 vectors: ``hnsw``, ``exact`` (a scan), or the name of an
+                installed plug-in; the index keeps it. Default: as before; ``hnsw`` for a new index.
             on_progress: Called in this thread.
             on_fetched: Called in this thread with how many photos were fetched, or could not be.
 
         Raises:
             RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
-            CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
-                the first photo wherever it can be known. A single bad item is in the report instead.
+            CatalogError, ModelError, DeviceError, MissingDependencyError, StoreError, UsageError: something that stops every
+                item; raised before the first photo wherever it can be known. A single bad item is in the report instead.
         """
         if encoded_text is not None:
             check_encoded_text(encoded_text)
+        if index_backend is not None:
+            open_backend(index_backend)  # whether it can be used is known before the first photo
         cache = fetch or WebPhotoCache(self.folder / "photos")
         opened = open_catalog(catalog, fetched=cache.path_of)
         if fetch and opened.is_read_once:
@@ -162,6 +167,8 @@ class IndexFolder:
                 if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
                     raise RemakeError(cost)
             store, came = self._store(create=True), 0
+            if index_backend is not None:
+                store.note(index_backend=index_backend)
             if fetch:
                 wanted = (entry.addresses for entry in opened.read() if isinstance(entry, WebPhotos))
                 came = fetch.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
@@ -422,6 +429,7 @@ def build_index(
     prune: bool = False,
     prune_anyway: bool = False,
     fetch: WebPhotoCache | None = None,
+    index_backend: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
@@ -435,5 +443,6 @@ def build_index(
             prune=prune,
             prune_anyway=prune_anyway,
             fetch=fetch,
+            index_backend=index_backend,
             on_progress=on_progress,
         )
