@@ -317,11 +317,12 @@ class IndexFolder:
             StoreError: there is no index. Damage is reported, not raised.
         """
         report = check_store(self.folder)
-        if not report.ok:
-            return report
-        with StoreReader(self.folder) as store:
-            recall, findings = check_graph(store)
-        return replace(report, findings=tuple(findings), hnsw_recall=recall)
+        if report.ok:
+            with StoreReader(self.folder) as store:
+                recall, findings = check_graph(store)
+            report = replace(report, findings=tuple(findings), hnsw_recall=recall)
+        remedy = f"Repair it with: vlm4rec-edge repair {self.folder}; it says what is left to do."
+        return report if report.ok else replace(report, remedy=remedy)
 
     def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
         """Make the index whole again.
