@@ -21,7 +21,7 @@ from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
-from vlm4rec_edge.index import refresh
+from vlm4rec_edge.index import open_backend, refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
 from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
@@ -117,6 +117,7 @@ class IndexFolder:
         prune: bool = False,
         prune_anyway: bool = False,
         fetch: WebPhotoCache | None = None,
+        index_backend: str | None = None,
         on_progress: OnProgress | None = None,
         on_fetched: Callable[[int], None] | None = None,
     ) -> IndexReport:
@@ -139,16 +140,20 @@ class IndexFolder:
             prune_anyway: Remove them, however many they are.
             fetch: Fetch photos that the catalog names by web address; ``WebPhotoCache(folder / "photos")`` is where they
                 belong. Without it, only those that were fetched by an earlier run are used.
+            index_backend: What searches the index above 20,000 vectors: ``hnsw``, ``exact`` (a scan), or the name of an
+                installed plug-in; the index keeps it. Default: as before; ``hnsw`` for a new index.
             on_progress: Called in this thread.
             on_fetched: Called in this thread with how many photos were fetched, or could not be.
 
         Raises:
             RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
-            CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
-                the first photo wherever it can be known. A single bad item is in the report instead.
+            CatalogError, ModelError, DeviceError, MissingDependencyError, StoreError, UsageError: something that stops every
+                item; raised before the first photo wherever it can be known. A single bad item is in the report instead.
         """
         if encoded_text is not None:
             check_encoded_text(encoded_text)
+        if index_backend is not None:
+            open_backend(index_backend)  # whether it can be used is known before the first photo
         cache = fetch or WebPhotoCache(self.folder / "photos")
         opened = open_catalog(catalog, fetched=cache.path_of)
         if fetch and opened.is_read_once:
@@ -166,6 +171,7 @@ class IndexFolder:
                 prune=prune,
                 prune_anyway=prune_anyway,
                 fetch=fetch is not None,
+                index_backend=index_backend,
                 on_progress=on_progress,
                 on_fetched=on_fetched,
             )
@@ -182,6 +188,7 @@ class IndexFolder:
         prune: bool = False,
         prune_anyway: bool = False,
         fetch: bool = False,
+        index_backend: str | None = None,
         on_progress: OnProgress | None = None,
         on_fetched: Callable[[int], None] | None = None,
     ) -> IndexReport:
@@ -198,6 +205,8 @@ class IndexFolder:
                 if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
                     raise RemakeError(cost)
             store, came = self._made_store(is_new=before is None), 0
+            if index_backend is not None:
+                store.note(index_backend=index_backend)
             if fetch:
                 wanted = (entry.addresses for entry in catalog.read() if isinstance(entry, WebPhotos))
                 came = cache.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
@@ -343,11 +352,12 @@ class IndexFolder:
             StoreError: there is no index. Damage is reported, not raised.
         """
         report = check_store(self.folder)
-        if not report.ok:
-            return report
-        with StoreReader(self.folder) as store:
-            recall, findings = check_graph(store)
-        return replace(report, findings=tuple(findings), hnsw_recall=recall)
+        if report.ok:
+            with StoreReader(self.folder) as store:
+                recall, findings = check_graph(store)
+            report = replace(report, findings=tuple(findings), hnsw_recall=recall)
+        remedy = f"Repair it with: vlm4rec-edge repair {self.folder}; it says what is left to do."
+        return report if report.ok else replace(report, remedy=remedy)
 
     def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
         """Make the index whole again.
@@ -507,6 +517,7 @@ def build_index(
     prune: bool = False,
     prune_anyway: bool = False,
     fetch: WebPhotoCache | None = None,
+    index_backend: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
@@ -520,5 +531,6 @@ def build_index(
             prune=prune,
             prune_anyway=prune_anyway,
             fetch=fetch,
+            index_backend=index_backend,
             on_progress=on_progress,
         )

@@ -21,7 +21,7 @@ from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import PhotoError, StoreError
-from vlm4rec_edge.grounding.answers import answers, question_of
+from vlm4rec_edge.grounding.answers import answers, question_of, working_memory
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
 from vlm4rec_edge.interrupts import interrupts_ignored
 from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart, nfc
@@ -138,6 +138,7 @@ def index_catalog(
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
     started = time.monotonic()
     captions_by = made_by(captioner) if captioner else None
+    working_memory(captioner)  # that it can be told is known before the first photo
     _check_free_space(store.folder)
     items_before = store.count_all()
     run = _Run(store, encoder, on_progress)
@@ -153,9 +154,9 @@ def index_catalog(
                 if run.is_due:
                     grounding.let_go(run.flush())
         run.flush()
-        kv_bytes = getattr(captioner, "kv_bytes", 0)
+        batch, kv_bytes = working_memory(captioner)
         if kv_bytes:
-            store.note(batch=str(getattr(captioner, "batch", 0)), kv_bytes=str(kv_bytes))
+            store.note(batch=str(batch), kv_bytes=str(kv_bytes))
         store.compact()  # before it is pruned: should it be a mistake, the next run finds all vectors again
         if prune and not run.unread:
             not_removed = [] if prune_anyway else _too_many(store.unseen(), items_before)
@@ -168,7 +169,6 @@ def index_catalog(
         raise
     finally:
         store.end_run()
-    kv_bytes = getattr(captioner, "kv_bytes", 0)
     return IndexReport(
         store.folder,
         run.progress,
@@ -178,8 +178,7 @@ def index_catalog(
         interrupted,
         tuple(run.first_failures),
         run.unread,
-        getattr(captioner, "batch", 0) if kv_bytes else 0,
-        kv_bytes,
+        *working_memory(captioner),
         tuple(removed),
         tuple(not_removed),
     )

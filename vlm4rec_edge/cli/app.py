@@ -47,6 +47,8 @@ _HOMES = {
 _WrongUsage = cast("type[Exception]", typer.BadParameter.__base__)
 # Options by the names they had.
 _FORMER_OPTIONS = {"--encode": "--encoded-text", "--image-size": "--max-side"}
+# Under this name a context holds those that were typed.
+_FORMER_GIVEN = "vlm4rec_edge.former_options"
 
 
 class _Program(TyperGroup):
@@ -55,10 +57,12 @@ class _Program(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line, with options by their former names too."""
         end = args.index("--") if "--" in args else len(args)
-        ctx.meta[AS_JSON] = "--json" in args[:end]
+        ctx.meta[AS_JSON] = any(argument.partition("=")[0] == "--json" for argument in args[:end])
         for place, argument in enumerate(args[:end]):
             name, equals, value = argument.partition("=")
-            args[place] = _FORMER_OPTIONS.get(name, name) + equals + value
+            if name in _FORMER_OPTIONS:
+                args[place] = _FORMER_OPTIONS[name] + equals + value
+                ctx.meta.setdefault(_FORMER_GIVEN, []).append(name)
         try:
             return super().parse_args(ctx, args)
         except _WrongUsage as error:
@@ -85,9 +89,13 @@ class _Program(TyperGroup):
 
 
 def _tell_wrong_usage(context: typer.Context, error: Any) -> None:
-    """Say to programs what typer says to people, once this returns."""
+    """Say to programs what typer says to people, once this returns; both by the names of options that were typed."""
+    message = error.format_message()
+    for former in context.meta.get(_FORMER_GIVEN, ()):
+        message = message.replace(_FORMER_OPTIONS[former], former)
+    error.format_message = lambda: message
     if context.meta.get(AS_JSON):
-        emit_json({"error": {"kind": "UsageError", "message": error.format_message()}})
+        emit_json({"error": {"kind": "UsageError", "message": message}})
 
 
 def _drop_output() -> None:

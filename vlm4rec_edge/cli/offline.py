@@ -100,6 +100,15 @@ def index(
     ] = "",
     captioner: options.CaptionerOptions,
     encoder: options.EncoderModel = None,
+    index_backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What searches the index above 20,000 vectors: hnsw, exact (every vector is scanned), or an installed "
+            "plug-in. The index keeps it. Default: as before; hnsw for a new index.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Caption and encode every photo of a catalog into an index.
@@ -161,6 +170,7 @@ def index(
                     prune=prune,
                     prune_anyway=prune_anyway,
                     fetch=cache if fetch or fetch_private else None,
+                    index_backend=index_backend,
                     on_progress=lambda progress: advance(progress.done),
                     on_fetched=fetched,
                 )

@@ -4,7 +4,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``add``: the document of ``index``, in which ``added`` and ``replaced`` are ids
 - ``remove``: ``{"index", "removed", "unknown": [id]}``
-- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}]}``
+- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}],
+  "remedy"}``
 - ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
   "lost_notes"}``
 """
@@ -116,8 +117,7 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.bundle.container import is_bundle
 
-    shipped = is_bundle(index)
-    if shipped:
+    if is_bundle(index):
         from vlm4rec_edge.bundle.check import verify_bundle
 
         report = verify_bundle(index)
@@ -135,11 +135,8 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     else:
         for finding in report.findings:
             typer.echo(f"{finding.file}: {finding.problem}")
-        note(
-            "Get the bundle again."
-            if shipped
-            else f"Mend it with: vlm4rec-edge repair {index}; it says what is left to do."
-        )
+        if report.remedy:
+            note(report.remedy)
     if not report.ok:
         raise typer.Exit(1)
 
