@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,17 @@ def test_help_of_every_command_works_and_loads_nothing_heavy(path: tuple[str, ..
     if not path:
         assert all(f"\n  {command[0]} " in done.out for command in COMMANDS if command)
         assert "Exit codes" in done.out
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_says_what_to_put_for_each_value_and_in_sentences(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(make_app(), [*path, "--help"]).output
+    assert not re.findall(r"<(?:str|path|int|float)[ \w]*>", shown)
+    command: Any = typer.main.get_command(make_app())
+    for name in path:
+        command = command.commands[name]
+    for parameter in command.params:
+        assert (parameter.help or ".").endswith("."), parameter.name
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

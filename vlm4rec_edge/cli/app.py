@@ -126,7 +126,7 @@ def make_app(names: Iterable[str] = tuple(_HOMES)) -> typer.Typer:
         rich_markup_mode=None,  # plain help starts in half the time
         pretty_exceptions_enable=False,
         epilog="Exit codes: 0 done; 1 not possible (the reason is on stderr); 2 wrong usage; 3 done, but some items were left "
-        "out; 130 stopped with Ctrl-C, finished work kept.",
+        "out; 130 stopped with Ctrl-C, and finished work is kept.",
     )
     app.callback()(_program)
     for name in names:

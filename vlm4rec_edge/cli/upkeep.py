@@ -29,11 +29,19 @@ from vlm4rec_edge.plugins import close_model
 
 def add(
     index: options.Index,
-    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photo files.", show_default=False)],
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="One or more photo files.", show_default=False)
+    ],
     item_id: Annotated[
-        str | None, typer.Option("--id", help="Item id. Default: the file's name without suffix.", show_default=False)
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="The item id, for a single photo. Default: the file's name without its suffix.",
+            show_default=False,
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(help="Title, for a single photo.")] = "",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="The title, for a single photo.")] = "",
     model: options.ModelOfIndex = None,
     projector: options.Projector = None,
     encoder: options.EncoderOfIndex = None,
@@ -81,13 +89,13 @@ def remove(
         list[str],
         typer.Argument(
             metavar="ITEM...",
-            help="Item ids; commas may stand between them; or @FILE, one id a line.",
+            help="Item ids, separated by spaces or commas; or @FILE, with one id on each line.",
             show_default=False,
         ),
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove items from an index; they are never recommended again, unless they are indexed again.
+    """Remove items from an index; they are not recommended any more, unless they are indexed again.
 
     \b
     Example:
@@ -109,7 +117,7 @@ def remove(
 
 
 def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
-    """Check every file of an index or a bundle; exit code 1 if anything is wrong.
+    """Check every file of an index or a bundle; the exit code is 1 if anything is wrong.
 
     \b
     Example:
@@ -142,7 +150,7 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
 
 
 def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: options.AsJson = False) -> None:
-    """Make an index whole again: vectors and search graph are made anew, what is damaged is dropped.
+    """Repair an index: drop what is damaged, and make vectors and the search graph again.
 
     \b
     Example:

@@ -191,7 +191,7 @@ class Snapshot:
         name = self.source.provenance("encoders").get("name")
         if not name:
             raise StoreError(
-                f"{self.source.folder} has lost the name of the encoder that made it; give the encoder, or mend the index "
+                f"{self.source.folder} has lost the name of the encoder that made it; give the encoder, or repair the index "
                 f"with: vlm4rec-edge repair {self.source.folder}"
             )
         return str(name)
