@@ -10,7 +10,7 @@ from typing import Any
 import typer.main
 from program import program
 
-from vlm4rec_edge.cli import make_app
+from vlm4rec_edge.cli.app import make_app
 from vlm4rec_edge.store.reader import StoreReader
 
 INDEX, EMBEDDED = "shop.index", "stylist-lvlm"

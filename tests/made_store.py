@@ -13,7 +13,7 @@ from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.indexing import checked_golden
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.provenance import MadeBy, made_by
-from vlm4rec_edge.store.writer import BatchCounts, GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import BatchCounts, GroundedItem, Making, StoreWriter
 
 
 class GivenVectors:
@@ -46,11 +46,13 @@ class EncodingWriter(StoreWriter):
         self.encoder = encoder
         try:
             self.begin_run(
-                captions_by=MadeBy(*grounding) if grounding else None,
-                vectors_by=made_by(encoder),
-                dimensions=encoder.dimensions,
-                golden=checked_golden(self, encoder),
-                encoded_text=encoded_text,
+                Making(
+                    MadeBy(*grounding) if grounding else None,
+                    made_by(encoder),
+                    encoder.dimensions,
+                    checked_golden(self, encoder),
+                    encoded_text,
+                )
             )
         except BaseException:
             self.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import shutil
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +22,11 @@ from vlm4rec_edge import (
     ImportedCaptions,
     IndexFolder,
     OnnxEncoder,
+    Profile,
+    ProfileSettings,
     Recommender,
     Selection,
+    UsageError,
     Vlm4RecError,
     apply_delta,
     build_index,
@@ -56,15 +61,17 @@ WAYS: dict[str, Callable[[str], Any]] = {
     "a generator": lambda right: (each for each in [right]),
     "a string": lambda right: right,
     "a Path": Path,
+    "an enumeration": lambda right: Enum("Made", {"RIGHT": right}, type=str).RIGHT,  # type: ignore[attr-defined]
+    "a mapping": lambda right: {right: 1},
     "nothing": lambda right: None,
 }
 LISTS = {"an array", "a set", "a generator"}
 TAKEN = {
-    "id": {"an int", "a NumPy integer", "a string"},
+    "id": {"an int", "a NumPy integer", "a string", "an enumeration"},
     "ids": LISTS,
-    "text": {"a string"},
+    "text": {"a string", "an enumeration"},
     "texts": LISTS,
-    "path": {"a string", "a Path"},
+    "path": {"a string", "a Path", "an enumeration"},
     "paths": LISTS,
 }
 
@@ -203,3 +210,48 @@ def test_it_is_taken_or_refused_with_a_sentence(place: SimpleNamespace, call: st
         # A catalog may be a list of items; that these are none is a failure of each, when it is read.
         assert (call, kind) == ("open_catalog", "path")
         assert way in LISTS
+
+
+# What is called with a number.
+NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "Selection, diversity": lambda number: Selection(diversity=number),
+    "Selection, min_score": lambda number: Selection(min_score=number),
+    "ProfileSettings, half_life": lambda number: ProfileSettings(half_life=number),
+    "ProfileSettings, dislike_weight": lambda number: ProfileSettings(dislike_weight=number),
+    "ProfileSettings, text_weight": lambda number: ProfileSettings(text_weight=number),
+    "History, weights": lambda number: History("ann", ["3"], weights=[number]),
+    "History, times": lambda number: History("ann", ["3"], times=[number]),
+    "Profile, half_life": lambda number: Profile.empty("e", 2, half_life=number),
+    "Profile, weight": lambda number: Profile.empty("e", 2).add(np.ones(2), weight=number),
+    "Profile, time": lambda number: Profile.empty("e", 2, half_life=1).add(np.ones(2), time=number),
+}
+
+
+@pytest.mark.parametrize("call", NUMBERS)
+def test_a_number_of_any_kind_is_taken_and_anything_else_refused_with_a_sentence(call: str) -> None:
+    for number in (1, 1.0, np.float32(1), np.int64(1), Decimal(1)):
+        NUMBERS[call](number)
+    for none in ("x", "1", b"1", [1], {"a": 1}, object()):
+        with pytest.raises(UsageError, match=r"is a number, not .*\)\.$"):
+            NUMBERS[call](none)
+
+
+@pytest.mark.parametrize("name", ["last", "interests"])
+def test_a_setting_that_is_a_whole_number_is_none_else(name: str) -> None:
+    for none in ("1", 1.5, [1]):
+        with pytest.raises(UsageError, match=f"The setting {name} of a profile is a whole number"):
+            ProfileSettings(**{name: none})
+
+
+@pytest.mark.parametrize("none", ["ab", b"ab", {"3": 1}, 5, object()])
+@pytest.mark.parametrize("name", ["weights", "times"])
+def test_weights_and_times_are_lists_of_numbers(place: SimpleNamespace, name: str, none: Any) -> None:
+    with pytest.raises(UsageError, match=f"The {name} of a history are a list of numbers"):
+        place.shop.recommend(["3"], **{name: none})
+
+
+def test_a_mapping_of_weights_is_not_taken_for_its_keys(place: SimpleNamespace) -> None:
+    with pytest.raises(UsageError, match="its values as weights="):
+        place.shop.recommend({"3": 100, "1": 1})
+    with pytest.raises(UsageError, match="whose values would be lost"):
+        IndexFolder(_copied(place)).remove({"3": 1})

@@ -100,6 +100,13 @@ def test_a_weight_is_a_number_above_zero(tmp_path: Path, weight: str) -> None:
     assert f"has the weight '{weight}'; a weight is a number above zero" in failure.reason
 
 
+def test_a_weight_with_a_comma_is_told_how_to_write_it(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("user_id;item_id;date;weight\nann;a;2020-01-01;3,5\nann;b;2020-01-01;1\n")
+    _, (failure,) = read_interactions(table)
+    assert "has the weight '3,5'; a weight is a number above zero, written with a point: 3.5" in failure.reason
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from vlm4rec_edge.items import Item, item_id, item_ids
 
 class Number(IntEnum):
     SEVEN = 7
+
+
+class Name(str, Enum):  # noqa: UP042 (str of it is its name, that of a StrEnum its text)
+    SHIRT = "shirt-1"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +34,7 @@ class Number(IntEnum):
         (np.int8(-7), "-7"),
         (np.uint64(2**64 - 1), "18446744073709551615"),
         (Number.SEVEN, "7"),
+        (Name.SHIRT, "shirt-1"),
     ],
 )
 def test_an_id_is_the_text_that_it_stands_for(given: Any, text: str) -> None:
@@ -49,7 +54,7 @@ def test_another_type_is_no_id_and_the_error_says_which_it_is(given: Any) -> Non
 
 @pytest.mark.parametrize(
     "given",
-    [["7", 8], ("7", np.int64(8)), iter(["7", 8]), np.array([7, 8]), np.array(["7", "8"]), {"7": 1, "8": 2}],
+    [["7", 8], ("7", np.int64(8)), iter(["7", 8]), np.array([7, 8]), np.array(["7", "8"]), {"7": 1, "8": 2}.keys()],
     ids=["list", "tuple", "generator", "integers", "texts", "keys"],
 )
 def test_ids_come_from_any_iterable_in_its_order(given: Any) -> None:

@@ -29,6 +29,7 @@ ELSEWHERE = {
 # What stands before a block in the reader's own program.
 BEFORE = {
     ("docs/plugins.md", 0): (
+        "import shutil; shutil.rmtree('shop.index')\n"
         "from vlm4rec_edge import ImportedCaptions, open_encoder as MyEncoder\n"
         "MyCaptioner = lambda: ImportedCaptions('captions.csv')\n"
     ),

@@ -53,7 +53,7 @@ class Finding:
         topic: What it is.
         says: What was found.
         ok: Whether it is as it should be.
-        remedy: What mends it; empty where nothing is to be done.
+        remedy: What repairs it; empty where nothing is to be done.
         essential: Whether no photo becomes part of an index as long as it is not ok.
     """
 

@@ -1,9 +1,9 @@
-"""What a caller gives as a text, as texts or as a path: taken as it is meant, or an error that says what was given."""
+"""What a caller gives as a text, as texts, a number or a path: taken as it is meant, or an error that says what was given."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,35 @@ def path_of(value: Any, what: str) -> Path:
     if isinstance(value, (str, os.PathLike)):
         with_text = os.fspath(value)
         if isinstance(with_text, str):
-            return Path(with_text)
+            return Path(str.__str__(with_text))
     raise UsageError(
         f"{what} is given by a path, a text or a pathlib.Path, not by {value!r:.60} ({type(value).__name__})."
     )
 
 
 def text_of(value: Any, what: str) -> str:
-    """Return a text; of NumPy's kind as one of Python's.
+    """Return a text; of NumPy's kind, or of an enumeration, as one of Python's.
 
     Raises:
         UsageError: it is of another type.
     """
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
     raise UsageError(f"{what} is a text, not {value!r:.60} ({type(value).__name__}).")
+
+
+def number_of(value: Any, what: str) -> float:
+    """Return a number of any kind (NumPy's, a fraction, a decimal).
+
+    Raises:
+        UsageError: it is none; a text is none either.
+    """
+    try:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UsageError(f"{what} is a number, not {value!r:.60} ({type(value).__name__}).")
 
 
 def each_text(values: Any, what: str) -> Iterator[str]:
@@ -46,7 +60,7 @@ def each_text(values: Any, what: str) -> Iterator[str]:
     Raises:
         UsageError: at once where ``values`` is one text or no iterable; where they come, of members that are no texts.
     """
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) != 1:
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) != 1:
         kind = "text" if isinstance(values, str) else type(values).__name__
         raise UsageError(f"{what} are a list of texts, not one {kind}; put a single one into a list: [text].")
     return (text_of(value, f"Each of the {what[0].lower()}{what[1:]}") for value in values)
@@ -58,7 +72,7 @@ def each_path(values: Any, what: str) -> list[Path]:
     Raises:
         UsageError: ``values`` is one path or no iterable, or one of its members is no path.
     """
-    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes, Mapping, os.PathLike)) or not isinstance(values, Iterable):
         raise UsageError(
             f"{what} are a list of paths, not one {type(values).__name__}; put a single one into a list: [path]."
         )

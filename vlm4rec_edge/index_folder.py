@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,11 +21,11 @@ from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
-from vlm4rec_edge.index import refresh
+from vlm4rec_edge.index import open_backend, refresh
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
 from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
-from vlm4rec_edge.new_photo import captioner_of
+from vlm4rec_edge.new_photo import captioner_of, check_captioner_of
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.ids import KnownIds
@@ -32,6 +33,7 @@ from vlm4rec_edge.remaking import RemakeError, remake_of
 from vlm4rec_edge.remembered import captioner_as_before, encoder_as_before
 from vlm4rec_edge.store.check import VerifyReport, check_store
 from vlm4rec_edge.store.reader import StoreReader, read_if_begun
+from vlm4rec_edge.store.schema import DATABASE_NAME
 from vlm4rec_edge.store.writer import StoreWriter
 
 if TYPE_CHECKING:
@@ -89,8 +91,10 @@ class RepairReport:
 class IndexFolder:
     """An index folder; a context manager.
 
-    It takes the writer's lock when it first changes something, and keeps it until it is closed: what one opened index does is
-    done under one lock. Reading it takes no lock.
+    What changes it is done under the writer's lock, which is taken before the index is looked at. Inside of a ``with`` it is
+    kept until the end, so that nobody else writes between two calls; outside, each call lets go of it. Reading takes no lock.
+
+    Any thread may call it, and the calls are done one after the other. ``on_progress`` may read the index, but not change it.
 
     Args:
         folder: The folder; made by the first ``update`` if it is not there.
@@ -102,6 +106,9 @@ class IndexFolder:
     def __init__(self, folder: Path | str) -> None:
         self.folder = path_of(folder, "An index")
         self._writer: StoreWriter | None = None
+        self._turn = threading.RLock()
+        self._at_work = False
+        self._is_kept_open = False
 
     def update(
         self,
@@ -114,6 +121,7 @@ class IndexFolder:
         prune: bool = False,
         prune_anyway: bool = False,
         fetch: WebPhotoCache | None = None,
+        index_backend: str | None = None,
         on_progress: OnProgress | None = None,
         on_fetched: Callable[[int], None] | None = None,
     ) -> IndexReport:
@@ -136,42 +144,79 @@ class IndexFolder:
             prune_anyway: Remove them, however many they are.
             fetch: Fetch photos that the catalog names by web address; ``WebPhotoCache(folder / "photos")`` is where they
                 belong. Without it, only those that were fetched by an earlier run are used.
+            index_backend: What searches the index above 20,000 vectors: ``hnsw``, ``exact`` (a scan), or the name of an
+                installed plug-in; the index keeps it. Default: as before; ``hnsw`` for a new index.
             on_progress: Called in this thread.
             on_fetched: Called in this thread with how many photos were fetched, or could not be.
 
         Raises:
             RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
-            CatalogError, ModelError, DeviceError, StoreError, UsageError: something that stops every item; raised before
-                the first photo wherever it can be known. A single bad item is in the report instead.
+            CatalogError, ModelError, DeviceError, MissingDependencyError, StoreError, UsageError: something that stops every
+                item; raised before the first photo wherever it can be known. A single bad item is in the report instead.
         """
         if encoded_text is not None:
             check_encoded_text(encoded_text)
+        if index_backend is not None:
+            open_backend(index_backend)  # whether it can be used is known before the first photo
         cache = fetch or WebPhotoCache(self.folder / "photos")
         opened = open_catalog(catalog, fetched=cache.path_of)
         if fetch and opened.is_read_once:
             raise UsageError(
                 "Photos are fetched before the first is captioned; give items as a list, not as a generator."
             )
+        with self._writing():
+            return self._update(
+                opened,
+                captioner,
+                encoder,
+                encoded_text,
+                cache,
+                remake=remake,
+                prune=prune,
+                prune_anyway=prune_anyway,
+                fetch=fetch is not None,
+                index_backend=index_backend,
+                on_progress=on_progress,
+                on_fetched=on_fetched,
+            )
+
+    def _update(
+        self,
+        catalog: Catalog,
+        captioner: Captioner | None,
+        encoder: Encoder | None,
+        encoded_text: EncodedText | None,
+        cache: WebPhotoCache,
+        *,
+        remake: bool = False,
+        prune: bool = False,
+        prune_anyway: bool = False,
+        fetch: bool = False,
+        index_backend: str | None = None,
+        on_progress: OnProgress | None = None,
+        on_fetched: Callable[[int], None] | None = None,
+    ) -> IndexReport:
+        """Do what ``update`` is for; inside of ``_writing``."""
         with ExitStack() as models:
-            with ExitStack() as reading:
-                if before := read_if_begun(self.folder):
-                    reading.enter_context(before)
+            with self._before() as before:
                 encoded_text = encoded_text or _encoded_text_of(before)
                 its_captioner: Any = None
                 if encoded_text != "title":
                     its_captioner = models.enter_context(_opened(captioner, lambda: captioner_as_before(before)))
                 its_encoder = models.enter_context(_opened(encoder, lambda: encoder_as_before(before)))
-                if opened.columns is not None and hasattr(its_captioner, "check_columns"):
-                    its_captioner.check_columns(opened.columns)
+                if catalog.columns is not None and hasattr(its_captioner, "check_columns"):
+                    its_captioner.check_columns(catalog.columns)
                 if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
                     raise RemakeError(cost)
-            store, came = self._store(create=True), 0
+            store, came = self._made_store(is_new=before is None), 0
+            if index_backend is not None:
+                store.note(index_backend=index_backend)
             if fetch:
-                wanted = (entry.addresses for entry in opened.read() if isinstance(entry, WebPhotos))
-                came = fetch.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
+                wanted = (entry.addresses for entry in catalog.read() if isinstance(entry, WebPhotos))
+                came = cache.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
             report = index_catalog(
                 store,
-                replace(opened, read=lambda: cache.told(opened.read())),
+                replace(catalog, read=lambda: cache.told(catalog.read())),
                 captioner=its_captioner,
                 encoder=its_encoder,
                 encoded_text=encoded_text,
@@ -194,23 +239,17 @@ class IndexFolder:
             StoreError: the index is damaged.
             ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
         """
-        with ExitStack() as reading:
-            if before := read_if_begun(self.folder):
-                reading.enter_context(before)
+        with self._before() as before:
             return captioner_as_before(before, model, **settings)
 
     def encoder_as_before(self, name: str | Path | None = None, **settings: Any) -> Encoder:
         """Open the encoder that made the vectors, unless another is given; arguments and errors as ``open_encoder``."""
-        with ExitStack() as reading:
-            if before := read_if_begun(self.folder):
-                reading.enter_context(before)
+        with self._before() as before:
             return encoder_as_before(before, name, **settings)
 
     def encoded_text(self) -> EncodedText:
         """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
-        with ExitStack() as reading:
-            if before := read_if_begun(self.folder):
-                reading.enter_context(before)
+        with self._before() as before:
             return _encoded_text_of(before)
 
     def add(
@@ -231,7 +270,7 @@ class IndexFolder:
 
         Raises:
             UsageError: these are no items, an id can not be used, or the captions come from a table.
-            StoreError: a model is another one than made the index, or the index no longer knows what made it.
+            StoreError: there is no index, a model is another one than made it, or it no longer knows what made it.
             ModelError, DeviceError, MissingDependencyError: a model can not be found or used.
         """
         if not isinstance(items, Iterable):
@@ -242,10 +281,10 @@ class IndexFolder:
                 raise UsageError(
                     f"Items to add are a list of Item, without {item!r:.60}; a folder or a table is for update."
                 )
-            if trouble := id_trouble(item_id(item.id)):
-                raise UsageError(trouble)
-        ids = [item_id(item.id) for item in chosen]
-        with ExitStack() as models:
+        ids = [item_id(item.id).strip() for item in chosen]  # as every catalog reads them
+        if trouble := next(filter(None, map(id_trouble, ids)), None):
+            raise UsageError(trouble)
+        with self._writing(must_exist=True), ExitStack() as models:
             with StoreReader(self.folder) as store:
                 if not {"encoded_text", "encoder"} <= store.meta.keys():
                     raise StoreError(
@@ -254,7 +293,11 @@ class IndexFolder:
                     )
                 encoded_text = check_encoded_text(store.meta["encoded_text"])
                 if encoded_text != "title":
-                    captioner = models.enter_context(_opened(captioner, lambda: captioner_of(store)))
+                    photos = sum(len(item.photos) for item in chosen)
+                    captioner = models.enter_context(
+                        _opened(captioner, lambda: captioner_of(store, photos=photos or None))
+                    )
+                    check_captioner_of(store, captioner)
                 name = store.provenance("encoders").get("name")
                 encoder = models.enter_context(_opened(encoder, lambda: open_encoder(name)))
                 if made_by(encoder).fingerprint != store.meta["encoder"]:
@@ -263,17 +306,14 @@ class IndexFolder:
                         f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
                         "this one."
                     )
-                there = store.rows_of(ids)
-            report = self.update(
-                chosen,
-                captioner=captioner,
-                encoder=encoder,
-                encoded_text=encoded_text,
-                on_progress=on_progress,
-            )
-        with StoreReader(self.folder) as store:
-            left_out = {failure.where for failure in store.failures()}
-            written = [each for each in store.rows_of(ids) if each not in left_out]
+                there = KnownIds(store).look_up(ids).rows
+            cache = WebPhotoCache(self.folder / "photos")
+            catalog = open_catalog(chosen, fetched=cache.path_of) if chosen else Catalog(None, None, lambda: iter(()))
+            report = self._update(catalog, captioner, encoder, encoded_text, cache, on_progress=on_progress)
+            with StoreReader(self.folder) as store:
+                left_out = {failure.where for failure in store.failures()}
+                found = KnownIds(store).look_up(ids)
+                written = [each for each in dict.fromkeys(found.ids) if each in found.rows and each not in left_out]
         added = tuple(each for each in written if each not in there)
         replaced = () if report.interrupted else tuple(each for each in written if each in there)
         return replace(report, added=added, replaced=replaced)
@@ -298,13 +338,15 @@ class IndexFolder:
             StoreError: there is no index, or another process is writing it.
         """
         wanted = list(dict.fromkeys(item_ids(ids, "Items to remove")))
-        unknown, hint = self._store().remove(wanted), ""
-        if unknown:
-            with StoreReader(self.folder) as store:
-                known = KnownIds(store)
-                found = known.look_up(unknown)
-                self._store().remove(list(found.rows))
-                unknown, hint = found.unknown, known.hint(found.unknown) if found.unknown else ""
+        with self._writing(must_exist=True):
+            store = self._store()
+            unknown, hint = store.remove(wanted), ""
+            if unknown:
+                with StoreReader(self.folder) as read:
+                    known = KnownIds(read)
+                    found = known.look_up(unknown)
+                    store.remove(list(found.rows))
+                    unknown, hint = found.unknown, known.hint(found.unknown) if found.unknown else ""
         return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown), hint)
 
     def learn(
@@ -337,19 +379,19 @@ class IndexFolder:
         """
         from vlm4rec_edge.learning.learning import learn_from
 
-        writer = None if dry_run else self._store()
-        with StoreReader(self.folder, content=True) as store:
-            if store.is_empty():
-                raise StoreError(
-                    f"The index {self.folder} holds no items yet; run `vlm4rec-edge index` to the end first."
+        with nullcontext() if dry_run else self._writing(must_exist=True):
+            with StoreReader(self.folder, content=True) as store:
+                if store.is_empty():
+                    raise StoreError(
+                        f"The index {self.folder} holds no items yet; run `vlm4rec-edge index` to the end first."
+                    )
+                learned, report = learn_from(
+                    store, interactions, columns=columns, new_items=new_items, seed=seed, on_start=on_start
                 )
-            learned, report = learn_from(
-                store, interactions, columns=columns, new_items=new_items, seed=seed, on_start=on_start
-            )
-        if writer is None or learned is None:
-            return report
-        writer.learn(learned)
-        self._refresh_index()
+            if dry_run or learned is None:
+                return report
+            self._store().learn(learned)
+            self._refresh_index()
         return replace(report, stored=True)
 
     def forget_learned(self) -> bool:
@@ -358,8 +400,9 @@ class IndexFolder:
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
-        forgotten = self._store().forget_learned()
-        self._refresh_index()
+        with self._writing(must_exist=True):
+            forgotten = self._store().forget_learned()
+            self._refresh_index()
         return forgotten
 
     def verify(self) -> VerifyReport:
@@ -369,11 +412,12 @@ class IndexFolder:
             StoreError: there is no index. Damage is reported, not raised.
         """
         report = check_store(self.folder)
-        if not report.ok:
-            return report
-        with StoreReader(self.folder) as store:
-            recall, findings = check_graph(store)
-        return replace(report, findings=tuple(findings), hnsw_recall=recall)
+        if report.ok:
+            with StoreReader(self.folder) as store:
+                recall, findings = check_graph(store)
+            report = replace(report, findings=tuple(findings), hnsw_recall=recall)
+        remedy = f"Repair it with: vlm4rec-edge repair {self.folder}; it says what is left to do."
+        return report if report.ok else replace(report, remedy=remedy)
 
     def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
         """Make the index whole again.
@@ -388,12 +432,13 @@ class IndexFolder:
             StoreError: there is no index, nothing of it can be read, or another process is writing it.
             ModelError: the encoder is not on this machine.
         """
-        store = self._store()
-        salvaged = store.salvage()
-        dropped = store.drop_damaged()
-        encoded = 0 if dropped.notes else self._encode_again(store, encoder, rewrite=dropped.vectors > 0)
-        store.mix_anew()
-        self._refresh_index(anew=True)
+        with self._writing(must_exist=True):
+            store = self._store()
+            salvaged = store.salvage()
+            dropped = store.drop_damaged()
+            encoded = 0 if dropped.notes else self._encode_again(store, encoder, rewrite=dropped.vectors > 0)
+            store.mix_anew()
+            self._refresh_index(anew=True)
         return RepairReport(
             self.folder, salvaged, dropped.items, dropped.captions, dropped.vectors, encoded, lost_notes=dropped.notes
         )
@@ -434,23 +479,74 @@ class IndexFolder:
         with StoreReader(self.folder) as store:
             refresh(store, anew=anew)
 
+    @contextmanager
+    def _before(self) -> Iterator[StoreReader | None]:
+        """The index as it is, or None if there is none yet."""
+        before = read_if_begun(self.folder)
+        with before or nullcontext():
+            yield before
+
+    @contextmanager
+    def _writing(self, *, must_exist: bool = False) -> Iterator[None]:
+        """Hold the writer's lock for one call, from before it looks at the index; a new index gets its lock when it is made.
+
+        Raises:
+            StoreError: another process writes the index, there is none and it ``must_exist``, or this is called from within
+                a call that is under way.
+        """
+        with self._turn:
+            if self._at_work:
+                raise StoreError(
+                    f"{self.folder} is being changed by the call from which this one comes; do it afterwards."
+                )
+            self._at_work = True
+            try:
+                if must_exist or self._is_there():
+                    self._store()
+                yield
+            finally:
+                self._at_work = False
+                if not self._is_kept_open:
+                    self.close()
+
+    def _is_there(self) -> bool:
+        try:
+            return (self.folder / DATABASE_NAME).is_file()
+        except OSError:  # a folder that can not be looked into: whoever makes it says so
+            return False
+
     def _store(self, *, create: bool = False) -> StoreWriter:
         if self._writer is None:
             self._writer = StoreWriter(self.folder, create=create)
         return self._writer
 
+    def _made_store(self, *, is_new: bool) -> StoreWriter:
+        """The store, made if there is none; one that ``is_new`` had no lock until now."""
+        store = self._store(create=True)
+        with self._before() as now:
+            if is_new and now:
+                raise StoreError(f"{self.folder} was made by another run meanwhile; run the same again.")
+        return store
+
     def close(self) -> None:
-        """Let other writers in."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        """Let other writers in, after the call that is under way in another thread."""
+        with self._turn:
+            if self._at_work:
+                raise StoreError(
+                    f"{self.folder} is being changed by the call from which this one comes; close it afterwards."
+                )
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
 
     def __enter__(self) -> IndexFolder:
+        self._is_kept_open = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_kept_open = False
         self.close()
 
 
@@ -482,6 +578,7 @@ def build_index(
     prune: bool = False,
     prune_anyway: bool = False,
     fetch: WebPhotoCache | None = None,
+    index_backend: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> IndexReport:
     """Make an index of a catalog at ``out``, or bring it up to date; errors and all else as ``IndexFolder.update``."""
@@ -495,5 +592,6 @@ def build_index(
             prune=prune,
             prune_anyway=prune_anyway,
             fetch=fetch,
+            index_backend=index_backend,
             on_progress=on_progress,
         )

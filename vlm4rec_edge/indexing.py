@@ -21,13 +21,14 @@ from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import PhotoError, StoreError
-from vlm4rec_edge.grounding.answers import answers, question_of
+from vlm4rec_edge.grounding.answers import answers, question_of, working_memory
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
-from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart
+from vlm4rec_edge.interrupts import interrupts_ignored
+from vlm4rec_edge.items import Failure, Item, LostPhoto, UnreadPart, nfc
 from vlm4rec_edge.provenance import MadeBy, made_by
-from vlm4rec_edge.remembered import places_of
+from vlm4rec_edge.remembered import place_of
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, Making, StoreWriter
 
 # Items encoded and stored together: what a crash can lose, and what a reader waits for.
 _WINDOW_ITEMS = 64
@@ -137,8 +138,7 @@ def index_catalog(
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
     started = time.monotonic()
     captions_by = made_by(captioner) if captioner else None
-    begin_run(store, captions_by, encoder, encoded_text)
-    store.note(**places_of(captioner, encoder))
+    working_memory(captioner)  # that it can be told is known before the first photo
     _check_free_space(store.folder)
     items_before = store.count_all()
     run = _Run(store, encoder, on_progress)
@@ -147,26 +147,28 @@ def index_catalog(
     removed: list[str] = []
     not_removed: list[str] = []
     try:
+        store.begin_run(_making(store, captioner, captions_by, encoder, encoded_text))
         with closing(grounding.results()) as results:
             for result in results:
                 run.take(result)
                 if run.is_due:
                     grounding.let_go(run.flush())
         run.flush()
-        kv_bytes = getattr(captioner, "kv_bytes", 0)
+        batch, kv_bytes = working_memory(captioner)
         if kv_bytes:
-            store.note(batch=str(getattr(captioner, "batch", 0)), kv_bytes=str(kv_bytes))
+            store.note(batch=str(batch), kv_bytes=str(kv_bytes))
         store.compact()  # before it is pruned: should it be a mistake, the next run finds all vectors again
         if prune and not run.unread:
             not_removed = [] if prune_anyway else _too_many(store.unseen(), items_before)
             removed = [] if not_removed else store.prune()
     except KeyboardInterrupt:
         interrupted = True
-        run.flush()
-    except Exception:  # what is finished is kept
-        run.flush()
+        run.keep()
+    except Exception:
+        run.keep()
         raise
-    kv_bytes = getattr(captioner, "kv_bytes", 0)
+    finally:
+        store.end_run()
     return IndexReport(
         store.folder,
         run.progress,
@@ -176,8 +178,7 @@ def index_catalog(
         interrupted,
         tuple(run.first_failures),
         run.unread,
-        getattr(captioner, "batch", 0) if kv_bytes else 0,
-        kv_bytes,
+        *working_memory(captioner),
         tuple(removed),
         tuple(not_removed),
     )
@@ -188,18 +189,26 @@ def _too_many(unseen: list[str], items: int) -> list[str]:
     return unseen if len(unseen) > max(_PRUNED_ITEMS, _PRUNED_SHARE * items) else []
 
 
-def begin_run(store: StoreWriter, captions_by: MadeBy | None, encoder: Encoder, encoded_text: EncodedText) -> None:
-    """Note in a store what makes its captions and vectors from now on.
+def _making(
+    store: StoreWriter,
+    captioner: Captioner | None,
+    captions_by: MadeBy | None,
+    encoder: Encoder,
+    encoded_text: EncodedText,
+) -> Making:
+    """Return what makes the captions and vectors of a run.
 
     Raises:
         StoreError: this machine computes other vectors from the same words than the machine that made the store.
     """
-    store.begin_run(
-        captions_by=captions_by,
-        vectors_by=made_by(encoder),
-        golden=checked_golden(store, encoder),
-        dimensions=encoder.dimensions,
-        encoded_text=encoded_text,
+    return Making(
+        captions_by,
+        made_by(encoder),
+        encoder.dimensions,
+        checked_golden(store, encoder),
+        encoded_text,
+        {"captioner_place": place_of(captioner)} if captioner else {},
+        {"encoder_place": place_of(encoder)},
     )
 
 
@@ -220,6 +229,22 @@ def _check_free_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < _FREE_BYTES_NEEDED:
         raise StoreError(f"Only {free / 1e6:.0f} MB are free at {folder}; make room or choose another place.")
+
+
+def _as_first_written(entries: Iterator[Item | Failure], store: StoreWriter) -> Iterator[Item | Failure]:
+    """Give ids that differ only in their form of Unicode the one that stands in the store, or came first in the catalog.
+
+    File names unzipped from a Mac and the same names in a table are one item.
+    """
+    written: dict[str, str] = {}
+    for item_id in store.ids():
+        if not item_id.isascii():
+            written.setdefault(nfc(item_id), item_id)
+    for entry in entries:
+        if isinstance(entry, Failure):
+            yield entry if entry.where.isascii() else replace(entry, where=written.get(nfc(entry.where), entry.where))
+        else:
+            yield entry if entry.id.isascii() else replace(entry, id=written.setdefault(nfc(entry.id), entry.id))
 
 
 @dataclass
@@ -266,6 +291,14 @@ class _Run:
             self._write({})
             raise
         return self._write(vectors)
+
+    def keep(self) -> None:
+        """Store what is finished, where the run ends early; without vectors if Ctrl-C is pressed again meanwhile."""
+        try:
+            self.flush()
+        except KeyboardInterrupt:
+            with interrupts_ignored():
+                self._write({})
 
     def _write(self, vectors: Mapping[str, np.ndarray]) -> list[GroundedItem]:
         if self.window:
@@ -317,7 +350,7 @@ class _Grounding:
         store: StoreWriter,
         progress: IndexProgress,
     ) -> None:
-        self._entries = catalog.read()
+        self._entries = _as_first_written(catalog.read(), store)
         self._captioner = captioner
         self._made_by = captions_by.fingerprint if captions_by else ""
         self._encoded_text: EncodedText = encoded_text

@@ -27,6 +27,7 @@ class IndexInfo:
         dimensions: Length of a vector.
         bytes: On disk, with the photos that were fetched.
         method: ``exact``, or the index back end that answers.
+        index_backend: The back end that an index keeps for more vectors than are scanned by choice; empty in a bundle.
         encoded_text: Which text became the vectors.
         run: Number of the last run; 0 in a bundle.
         grounding: Identity of what made the captions; empty if nothing did.
@@ -57,6 +58,7 @@ class IndexInfo:
     batch: int = 0
     kv_bytes: int = 0
     learned: Mapping[str, Any] = field(default_factory=dict)
+    index_backend: str = ""
     bundle: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def describe_index(path: Path | str) -> IndexInfo:
 
 
 def _of_folder(folder: Path) -> IndexInfo:
-    from vlm4rec_edge.index import open_index
+    from vlm4rec_edge.index import backend_of, open_index
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(folder) as store:
@@ -94,10 +96,16 @@ def _of_folder(folder: Path) -> IndexInfo:
             method=open_index(store).name,
             run=int(store.meta.get("run", 0)),
             photos=counts["photos"],
-            batch=int(store.meta.get("batch", 0)),
-            kv_bytes=int(store.meta.get("kv_bytes", 0)),
+            index_backend=backend_of(store),
+            batch=_count(store.meta.get("batch", "")),
+            kv_bytes=_count(store.meta.get("kv_bytes", "")),
             **_made_by(store),
         )
+
+
+def _count(noted: str) -> int:
+    """Return a number that a captioner told; 0 if it is none, as earlier versions noted whatever a plug-in told."""
+    return int(noted) if noted.isdecimal() else 0
 
 
 def _of_bundle(path: Path) -> IndexInfo:

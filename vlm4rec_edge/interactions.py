@@ -160,7 +160,8 @@ def _cells(row: Row, names: Sequence[str], dates: Dates) -> tuple[str, str, tupl
     except ValueError:
         number = math.nan
     if not 0 < number < math.inf:
-        raise ValueError(f"has the weight {weight!r}; a weight is a number above zero")
+        comma = ", written with a point: 3.5" if "," in weight else ""
+        raise ValueError(f"has the weight {weight!r}; a weight is a number above zero{comma}")
     return user_id, item_id, dates.read(date), number
 
 

@@ -96,14 +96,14 @@ class WebPhotos(Failure):
 
 
 def item_id(value: Any) -> str:
-    """Return the text that an id stands for: a text is itself, a whole number (int, numpy integer) its digits.
+    """Return the text that an id stands for: a text is itself (of an enumeration too), a whole number its digits.
 
     Raises:
         UsageError: it is of another type. A truth value, a fraction or a missing value is nobody's id, and ``5.0`` could be
             meant as ``5`` or as ``5.0``.
     """
     if isinstance(value, (str, Integral)) and not isinstance(value, bool):
-        return str(value if isinstance(value, str) else int(value))
+        return str.__str__(value) if isinstance(value, str) else str(int(value))
     raise UsageError(f"{value!r:.60} ({type(value).__name__}) is no item id; give ids as texts or whole numbers.")
 
 
@@ -115,8 +115,12 @@ def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:
         what: How an error calls them, as the beginning of a sentence: "Items to deny".
 
     Raises:
-        UsageError: ``values`` is one text, a data frame, or no iterable, or one of its members is no id.
+        UsageError: ``values`` is one text, a mapping, a data frame, or no iterable, or one of its members is no id.
     """
+    if isinstance(values, Mapping):
+        raise UsageError(
+            f"{what} are a list of ids, not a mapping, whose values would be lost; give its keys as a list."
+        )
     kind = "text" if isinstance(values, str) else type(values).__name__
     # A data frame has two dimensions and yields the names of its columns.
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or getattr(values, "ndim", 1) != 1:

@@ -73,13 +73,27 @@ def captioner_of(
             f"The captions of {source.folder} were not made by a model of this program, but by {name!r}, which is not "
             f"installed here; look for words with `vlm4rec-edge search`. ({error})"
         ) from None
-    if made_by(captioner).fingerprint != source.meta.get("grounding"):
+    try:
+        check_captioner_of(source, captioner)
+    except BaseException:
         close_model(captioner)
+        raise
+    return captioner
+
+
+def check_captioner_of(source: ItemSource, captioner: Captioner) -> None:
+    """Check that a captioner is the one that made the captions of an index or a bundle, with the settings it had.
+
+    Raises:
+        StoreError: it is another one.
+        ModelError: it is no captioner.
+    """
+    own = made_by(captioner)
+    if own.fingerprint != source.meta.get("grounding"):
         raise StoreError(
             f"The captions of {source.folder} were made by another model or another version of it than "
-            f"{captioner.identity.get('name', name)}; give the right one with --model, or index again with this one."
+            f"{own.identity['name']}, or with other settings; give the right one with --model, or index again with this one."
         )
-    return captioner
 
 
 def settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:

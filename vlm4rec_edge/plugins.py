@@ -104,13 +104,14 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
             raise ModelError(f"{head} ({entry.value}) can not be imported: {error}.") from error
         try:
             plugin = make(argument)
+            missing = [member for member in members if not hasattr(plugin, member)]
         except Vlm4RecError:
             raise
         except (Exception, SystemExit) as error:
             raise ModelError(
                 f"{head} ({entry.value}) can not be opened with {argument!r}: {type(error).__name__}: {error}."
             ) from error
-        if missing := [member for member in members if not hasattr(plugin, member)]:
+        if missing:
             raise ModelError(
                 f"{head} ({entry.value}) makes a {type(plugin).__name__}, which is none of the {group}: it has no "
                 f"{' and no '.join(missing)}."

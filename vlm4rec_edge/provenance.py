@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.errors import ModelError, Vlm4RecError
 
 
 class MadeBy(NamedTuple):
@@ -31,7 +31,12 @@ def made_by(model: object) -> MadeBy:
 
 def _identity(model: object) -> dict[str, Any]:
     """Return an identity as JSON gives it back, because its fingerprint is compared with that of the stored one."""
-    identity = getattr(model, "identity", None)
+    try:
+        identity = getattr(model, "identity", None)
+    except Vlm4RecError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{_kind(model)} cannot tell its identity: {type(error).__name__}: {error}.") from error
     if not isinstance(identity, Mapping):
         raise ModelError(
             f"{_kind(model)} is no captioner and no encoder: it has no identity, which is a JSON object. By a name, "

@@ -133,9 +133,6 @@ def _place(store: StoreReader | None, note: str) -> dict[str, str]:
     return dict(json.loads(store.meta.get(note, "{}"))) if store else {}
 
 
-def places_of(captioner: Captioner | None, encoder: Encoder) -> dict[str, str]:
-    """Return the notes by which the models of a run are found again, in place of the earlier ones'."""
-    models = (
-        {"encoder_place": encoder} if captioner is None else {"captioner_place": captioner, "encoder_place": encoder}
-    )
-    return {name: json.dumps(getattr(model, "place", {})) for name, model in models.items()}
+def place_of(model: object) -> str:
+    """Return the note by which a model is found again, where it tells; else that it does not."""
+    return json.dumps(getattr(model, "place", None) or {}, ensure_ascii=True)

@@ -16,7 +16,7 @@ from vlm4rec_edge.items import Item
 from vlm4rec_edge.provenance import MadeBy, made_by
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.writer import GroundedItem, Making, StoreWriter
 
 # As many kinds of products as a large shop has; captions begin with theirs, so that there are neighbours to find.
 KINDS = 2000
@@ -58,13 +58,8 @@ def _add(folder: Path, count: int) -> float:
     )
     encoder = MadeVectors()
     with StoreWriter(folder) as store:
-        store.begin_run(
-            captions_by=grounding,
-            vectors_by=made_by(encoder),
-            dimensions=encoder.dimensions,
-            golden=checked_golden(store, encoder),
-            encoded_text="caption",
-        )
+        golden = checked_golden(store, encoder)
+        store.begin_run(Making(grounding, made_by(encoder), encoder.dimensions, golden, "caption"))
         for start in range(0, count, _BATCH):
             items = [_item(number) for number in range(start, min(start + _BATCH, count))]
             texts = store.without_vector([item.text for item in items])

@@ -45,13 +45,11 @@ class OpenAICaptioner:
             content = [{"type": "text", "text": PROMPT}, {"type": "image_url", "image_url": {"url": picture}}]
             try:
                 messages = [{"role": "user", "content": content}]
-                said = self._ask("chat/completions", _said, messages=messages, **self._settings)
+                yield Captioned(request.key, self._ask("chat/completions", _said, messages=messages, **self._settings))
             except HTTPError as error:
                 if error.code not in (400, 413, 415, 422):  # these are about the photo, all others about the server
                     raise ModelError(f"{self._url} cannot answer: {error}.") from None
                 yield Failure(request.key, "grounding", f"The server refuses this photo: {error}.")
-                continue
-            yield Captioned(request.key, said)
 
     def _ask(self, what: str, read: Callable[[Any], str], **body: Any) -> str:
         data = json.dumps(body).encode() if body else None
@@ -68,7 +66,9 @@ class OpenAICaptioner:
 
 
 def _said(answer: Any) -> str:
-    return " ".join((answer["choices"][0]["message"]["content"] or "").split())
+    content = answer["choices"][0]["message"]["content"] or ""
+    texts = [content] if isinstance(content, str) else [part["text"] for part in content if part["type"] == "text"]
+    return " ".join(" ".join(texts).split())
 
 
 def _is_on_this_machine(url: str) -> bool:

@@ -24,7 +24,7 @@ class StaticEncoder:
     def __init__(self, folder: str) -> None:
         words, vectors = Path(folder, "words.txt").resolve(), Path(folder, "vectors.npy").resolve()
         try:
-            lines = words.read_text(encoding="utf-8").splitlines()
+            lines = words.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # no other mark ends a line
             self._vectors = np.load(vectors, allow_pickle=False).astype(np.float32)
             self._sha256 = hashlib.sha256(words.read_bytes() + vectors.read_bytes()).hexdigest()
         except (OSError, ValueError) as error:
@@ -46,10 +46,10 @@ class StaticEncoder:
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return unit vectors, [len(texts), dimensions], float32; a text without a known word gets the first axis."""
-        means = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        means = np.zeros((len(texts), self.dimensions))  # in float64, in which no float32 is too large to be squared
         for mean, text in zip(means, texts, strict=True):
             rows = [self._rows[word] for word in _WORD.findall(text.lower()) if word in self._rows]
-            mean[:] = self._vectors[rows].mean(axis=0) if rows else 0
+            mean[:] = self._vectors[rows].mean(axis=0, dtype=np.float64) if rows else 0
             if not mean.any():
                 mean[0] = 1
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)

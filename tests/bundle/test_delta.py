@@ -11,6 +11,7 @@ import pytest
 from bundle_index import ITEMS, all_of, copy_of, forge, forge_file, grounded, write_index
 from looked_after import removed
 from made_store import EncodingWriter, GivenVectors, random_vectors
+from program import program
 from test_mutations import flip_bit, truncate
 
 from vlm4rec_edge.bundle.delta import apply_delta, make_delta
@@ -134,6 +135,17 @@ def test_a_delta_is_no_bundle_and_a_bundle_no_delta(index: Path, tmp_path: Path)
         apply_delta(tmp_path / "b", tmp_path / "b", tmp_path / "c")
     with pytest.raises(UsageError, match="no bundle"):
         apply_delta(tmp_path / "d", tmp_path / "b", index)
+
+
+def test_verify_says_what_a_delta_is_for_and_not_that_it_is_damaged(index: Path, tmp_path: Path) -> None:
+    make_bundle(index, tmp_path / "b.zip")
+    make_delta(index, tmp_path / "d.zip", tmp_path / "b.zip")
+    done = program("verify", tmp_path / "d.zip")
+    assert done.code == 1
+    assert "is a delta, no bundle; apply it with `vlm4rec-edge patch OLD" in done.out
+    assert "again" not in done.out + done.err
+    truncate(tmp_path / "b.zip", random.Random(1))
+    assert program("verify", tmp_path / "b.zip").err == "Get the bundle again.\n"
 
 
 @pytest.fixture

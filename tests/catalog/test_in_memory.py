@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -183,13 +184,13 @@ def test_photos_are_looked_for_in_the_folder_of_images_and_nowhere_else(
 
 
 def test_items_of_a_list_are_read_as_often_as_one_likes(tmp_path: Path) -> None:
-    given = [Item(" a ", tmp_path / "a.jpg", " T ", {"title": "x", "id": "y"}), Failure("b", "photo", "It is lost.")]
+    given = [Item("a", tmp_path / "a.jpg", " T ", {"title": "x", "id": "y"}), Failure("b", "photo", "It is lost.")]
     catalog = open_catalog(given)
     assert (catalog.path, catalog.columns, catalog.count(), catalog.is_read_once) == (None, None, 2, False)
     assert list(catalog.read()) == list(catalog.read()) == given
 
 
-def test_a_generator_is_read_once_and_not_before_it_is_needed() -> None:
+def test_a_generator_is_read_once_and_no_more_of_it_than_is_needed() -> None:
     pulled = 0
 
     def items() -> Iterator[Item]:
@@ -199,7 +200,7 @@ def test_a_generator_is_read_once_and_not_before_it_is_needed() -> None:
             yield Item(str(number), Path("a.jpg"))
 
     catalog = open_catalog(items())
-    assert (catalog.count(), catalog.is_read_once, pulled) == (None, True, 0)
+    assert (catalog.count(), catalog.is_read_once, pulled) == (None, True, 1)
     entries = catalog.read()
     next(entries)
     assert pulled == 1
@@ -212,7 +213,7 @@ def test_a_generator_is_read_once_and_not_before_it_is_needed() -> None:
 @pytest.mark.parametrize("empty", [[], (), iter([])], ids=["list", "tuple", "generator"])
 def test_no_items_are_no_catalog(empty: Any) -> None:
     with pytest.raises(CatalogError, match="has no items"):
-        list(open_catalog(empty).read())
+        open_catalog(empty)
 
 
 def test_what_an_item_holds_may_be_numbers() -> None:
@@ -225,11 +226,12 @@ def test_what_an_item_holds_may_be_numbers() -> None:
     [
         ("a.jpg", "item 2 of the catalog can not be read: 'str' object has no attribute 'id'."),
         ({"id": "a"}, "item 2 of the catalog can not be read: 'dict' object has no attribute 'id'."),
+        (Item("  ", Path("a.jpg")), "item 2 of the catalog has no id."),
         (Item(None, Path("a.jpg")), "item 2 of the catalog has no id."),  # type: ignore[arg-type]
         (Item(True, Path("a.jpg")), "item 2 of the catalog can not be read: True (bool) is no item id"),  # type: ignore[arg-type]
         (Item("a", 7), "item 2 of the catalog can not be read: expected str, bytes or os.PathLike object"),  # type: ignore[arg-type]
         (Item("a", None), "item 2 of the catalog names no image."),  # type: ignore[arg-type]
-        (Item("a\n", Path("a.jpg")), "The id 'a\\n' holds control characters."),
+        (Item("a\nb", Path("a.jpg")), "The id 'a\\nb' holds control characters."),
         (Item("a", Path("a.jpg"), "", 7), "item 2 of the catalog can not be read: 'int' object has no attribute"),  # type: ignore[arg-type]
         (Item("a", Path("a.jpg"), "x" * (MAX_CELL_CHARACTERS + 1)), "item 2 of the catalog, column title, has more"),
     ],
@@ -294,3 +296,48 @@ def test_an_item_may_have_several_photos_each_held_to_the_folder_of_images(tmp_p
     item, failure = _entries([Item("a", Path("1.jpg"), more_photos=(Path("../2.jpg"),))], images=tmp_path)
     assert (item, isinstance(failure, Failure)) == (Item("a", tmp_path / "1.jpg"), True)
     assert "lies outside" in failure.reason  # type: ignore[union-attr]
+
+
+class _Size(str, enum.Enum):  # noqa: UP042 (str of it is its name, that of a StrEnum its text)
+    """What programs keep their constants in."""
+
+    SMALL = "s"
+
+
+def test_ids_of_items_are_read_as_those_of_tables_are(tmp_path: Path) -> None:
+    """Without spaces at their ends; a text of an enumeration is the text it is."""
+    table = tmp_path / "t.csv"
+    table.write_text('id,image\n" x ",a.jpg\n', encoding="utf-8")
+    (from_table,) = open_catalog(table).read()
+    assert isinstance(from_table, Item)
+    given = [Item(" x ", Path("a.jpg")), Item(_Size.SMALL, Path("a.jpg"), _Size.SMALL)]
+    assert _entries(given) == [Item(from_table.id, Path("a.jpg")), Item("s", Path("a.jpg"), "s")]
+
+
+def test_a_list_of_dicts_is_read_as_rows(tmp_path: Path) -> None:
+    rows = [
+        {"ID": 7, "image": "7.jpg", "price": 9.5},
+        {"ID": " b ", "image": "b.jpg", "title": "T"},
+        None,
+        {"ID": "c", "image": b"c.jpg"},
+        {"image": "d.jpg"},
+    ]
+    catalog = open_catalog(rows, images=tmp_path)
+    first, second, *failures = catalog.read()
+    assert catalog.columns == ("price",)
+    assert first == Item("7", tmp_path / "7.jpg", "", {"price": "9.5"})
+    assert second == Item("b", tmp_path / "b.jpg", "T")
+    assert [str(failure.reason) for failure in failures if isinstance(failure, UnreadPart)] == [
+        "row 3 of the list can not be read: 'NoneType' object has no attribute 'items'.",
+        "row 4 of the list can not be read: column 'image' holds a value of the type bytes; give text, a number, a date or a "
+        "list.",
+        "row 5 of the list has no id.",
+    ]
+
+
+def test_dicts_that_are_no_rows_are_refused_before_an_index_is_made(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=r"The list of rows .*image"):
+        build_index([{"id": "a", "photo_of_it": "a.jpg"}], tmp_path / "x.index")
+    with pytest.raises(CatalogError, match="give a list of them, not a generator"):
+        build_index(({"id": "a", "image": "a.jpg"} for _ in range(2)), tmp_path / "x.index")
+    assert not (tmp_path / "x.index").exists()

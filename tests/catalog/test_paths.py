@@ -83,3 +83,9 @@ def test_a_table_may_be_named_relative_to_the_working_folder(
 def test_a_folder_of_images_that_is_not_there_is_refused(shop_folder: Path) -> None:
     with pytest.raises(CatalogError, match=r"folder of images .*nowhere does not exist; give it with --images"):
         _entry(shop_folder, "a.png", images=shop_folder / "nowhere")
+
+
+@pytest.mark.parametrize("image", ["photos/IMG_1.jpg", "photos/img_1.jpg", "photos/IMG_1.Jpg", "/photos/img_1.JPG"])
+def test_a_photo_is_found_whatever_the_case_of_its_suffix_or_of_its_whole_name(shop_folder: Path, image: str) -> None:
+    (shop_folder / "photos" / "IMG_1.JPG").write_bytes(b"")
+    assert _entry(shop_folder, image) == Item("1", shop_folder / "photos" / "IMG_1.JPG")

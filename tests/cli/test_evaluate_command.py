@@ -127,7 +127,7 @@ def test_what_else_was_bought_on_the_day_of_the_test_can_be_left_out(index: Path
     table.write_text(table.read_text().replace("-02\n", "-01\n"))
     refused = program(*command, "--same-day", "left-out")
     assert refused.code == 2
-    assert "No user has a history before the day of the first item to foretell." in refused.err
+    assert "No user has a history before the day of the first item to predict." in refused.err
 
 
 def test_people_get_a_table_and_what_it_rests_on(index: Path, purchases: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from program import program, watched
 from typer.testing import CliRunner
 
 import vlm4rec_edge
-from vlm4rec_edge.cli import make_app
+from vlm4rec_edge.cli.app import make_app
 
 # What help must not pay for.
 HEAVY = {"numpy", "llama_cpp", "onnxruntime", "tokenizers", "hnswlib", "PIL", "huggingface_hub", "pyarrow", "torch"}
@@ -45,6 +47,38 @@ def test_help_of_every_command_works_and_loads_nothing_heavy(path: tuple[str, ..
     if not path:
         assert all(f"\n  {command[0]} " in done.out for command in COMMANDS if command)
         assert "Exit codes" in done.out
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_says_what_to_put_for_each_value_and_in_sentences(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(make_app(), [*path, "--help"]).output
+    assert not re.findall(r"<(?:str|path|int|float)[ \w]*>", shown)
+    command: Any = typer.main.get_command(make_app())
+    for name in path:
+        command = command.commands[name]
+    for parameter in command.params:
+        assert (parameter.help or ".").endswith("."), parameter.name
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_what_is_written_wrongly_is_told_as_json_to_who_asks_for_it(path: tuple[str, ...]) -> None:
+    for wrong in (["--json", "--bogus"], ["--bogus", "--json"], ["--json=1", "--bogus"]):
+        done = CliRunner().invoke(make_app(), [*path, *wrong])
+        assert done.exit_code == 2
+        assert json.loads(done.stdout)["error"]["kind"] == "UsageError"
+
+
+def test_an_error_names_an_option_as_it_was_typed() -> None:
+    for words, message in (
+        ("recommend x --encode title", "No such option: --encode "),
+        ("index x --out y --encode=nothing", "Invalid value for '--encode': 'nothing'"),
+        ("index x --out y --encoded-text nothing", "Invalid value for '--encoded-text': 'nothing'"),
+        ("caption x --image-size 3", "Invalid value for '--image-size': 3"),
+    ):
+        done = CliRunner().invoke(make_app(), words.split())
+        assert done.exit_code == 2
+        assert message in done.stderr
+        assert ("--encoded-text" in done.stderr) == ("--encoded-text" in words)
 
 
 @pytest.mark.parametrize("name", [path[0] for path in COMMANDS if len(path) == 1])

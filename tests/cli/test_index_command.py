@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import unicodedata
 import zlib
 from pathlib import Path
 
@@ -328,3 +329,19 @@ def test_captions_from_a_table_go_with_no_option_of_a_model(photos: Path, tmp_pa
     done = program("index", photos, "--out", tmp_path / "i", "--captions", table, *option)
     assert (done.code, "--captions takes the place of a model" in done.err) == (2, True)
     assert not (tmp_path / "i").exists()
+
+
+def test_an_item_stays_one_item_however_unicode_writes_its_id(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Bluse grün") for form in ("NFC", "NFD"))
+    folder, index = tmp_path / "p", tmp_path / "shop.index"
+    folder.mkdir()
+    swatch(1, 2, 3).save(folder / f"{decomposed}.png")
+    captions = tmp_path / "captions.csv"
+    captions.write_text(f"id,caption\n{composed},A green blouse\n", encoding="utf-8")
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text(f"id,image\n{composed},p/{composed}.PNG\n{decomposed},p/{composed}.png\n", encoding="utf-8")
+    assert program("index", folder, "--out", index, "--captions", captions).code == 0
+    done = program("index", catalog, "--out", index, "--captions", captions, "--prune", "--json")
+    assert (done.json["items"], done.json["removed"], done.json["reused"]) == (1, 0, 1)
+    assert ["more than once" in failure["reason"] for failure in done.json["failures"]] == [True]
+    assert [item["id"] for item in program("items", index, "--json").json["items"]] == [decomposed]

@@ -30,6 +30,20 @@ from vlm4rec_edge.cli import main
 main()
 """
 
+# Ctrl-C is pressed when a module begins to be imported.
+_PRESSED_WHILE_IMPORTING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from vlm4rec_edge.cli import main
+class Pressing:
+    def find_spec(self, name, *_):
+        if name == module:
+            signal.raise_signal(signal.SIGINT)
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, Pressing())
+main()
+"""
+
 
 def _stored(index: Path) -> int:
     try:
@@ -85,3 +99,21 @@ def test_ctrl_c_keeps_finished_work_and_the_same_command_goes_on(tmp_path: Path)
     again = program(*command, "--json")
     assert again.code == 0
     assert (again.json["items"], again.json["reused"], again.json["captioned"]) == (kept + 20, kept, 20)
+
+
+@pytest.mark.parametrize(
+    "module", ["vlm4rec_edge.cli.app", "typer", "vlm4rec_edge.cli.offline", "vlm4rec_edge.index_folder", "numpy"]
+)
+def test_ctrl_c_while_the_program_is_imported_prints_no_traceback(tmp_path: Path, module: str) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        _PRESSED_WHILE_IMPORTING,
+        module,
+        "index",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "x"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n")

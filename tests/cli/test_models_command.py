@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from program import program
 
 import vlm4rec_edge
 from vlm4rec_edge.models.installed import installed
@@ -161,3 +162,11 @@ def test_help_shows_examples_at_once(home: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(vlm4rec_edge.__file__).parent.parent)},
     ).stdout.split()
     assert not {"huggingface_hub", "numpy", "onnxruntime", "llama_cpp", "PIL"} & set(loaded)
+
+
+def test_an_unknown_name_is_answered_with_each_known_one_once() -> None:
+    done = program("models", "verify", "nope")
+    assert done.code == 1
+    named = done.err.partition("known names: ")[2].rstrip(".\n").split(", ")
+    assert len(named) > 5
+    assert len(named) == len(set(named))

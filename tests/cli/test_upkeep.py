@@ -1,5 +1,6 @@
 """`add`, `remove`, `verify` and `repair` through real processes."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from drawings import Drawing, draw
 from program import program
 
+from vlm4rec_edge import IndexFolder, Item
 from vlm4rec_edge.store.schema import DATABASE_NAME, text_crc32
 from vlm4rec_edge.store.vectors import vector_file_name
 
@@ -53,6 +55,18 @@ def test_a_removed_item_is_never_recommended_and_can_come_back(own_index: Path, 
     again = program("add", own_index, photo, "--id", "late", "--json")
     assert again.json["captioned"] == 0, "the caption was kept, so coming back costs no model work"
     assert program("verify", own_index).code == 0
+
+
+def test_the_command_and_the_call_add_alike(own_index: Path, tmp_path: Path) -> None:
+    """With as many photos captioned together, and as much memory for them."""
+    copy = shutil.copytree(own_index, tmp_path / "copy")
+    photos = [tmp_path / f"coat-{number}.jpg" for number in range(2)]
+    for number, photo in enumerate(photos):
+        draw(Drawing("coat", "black", "solid", 5 + number)).save(photo)
+    command = program("add", own_index, *photos, "--json").json
+    call = IndexFolder(copy).add([Item(photo.stem, photo) for photo in photos]).to_dict()
+    assert command["batch"] == 2
+    assert {name for name in command if command[name] != call[name]} == {"index", "seconds"}
 
 
 def test_removing_what_is_not_there_is_said_and_coded(own_index: Path) -> None:

@@ -115,7 +115,7 @@ def test_without_variants_and_without_groups_nothing_changes() -> None:
     assert [set(items) for items in named(reduced.excluded)] == [set(items) for items in named(split.history)]
 
 
-def test_when_all_is_one_product_nothing_is_left_to_foretell() -> None:
+def test_when_all_is_one_product_nothing_is_left_to_predict() -> None:
     split = chronological_split(interactions_of(random_rows(users=10, items=40, rows=200, seed=5)), IDS)
     with pytest.raises(UsageError, match="Every test item is a variant"):
         without_variants(split, np.zeros(len(IDS), np.int64))

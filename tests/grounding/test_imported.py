@@ -122,3 +122,16 @@ def test_captions_without_an_id_are_nobodys_and_stop_nothing(
         stream.write("A stray caption.,\nAnother one.,\n")
     captions = ImportedCaptions(path, source="a cloud model")
     assert build_index(photos, tmp_path / "i", captioner=captions, encoder=encoder).items == 3
+
+
+@pytest.mark.parametrize(("named", "item"), [("10004.jpg", "10004"), ("0010.JPG", "0010"), ("0010.jpg", "10")])
+def test_an_id_with_the_suffix_of_a_photo_is_named_where_its_caption_is_missed(
+    tmp_path: Path, encoder: OnnxEncoder, named: str, item: str
+) -> None:
+    photo, other = swatches(tmp_path / "photos", 2)
+    catalog = tmp_path / "items.csv"
+    catalog.write_text(f"id,image\n{item},{photo}\nother,{other}\n", encoding="utf-8")
+    captions = ImportedCaptions(table(tmp_path / "captions.csv", {named: "A coat.", "other": "A hat."}))
+    report = build_index(catalog, tmp_path / "i", captioner=captions, encoder=encoder)
+    (failure,) = report.failures
+    assert f"it has one for {named!r}, and every character of an id counts" in failure.reason

@@ -108,3 +108,22 @@ def test_an_interrupt_while_an_index_is_closed_lets_other_writers_in(index: Inde
     assert writer is not None  # still held by somebody, as by the traceback of an interrupted notebook cell
     with IndexFolder(index.folder) as other:
         assert other.remove(["0000"]).removed == 1
+
+
+def test_nothing_to_add_and_nothing_to_remove_are_done_alike(index: IndexFolder, tmp_path: Path) -> None:
+    models: dict[str, Any] = {"captioner": MadeCaptioner(), "encoder": MadeEncoder()}
+    before = index.verify()
+    report = index.add([], **models)
+    assert (report.items, report.added, report.replaced, report.failures) == (before.items, (), (), ())
+    assert (index.remove([]).removed, index.remove([]).unknown) == (0, ())
+    assert index.verify() == before
+    for call in (lambda none: none.add([], **models), lambda none: none.remove([])):
+        with pytest.raises(StoreError, match="There is no index"):
+            call(IndexFolder(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_added_has_its_id_without_spaces_at_its_ends(index: IndexFolder, photos: Path) -> None:
+    report = index.add([Item(" new ", photos / "0001.png")], captioner=MadeCaptioner(), encoder=MadeEncoder())
+    assert report.added == ("new",)
+    assert index.holds("new")

@@ -188,7 +188,7 @@ def test_the_api_refuses_with_the_cost_in_the_error(
 def test_an_index_without_items_can_be_made_in_any_way(photos: Path, tmp_path: Path) -> None:
     _index(photos, tmp_path / "x.index")
     with IndexFolder(tmp_path / "x.index") as index:
-        index.remove(items_of(tmp_path / "x.index"))
+        index.remove(list(items_of(tmp_path / "x.index")))
     report = _index(photos, tmp_path / "x.index", encoder=Other())
     assert counts_of(report) == (0, 4, 4, 0)
 

@@ -28,6 +28,7 @@ from vlm4rec_edge import (
     Recommender,
     Selection,
     build_index,
+    list_items,
 )
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.info import describe_index
@@ -196,6 +197,20 @@ def test_titles_alone_keep_the_photos_that_the_catalog_names(catalog: list[Item]
     _index(catalog, out, None, encoded_text="title")
     assert [photo.image for photo in items_of(out)["two"].photos] == [str(path) for path in views[3:5]]
     assert IndexFolder(out).verify().ok
+
+
+def test_all_photos_of_an_item_are_shown_where_it_is_listed_or_recommended(
+    catalog: list[Item], views: list[Path], out: Path
+) -> None:
+    _index(catalog, out, Naming(views))
+    stored = items_of(out)["two"]
+    listed = {item.id: item for item in list_items(out).items}
+    assert listed["two"].photos == stored.photos
+    assert [photo["image"] for photo in listed["two"].to_dict()["photos"]] == [str(path) for path in views[3:5]]
+    other = next(item_id for item_id in listed if item_id != "two")
+    with Recommender.open(out) as shop:
+        hits = {hit.item_id: hit.to_dict() for hit in shop.recommend([other])}
+    assert hits["two"]["photos"] == listed["two"].to_dict()["photos"]
 
 
 @pytest.mark.parametrize("damage", ["vectors", "photo", "caption", "torn"])

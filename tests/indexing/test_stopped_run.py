@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_catalog import PHOTOS, Run, counts_of
+from made_plugins import MadeCaptioner, MadeEncoder
 from made_store import EncodingWriter
 from pictures import swatch, swatches
 
-from vlm4rec_edge import Failure, LlamaCaptioner, OnnxEncoder, Recommender, indexing
+from vlm4rec_edge import Failure, LlamaCaptioner, OnnxEncoder, Recommender, build_index, indexing
 from vlm4rec_edge.errors import ModelError, StoreError
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.indexing import IndexProgress
 from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.writer import BatchCounts, StoreWriter
 
 
 @pytest.mark.parametrize("after", [1, 3])
@@ -129,3 +133,64 @@ def test_a_reader_is_served_in_the_middle_of_a_run(run: Run, photos: Path, out: 
 
     run(photos, on_progress=look)
     assert min(seen) >= PHOTOS - 1
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Press Ctrl-C, as a process at a terminal hears it, wherever these tests are run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+class _Impatient(MadeEncoder):
+    """Ctrl-C is pressed while it encodes: the texts that every encoder is tried with, or those of items."""
+
+    def __init__(self, press: Callable[[], None], *, in_trial: bool) -> None:
+        super().__init__()
+        self.press, self.in_trial = press, in_trial
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        if texts[0].startswith("Black ankle boots") == self.in_trial:
+            self.press()
+        return super().encode(texts)
+
+
+def test_however_often_ctrl_c_is_pressed_finished_captions_are_kept(
+    photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None]
+) -> None:
+    """Once while photos are captioned, once while what is finished is encoded, and once while it is stored."""
+    write, wrote = StoreWriter.write, []
+
+    def pressed(store: StoreWriter, batch: Any, vectors: Any) -> BatchCounts:
+        wrote.append(len(batch))
+        ctrl_c()
+        return write(store, batch, vectors)
+
+    monkeypatch.setattr(StoreWriter, "write", pressed)
+
+    def stop(progress: IndexProgress) -> None:
+        if progress.done == 3:
+            ctrl_c()
+
+    report = build_index(
+        photos, out, captioner=MadeCaptioner(), encoder=_Impatient(ctrl_c, in_trial=False), on_progress=stop
+    )
+    assert (report.interrupted, report.progress.captioned, wrote) == (True, 3, [3])
+    monkeypatch.undo()
+    again = build_index(photos, out, captioner=MadeCaptioner(), encoder=MadeEncoder())
+    assert counts_of(again) == (PHOTOS - 3, 3, PHOTOS, 0)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_ctrl_c_in_the_first_call_of_an_encoder_stops_the_run_cleanly(
+    photos: Path, out: Path, ctrl_c: Callable[[], None], is_new: bool
+) -> None:
+    if not is_new:
+        build_index(photos, out, captioner=MadeCaptioner(), encoder=MadeEncoder())
+    impatient = _Impatient(ctrl_c, in_trial=True)
+    report = build_index(photos, out, captioner=MadeCaptioner(), encoder=impatient)
+    assert (report.interrupted, report.items) == (True, 0 if is_new else PHOTOS)
+    assert report.to_dict()["failures"] == []
+    again = build_index(photos, out, captioner=MadeCaptioner(), encoder=MadeEncoder())
+    assert again.items == PHOTOS

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from vlm4rec_edge import (
     StoreError,
     build_index,
     caption_photos,
+    describe_index,
 )
+from vlm4rec_edge.store.writer import StoreWriter
 
 PHOTOS = 5
 
@@ -266,3 +269,11 @@ def test_a_captioner_that_fails_is_free_for_the_next_run_at_once(photos: Path, o
 
 def test_memory_is_told_by_a_captioner_without_a_batch(photos: Path, out: Path) -> None:
     assert _run(photos, out, MadeCaptioner(kv_bytes=4)).kv_bytes == 4
+
+
+def test_an_index_in_which_a_plug_in_had_junk_noted_is_described(photos: Path, out: Path) -> None:
+    _run(photos, out, MadeCaptioner(batch=2, kv_bytes=4))
+    assert (describe_index(out).batch, describe_index(out).kv_bytes) == (2, 4)
+    with closing(StoreWriter(out)) as store:
+        store.note(batch="many", kv_bytes="5.5")
+    assert (describe_index(out).batch, describe_index(out).kv_bytes) == (0, 0)

@@ -136,7 +136,7 @@ def test_a_server_that_is_not_there_or_fails_is_a_sentence(endpoint: str) -> Non
         OpenAICaptioner("http://127.0.0.1:9/v1")
     captioner = OpenAICaptioner(endpoint)
     _Endpoint.down = True
-    with pytest.raises(ModelError, match="cannot answer"):
+    with pytest.raises(AssertionError, match="cannot answer"):
         check_captioner(captioner, [encoded(swatch(1, 2, 3))] * 2)
 
 
@@ -148,7 +148,14 @@ def test_photos_do_not_leave_by_way_of_a_proxy(endpoint: str, monkeypatch: pytes
     assert [*OpenAICaptioner(endpoint).caption([request])] == [Captioned("red", "A red photo.")]
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"choices": []}, {"choices": [{"message": "x"}]}, "nothing"])
+def _says(content: object) -> dict[str, Any]:
+    return {"choices": [{"message": {"content": content}}]}
+
+
+_NONSENSE = [[], {}, {"choices": []}, {"choices": [{"message": "x"}]}, "nothing", *map(_says, (5, True, ["red"], [{}]))]
+
+
+@pytest.mark.parametrize("answer", _NONSENSE)
 def test_an_answer_in_another_form_is_a_sentence(endpoint: str, answer: object) -> None:
     captioner = OpenAICaptioner(endpoint)
     _Endpoint.nonsense = answer
@@ -156,9 +163,32 @@ def test_an_answer_in_another_form_is_a_sentence(endpoint: str, answer: object) 
         list(captioner.caption([CaptionRequest("red", photo_of(encoded(swatch(200, 30, 30))))]))
 
 
+def test_an_answer_in_parts_is_its_texts(endpoint: str) -> None:
+    captioner = OpenAICaptioner(endpoint)
+    _Endpoint.nonsense = _says(
+        [{"type": "text", "text": "A red"}, {"type": "audio"}, {"type": "text", "text": "photo."}]
+    )
+    request = CaptionRequest("red", photo_of(encoded(swatch(200, 30, 30))))
+    assert [*captioner.caption([request])] == [Captioned("red", "A red photo.")]
+
+
+def test_only_the_end_of_a_line_ends_a_word_of_the_table(table: Path) -> None:
+    words = ["red", "\x85", "green\u2028", "photo", "jacket"]
+    (table / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+    vectors = np.load(table / "vectors.npy")
+    assert np.allclose(StaticEncoder(str(table)).encode(["jacket"])[0], vectors[4], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e30, 3e38, 1e-30])
+def test_vectors_of_any_finite_size_become_unit_vectors(table: Path, size: float) -> None:
+    np.save(table / "vectors.npy", (np.eye(len(_WORDS)) * size).astype(np.float32))
+    check_encoder(StaticEncoder(str(table)))
+    assert np.allclose(StaticEncoder(str(table)).encode(["red green"])[0, :2], np.sqrt(0.5))
+
+
 def test_a_photo_of_which_the_server_says_nothing_is_a_failure(endpoint: str, tmp_path: Path) -> None:
     captioner = OpenAICaptioner(endpoint)
-    _Endpoint.nonsense = {"choices": [{"message": {"content": None}}]}
+    _Endpoint.nonsense = _says(None)
     report = caption_photos(swatches(tmp_path, 2), captioner)
     assert (len(report.captions), len(report.failures)) == (0, 2)
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vlm4rec_edge import ModelError, UsageError, open_captioner, open_encoder
-from vlm4rec_edge.cli import make_app
+from vlm4rec_edge.cli.app import make_app
 from vlm4rec_edge.index import open_backend
 from vlm4rec_edge.plugins import installed_plugins
 

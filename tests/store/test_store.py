@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,3 +159,16 @@ def test_a_read_only_folder_can_be_read_and_not_written(tmp_path: Path) -> None:
             write_store(folder, VECTORS)
     finally:
         folder.chmod(0o755)
+
+
+def test_where_no_item_has_further_photos_none_is_looked_for(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Watched(StoreReader):
+        def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+            asked.append(sql)
+            return super().query(sql, parameters)
+
+    with Watched(write_store(tmp_path / "i", random_vectors(2))) as store:
+        assert (len(list(store.items())), len(store.table().ids), len(list(store.made_items()))) == (2, 2, 2)
+    assert [sql for sql in asked if "photos" in sql] == ["SELECT EXISTS (SELECT 1 FROM photos)"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from vlm4rec_edge.bundle.container import check_sha256
-from vlm4rec_edge.bundle.manifest import MANIFEST_NAME
+from vlm4rec_edge.bundle.manifest import MANIFEST_NAME, DeltaGivenError
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.errors import BundleError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.store.check import Finding, VerifyReport
+
+_REMEDY = "Get the bundle again."
 
 
 def verify_bundle(path: Path | str) -> VerifyReport:
@@ -22,7 +24,8 @@ def verify_bundle(path: Path | str) -> VerifyReport:
     try:
         bundle = BundleReader(path)
     except BundleError as error:
-        return VerifyReport((Finding(path.name, str(error)),), index=str(path))
+        is_delta = isinstance(error, DeltaGivenError)  # and the error says what it is for
+        return VerifyReport((Finding(path.name, str(error)),), index=str(path), remedy="" if is_delta else _REMEDY)
     with bundle:
         findings = []
         for name, entry in bundle.manifest.files.items():
@@ -35,4 +38,6 @@ def verify_bundle(path: Path | str) -> VerifyReport:
         except BundleError as error:
             findings.append(Finding(MANIFEST_NAME, str(error)))
         captions = int(bundle.manifest.content["captions"])
-        return VerifyReport(tuple(findings), bundle.count(), captions, bundle.rows, index=str(path))
+        found = tuple(findings)
+        remedy = _REMEDY if found else ""
+        return VerifyReport(found, bundle.count(), captions, bundle.rows, index=str(path), remedy=remedy)

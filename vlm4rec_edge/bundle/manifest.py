@@ -35,6 +35,10 @@ def is_file_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+class DeltaGivenError(BundleError):
+    """A delta was given where a bundle is needed; it is whole."""
+
+
 @dataclass(frozen=True)
 class FileEntry:
     """One file: size in bytes, sha256 (hex), and the arrays in it (none in a model's file)."""
@@ -95,8 +99,9 @@ def parse_manifest(data: bytes, place: str, *, kind: str) -> BundleManifest:
     if digest != _digest(document):
         raise BundleError(f"The manifest of {place} is not what was written; get the bundle again.")
     if document["kind"] != kind:
-        hint = "apply it with `vlm4rec-edge patch`" if document["kind"] == "delta" else f"a {kind} is needed here"
-        raise BundleError(f"{place} is a {document['kind']}; {hint}.")
+        if document["kind"] == "delta":
+            raise DeltaGivenError(f"{place} is a delta, no bundle; apply it with `vlm4rec-edge patch OLD {place} NEW`.")
+        raise BundleError(f"{place} is a {document['kind']}; a {kind} is needed here.")
     try:
         files = {name: _entry(name, entry) for name, entry in document["files"].items()}
         package = _text(document["package"])

@@ -108,7 +108,8 @@ def located(name: str, root: Path) -> Path:
     """Return the path of a photo that a catalog names, relative to ``root``; whether it is there is for others to find.
 
     A ``file://`` address is its path. Where no file has the name itself, it is read as an address (``%20``), with
-    backslashes between folders, with a slash at its beginning that means ``root``, or in another form of Unicode.
+    backslashes between folders, with a slash at its beginning that means ``root``, in another form of Unicode, or with
+    its suffix, or all of it, in the other case (``.JPG``).
     """
     if _FILE.match(name):
         address = urlsplit(name)
@@ -125,13 +126,18 @@ def _others(name: str, root: Path) -> Iterator[Path]:
         spellings.append(unquote(name))
     if "\\" in name:
         spellings += [spelling.replace("\\", "/") for spelling in spellings]
+    spellings += [spelling.lstrip("/") for spelling in spellings if spelling.startswith("/")]
     for spelling in spellings:
         yield root / spelling
-        if spelling.startswith("/"):
-            yield root / spelling.lstrip("/")
         if not spelling.isascii():
             for form in ("NFC", "NFD"):
                 yield root / unicodedata.normalize(form, spelling)
+        folder, slash, name = spelling.rpartition("/")
+        stem, dot, suffix = name.rpartition(".")
+        cases = (f"{stem}{dot}{suffix.lower()}", f"{stem}{dot}{suffix.upper()}", name.lower(), name.upper())
+        for cased in dict.fromkeys(cases):
+            for form in dict.fromkeys(unicodedata.normalize(form, folder + slash + cased) for form in ("NFC", "NFD")):
+                yield root / form
 
 
 def _is_file(path: Path) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from vlm4rec_edge.catalog.images import Fetched, Images, Trouble
 from vlm4rec_edge.catalog.layouts import CatalogColumns
 from vlm4rec_edge.catalog.products import Product, products
 from vlm4rec_edge.errors import CatalogError, UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.items import Failure, Item, UnreadPart, WebPhotos
 from vlm4rec_edge.tables.cells import NOT_TEXT, given_text
-from vlm4rec_edge.tables.frames import frame_table
+from vlm4rec_edge.tables.frames import frame_table, mappings_table
 from vlm4rec_edge.tables.reading import Table, found_table, open_table
+from vlm4rec_edge.tables.roles import Wanted
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def open_catalog(
     A data frame of pandas or polars: the same columns. Numbers become their digits, so the id ``5`` is ``"5"``, and so is
     ``5.0``, into which pandas turns it where another row has none. None and NaN are empty. Its index is not read.
     An iterable of ``Item``: a list, or anything else that can be iterated again; a generator is read once, as the run goes
-    on, and never held. Ids and attributes may be numbers, as in a data frame.
+    on, and never held; only its first item is taken at once, to see whether there is one. Ids and attributes may be numbers,
+    as in a data frame. Ids lose spaces at their ends, as in every table.
+    A list of mappings (dicts): rows, with the columns of a table by their names.
 
     Args:
         catalog: The path of a folder or a table, a data frame, or items; an open catalog is returned as it is.
@@ -83,19 +87,19 @@ def open_catalog(
     if isinstance(catalog, Catalog):
         return catalog
     if isinstance(catalog, (str, os.PathLike)):
-        return _open_path(Path(catalog), images, columns or CatalogColumns(), fetched)
+        return _open_path(path_of(catalog, "A catalog"), images, columns or CatalogColumns(), fetched)
     root = Path() if images is None else Path(images)
     bound = None if images is None else _resolved(root)
     frame = frame_table(catalog)
+    own = Images(root, bound, fetched)
+    wanted = replace((columns or CatalogColumns()).wanted(), options=False)
     if frame is not None and frame.columns is not None:
-        wanted = replace((columns or CatalogColumns()).wanted(), options=False)
-        table = found_table("The data frame", frame.columns, frame.rows, wanted)
-        return _open_table(table, None, Images(root, bound, fetched))
-    if isinstance(catalog, bytes) or not isinstance(catalog, Iterable):
+        return _open_table(found_table("The data frame", frame.columns, frame.rows, wanted), None, own)
+    if isinstance(catalog, (bytes, Mapping)) or not isinstance(catalog, Iterable):
         raise UsageError(
             f"A {type(catalog).__name__} is no catalog; give the path of a folder or a table, a data frame, or items."
         )
-    return _open_items(catalog, Images(root, bound, fetched))
+    return _open_iterable(catalog, own, wanted)
 
 
 def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, fetched: Fetched | None) -> Catalog:
@@ -186,30 +190,39 @@ def _failure(where: str, reason: str, addresses: tuple[str, ...]) -> Failure:
     return WebPhotos(where, "catalog", reason, addresses) if addresses else Failure(where, "catalog", reason)
 
 
-def _open_items(items: Iterable[Any], images: Images) -> Catalog:
-    is_read_once, passes = iter(items) is items, count()
+def _open_iterable(items: Iterable[Any], images: Images, wanted: Wanted) -> Catalog:
+    """Open items, or rows; of a generator the first is taken, to see whether there is one and what it is."""
+    is_read_once = iter(items) is items
+    first = list(islice(items, 1))
+    if not first:
+        raise CatalogError("The catalog has no items; there is nothing to index.")
+    if not isinstance(first[0], Mapping):
+        return _open_items(chain(first, items) if is_read_once else items, images, is_read_once=is_read_once)
+    if is_read_once:
+        raise CatalogError("Rows are read more than once; give a list of them, not a generator.")
+    table = mappings_table(items)
+    return _open_table(found_table("The list of rows", table.columns or (), table.rows, wanted), None, images)
+
+
+def _open_items(items: Iterable[Any], images: Images, *, is_read_once: bool) -> Catalog:
+    passes = count()
 
     def read() -> Iterator[Item | Failure]:
         if next(passes) and is_read_once:
             raise CatalogError(
                 "The items come from a generator, which was read already; give a list, or a new generator."
             )
-        number = 0
         for number, item in enumerate(items, start=1):
             where = f"item {number} of the catalog"
             yield from [item] if isinstance(item, Failure) else _given(item, where, images)
-        if not number:
-            raise CatalogError("The catalog has no items; there is nothing to index.")
 
-    if not is_read_once:
-        next(read())
     return Catalog(None, None, read, is_read_once)
 
 
 def _given(item: Any, where: str, images: Images) -> Iterator[Item | Failure]:
     """Yield an item that a program made, whose fields may be numbers, or of any other type."""
     try:
-        item_id, title = given_text("id", item.id), given_text("title", item.title)
+        item_id, title = given_text("id", item.id).strip(), given_text("title", item.title)
         names = [*filter(None, map(os.fspath, [item.image or "", *item.more_photos]))]
         attributes = {str(name): given_text(name, value) for name, value in item.attributes.items()}
     except (*NOT_TEXT, AttributeError) as error:

@@ -15,8 +15,9 @@ import typer
 from typer.core import TyperGroup
 
 import vlm4rec_edge
+from vlm4rec_edge.cli import EXIT_INTERRUPTED
 from vlm4rec_edge.cli.options import AS_JSON
-from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, emit_json, note
+from vlm4rec_edge.cli.output import emit_json, note
 from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
 
 # The module of each command, a function of the same name in it; in the order of the help.
@@ -47,6 +48,8 @@ _HOMES = {
 _WrongUsage = cast("type[Exception]", typer.BadParameter.__base__)
 # Options by the names they had.
 _FORMER_OPTIONS = {"--encode": "--encoded-text", "--image-size": "--max-side"}
+# Under this name a context holds those that were typed.
+_FORMER_GIVEN = "vlm4rec_edge.former_options"
 
 
 class _Program(TyperGroup):
@@ -55,10 +58,12 @@ class _Program(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line, with options by their former names too."""
         end = args.index("--") if "--" in args else len(args)
-        ctx.meta[AS_JSON] = "--json" in args[:end]
+        ctx.meta[AS_JSON] = any(argument.partition("=")[0] == "--json" for argument in args[:end])
         for place, argument in enumerate(args[:end]):
             name, equals, value = argument.partition("=")
-            args[place] = _FORMER_OPTIONS.get(name, name) + equals + value
+            if name in _FORMER_OPTIONS:
+                args[place] = _FORMER_OPTIONS[name] + equals + value
+                ctx.meta.setdefault(_FORMER_GIVEN, []).append(name)
         try:
             return super().parse_args(ctx, args)
         except _WrongUsage as error:
@@ -85,9 +90,13 @@ class _Program(TyperGroup):
 
 
 def _tell_wrong_usage(context: typer.Context, error: Any) -> None:
-    """Say to programs what typer says to people, once this returns."""
+    """Say to programs what typer says to people, once this returns; both by the names of options that were typed."""
+    message = error.format_message()
+    for former in context.meta.get(_FORMER_GIVEN, ()):
+        message = message.replace(_FORMER_OPTIONS[former], former)
+    error.format_message = lambda: message
     if context.meta.get(AS_JSON):
-        emit_json({"error": {"kind": "UsageError", "message": error.format_message()}})
+        emit_json({"error": {"kind": "UsageError", "message": message}})
 
 
 def _drop_output() -> None:
@@ -118,7 +127,7 @@ def make_app(names: Iterable[str] = tuple(_HOMES)) -> typer.Typer:
         rich_markup_mode=None,  # plain help starts in half the time
         pretty_exceptions_enable=False,
         epilog="Exit codes: 0 done; 1 not possible (the reason is on stderr); 2 wrong usage; 3 done, but some items were left "
-        "out; 130 stopped with Ctrl-C, finished work kept.",
+        "out; 130 stopped with Ctrl-C, and finished work is kept.",
     )
     app.callback()(_program)
     for name in names:
@@ -144,7 +153,7 @@ def _program(
     pass
 
 
-def main() -> None:
+def run() -> None:
     """Run the program and exit with its code."""
     _steady_streams()
     _print_warnings()

@@ -34,21 +34,35 @@ class VectorName(StrEnum):
 def bundle(
     index: options.Index,
     out: Annotated[
-        Path, typer.Argument(help="Bundle to write: a zip file if it ends in .zip, else a folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="The bundle to write: a zip file if it ends in .zip, else a folder.",
+            show_default=False,
+        ),
     ],
     vectors: Annotated[
         VectorName,
-        typer.Option(help="float16 keeps 98 to 99.9 % of the ten best; int8 is half as large, and keeps 95 to 98 %."),
+        typer.Option(
+            help="How vectors are stored. float16 keeps 98 to 99.9 % of the ten best items; int8 is half as large and keeps "
+            "95 to 98 %."
+        ),
     ] = VectorName.float16,
     thumbnails: Annotated[
         int | None,
         typer.Option(
-            metavar="PIXELS", min=16, max=1024, help="Put in a small picture of each item.", show_default=False
+            metavar="PIXELS",
+            min=16,
+            max=1024,
+            help="Include a small picture of each item, with so many pixels on its longer side.",
+            show_default=False,
         ),
     ] = None,
-    with_encoder: Annotated[bool, typer.Option("--with-encoder", help="Put in the encoder, for text search.")] = False,
+    with_encoder: Annotated[
+        bool, typer.Option("--with-encoder", help="Include the text encoder, for search by words.")
+    ] = False,
     with_lvlm: Annotated[
-        bool, typer.Option("--with-lvlm", help="Put in the captioner, for new photos (not into a .zip).")
+        bool, typer.Option("--with-lvlm", help="Include the vision-language model, for new photos (not in a .zip).")
     ] = False,
     encoder: options.EncoderModel = None,
     model: options.Model = None,
@@ -56,12 +70,12 @@ def bundle(
     delta: Annotated[
         Path | None,
         typer.Option(
-            metavar="OLD", help="Write only what is new against this older bundle; see `patch`.", show_default=False
+            metavar="OLD", help="Write only the difference from this older bundle, for `patch`.", show_default=False
         ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Ship an index: one read-only folder or zip file that a device recommends from, without any of the models.
+    """Make a bundle of an index: a read-only folder or zip file to recommend from on a device, without any model.
 
     \b
     Example:
@@ -121,14 +135,19 @@ def _models(
 
 
 def patch(
-    old: Annotated[Path, typer.Argument(help="The bundle that is there.", show_default=False)],
-    delta: Annotated[Path, typer.Argument(help="What `bundle --delta` wrote against it.", show_default=False)],
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The old bundle.", show_default=False)],
+    delta: Annotated[
+        Path, typer.Argument(metavar="DELTA", help="What `bundle --delta OLD` wrote.", show_default=False)
+    ],
     out: Annotated[
-        Path, typer.Argument(help="The new bundle; may be the old one, which is replaced.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="NEW", help="The new bundle to write; it may be the old one, which is replaced.", show_default=False
+        ),
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """Bring a bundle up to date with a delta; the result is byte for byte the bundle that was not shipped.
+    """Update a bundle with a delta; the result is byte for byte the new bundle.
 
     \b
     Example:

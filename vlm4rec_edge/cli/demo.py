@@ -12,7 +12,9 @@ from vlm4rec_edge.cli.output import emit_json, note, table
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures, the index and the report.")] = Path("demo-output"),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The folder for the pictures, the index and the report.")
+    ] = Path("demo-output"),
     as_json: options.AsJson = False,
 ) -> None:
     """Caption a small shop that the package brings, index it, recommend from it, and write report.html.

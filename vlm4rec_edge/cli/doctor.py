@@ -19,7 +19,7 @@ from vlm4rec_edge.cli.output import emit_json, printable
 def doctor(as_json: options.AsJson = False) -> None:
     """Check this installation: versions, processor, models, plug-ins, a caption, a vector, recommending, telemetry.
 
-    Exit code 1 if photos cannot become an index here.
+    The exit code is 1 if photos cannot become an index here.
 
     \b
     Example:

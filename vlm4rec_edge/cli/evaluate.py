@@ -34,23 +34,30 @@ class ProtocolOptions:
 
     protocol: Annotated[
         Literal["chronological", "last"],
-        typer.Option(help="Foretell the last part of each user's items, or the last item only (baskets)."),
+        typer.Option(
+            help="Predict the last part of each user's items (chronological), or only the last item (last, for baskets)."
+        ),
     ] = "chronological"
     test_share: Annotated[
-        float, typer.Option(help="Part of a user's items that is held back, with --protocol chronological.")
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="The share of a user's items, from 0 to 1, that is held back with --protocol chronological.",
+        ),
     ] = 0.2
     same_day: Annotated[
         Literal["by-id", "random", "left-out"],
         typer.Option(
-            help="Items of one date come in the order of their ids, or in random order; or those of the calendar day of the "
-            "first item to foretell are left out of the history: what else was bought on that trip tells much."
+            help="How to order items of the same date: by-id, or random. left-out leaves the items of the calendar day of the "
+            "first item to predict out of the history, because what else was bought on the same day tells much about it."
         ),
     ] = "by-id"
     min_items: Annotated[
         int | None,
         typer.Option(
+            metavar="N",
             min=2,
-            help="Least different items of a tested user. Default: 5; 2 with --protocol last.",
+            help="Test only users with at least N different items. Default: 5; 2 with --protocol last.",
             show_default=False,
         ),
     ] = None
@@ -58,35 +65,46 @@ class ProtocolOptions:
         list[str] | None,
         typer.Option(
             "--metric",
-            help="recall@10, ndcg@10, hit_rate@10, mrr, coverage@10, novelty@10, with any number in place of 10; may be "
-            "given several times. Default: all of these.",
+            metavar="METRIC",
+            help="What to measure: recall@10, ndcg@10, hit_rate@10, mrr, coverage@10 or novelty@10, with any number instead "
+            "of 10. May be given several times. Default: all of these.",
             show_default=False,
         ),
     ] = None
     group: Annotated[
         str | None,
         typer.Option(
-            help="What variants of one product share: a column, or id:7, the first 7 characters of the id. Adds a table "
-            "without the user's own variants.",
+            metavar="COLUMN",
+            help="What variants of one product have in common: a column, or id:7, the first 7 characters of the id. The "
+            "result has a second table then, without variants of the user's own items.",
             show_default=False,
         ),
     ] = None
     last: Annotated[
-        int | None, typer.Option(min=1, help="Only the newest so many items of a history count.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", min=1, help="Count only the N newest items of a history.", show_default=False),
     ] = None
     half_life: Annotated[
         float | None,
         typer.Option(
             metavar="DAYS",
-            help="Let older items of a history fade: one counts half as much as one that is newer by so many days (or in the "
-            "unit of the dates, where they are numbers).",
+            help="The half-life of items in a history: an item counts half as much as one that is newer by so many days (or "
+            "units, if the dates are numbers).",
             show_default=False,
         ),
     ] = None
-    weighted: Annotated[bool, typer.Option("--weighted", help="Count items by the column weight.")] = False
-    resamples: Annotated[int, typer.Option(min=1, help="How often intervals and tests draw the users anew.")] = 2000
+    weighted: Annotated[
+        bool, typer.Option("--weighted", help="Weight the items of a history by the column weight.")
+    ] = False
+    resamples: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="The number of bootstrap resamples of the users, for intervals and tests."
+        ),
+    ] = 2000
     seed: Annotated[
-        int, typer.Option(min=0, help="Number that decides all that is random; the same gives the same.")
+        int,
+        typer.Option(metavar="N", min=0, help="The random seed: the same seed gives the same figures."),
     ] = 0
 
 
@@ -96,7 +114,8 @@ def evaluate(
     interactions: Annotated[
         Path,
         typer.Option(
-            help="CSV, JSONL or Parquet with the columns user_id, item_id, date and, if there is one, weight.",
+            metavar="FILE",
+            help="A CSV, JSONL or Parquet table with the columns user_id, item_id, date and, optionally, weight.",
             show_default=False,
         ),
     ],
@@ -104,12 +123,12 @@ def evaluate(
     columns: options.InteractionColumnOptions,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure how well an index foretells what users took next, beside popularity and chance.
+    """Measure how well an index predicts what users bought next, compared with popularity and chance.
 
-    Each user's items are sorted by date; the last fifth (at least one) is held back, the rest is the history. The index
-    recommends from the history, out of all items but the history, and the figures say how much of what was held back is
-    among the first. Popularity recommends to everybody what most users have. Intervals are 95 %, over users (bootstrap);
-    the difference from the index is taken user by user, its p-value by a randomisation test. The index is searched
+    Each user's items are sorted by date; the last fifth (at least one) is held back, and the rest is the history. The index
+    recommends from the history, out of all items that are not in it, and the metrics say how much of what was held back is
+    among the first. Popularity recommends to everybody what most users have. Intervals are bootstrap intervals of 95 % over
+    users. Differences from the index are paired by user, with p-values of a randomisation test. The index is searched
     exactly, whatever its size; equal scores are put in random order.
 
     \b

@@ -36,20 +36,26 @@ def export(
     out: Annotated[
         Path | None,
         typer.Argument(
-            help="New file, or - for standard output; a folder for numpy, hnswlib and faiss; none for qdrant.",
+            metavar="[OUT]",
+            help="The new file to write, or - for standard output; a folder for numpy, hnswlib and faiss. Leave it out for "
+            "qdrant.",
             show_default=False,
         ),
     ] = None,
-    form: Annotated[FormatName, typer.Option("--format", help="What to write.")] = FormatName.parquet,
+    form: Annotated[FormatName, typer.Option("--format", help="The format to write.")] = FormatName.parquet,
     url: Annotated[
         str | None,
         typer.Option(
-            help="Address of the Qdrant server, or a folder for Qdrant's local mode. A key is read from QDRANT_API_KEY.",
+            metavar="ADDRESS",
+            help="The address of the Qdrant server, or a folder for Qdrant's local mode. A key is read from QDRANT_API_KEY.",
             show_default=False,
         ),
     ] = None,
     collection: Annotated[
-        str | None, typer.Option(help="Qdrant collection; made if it is not there.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The Qdrant collection, which is made if it is not there.", show_default=False
+        ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

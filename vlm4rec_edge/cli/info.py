@@ -3,13 +3,13 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes", "learned"}``; ``grounding`` and
-  ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields of structured captions, which are
-  attributes of the items (none of free ones). ``photos`` is how many photos the items have together. ``batch`` photos were
-  captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if not known, and in a
-  bundle). ``learned`` tells of what was learned from purchases: ``{"weights": {"together", "often"}, "new_items",
-  "learned_at", "newest_purchase", "users", "judged_users", "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or
-  nothing. Of a bundle also
+  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes", "learned", "index_backend"}``;
+  ``grounding`` and ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields of structured
+  captions, which are attributes of the items (none of free ones). ``photos`` is how many photos the items have together.
+  ``batch`` photos were captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if
+  not known, and in a bundle). ``learned`` tells of what was learned from purchases: ``{"weights": {"together", "often"},
+  "new_items", "learned_at", "newest_purchase", "users", "judged_users", "purchases", "gain": {"mean", "low", "high",
+  "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors than are scanned by choice. Of a bundle also
   ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
   "name", "license", "source", "licence"}]}``, the last for programs that read it by its former name; its ``failures`` and
   ``run`` are 0.
@@ -44,7 +44,10 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["captions", f"{found.captions:,}"],
         ["vectors", f"{found.vectors:,} of {found.dimensions} values"],
         ["on disk", f"{found.bytes / 1e6:.1f} MB"],
-        ["search", found.method],
+        [
+            "search",
+            found.method + (f", {found.index_backend} where there are many vectors" if found.bundle is None else ""),
+        ],
         ["encoded", found.encoded_text],
         ["captioner", _captioner(found.grounding)],
         ["caption fields", ", ".join(found.caption_fields) or "none, captions are free"],

@@ -1,8 +1,9 @@
 """The command ``items``: which items an index or a bundle holds.
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "total", "items": [{"id", "title",
-"caption", "image", "attributes"}], "next_after", "unknown": [id]}``; ``total`` counts the items of all pages, ``next_after``
-is what ``--after`` takes for the next one, null where this is the last, and ``unknown`` are ids that only the filter names.
+"caption", "image", "attributes", "photos": [{"image", "caption", "fields"}]}], "next_after", "unknown": [id]}``; ``photos``
+are all photos of an item that has several, ``total`` counts the items of all pages, ``next_after`` is what ``--after`` takes
+for the next one, null where this is the last, and ``unknown`` are ids that only the filter names.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ def items(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many items to list.")] = 50,
     after: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="List the items whose ids come after this one.", show_default=False),
+        typer.Option(metavar="ID", help="List only items whose ids come after this one.", show_default=False),
     ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAMES",
-            help="Columns of the catalog to show, comma between them. Default: as many as fit.",
+            help="Which columns of the catalog to show, separated by commas. Default: as many as fit.",
             show_default=False,
         ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the items of an index or a bundle: ids, the columns of the catalog, captions; ordered by id.
+    """List the items of an index or a bundle by their ids, with the columns of the catalog and the captions.
 
     \b
     Examples:

@@ -76,14 +76,16 @@ def list_models(as_json: AsJson = False) -> None:
 
 @models.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="A name of `vlm4rec-edge models list`.")],
-    offline: Annotated[bool, typer.Option("--offline", help="Forbid the network: only look and check.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `vlm4rec-edge models list`.")],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not use the network: only check what is there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a model from the Hugging Face hub, check every file, and say where it lies.
+    """Download a model from the Hugging Face hub, check every file, and say where it is.
 
-    What broke off continues where it stopped when the same command runs again. Nothing counts as pulled
-    before every checksum fits. Models lie in VLM4REC_EDGE_HOME (else the platform's cache folder).
+    An interrupted download continues when the same command runs again. A model counts as pulled only when every checksum
+    is right. Models are kept in the folder VLM4REC_EDGE_HOME, or else in the platform's cache folder.
 
     \b
     Example:
@@ -104,14 +106,14 @@ def pull(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Names or model folders; without any, all models of this machine."),
+        typer.Argument(metavar="[NAME...]", help="Names or folders of models. Default: all models of this machine."),
     ] = None,
     golden: Annotated[
-        bool, typer.Option("--golden", help="Also run each model, and compare with the outputs it was exported with.")
+        bool, typer.Option("--golden", help="Run each model too, and compare its outputs with those of its export.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every file with the sha256 in its manifest; exit code 1 if one differs.
+    """Compare every file with the sha256 in its manifest; the exit code is 1 if one differs.
 
     \b
     Example:
@@ -144,7 +146,7 @@ def verify(
 
 @models.command()
 def path(
-    name: Annotated[str, typer.Argument(help="An embedded or pulled model.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of an embedded or pulled model.")],
     as_json: AsJson = False,
 ) -> None:
     """Print the folder of a model.

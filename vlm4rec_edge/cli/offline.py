@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlm4rec_edge.cli import options
+from vlm4rec_edge.cli import EXIT_INTERRUPTED, options
 from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_INTERRUPTED, EXIT_SOME_FAILED, emit_json, note, printable, styled
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, styled
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
@@ -45,15 +45,21 @@ _IDS_SHOWN = 10
 @grouped
 def index(
     catalog: Annotated[
-        Path, typer.Argument(help="Folder of photos, or CSV, JSONL or Parquet table.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="CATALOG", help="A folder of photos, or a CSV, JSONL or Parquet table.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Index folder to make or bring up to date.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="INDEX", help="The index folder to make or to update.", show_default=False)
+    ],
     *,
     images: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that the table's image column is relative to, and outside of which no photo is read; of a folder "
-            "of photos: where links may lead. Default: the table's own.",
+            metavar="FOLDER",
+            help="The folder to which the paths of the table's image column are relative; no photo outside of it is read. If "
+            "the catalog is a folder of photos: the folder into which links may lead. Default: the folder of the catalog.",
             show_default=False,
         ),
     ] = None,
@@ -61,53 +67,69 @@ def index(
     encoded_text: Annotated[
         EncodedText | None,
         typer.Option(
-            help="Which text becomes the vector. Default: caption, or as the index was made.", show_default=False
+            help="Which text of an item is encoded as its vector. Default: as the index was made; caption for a new one.",
+            show_default=False,
         ),
     ] = None,
     remake: Annotated[
         bool,
         typer.Option(
-            "--remake", help="Without asking, replace captions or vectors of an index that was made in another way."
+            "--remake", help="Replace captions or vectors of an index that was made in another way, without asking."
         ),
     ] = False,
     prune: Annotated[
         bool,
         typer.Option(
             "--prune",
-            help="Remove items that the catalog no longer has; asks first if they are more than 20 and more than a tenth.",
+            help="Remove items that the catalog no longer has. If they are more than 20 and more than a tenth of the index, "
+            "the command asks first.",
         ),
     ] = False,
     prune_anyway: Annotated[
-        bool, typer.Option("--prune-anyway", help="The same, without asking, however many they are.")
+        bool, typer.Option("--prune-anyway", help="As --prune, without asking, however many they are.")
     ] = False,
     fetch: Annotated[
         bool,
-        typer.Option("--fetch", help="Fetch photos that the table names by web address, once, into the index folder."),
+        typer.Option(
+            "--fetch", help="Download photos that the table names by web address, each once, into the index folder."
+        ),
     ] = False,
     fetch_private: Annotated[
-        bool, typer.Option("--fetch-private", help="Also from hosts of this machine and of private networks.")
+        bool, typer.Option("--fetch-private", help="As --fetch, and also from this machine and from private networks.")
     ] = False,
     captions: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Table with the columns id and caption, made elsewhere; then no model looks at the photos.",
+            help="A table with the columns id and caption. No model looks at the photos then.",
             show_default=False,
         ),
     ] = None,
     captions_by: Annotated[
-        str, typer.Option(metavar="NAME", help="Who made them, for the record. Default: the file's name.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Who made the captions of --captions, for the record. Default: the name of the file."
+        ),
     ] = "",
     captioner: options.CaptionerOptions,
     encoder: options.EncoderModel = None,
+    index_backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What searches the index if it has more than 20,000 vectors: hnsw (approximate), exact (a scan of all), or "
+            "an installed plug-in. The index keeps it. Default: as the index was made; hnsw for a new one.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Caption and encode every photo of a catalog into an index.
 
-    What is in the index already is not done again, so the same command brings it up to date, and goes on where an
-    interrupted run stopped. An index remembers how it was made: model, prompt, form or table of captions need not be said
-    again. A table has one row an item: columns id and image, optional title, further columns are kept;
-    what shop systems export is read as it is.
+    What is in the index already is not done again, so the same command updates it, and goes on where an interrupted run
+    stopped. An index remembers how it was made: the model, the prompt, the schema or the table of captions need not be given
+    again. A table has one row for each item, with the columns id and image; title is optional, and further columns are kept.
+    The exports of shop systems are read as they are.
 
     \b
     Example:
@@ -161,6 +183,7 @@ def index(
                     prune=prune,
                     prune_anyway=prune_anyway,
                     fetch=cache if fetch or fetch_private else None,
+                    index_backend=index_backend,
                     on_progress=lambda progress: advance(progress.done),
                     on_fetched=fetched,
                 )
@@ -232,7 +255,9 @@ def _say_what_was_done(out: Path, items: int, captioned: int, encoded: int, remo
 
 @grouped
 def caption(
-    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photo files.", show_default=False)],
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="One or more photo files.", show_default=False)
+    ],
     *,
     captioner: options.CaptionerOptions,
     as_json: options.AsJson = False,

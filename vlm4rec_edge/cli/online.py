@@ -4,7 +4,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``recommend``, ``similar``, ``search``: ``{"index", "method", "query", "answered_by", "unknown": [id],
   "recommendations": [{"rank", "item_id", "score", "title", "caption", "image", "attributes", "basis", "interest",
-  "because": [{"source", "kind", "amount", "words": [word]}], "why"}]}``. ``method`` is ``exact`` or ``hnsw``.
+  "because": [{"source", "kind", "amount", "words": [word]}], "photos": [{"image", "caption", "fields"}], "why"}]}``.
+  ``method`` is ``exact`` or ``hnsw``. ``photos`` are all photos of an item that has several.
   ``query`` holds what was asked: ``history``, ``disliked`` (ids), ``text``, ``item`` (an id), ``photo`` (its path) with the
   ``caption`` made of it. ``answered_by`` and, item by item, ``basis`` say from what the answer came: ``history``, ``history
   and text``, ``text`` or ``popularity``, where scores are the counts of that column; ``answered_by`` is ``photo`` for a photo
@@ -47,8 +48,8 @@ class HistoryOptions:
         list[str] | None,
         typer.Option(
             metavar="IDS",
-            help="Ids of the items that were bought, the oldest first, comma between them; may be given several times; or "
-            "@FILE, one id a line.",
+            help="Ids of the items that were bought, separated by commas, the oldest first; or @FILE, with one id on each "
+            "line. May be given several times.",
             show_default=False,
         ),
     ] = None
@@ -56,19 +57,24 @@ class HistoryOptions:
         list[str] | None,
         typer.Option(
             metavar="IDS",
-            help="Ids of items that push away and are never recommended; a list as for --history.",
+            help="Ids of items that were disliked: they push the profile away and are never recommended. A list as for "
+            "--history.",
             show_default=False,
         ),
     ] = None
     text: Annotated[
         str | None,
-        typer.Option(help="Words that are looked for as well, or alone; loads the text encoder.", show_default=False),
+        typer.Option(
+            metavar="TEXT",
+            help="Words to search for, beside the history or without one. This loads the text encoder.",
+            show_default=False,
+        ),
     ] = None
     weights: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NUMBERS",
-            help="A number for each item of the history: ratings, counts, dwell times; comma between them.",
+            help="A number for each item of the history, such as a rating, a count or a dwell time, separated by commas.",
             show_default=False,
         ),
     ] = None
@@ -76,7 +82,7 @@ class HistoryOptions:
         list[str] | None,
         typer.Option(
             metavar="DATES",
-            help="When each item of the history was bought: dates such as 2026-03-31, or numbers; comma between them.",
+            help="When each item of the history was bought: dates such as 2026-03-31, or numbers, separated by commas.",
             show_default=False,
         ),
     ] = None
@@ -90,8 +96,8 @@ class ProfileOptions:
         float | None,
         typer.Option(
             metavar="AGE",
-            help="Let older items of the history fade: one counts half as much as one that is newer by this. In days with "
-            "--times (or the unit of its numbers), without in places of the history.",
+            help="The half-life of items in the history: an item counts half as much as one that is newer by this. It is in "
+            "days with --times (or in the unit of its numbers), and without them in places of the history.",
             show_default=False,
         ),
     ] = None
@@ -99,21 +105,31 @@ class ProfileOptions:
         int | None,
         typer.Option(metavar="N", min=1, help="Count only the N newest items of the history.", show_default=False),
     ] = None
-    interests: Annotated[int, typer.Option(min=1, help="Split the history into at most so many interests.")] = 1
+    interests: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Split the history into at most N interests (clusters of items).")
+    ] = 1
     merge: Annotated[
         str,
         typer.Option(
             metavar="quota|best",
-            help="How several interests share the places: by their part of the history, or the nearest items first.",
+            help="How several interests share the list: quota gives each its part of the history, best takes the items with "
+            "the highest scores.",
         ),
     ] = "quota"
     dislike_weight: Annotated[
         float | None,
-        typer.Option(min=0.0, help="How strongly disliked items push away. Default: 0.2.", show_default=False),
+        typer.Option(
+            metavar="NUMBER", min=0.0, help="How much disliked items count. Default: 0.2.", show_default=False
+        ),
     ] = None
     text_weight: Annotated[
         float | None,
-        typer.Option(min=0.0, help="How much --text counts; the history counts 1. Default: 1.", show_default=False),
+        typer.Option(
+            metavar="NUMBER",
+            min=0.0,
+            help="How much --text counts, where the history counts 1. Default: 1.",
+            show_default=False,
+        ),
     ] = None
 
     def settings(self) -> ProfileSettings:
@@ -132,7 +148,7 @@ class SelectionOptions:
         list[str] | None,
         typer.Option(
             metavar="IDS",
-            help="Recommend only these items: ids, comma between them; or @FILE, one id a line.",
+            help="Recommend only these items: ids separated by commas, or @FILE, with one id on each line.",
             show_default=False,
         ),
     ] = None
@@ -140,7 +156,7 @@ class SelectionOptions:
         list[str] | None,
         typer.Option(
             metavar="IDS",
-            help="Never recommend these items: ids, comma between them; or @FILE, one id a line.",
+            help="Never recommend these items: ids separated by commas, or @FILE, with one id on each line.",
             show_default=False,
         ),
     ] = None
@@ -148,16 +164,27 @@ class SelectionOptions:
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="At most one item for each value of this column; `id:7` compares the first 7 characters of the id.",
+            help="Return at most one item for each value of this column; `id:7` compares the first 7 characters of the id.",
             show_default=False,
         ),
     ] = None
     diversity: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="0: the nearest items; towards 1: items unlike each other.")
+        float,
+        typer.Option(
+            metavar="NUMBER",
+            min=0.0,
+            max=1.0,
+            help="How different the items should be from each other: 0 returns the nearest items, values towards 1 items "
+            "unlike each other.",
+        ),
     ] = 0.0
     min_score: Annotated[
         float | None,
-        typer.Option(help="Only items with at least this score, a cosine from -1 to 1.", show_default=False),
+        typer.Option(
+            metavar="SCORE",
+            help="Return only items with at least this score, a cosine similarity from -1 to 1.",
+            show_default=False,
+        ),
     ] = None
 
     def selection(self, shop: Recommender, *, exclude_history: bool = True) -> Selection:
@@ -175,8 +202,9 @@ class TableOptions:
     histories: Annotated[
         Path | None,
         typer.Option(
-            help="In place of --history, the histories of many users: a CSV, JSONL or Parquet file with the columns user_id "
-            "and history, or user_id, item_id, date and, if there is one, weight. Needs --out.",
+            metavar="FILE",
+            help="Instead of --history, the histories of many users: a CSV, JSONL or Parquet file with the columns user_id "
+            "and history, or with user_id, item_id, date and, optionally, weight. It needs --out.",
             show_default=False,
         ),
     ] = None
@@ -184,8 +212,8 @@ class TableOptions:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --histories, the CSV, JSONL or Parquet file to write: user_id, rank, item_id, score, basis; - writes "
-            "CSV to standard output.",
+            help="With --histories, the CSV, JSONL or Parquet file to write, with the columns user_id, rank, item_id, score "
+            "and basis; - writes CSV to standard output.",
             show_default=False,
         ),
     ] = None
@@ -204,19 +232,19 @@ def recommend(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="Column of the catalog with counts, such as sales: items with the largest are recommended where nothing of "
-            "the history is known and no --text is given.",
+            help="A column of the catalog with counts, such as sales. The items with the largest counts are recommended if "
+            "the index holds no item of the history and no --text is given.",
             show_default=False,
         ),
     ] = None,
     include_history: Annotated[
-        bool, typer.Option("--include-history", help="Let the history itself be recommended too.")
+        bool, typer.Option("--include-history", help="Recommend items of the history too.")
     ] = False,
     explain: options.Explain = False,
     encoder: options.EncoderModel = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Recommend items to someone from what was bought before; the history itself is left out.
+    """Recommend items to a user from the items bought before, which are left out themselves.
 
     \b
     Examples:
@@ -264,12 +292,13 @@ def recommend(
 def similar(
     index: options.Shipped,
     selection: SelectionOptions,
-    item: Annotated[str | None, typer.Argument(help="An item id.", show_default=False)] = None,
+    item: Annotated[str | None, typer.Argument(metavar="[ITEM]", help="An item id.", show_default=False)] = None,
     k: options.Count = 10,
     photo: Annotated[
         Path | None,
         typer.Option(
-            help="In place of an id, a photo that the index need not hold; the model that made the index describes it.",
+            metavar="FILE",
+            help="Instead of an id, a photo, which need not be in the index. The model that made the index describes it.",
             show_default=False,
         ),
     ] = None,
@@ -279,7 +308,7 @@ def similar(
     explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the items most like one item, or most like what a new photo shows.
+    """Find the items most similar to one item, or to what a new photo shows.
 
     \b
     Examples:
@@ -309,14 +338,14 @@ def similar(
 @grouped
 def search(
     index: options.Shipped,
-    text: Annotated[str, typer.Argument(help="What is looked for, in words.", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to search for, in words.", show_default=False)],
     selection: SelectionOptions,
     k: options.Count = 10,
     encoder: options.EncoderModel = None,
     explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Find items by words; loads the text encoder.
+    """Find items by words, with the text encoder.
 
     \b
     Examples:

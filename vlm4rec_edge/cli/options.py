@@ -29,14 +29,15 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document for programs."),
 ]
-Index = Annotated[Path, typer.Argument(help="The index folder.", show_default=False)]
+Index = Annotated[Path, typer.Argument(metavar="INDEX", help="The index folder.", show_default=False)]
 Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]
-Count = Annotated[int, typer.Option("-k", min=1, help="How many items to return.")]
+Count = Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many items to return.")]
 Model = Annotated[
     str | None,
     typer.Option(
-        help="Vision-language model: a name of `models list`, a folder, a text .gguf file, or an installed plug-in (NAME or "
-        "NAME:ARGUMENT). Default: the embedded one.",
+        metavar="MODEL",
+        help="The vision-language model: a name of `models list`, a folder, a text .gguf file, or an installed plug-in (NAME "
+        "or NAME:ARGUMENT). Default: the one that made the index, if there is one; else the embedded one.",
         show_default=False,
     ),
 ]
@@ -45,7 +46,7 @@ Projector = Annotated[
     typer.Option(
         metavar="FILE",
         help="The model's projector, a second .gguf file (often called mmproj) that turns photos into what the text model "
-        "reads; needed where --model is a .gguf file without one beside it.",
+        "reads. It is needed if --model is a .gguf file without one beside it.",
         show_default=False,
     ),
 ]
@@ -53,8 +54,9 @@ EncoderModel = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="Text encoder: a name of `models list`, a folder with ONNX and tokenizer.json, or an installed plug-in (NAME or "
-        "NAME:ARGUMENT). Default: the embedded one.",
+        metavar="ENCODER",
+        help="The text encoder: a name of `models list`, a folder with an ONNX file and tokenizer.json, or an installed "
+        "plug-in (NAME or NAME:ARGUMENT). Default: the one that made the index, if there is one; else the embedded one.",
         show_default=False,
     ),
 ]
@@ -62,7 +64,8 @@ ModelOfIndex = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Name, folder or file of the model that made the captions, where it is not found by the name noted in the index.",
+        metavar="MODEL",
+        help="Name, folder or file of the model that made the captions, if it is not found by the name noted in the index.",
         show_default=False,
     ),
 ]
@@ -70,7 +73,8 @@ EncoderOfIndex = Annotated[
     str | None,
     typer.Option(
         "--encoder",
-        help="Name or folder of the encoder that made the vectors, where it is not found by the name noted in the index.",
+        metavar="ENCODER",
+        help="Name or folder of the encoder that made the vectors, if it is not found by the name noted in the index.",
         show_default=False,
     ),
 ]
@@ -78,7 +82,9 @@ PromptText = Annotated[
     str | None,
     typer.Option(
         "--prompt",
-        help="What to ask about each photo; {title} and {any_column} are filled in. Default: the model's own question.",
+        metavar="TEXT",
+        help="The prompt: what to ask about each photo. {title} and {any_column} are filled in from the catalog. Default: the "
+        "model's own prompt.",
         show_default=False,
     ),
 ]
@@ -86,7 +92,7 @@ Structured = Annotated[
     bool | None,
     typer.Option(
         "--structured/--no-structured",
-        help="Hold captions to a form: its fields become columns of the items, to filter by.",
+        help="Make captions follow a schema. Its fields become columns of the items, by which --where can filter.",
         show_default=False,
     ),
 ]
@@ -95,28 +101,35 @@ SchemaFile = Annotated[
     typer.Option(
         "--schema",
         metavar="FILE",
-        help="JSON schema of structured captions; implies --structured. Default: kind, colour, pattern, audience, details.",
+        help="A file with the JSON schema of structured captions; implies --structured. Default: a schema with the fields "
+        "kind, colour, pattern, audience and details.",
         show_default=False,
     ),
 ]
 MaxTokens = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Longest caption, in tokens (pieces of words). Default: the model's own.", show_default=False
+        metavar="N",
+        min=1,
+        help="The longest caption, in tokens (pieces of words). Default: the model's own limit.",
+        show_default=False,
     ),
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
+        metavar="NUMBER",
         min=0.0,
-        help="0, the default, takes the likeliest word each time; above 0 words are drawn at random.",
+        help="The sampling temperature. With 0, the default, the likeliest token is taken each time; above 0, tokens are "
+        "sampled at random.",
         show_default=False,
     ),
 ]
 Seed = Annotated[
     int | None,
     typer.Option(
-        help="Number that decides what is drawn with --temperature above 0: the same gives the same words.",
+        metavar="N",
+        help="The sampling seed, for a --temperature above 0: the same seed gives the same captions.",
         show_default=False,
     ),
 ]
@@ -134,32 +147,46 @@ Batch = Annotated[
     typer.Option(
         parser=_batch,
         metavar="auto|N",
-        help="Photos captioned together. Default: auto, from the model and the memory at hand.",
+        help="How many photos are captioned together. Default: auto, which goes by the model and the free memory.",
         show_default=False,
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", show_default=False)]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="How many CPU threads to use. Default: one a core.", show_default=False),
+]
 MaxSide = Annotated[
     int | None,
     typer.Option(
-        min=16, help="Longer side of a photo in pixels before the model sees it; default: the model's own, or 2048."
+        metavar="PIXELS",
+        min=16,
+        help="Larger photos are scaled down to so many pixels on their longer side before the model sees them. Default: the "
+        "model's own limit, or 2048.",
     ),
 ]
 Device = Annotated[
-    DeviceName, typer.Option(help="Where to compute; a device that is missing is an error, except auto.")
+    DeviceName,
+    typer.Option(
+        help="Where to compute. auto takes a GPU if there is one; a device that is named and missing is an error."
+    ),
 ]
 Where = Annotated[
     str | None,
     typer.Option(
         "--where",
         metavar="FILTER",
-        help="Only items that a filter admits, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < <= > "
-        ">=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
-        "a column name with blanks in double quotes.",
+        help="Take only items that match this filter, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < "
+        "<= > >=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
+        "a column name with spaces in double quotes.",
         show_default=False,
     ),
 ]
-Explain = Annotated[bool, typer.Option("--explain", help="Say for each item what it came from, and by how much.")]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain", help="Explain each item: which items of the history, or which words, its score comes from."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -216,19 +243,28 @@ class CatalogColumnOptions:
     id_column: Annotated[
         str | None,
         typer.Option(
-            help="The table's column of ids. Default: id, or as Shopify, WooCommerce, Magento and Google Merchant call it.",
+            metavar="COLUMN",
+            help="The column of the catalog's table that holds the ids. Default: id, or the name that it has in an export of "
+            "Shopify, WooCommerce, Magento or Google Merchant.",
             show_default=False,
         ),
     ] = None
     image_column: Annotated[
         list[str] | None,
         typer.Option(
-            help="Its column of photos; may be given several times. Default: image, or likewise.", show_default=False
+            metavar="COLUMN",
+            help="The column of the photos; may be given several times. Default: image, or the name in such an export.",
+            show_default=False,
         ),
     ] = None
     title_column: Annotated[
         list[str] | None,
-        typer.Option(help="Its column of titles; several are joined. Default: title, or likewise.", show_default=False),
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that holds the titles; may be given several times, and the texts are joined. Default: title, or "
+            "the name in such an export.",
+            show_default=False,
+        ),
     ] = None
 
     def columns(self) -> CatalogColumns:
@@ -244,16 +280,32 @@ class InteractionColumnOptions:
 
     user_column: Annotated[
         str | None,
-        typer.Option(help="Its column of users. Default: user_id, or as in known data sets.", show_default=False),
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of the interactions' table that holds the users. Default: user_id, or the name that it has in a "
+            "known data set.",
+            show_default=False,
+        ),
     ] = None
     item_column: Annotated[
-        str | None, typer.Option(help="Its column of items. Default: item_id, or likewise.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that holds the item ids. Default: item_id, or the name in a known data set.",
+            show_default=False,
+        ),
     ] = None
     date_column: Annotated[
-        str | None, typer.Option(help="Its column of dates. Default: date, or likewise.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column that holds the dates. Default: date, or the name in a known data set.",
+            show_default=False,
+        ),
     ] = None
     weight_column: Annotated[
-        str | None, typer.Option(help="Its column of weights. Default: weight.", show_default=False)
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that holds the weights. Default: weight.", show_default=False),
     ] = None
 
     def columns(self) -> InteractionColumns:

@@ -17,9 +17,8 @@ import typer
 # Where output is piped there is no width to fit; this keeps a caption on one line.
 _WIDTH_WITHOUT_TERMINAL = 160
 
-# Exit codes beside 0, 1 and 2.
+# The exit code beside 0, 1, 2 and that of an interrupt.
 EXIT_SOME_FAILED = 3
-EXIT_INTERRUPTED = 130
 
 
 def emit_json(document: Any) -> None:

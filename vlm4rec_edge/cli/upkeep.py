@@ -4,7 +4,8 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``add``: the document of ``index``, in which ``added`` and ``replaced`` are ids
 - ``remove``: ``{"index", "removed", "unknown": [id]}``
-- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}]}``
+- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}],
+  "remedy"}``
 - ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
   "lost_notes"}``
 """
@@ -28,11 +29,19 @@ from vlm4rec_edge.plugins import close_model
 
 def add(
     index: options.Index,
-    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photo files.", show_default=False)],
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="One or more photo files.", show_default=False)
+    ],
     item_id: Annotated[
-        str | None, typer.Option("--id", help="Item id. Default: the file's name without suffix.", show_default=False)
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="The item id, for a single photo. Default: the file's name without its suffix.",
+            show_default=False,
+        ),
     ] = None,
-    title: Annotated[str, typer.Option(help="Title, for a single photo.")] = "",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="The title, for a single photo.")] = "",
     model: options.ModelOfIndex = None,
     projector: options.Projector = None,
     encoder: options.EncoderOfIndex = None,
@@ -80,13 +89,13 @@ def remove(
         list[str],
         typer.Argument(
             metavar="ITEM...",
-            help="Item ids; commas may stand between them; or @FILE, one id a line.",
+            help="Item ids, separated by spaces or commas; or @FILE, with one id on each line.",
             show_default=False,
         ),
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove items from an index; they are never recommended again, unless they are indexed again.
+    """Remove items from an index; they are not recommended any more, unless they are indexed again.
 
     \b
     Example:
@@ -108,7 +117,7 @@ def remove(
 
 
 def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
-    """Check every file of an index or a bundle; exit code 1 if anything is wrong.
+    """Check every file of an index or a bundle; the exit code is 1 if anything is wrong.
 
     \b
     Example:
@@ -116,8 +125,7 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.bundle.container import is_bundle
 
-    shipped = is_bundle(index)
-    if shipped:
+    if is_bundle(index):
         from vlm4rec_edge.bundle.check import verify_bundle
 
         report = verify_bundle(index)
@@ -135,17 +143,14 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     else:
         for finding in report.findings:
             typer.echo(f"{finding.file}: {finding.problem}")
-        note(
-            "Get the bundle again."
-            if shipped
-            else f"Mend it with: vlm4rec-edge repair {index}; it says what is left to do."
-        )
+        if report.remedy:
+            note(report.remedy)
     if not report.ok:
         raise typer.Exit(1)
 
 
 def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: options.AsJson = False) -> None:
-    """Make an index whole again: vectors and search graph are made anew, what is damaged is dropped.
+    """Repair an index: drop what is damaged, and make vectors and the search graph again.
 
     \b
     Example:

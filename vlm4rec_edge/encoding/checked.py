@@ -30,6 +30,7 @@ def encoded(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
         raise ModelError(
             f"The encoder {name} gives {gave} for {len(texts)} texts, not float32 of [{len(texts)}, {width}]."
         )
+    vectors = np.asarray(vectors)  # of a subclass, such as np.matrix, whose rows are no vectors
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     for text, length in zip(texts, lengths.tolist(), strict=True):
         if not abs(length - 1) <= LENGTH_TOLERANCE:  # "not", because NaN is no length either

@@ -1,4 +1,4 @@
-"""How well one index foretells what the users of a shop took next, beside popularity and chance."""
+"""How well one index predicts what the users of a shop bought next, beside popularity and chance."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class EvaluationSettings:
         return self.min_items or _LEAST_ITEMS[self.protocol]
 
     def split(self, interactions: Interactions, item_ids: Sequence[str]) -> Split:
-        """Hold back what is to be foretold.
+        """Hold back what is to be predicted.
 
         Raises:
             UsageError: a setting is out of range, or no user has enough items.
@@ -178,7 +178,7 @@ def evaluate(
     settings: EvaluationSettings | None = None,
     on_start: OnStart | None = None,
 ) -> Evaluation:
-    """Measure how well an index foretells what users took next, beside popularity and chance.
+    """Measure how well an index predicts what users bought next, beside popularity and chance.
 
     The index is searched exactly, whatever its size; equal scores are put in random order. One that learned from purchases
     learns again from the histories, without what is held back, and stands beside its words alone.

@@ -1,4 +1,4 @@
-"""What is known of each user and what is to be foretold: the later part of what a user took is held back."""
+"""What is known of each user and what is to be predicted: the later part of what a user took is held back."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Split:
         history: What is known, oldest first.
         weights: The weight of each item of the histories, aligned with ``history.items``, float64.
         dates: Its date, in the unit of the interactions, likewise.
-        test: What is to be foretold, oldest first; at least one item a user.
+        test: What is to be predicted, oldest first; at least one item a user.
         test_dates: The date of each, aligned with ``test.items``, float64.
         excluded: What is no candidate for this user: the history, and the own product variants where they are removed.
         item_count: How many candidates there are before any are excluded.
@@ -181,7 +181,7 @@ def _split(
     same_day: SameDay,
 ) -> Split:
     if min_items < 2:
-        raise UsageError(f"A user needs at least 2 items, one known and one to foretell; min_items is {min_items}.")
+        raise UsageError(f"A user needs at least 2 items, one known and one to predict; min_items is {min_items}.")
     positions = {item_id: position for position, item_id in enumerate(item_ids)}
     position_of = np.array([positions.get(item_id, -1) for item_id in interactions.items], np.int64)
     unknown = tuple(item_id for item_id in interactions.items if item_id not in positions)
@@ -213,7 +213,7 @@ def _split(
         is_known &= interactions.days[order] < first_test_day[user]
         tested &= np.bincount(user[is_known], minlength=len(sizes)) > 0
         if not tested.any():
-            raise UsageError("No user has a history before the day of the first item to foretell.")
+            raise UsageError("No user has a history before the day of the first item to predict.")
     everything = ItemLists(starts_of(sizes), item.astype(np.int32))
     who = np.flatnonzero(tested)
     known = everything.only(is_known)

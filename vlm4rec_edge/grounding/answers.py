@@ -6,19 +6,31 @@ import json
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
+from numbers import Integral
+from typing import get_args
 
-from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.errors import ModelError, Vlm4RecError
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
-from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.items import Failure, Item, Stage
+
+NO_ANSWER = "The captioner gave no answer for this photo."
+NO_REASON = "The captioner gave no reason why it failed"
 
 
 def question_of(captioner: Captioner, item: Item) -> str:
     """Return what a captioner asks about the photo of an item.
 
     Raises:
-        ModelError: it is no text.
+        ModelError: it is no text, or the captioner fails to say it.
     """
-    question = captioner.question(item) if hasattr(captioner, "question") else ""
+    try:
+        question = captioner.question(item) if hasattr(captioner, "question") else ""
+    except Vlm4RecError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"The captioner's method question fails for the item {item.id!r}: {type(error).__name__}: {error}."
+        ) from error
     if not _is_text(question):
         raise ModelError(f"The captioner asks {question!a:.80} about the item {item.id!r}, which is no text.")
     return str(question)
@@ -32,16 +44,21 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
     """
     waiting: dict[str, None] = {}
     own_thread = threading.get_ident()
+    asked_elsewhere = threading.Event()
 
     def noted() -> Iterator[CaptionRequest]:
         photos = iter(requests)
-        while True:
-            if threading.get_ident() != own_thread:  # a store can not be read from there
-                raise ModelError("The captioner takes photos in another thread than the one that asks for captions.")
+        while threading.get_ident() == own_thread:  # a store cannot be read from another one
             if (request := next(photos, None)) is None:
                 return
             waiting[request.key] = None
             yield request
+        # The photos end here, without an error: one raised in that thread could be lost, and the captioner wait for ever.
+        asked_elsewhere.set()
+
+    def check_thread() -> None:
+        if asked_elsewhere.is_set():
+            raise ModelError("The captioner takes photos in another thread than the one that asks for captions.")
 
     with ExitStack() as stack:
         said = captioner.caption(noted()) if hasattr(captioner, "caption") else None
@@ -50,20 +67,38 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
         if isinstance(said, Generator):
             stack.callback(said.close)  # at once, also where an error keeps it alive
         for answer in map(_checked, said):
+            check_thread()
             key = answer.where if isinstance(answer, Failure) else answer.key
-            if key not in waiting:
+            if not isinstance(key, str) or key not in waiting:
                 raise ModelError(
-                    f"The captioner answers for {key!r}, a photo that it was not given, or for a second time."
+                    f"The captioner answers for {key!r:.80}, a photo that it was not given, or for a second time."
                 )
             del waiting[key]
             yield answer
+        check_thread()
     for key in waiting:
-        yield Failure(key, "grounding", "The captioner gave no answer for this photo.")
+        yield Failure(key, "grounding", NO_ANSWER)
+
+
+def working_memory(captioner: Captioner | None) -> tuple[int, int]:
+    """Return how many photos a captioner describes together, and the bytes of KV memory that takes; 0, 0 if it does not tell.
+
+    Raises:
+        ModelError: what it tells are no whole numbers.
+    """
+    told = {name: getattr(captioner, name, None) or 0 for name in ("batch", "kv_bytes")}
+    for name, value in told.items():
+        if not isinstance(value, Integral) or value < 0:
+            raise ModelError(f"The captioner's {name} is {value!r:.80}, not a whole number.")
+    return (int(told["batch"]), int(told["kv_bytes"])) if told["kv_bytes"] else (0, 0)
 
 
 def _checked(answer: object) -> Captioned | Failure:
     if isinstance(answer, Failure):
-        return answer if _is_text(answer.reason) else Failure(answer.where, answer.stage, ascii(answer.reason))
+        # Of its stage, and of a reason, a store can hold no other values.
+        stage: Stage = answer.stage if answer.stage in get_args(Stage) else "grounding"
+        has_reason = _is_text(answer.reason) and answer.reason.strip()
+        return Failure(answer.where, stage, answer.reason if has_reason else f"{NO_REASON}, but {answer.reason!a:.80}.")
     if not isinstance(answer, Captioned):
         raise ModelError(f"The captioner answers with a {type(answer).__name__}, not with Captioned or Failure.")
     if not (_is_text(answer.text) and answer.text.strip()):
@@ -85,7 +120,7 @@ def _is_text(value: object) -> bool:
 def _are_fields(text: object) -> bool:
     try:
         fields = json.loads(text) if isinstance(text, str) and _is_text(text) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(fields, dict) and all(
         all(_is_text(part) for part in (value if isinstance(value, list) else [value])) for value in fields.values()

@@ -118,8 +118,7 @@ class ImportedCaptions:
 
 def _loosely(item_id: str) -> str:
     """Return an id without what spreadsheets and folders add to it: the notation of a number, case, the suffix of a photo."""
-    number = whole_number(item_id)
-    if number is not None:
-        return f"{number:.0f}"
     name = item_id.casefold()
-    return name.removesuffix(next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ""))
+    name = name.removesuffix(next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ""))
+    number = whole_number(name)
+    return name if number is None else f"{number:.0f}"

@@ -12,7 +12,7 @@ from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.given import each_path, path_of
-from vlm4rec_edge.grounding.answers import answers, question_of
+from vlm4rec_edge.grounding.answers import answers, question_of, working_memory
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
 
@@ -80,8 +80,7 @@ def caption_photos(
         if on_progress is not None:
             on_progress(len(captions) + len(failures))
     in_order = tuple((str(photo), captions[str(photo)]) for photo in paths if str(photo) in captions)
-    kv_bytes = getattr(captioner, "kv_bytes", 0)
-    return CaptionReport(in_order, tuple(failures), getattr(captioner, "batch", 0) if kv_bytes else 0, kv_bytes)
+    return CaptionReport(in_order, tuple(failures), *working_memory(captioner))
 
 
 def caption_photo(photo: Path | str, captioner: Captioner) -> str:

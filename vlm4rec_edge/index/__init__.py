@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vlm4rec_edge.index.backend import Found, IndexBackend, VectorIndex, open_backend
 from vlm4rec_edge.index.exact import ExactIndex
-from vlm4rec_edge.index.files import EXACT_LIMIT, SavedIndex, is_large, load_index, refresh, warn_of_scan
+from vlm4rec_edge.index.files import EXACT_LIMIT, SavedIndex, backend_of, is_large, load_index, refresh, warn_of_scan
 from vlm4rec_edge.index.large import GRAPH_AFTER, LargeIndex, open_index
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "LargeIndex",
     "SavedIndex",
     "VectorIndex",
+    "backend_of",
     "is_large",
     "load_index",
     "open_backend",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.index.hnsw import HnswIndex
 from vlm4rec_edge.plugins import open_plugin
@@ -93,6 +94,8 @@ def open_backend(name: str) -> IndexBackend:
     """
     if name in _OWN:
         return _OWN[name]()
+    if not re.fullmatch("[a-z0-9_]+", name):  # the files of an index begin with it
+        raise ModelError(f"{name!r} is no name of an index back end: letters in lower case, digits and underscores.")
     members = ("name", "settings", "build", "search", "save", "load")
     if (plugin := open_plugin("indexes", name, members=members)) is not None:
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's

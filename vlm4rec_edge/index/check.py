@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vlm4rec_edge.errors import MissingDependencyError
-from vlm4rec_edge.index import ExactIndex, is_large, load_index, warn_of_scan
+from vlm4rec_edge.errors import Vlm4RecError
+from vlm4rec_edge.index import ExactIndex, backend_of, is_large, load_index, warn_of_scan
 from vlm4rec_edge.store.check import Finding
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -21,11 +21,15 @@ def check_graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
         return None, []
     try:
         approximate, exact = load_index(store), ExactIndex(store.vectors)
-    except MissingDependencyError as error:
+    except Vlm4RecError as error:
         warn_of_scan(store, error, "each search scans all of them")
         return None, []
+    name = backend_of(store)
+    shown = "HNSW" if name == "hnsw" else name
     if approximate is None:
-        return None, [Finding("hnsw-*.bin", "The HNSW file is missing, damaged or stale; `repair` makes it anew.")]
+        return None, [
+            Finding(f"{name}-*.bin", f"The {shown} file is missing, damaged or stale; `repair` makes it anew.")
+        ]
     sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)
     found = 0
     for row in sample:
@@ -35,6 +39,6 @@ def check_graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
     recall = found / (_SAMPLE_QUERIES * _NEIGHBOURS)
     if recall < LOWEST_RECALL:
         return recall, [
-            Finding("hnsw-*.bin", f"HNSW finds {recall:.1%} of the nearest, less than {LOWEST_RECALL:.0%}.")
+            Finding(f"{name}-*.bin", f"{shown} finds {recall:.1%} of the nearest, less than {LOWEST_RECALL:.0%}.")
         ]
     return recall, []

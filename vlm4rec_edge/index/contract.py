@@ -37,24 +37,32 @@ def check_backend(make: Callable[[], IndexBackend], folder: Path) -> None:
     vectors, other, queries = (_unit(chance.normal(size=(n, _DIMENSIONS))) for n in (_ROWS, _ROWS, _QUERIES))
     first, path = vectors[: _ROWS // 2], folder / "backend.bin"
     built = make()
-    assert re.fullmatch("[a-z0-9_]+", built.name), f"{built.name!r} can not begin the name of a file"
+    require(re.fullmatch("[a-z0-9_]+", built.name), f"{built.name!r} can not begin the name of a file")
     built.build(first)
     _check_answers(built, first, queries)
     built.save(path)
-    assert path.is_file(), "save writes no file"
+    require(path.is_file(), "save writes no file")
     loaded = make()
     loaded.load(path, first)
-    assert _same(loaded.search(queries, 10), built.search(queries, 10)), "what is loaded answers otherwise than before"
+    require(
+        _same(loaded.search(queries, 10), built.search(queries, 10)), "what is loaded answers otherwise than before"
+    )
     loaded.build(vectors)
     _check_answers(loaded, vectors, queries)
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda query: loaded.search(query[None], 10)[0], np.tile(queries, (4, 1))))
     alone = [loaded.search(query[None], 10)[0] for query in queries]
-    assert _same(together, alone * 4), "threads get other answers than one caller"
+    require(_same(together, alone * 4), "threads get other answers than one caller")
     if path.stat().st_size:  # an empty file tells nothing of the vectors it is of
         with suppress(StoreError, OSError, RuntimeError):
             make().load(path, other[: len(first)])
             raise AssertionError("load takes the file of other vectors")
+
+
+def require(condition: object, breach: str) -> None:
+    """Raise ``AssertionError`` with a sentence where a contract is broken, also under ``python -O``."""
+    if not condition:
+        raise AssertionError(breach)
 
 
 def _check_answers(backend: IndexBackend, vectors: np.ndarray, queries: np.ndarray) -> None:
@@ -62,16 +70,16 @@ def _check_answers(backend: IndexBackend, vectors: np.ndarray, queries: np.ndarr
     found_of_exact = 0
     for count in (1, 10, len(vectors), 10 * len(vectors)):
         answers = backend.search(queries, count)
-        assert len(answers) == len(queries), "search returns one answer a query"
+        require(len(answers) == len(queries), "search returns one answer a query")
         for query, (rows, scores) in zip(queries, answers, strict=True):
-            assert rows.dtype == np.int64 and scores.dtype == np.float32, "rows are int64, scores float32"
-            assert len(rows) == len(set(rows.tolist())) == min(count, len(vectors)), f"{len(rows)} rows for {count}"
-            assert (np.diff(scores) <= 0).all(), "the best does not come first"
-            assert np.allclose(scores, vectors[rows] @ query, atol=1e-5), "a score is no inner product"
+            require(rows.dtype == np.int64 and scores.dtype == np.float32, "rows are int64, scores float32")
+            require(len(rows) == len(set(rows.tolist())) == min(count, len(vectors)), f"{len(rows)} rows for {count}")
+            require((np.diff(scores) <= 0).all(), "the best does not come first")
+            require(np.allclose(scores, vectors[rows] @ query, atol=1e-5), "a score is no inner product")
             if count == 10:
                 found_of_exact += len(np.intersect1d(rows, exact.top(query, count)[0]))
     recall = found_of_exact / (10 * len(queries))
-    assert recall >= LEAST_RECALL, f"only {recall:.1%} of the nearest are found"
+    require(recall >= LEAST_RECALL, f"only {recall:.1%} of the nearest are found")
 
 
 def _same(found: list[Found], expected: list[Found]) -> bool:

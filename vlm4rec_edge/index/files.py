@@ -2,8 +2,9 @@
 
 A file ``BACKEND-STATE-ROWS.bin`` holds the first rows of one vector file, and beside it a JSON file its sha256. Rows are only
 ever appended to a vector file, so an older one stays right: the rows after it are scanned, and when they become many the
-writer lets it grow. The back end is the one whose file lies there, HNSW if there is none. Which rows belong to items, the
-store decides when it is asked.
+writer lets it grow. The back end is the one that was chosen (the note ``index_backend``), else the one whose file lies there,
+HNSW if there is none. Which rows belong to items, the store decides when it is asked. A back end that is missing or fails is
+told in a warning, and the vectors are scanned: slower, never wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.checksums import sha256_of
-from vlm4rec_edge.errors import MissingDependencyError, StoreError, Vlm4RecWarning
+from vlm4rec_edge.errors import ModelError, StoreError, Vlm4RecError, Vlm4RecWarning
 from vlm4rec_edge.index.backend import Found, IndexBackend, open_backend
 from vlm4rec_edge.index.exact import ExactIndex, best_of
 
@@ -33,6 +34,7 @@ DEFAULT_BACKEND = "hnsw"
 # Rows after those of the file that are scanned instead: 15 MB (at 384 dimensions), about a millisecond. Adding one photo to
 # a million must not rewrite 1.7 GB.
 TAIL_ROWS = 10_000
+_NOT_WRITTEN = "no search graph is written, until the same command can"
 _NAME = re.compile(
     r"(?P<backend>[a-z0-9_]+)-(?P<state>[0-9a-f]{16}-\d+)-(?P<rows>\d+)\.(?P<kind>bin|json|bin(\.\d+)?\.part)"
 )
@@ -45,6 +47,7 @@ class SavedIndex:
         self.name = backend.name
         self._backend = backend
         self._rows = rows
+        self._head = vectors[:rows]
         tail = np.asarray(vectors[rows:])  # no memory map: only this part is to be read
         self._tail = ExactIndex(tail) if len(tail) else None
 
@@ -54,10 +57,25 @@ class SavedIndex:
 
     def top_many(self, queries: np.ndarray, count: int) -> list[Found]:
         """Return what ``top`` returns for each of ``queries`` [n, dimensions]."""
-        found = self._backend.search(queries, count)
+        found = self._search(queries, count)
         if self._tail is None:
             return found
         return [self._merged(*answers, count) for answers in zip(found, self._tail.search(queries, count), strict=True)]
+
+    def _search(self, queries: np.ndarray, count: int) -> list[Found]:
+        try:
+            return self._backend.search(queries, count)
+        except Exception as error:
+            scan = ExactIndex(self._head)
+            found = scan.search(queries, count)  # first: should it be the query that is wrong, nothing is told
+            warnings.warn(
+                f"The index back end {self.name} cannot search ({type(error).__name__}: {error}), so all vectors are scanned "
+                "from now on: the answers are the same, only slower.",
+                Vlm4RecWarning,
+                stacklevel=4,
+            )
+            self._backend, self.name = scan, scan.name
+            return found
 
     def _merged(self, found: Found, after: Found, count: int) -> Found:
         rows = np.concatenate([found[0], after[0] + self._rows])
@@ -72,7 +90,9 @@ def is_large(store: StoreReader, exact_limit: int | None = None) -> bool:
 
 
 def backend_of(store: StoreReader) -> str:
-    """Return the name of the back end whose file an index has, or ``hnsw`` if it has none."""
+    """Return the name of the back end that was chosen for an index, else of the one whose file it has, else ``hnsw``."""
+    if chosen := store.meta.get("index_backend"):
+        return chosen
     saved = [(int(match["rows"]), match["backend"]) for match in _files(store).values() if match["kind"] == "bin"]
     return max(saved, default=(0, DEFAULT_BACKEND))[1]
 
@@ -88,9 +108,11 @@ def load_index(store: StoreReader, backend: str | None = None) -> SavedIndex | N
 
     Raises:
         MissingDependencyError: the back end, or what it runs on, is not installed.
+        ModelError: what is installed under its name cannot be used.
     """
-    loaded = open_backend(backend or backend_of(store))
-    rows, path = _newest(store, loaded.name)
+    name = backend or backend_of(store)
+    loaded = open_backend(name)
+    rows, path = _newest(store, name)
     return SavedIndex(loaded, store.vectors, rows) if path and _loads(loaded, path, store, rows) else None
 
 
@@ -99,8 +121,8 @@ def refresh(
 ) -> None:
     """Make the index of a large store, or let it grow, unless it is there undamaged; remove those of earlier states.
 
-    For whoever has just written the store, under its lock. Where the back end is not installed, a warning says so and every
-    file stays as it is, until somebody who has it writes the store.
+    For whoever has just written the store, under its lock. Where the back end is not installed or fails, a warning says so and
+    every file stays as it is, until somebody who has a working one writes the store.
 
     Args:
         store: An open index.
@@ -117,14 +139,15 @@ def refresh(
     if keep is None and is_large(store, exact_limit):
         try:
             built = open_backend(name)
-        except MissingDependencyError as error:
+        except Vlm4RecError as error:
             if whole is None:
-                warn_of_scan(store, error, "no search graph is written, until the same command can")
+                warn_of_scan(store, error, _NOT_WRITTEN)
             return
         keep = store.folder / f"{name}-{_state(store)}-{len(store.vectors)}.bin"
         try:
-            if not anew:  # on what an earlier one of the same vector file holds, if that can be loaded
-                any(_loads(built, path, store, rows) for rows, path in _saved(store, name))
+            # On what an earlier one of the same vector file holds, if that can be loaded.
+            if not (anew or any(_loads(built, path, store, rows) for rows, path in _saved(store, name))):
+                built = open_backend(name)
             built.build(store.vectors)
             _save(built, keep)
         except (OSError, RuntimeError) as error:
@@ -132,20 +155,27 @@ def refresh(
                 f"The search graph {keep} can not be written: {error}. All items are stored; make room and run the same "
                 "command again."
             ) from error
+        except Exception as error:
+            warn_of_scan(store, _broken(name, "build or save", error), _NOT_WRITTEN)
+            return
     for path in _files(store):
         if keep is None or path not in (keep, keep.with_suffix(".json")):
             with suppress(OSError):
                 path.unlink()
 
 
-def warn_of_scan(store: StoreReader, error: MissingDependencyError, consequence: str) -> None:
-    """Warn that a large index is searched by a scan, because its back end is missing."""
+def warn_of_scan(store: StoreReader, error: Vlm4RecError, consequence: str) -> None:
+    """Warn that a large index is searched by a scan, because its back end is missing or broken."""
     warnings.warn(
         f"{store.folder} holds {len(store.vectors):,} vectors and {consequence}: the answers are the same, only slower. "
         f"{error}",
         Vlm4RecWarning,
         stacklevel=3,
     )
+
+
+def _broken(backend: str, cannot: str, error: Exception) -> ModelError:
+    return ModelError(f"The index back end {backend} cannot {cannot}: {type(error).__name__}: {error}.")
 
 
 def _files(store: StoreReader) -> dict[Path, re.Match[str]]:
@@ -188,6 +218,9 @@ def _loads(backend: IndexBackend, path: Path, store: StoreReader, rows: int) -> 
     try:
         backend.load(path, store.vectors[:rows])
     except (StoreError, OSError, RuntimeError):
+        return False
+    except Exception as error:
+        warn_of_scan(store, _broken(backend.name, f"load {path.name}", error), "each search scans all of them")
         return False
     return True
 

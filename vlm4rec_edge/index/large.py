@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlm4rec_edge.errors import MissingDependencyError
+from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.index.backend import Found, VectorIndex, open_backend
 from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.index.files import SavedIndex, backend_of, is_large, load_index, warn_of_scan
@@ -25,14 +25,14 @@ class LargeIndex:
     """Many vectors: the first ``graph_after`` queries scan the memory map, later ones go through the saved index.
 
     So a fresh process answers at once, and a long-lived one answers fast. Where there is no saved index, or it is damaged, or
-    its back end is not installed, every query is a scan: slower, never wrong.
+    its back end is not installed or fails, every query is a scan: slower, never wrong.
     """
 
     def __init__(self, store: StoreReader, graph_after: int, backend: str | None) -> None:
         self._store = store
         self._backend = backend or backend_of(store)
-        self._graph_after = 1  # where the back end is missing, the first query tells so
-        with suppress(MissingDependencyError):
+        self._graph_after = 1  # where the back end cannot be used, the first query tells so
+        with suppress(Vlm4RecError):
             open_backend(self._backend)
             self._graph_after = graph_after
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class LargeIndex:
             if not self._is_loaded:  # once: what is damaged now is damaged later
                 try:
                     self._index = load_index(self._store, self._backend) or self._index
-                except MissingDependencyError as error:
+                except Vlm4RecError as error:
                     warn_of_scan(self._store, error, "each search scans all of them")
                 self._is_loaded = True
             return self._index if isinstance(self._index, SavedIndex) else None
@@ -84,6 +84,6 @@ def open_index(
         store: An open index.
         exact_limit: Default: ``EXACT_LIMIT``.
         graph_after: Queries that are scans, before the saved index is loaded.
-        backend: Name of a back end; default: the one whose file the index has, HNSW if it has none.
+        backend: Name of a back end; default: ``backend_of`` the store.
     """
     return LargeIndex(store, graph_after, backend) if is_large(store, exact_limit) else ExactIndex(store.vectors)

@@ -132,6 +132,7 @@ def resolve_encoder(name_or_path: str | Path = DEFAULT_ENCODER) -> EncoderFiles:
 
 def unknown_name(name: str, known: list[str]) -> str:
     """Return the half sentence that lists the known names most like ``name`` (all of them if none is)."""
+    known = list(dict.fromkeys(known))
     close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"known names: {', '.join(known)}."
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import number_of
 from vlm4rec_edge.items import item_ids
 
 
@@ -21,7 +22,7 @@ class History:
         times: When each item was taken, in any unit.
 
     Raises:
-        UsageError: an id is none, or weights or times are not one an item.
+        UsageError: an id is none, ``items`` is a mapping, or weights or times are not one number an item.
     """
 
     user: str
@@ -31,10 +32,18 @@ class History:
 
     def __post_init__(self) -> None:
         """Read what was given."""
+        if isinstance(self.items, Mapping):
+            raise UsageError(
+                "The items of a history are a list of ids, not a mapping; give its keys as a list and its values as weights=."
+            )
         object.__setattr__(self, "items", item_ids(self.items, "The items of a history"))
         for name in ("weights", "times"):
             if (values := getattr(self, name)) is not None:
-                object.__setattr__(self, name, list(values))
+                if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+                    kind = type(values).__name__
+                    raise UsageError(f"The {name} of a history are a list of numbers, one an item, not one {kind}.")
+                numbers = [number_of(value, f"Each of the {name} of a history") for value in values]
+                object.__setattr__(self, name, numbers)
                 if len(getattr(self, name)) != len(self.items):
                     raise UsageError(
                         f"There are {len(getattr(self, name))} {name} for {len(self.items)} items of the history; give one "

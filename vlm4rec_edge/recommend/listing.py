@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.items import item_id
+from vlm4rec_edge.items import StoredPhoto, item_id
 from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.selection import Selection, Selector
 from vlm4rec_edge.recommend.source import ItemSource, open_source
@@ -21,13 +21,21 @@ PAGE_ITEMS = 50
 
 @dataclass(frozen=True)
 class ListedItem:
-    """An item as an index holds it: ``attributes`` are the catalog's further columns and the fields of its caption."""
+    """An item as an index holds it: ``attributes`` are the catalog's further columns and the fields of its caption.
+
+    ``photos`` are all its photos, each with its caption, where it has several; a bundle keeps the first alone.
+    """
 
     id: str
     title: str
     caption: str
     image: str
     attributes: Mapping[str, str]
+    photos: tuple[StoredPhoto, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its part of the document that ``items --json`` prints."""
+        return {**asdict(self), "attributes": dict(self.attributes), "photos": [asdict(photo) for photo in self.photos]}
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class ItemPage:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``items --json`` prints."""
-        items = [{**asdict(item), "attributes": dict(item.attributes)} for item in self.items]
+        items = [item.to_dict() for item in self.items]
         return {**asdict(self), "items": items, "unknown": list(self.unknown)}
 
 
@@ -83,7 +91,7 @@ def list_items(
         page = sorted(following) if limit is None else heapq.nsmallest(limit, following)
         items = source.items_of(page)
         listed = tuple(
-            ListedItem(item.id, item.title, item.caption, item.image, item.attributes)
+            ListedItem(item.id, item.title, item.caption, item.image, item.attributes, item.photos)
             for item in (items[item_id] for item_id in page)
         )
         return ItemPage(str(index), len(admitted), listed, page[-1] if len(page) < len(following) else None, unknown)

@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import number_of
 
 # Below this length a sum has no direction left: the items point exactly away from each other.
 _NO_DIRECTION = 1e-6
@@ -54,6 +56,12 @@ class ProfileSettings:
 
     def __post_init__(self) -> None:
         """Refuse what can not be meant."""
+        for name in ("half_life", "dislike_weight", "text_weight"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, number_of(value, f"The setting {name} of a profile"))
+        for name in ("last", "interests"):
+            if (value := getattr(self, name)) is not None and not isinstance(value, Integral):
+                raise UsageError(f"The setting {name} of a profile is a whole number, not {value!r:.60}.")
         if self.last is not None and self.last < 1:
             raise UsageError(f"The last {self.last} events are asked for; ask for at least 1.")
         if self.half_life is not None and not 0 < self.half_life < np.inf:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from vlm4rec_edge.items import StoredPhoto
 from vlm4rec_edge.recommend.explanation import Reason, in_words
 
 Basis = Literal["history", "history and text", "text", "popularity", "vector"]
@@ -22,6 +23,7 @@ class Recommendation:
         basis: What answered: ``history``, ``history and text``, ``text``, ``vector``, or ``popularity``.
         because: The reasons, strongest first, whose amounts sum to the score; empty unless they were asked for.
         interest: Which of several interests it belongs to, from 0.
+        photos: All photos of the item, each with its caption, where it has several; a bundle keeps the first alone.
     """
 
     rank: int
@@ -34,6 +36,7 @@ class Recommendation:
     basis: Basis = "history"
     because: tuple[Reason, ...] = ()
     interest: int = 0
+    photos: tuple[StoredPhoto, ...] = ()
 
     @property
     def why(self) -> str:
@@ -43,7 +46,14 @@ class Recommendation:
     def to_dict(self) -> dict[str, Any]:
         """Return its part of the document that ``recommend --json`` prints."""
         because = [{**asdict(reason), "words": list(reason.words)} for reason in self.because]
-        return {**asdict(self), "attributes": dict(self.attributes), "because": because, "why": self.why}
+        photos = [asdict(photo) for photo in self.photos]
+        return {
+            **asdict(self),
+            "attributes": dict(self.attributes),
+            "because": because,
+            "photos": photos,
+            "why": self.why,
+        }
 
 
 class Recommendations(list[Recommendation]):

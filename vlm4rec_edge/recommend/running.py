@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import ProfileError, UsageError
+from vlm4rec_edge.given import number_of
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, combine
 
 _FORMAT = 1
@@ -76,6 +77,7 @@ class Profile:
         Raises:
             UsageError: the half-life is not above 0.
         """
+        half_life = None if half_life is None else number_of(half_life, "The half-life")
         if half_life is not None and not 0 < half_life < np.inf:
             raise UsageError(f"The half-life is {half_life:g}; it must be above 0.")
         return cls(encoder, np.zeros(dimensions), np.zeros(dimensions), half_life=half_life)
@@ -96,6 +98,7 @@ class Profile:
         """
         if np.shape(vector) != self.liked.shape:
             raise UsageError(f"The vector has the shape {np.shape(vector)}; this profile has {self.liked.shape}.")
+        weight = number_of(weight, "The weight")
         if not 0 <= weight < np.inf:
             raise UsageError(f"The weight is {weight:g}; it must be a number from 0 on.")
         own = np.asarray(vector, dtype=np.float64) * weight
@@ -108,10 +111,8 @@ class Profile:
             )
         if self.half_life is None:
             time = None
-        elif time is None or not np.isfinite(time):
+        elif time is None or not np.isfinite(time := number_of(time, "The time of an event")):
             raise UsageError("This profile has a half-life, so every event needs the time it happened.")
-        else:
-            time = float(time)  # one of NumPy's numbers could not be written as JSON
         event = replace(
             self,
             liked=own,

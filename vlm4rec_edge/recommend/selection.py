@@ -12,7 +12,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import group_codes
 from vlm4rec_edge.errors import UsageError, Vlm4RecWarning
-from vlm4rec_edge.given import text_of
+from vlm4rec_edge.given import number_of, text_of
 from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.recommend.filter import admitted_by, ids_compared
 from vlm4rec_edge.recommend.ids import KnownIds, named
@@ -41,7 +41,7 @@ class Selection:
         exclude_history: Whether the history itself is left out. Disliked items always are.
 
     Raises:
-        UsageError: ``diversity`` is not from 0 to 1, an id is none, or a text is none.
+        UsageError: ``diversity`` is not from 0 to 1, an id is none, or a text or a number is none.
     """
 
     where: str | None = None
@@ -54,6 +54,8 @@ class Selection:
 
     def __post_init__(self) -> None:
         """Refuse what can not be meant."""
+        for name in ("diversity", "min_score"):
+            object.__setattr__(self, name, number_of(getattr(self, name), f"The setting {name} of a selection"))
         if not 0 <= self.diversity <= 1:
             raise UsageError(f"The diversity is {self.diversity:g}; it goes from 0 to 1.")
         if np.isnan(self.min_score):

@@ -128,7 +128,17 @@ class Snapshot:
         places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
         hits = [
             Recommendation(
-                rank, item_id, score, item.title, item.caption, item.image, item.attributes, basis, because, interest
+                rank,
+                item_id,
+                score,
+                item.title,
+                item.caption,
+                item.image,
+                item.attributes,
+                basis,
+                because,
+                interest,
+                item.photos,
             )
             for rank, (item_id, score, interest, because) in enumerate(places, start=1)
             for item in (items[item_id],)
@@ -181,7 +191,7 @@ class Snapshot:
         name = self.source.provenance("encoders").get("name")
         if not name:
             raise StoreError(
-                f"{self.source.folder} has lost the name of the encoder that made it; give the encoder, or mend the index "
+                f"{self.source.folder} has lost the name of the encoder that made it; give the encoder, or repair the index "
                 f"with: vlm4rec-edge repair {self.source.folder}"
             )
         return str(name)

@@ -42,7 +42,8 @@ class Finding:
 class VerifyReport:
     """What was found, and how much was looked at (``items``, ``captions``, ``vectors``, ``hnsw_recall`` or None).
 
-    ``index`` is the path of the index or the bundle.
+    ``index`` is the path of the index or the bundle; ``remedy`` a sentence that says what to do, empty where nothing is wrong
+    or the findings say it.
     """
 
     findings: tuple[Finding, ...]
@@ -51,6 +52,7 @@ class VerifyReport:
     vectors: int = 0
     hnsw_recall: float | None = None
     index: str = ""
+    remedy: str = ""
 
     @property
     def ok(self) -> bool:

@@ -19,7 +19,7 @@ class WriterLock:
     """The right to write a store, held from construction to ``release``.
 
     An exclusive SQLite transaction on a file of its own: the operating system's file lock behind it works on every
-    system and is gone when the process is, however it ends.
+    system and is gone when the process is, however it ends. Any thread may release it.
 
     Raises:
         StoreError: another process holds it (the message says which), or the folder can not be written.
@@ -40,7 +40,7 @@ class WriterLock:
 
     @staticmethod
     def _take(path: Path) -> sqlite3.Connection:
-        lock = sqlite3.connect(path, isolation_level=None, timeout=0)
+        lock = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
         try:
             try:
                 lock.execute("BEGIN EXCLUSIVE")

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -33,10 +34,10 @@ from vlm4rec_edge.store.vectors import map_vectors, vector_file_name
 
 # SQLite takes at least this many parameters in one statement, in every build.
 _PARAMETERS = 500
-# Items with the captions of their first and their further photos: as many rows as photos, or one.
-_ITEMS = """
-    FROM items LEFT JOIN captions ON captions.key = items.caption_key LEFT JOIN photos ON photos.item = items.id
-    LEFT JOIN captions AS further ON further.key = photos.caption_key
+# Items with the caption of their first photo, and those of their further photos: as many rows as photos, or one.
+_ITEMS = "FROM items LEFT JOIN captions ON captions.key = items.caption_key"
+_FURTHER = """
+    LEFT JOIN photos ON photos.item = items.id LEFT JOIN captions AS further ON further.key = photos.caption_key
 """
 # Rows of a result that are fetched at once.
 _FETCHED_ROWS = 256
@@ -240,8 +241,8 @@ class StoreReader:
         items: dict[str, StoredItem] = {}
         for part in _parts([item_id for item_id in item_ids if is_unicode(item_id)]):
             marks = ",".join("?" * len(part))
-            condition = f"WHERE items.{self._row} IS NOT NULL AND items.id IN ({marks}) ORDER BY items.id, photos.place"
-            items.update((item.id, item) for item in self._items(condition, part))
+            condition = f"items.{self._row} IS NOT NULL AND items.id IN ({marks})"
+            items.update((item.id, item) for item in self._items(condition, "items.id", part))
         return items
 
     def last_number(self) -> int:
@@ -259,17 +260,16 @@ class StoreReader:
 
     def items(self) -> Iterator[StoredItem]:
         """Yield every item that can be recommended, in the order they were written."""
-        return self._items(f"WHERE items.{self._row} IS NOT NULL ORDER BY items.number, photos.place", [])
+        return self._items(f"items.{self._row} IS NOT NULL", "items.number")
 
     def made_items(self) -> Iterator[MadeItem]:
         """Yield every item, also one that waits for its vector, in the order they were written."""
-        found = self.query(
-            f"""
-            SELECT items.id, items.title, items.image, items.attributes, items.image_sha256, items.caption_key,
-                coalesce(captions.text, ''), photos.image, photos.image_sha256, photos.caption_key,
-                coalesce(further.text, '')
-            {_ITEMS} ORDER BY items.number, photos.place
-            """
+        found = self._with_photos(
+            "items.id, items.title, items.image, items.attributes, items.image_sha256, items.caption_key, "
+            "coalesce(captions.text, '')",
+            ("photos.image", "photos.image_sha256", "photos.caption_key", "coalesce(further.text, '')"),
+            "TRUE",
+            "items.number",
         )
         for (item_id, title, image, cells), rows in groupby(found, key=itemgetter(0, 1, 2, 3)):
             own = list(rows)
@@ -305,12 +305,11 @@ class StoreReader:
         words: list[tuple[str, ...]] = []
         # Many items of a shop say the same of themselves, and a text read twice is one text here.
         known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for item_id, row, title, caption, cells, said, more, fields in self.query(
-            f"""
-            SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.attributes, captions.fields,
-                further.text, further.fields
-            {_ITEMS} WHERE items.{self._row} IS NOT NULL ORDER BY items.{self._row}, items.id, photos.place
-            """
+        for item_id, row, title, caption, cells, said, more, fields in self._with_photos(
+            f"items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.attributes, captions.fields",
+            ("further.text", "further.fields"),
+            f"items.{self._row} IS NOT NULL",
+            f"items.{self._row}, items.id",
         ):
             if not ids or item_id != ids[-1]:
                 rows.append(row)
@@ -356,13 +355,33 @@ class StoreReader:
     def lvlm_folder(self) -> None:
         """Nothing, for the same reason."""
 
-    def _items(self, condition: str, parameters: Sequence[Any]) -> Iterator[StoredItem]:
-        found = self.query(
-            f"""
-            SELECT items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.image, items.attributes,
-                captions.fields, photos.image, coalesce(further.text, ''), further.fields
-            {_ITEMS} {condition}
-            """,
+    @cached_property
+    def _has_further_photos(self) -> bool:
+        return bool(self._one("SELECT EXISTS (SELECT 1 FROM photos)"))
+
+    def _with_photos(
+        self, columns: str, further: Sequence[str], condition: str, order: str, parameters: Sequence[Any] = ()
+    ) -> Iterator[Any]:
+        """Yield a row for each further photo of an item, one for an item without any, with None in place of ``further``.
+
+        Where no item has further photos, looking for them would take as long as all the rest.
+        """
+        if self._has_further_photos:
+            return self.query(
+                f"SELECT {columns}, {', '.join(further)} {_ITEMS} {_FURTHER} WHERE {condition} ORDER BY {order}, photos.place",
+                parameters,
+            )
+        return self.query(
+            f"SELECT {columns}{', NULL' * len(further)} {_ITEMS} WHERE {condition} ORDER BY {order}", parameters
+        )
+
+    def _items(self, condition: str, order: str, parameters: Sequence[Any] = ()) -> Iterator[StoredItem]:
+        found = self._with_photos(
+            f"items.id, items.{self._row}, items.title, coalesce(captions.text, ''), items.image, items.attributes, "
+            "captions.fields",
+            ("photos.image", "coalesce(further.text, '')", "further.fields"),
+            condition,
+            order,
             parameters,
         )
         own: list[Any] = []

@@ -117,7 +117,7 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
     """
     connection = None
     try:
-        connection = sqlite3.connect(path, isolation_level=None) if write else _open_to_read(path)
+        connection = _open_to_write(path) if write else _open_to_read(path)
         connection.execute("BEGIN")  # one moment: another process may be making the tables right now
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
@@ -164,6 +164,11 @@ def has_its_schema(connection: sqlite3.Connection) -> bool:
             if fresh.execute(query).fetchall() == found:
                 return True
     return False
+
+
+def _open_to_write(path: Path) -> sqlite3.Connection:
+    # Whoever writes holds the writer's lock, and takes care that it is one thread at a time.
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:

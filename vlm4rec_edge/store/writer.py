@@ -9,7 +9,7 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -73,6 +73,29 @@ class GroundedItem:
         return (GroundedPhoto(self.item.image, *own), *self.more)
 
 
+@dataclass(frozen=True)
+class Making:
+    """What makes the captions and vectors of a run.
+
+    Attributes:
+        captions_by: None where nothing is captioned; then it stays noted what made the captions.
+        vectors_by: The encoder.
+        dimensions: Length of its vectors.
+        golden: Its golden vectors, as text.
+        encoded_text: Which text is encoded, for readers to show.
+        captioner_notes: Further notes about what makes the captions, by which it is found again.
+        encoder_notes: Those about what makes the vectors.
+    """
+
+    captions_by: MadeBy | None
+    vectors_by: MadeBy
+    dimensions: int
+    golden: str
+    encoded_text: str
+    captioner_notes: Mapping[str, str] = field(default_factory=dict)
+    encoder_notes: Mapping[str, str] = field(default_factory=dict)
+
+
 class BatchCounts(NamedTuple):
     """What one batch changed: new captions, new vectors."""
 
@@ -100,7 +123,7 @@ class StoreWriter:
 
     def __init__(self, folder: Path | str, *, create: bool = True) -> None:
         self.folder = Path(folder)
-        self._captions_by = ""
+        self._making: Making | None = None
         self._learned: Learned | None = None
         self._connection: sqlite3.Connection | None = None
         if create:
@@ -119,51 +142,59 @@ class StoreWriter:
         """Return the golden vectors noted in the store, if its vectors are those of ``encoder``, a fingerprint."""
         return self.meta("golden") if self.meta("encoder") == encoder else None
 
-    def begin_run(
-        self, *, captions_by: MadeBy | None, vectors_by: MadeBy, dimensions: int, golden: str, encoded_text: str
-    ) -> None:
-        """Note what makes captions and vectors from now on, and forget the failures of the last run.
+    def begin_run(self, making: Making) -> None:
+        """Begin a run, and forget the failures of the last one.
 
-        Vectors of another encoder are dropped: those of two encoders are never mixed. Captions are kept.
-
-        Args:
-            captions_by: None where nothing is captioned; then it stays noted what made the captions.
-            vectors_by: The encoder.
-            dimensions: Length of its vectors.
-            golden: Its golden vectors, as text.
-            encoded_text: Which text is encoded, for readers to show.
+        What makes captions and vectors is noted with the first of them: a run that makes none leaves all as it was. The
+        vectors of another encoder are dropped then, for those of two are never mixed; captions are kept.
         """
-        if self.meta("learned") and (self.meta("encoder"), self.meta("encoded_text")) != (
-            vectors_by.fingerprint,
-            encoded_text,
-        ):
+        with self._transaction():
+            self.run = int(self.meta("run") or 0) + 1
+            self._database.execute("DELETE FROM failures")
+            self._set_meta(run=str(self.run))
+            if self.meta("encoder") is None:  # nothing was made yet that could be kept
+                self._note_captions_by(making)
+                self._note_vectors_by(making)
+        self._making = making
+        self._drop_other_vector_files()
+
+    def end_run(self) -> None:
+        """Forget what would have been noted with the first captions and vectors."""
+        self._making = None
+
+    def _is_of_another_encoder(self) -> bool:
+        """Whether this run has another encoder than the vectors that are still in the store."""
+        return self._making is not None and self.meta("encoder") != self._making.vectors_by.fingerprint
+
+    def _note_captions_by(self, making: Making) -> None:
+        if making.captions_by:
+            self._made_by("grounding", making.captions_by)
+        self._set_meta(**making.captioner_notes)
+
+    def _note_vectors_by(self, making: Making) -> None:
+        """Note what makes the vectors; drop those of another encoder, whose file stays until all this is stored."""
+        made = making.vectors_by.fingerprint, making.encoded_text
+        if self.meta("learned") and (self.meta("encoder"), self.meta("encoded_text")) != made:
             warnings.warn(
                 f"What {self.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
                 f"vlm4rec-edge learn {self.folder} --interactions FILE",
                 Vlm4RecWarning,
                 stacklevel=3,
             )
-            self.forget_learned()
-        with self._transaction():
-            self.run = int(self.meta("run") or 0) + 1
-            generation = int(self.meta("generation") or 0)
-            if self.meta("encoder") != vectors_by.fingerprint:
-                self._database.execute("UPDATE items SET vector_row = NULL")
-                self._database.execute("DELETE FROM vectors")
-                generation = next_generation(self.folder, generation)
-            self._database.execute("DELETE FROM failures")
-            self._set_meta(
-                run=str(self.run),
-                generation=str(generation),
-                encoded_text=encoded_text,
-                dimensions=str(dimensions),
-                golden=golden,
-            )
-            self._made_by("encoder", vectors_by)
-            if captions_by:
-                self._made_by("grounding", captions_by)
-                self._captions_by = captions_by.fingerprint
-        self._drop_other_vector_files()
+            self._forget_learned()
+        generation = int(self.meta("generation") or 0)
+        if self.meta("encoder") != making.vectors_by.fingerprint:
+            self._database.execute("UPDATE items SET vector_row = NULL")
+            self._database.execute("DELETE FROM vectors")
+            generation = next_generation(self.folder, generation)
+        self._made_by("encoder", making.vectors_by)
+        self._set_meta(
+            generation=str(generation),
+            encoded_text=making.encoded_text,
+            dimensions=str(making.dimensions),
+            golden=making.golden,
+            **making.encoder_notes,
+        )
 
     def note_encoder(self, vectors_by: MadeBy) -> None:
         """Note anew what made the vectors, where that was lost."""
@@ -183,6 +214,7 @@ class StoreWriter:
 
     def _drop_other_vector_files(self) -> None:
         current = {self._vector_path, self._learned_path}
+        drop_other_files(self.folder, self.meta("learned") or "")
         for path in self.folder.glob("vectors-*.f32"):
             if path not in current:
                 with suppress(OSError):  # some systems keep a file that a reader has mapped; the next run removes it
@@ -206,9 +238,17 @@ class StoreWriter:
         row = self._first("SELECT seen_run FROM items WHERE id = ?", item_id)
         return row is not None and row[0] == self.run
 
+    def ids(self) -> list[str]:
+        """Return the id of every item, also one that waits for its vector."""
+        try:
+            return [item_id for (item_id,) in self._database.execute("SELECT id FROM items ORDER BY number")]
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
     def without_vector(self, texts: Sequence[str]) -> list[str]:
         """Return the different texts that have no vector yet, in order."""
-        return [text for text in dict.fromkeys(texts) if self._row_of(text) is None]
+        is_of_another = self._is_of_another_encoder()
+        return [text for text in dict.fromkeys(texts) if is_of_another or self._row_of(text) is None]
 
     def items_without_vector(self) -> list[tuple[str, str, list[str]]]:
         """Return id, title and the captions of all photos of the items that have no vector."""
@@ -235,13 +275,19 @@ class StoreWriter:
             batch: The items. One whose text has no vector, here or in the store, waits for the next run to encode it.
             vectors: By text, what ``without_vector`` named: unit vectors, [dimensions], float32.
         """
-        captions = 0
+        captions, is_of_another = 0, self._is_of_another_encoder()
         with self._transaction():
+            if self._making is not None:
+                self._note_captions_by(self._making)
+                if vectors or not is_of_another:
+                    self._note_vectors_by(self._making)
             self._append(vectors)
             for entry in batch:
                 captions += sum(map(self._write_caption, entry.photos))
                 self._write_item(entry, self._row_of(entry.text))
             self._mix()
+        if vectors and is_of_another:
+            self._drop_other_vector_files()
         return BatchCounts(captions=captions, encoded=len(vectors))
 
     def write_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
@@ -271,18 +317,19 @@ class StoreWriter:
             )
             self._mix_anew()
         self._drop_other_vector_files()
-        drop_other_files(self.folder, learned.fingerprint)
 
     def forget_learned(self) -> bool:
         """Go back to the vectors of the words alone; return whether anything was learned."""
         if not self.meta("learned"):
             return False
         with self._transaction():
-            self._database.execute("DELETE FROM meta WHERE key LIKE 'learned%'")
-            self._database.execute("UPDATE items SET learned_row = NULL")
+            self._forget_learned()
         self._drop_other_vector_files()
-        drop_other_files(self.folder, "")
         return True
+
+    def _forget_learned(self) -> None:
+        self._database.execute("DELETE FROM meta WHERE key LIKE 'learned%'")
+        self._database.execute("UPDATE items SET learned_row = NULL")
 
     def mix_anew(self) -> None:
         """Make all mixed vectors again, into a new file; nothing where nothing was learned."""
@@ -336,11 +383,12 @@ class StoreWriter:
     def _write_caption(self, entry: GroundedPhoto) -> int:
         if entry.caption_key is None:
             return 0
-        said = entry.question, entry.caption
+        made_by = self._making.captions_by if self._making else None
+        captions_by, said = made_by.fingerprint if made_by else "", (entry.question, entry.caption)
         checksum = caption_crc32(entry.caption_key, entry.image_sha256, *said, entry.fields)
         added = self._database.execute(
             "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.caption_key, entry.image_sha256, self._captions_by, *said, checksum, entry.fields),
+            (entry.caption_key, entry.image_sha256, captions_by, *said, checksum, entry.fields),
         ).rowcount
         return max(added, 0)
 

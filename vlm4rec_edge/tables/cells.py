@@ -25,7 +25,8 @@ def text_of(value: Any) -> str:
     if value is None or value != value:  # noqa: PLR0124 (only NaN differs from itself)
         return ""
     is_json = isinstance(value, (bool, int, float, list, tuple, dict))
-    return whole(json.dumps(value, ensure_ascii=False, default=str) if is_json else str(value))
+    text = json.dumps(value, ensure_ascii=False, default=str) if is_json else str(value)
+    return whole(str.__str__(value) if isinstance(value, str) else text)  # that of an enumeration is the text it is
 
 
 def whole(text: str) -> str:

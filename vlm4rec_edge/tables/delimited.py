@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from vlm4rec_edge.tables.encodings import UTF_8, WINDOWS, encoding_of
+from vlm4rec_edge.tables.swallowed import Keys
 
 # Python's csv gives up at 128 KiB a cell; rows with longer cells are reported by the reader, not by a traceback.
 CELL_LIMIT = 16 * 1024 * 1024
@@ -28,11 +29,7 @@ _MOST_BROKEN = 1000
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # what Excel writes and heeds
 _NAMES = {"utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32", WINDOWS: "Windows-1252"}
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _ESCAPED = re.compile("[\udc80-\udcff]")
-# What tells a number or a date, and a photo or an address, from other cells.
-_NUMBERS = re.compile(r"[\d.:+\-/ TZ]+")
-_FILE = re.compile(r"\S+\.[A-Za-z]\w{1,4}|\w+://\S+")
 
 
 @dataclass(frozen=True)
@@ -162,8 +159,7 @@ def read_records(path: Path, form: Form, keys: Callable[[Sequence[str]], Sequenc
     Args:
         path: The file.
         form: What ``form_of`` found.
-        keys: Given the header, the places of the columns that every row must fill. A line inside of a quoted cell whose cells
-            look like those of a row there is one, swallowed by a quote that is missing.
+        keys: Given the header, the places of the columns that every row must fill; they tell rows that a quote swallowed.
 
     Raises:
         OSError: it can not be read.
@@ -172,30 +168,32 @@ def read_records(path: Path, form: Form, keys: Callable[[Sequence[str]], Sequenc
     with path.open(encoding=form.encoding, errors=_errors(form.encoding), newline="") as stream:
         source = _Source(_lines(stream))
         reader = csv.reader(source, delimiter=form.separator, strict=True)
-        header: Sequence[str] | None = None
-        places: Sequence[int] = ()
-        last: Sequence[str] = ()
+        known: Keys | None = None
+        width, usual = 0, set[int]()
         broken, skip = 0, form.has_separator_line
         while (taken := _next(reader, source)) is not None:
             cells, trouble = taken
-            if not trouble and len(source.taken) > 1:
-                trouble = _swallowed(cells, source.line, form.separator, last, len(header or cells), places)
-            if trouble:
+            if known and not trouble and any(map(str.strip, cells)):
+                trouble = _misread(cells, source, width, usual, known)
+            if trouble and len(source.taken) > 1:
                 broken += 1
                 source.give_back()
-                reader = csv.reader(source, delimiter=form.separator, strict=True)
             elif _is_damaged(cells, form.encoding):
                 trouble = f"is not {_NAMES.get(form.encoding, 'UTF-8')}; save the table as UTF-8."
             elif any("\x00" in cell for cell in cells):
                 trouble = "holds NUL bytes; is it UTF-16? Save the table as UTF-8."
             if skip and cells:
                 skip = False
-            elif trouble or any(cell.strip() for cell in cells) or (cells and header is None):
+            elif trouble or any(cell.strip() for cell in cells) or (cells and known is None):
                 yield Record(source.line, [] if trouble else cells, trouble)
-                if header is None:
-                    header, places = cells, keys(cells)
-                elif not trouble and len(cells) == len(header):
-                    last = cells
+                if known is None:
+                    known = Keys(cells, keys(cells), form.separator)
+                    width = max((number for number, cell in enumerate(cells, start=1) if cell.strip()), default=0)
+                    usual |= {width, len(cells)}
+                elif not trouble:
+                    known.learn(cells)
+                    if not any('"' in line for line in source.taken):
+                        usual.add(len(cells))
             source.begin()
             if broken > _MOST_BROKEN:
                 yield Record(
@@ -233,40 +231,19 @@ def _unclosed(source: _Source) -> str:
     return "has a quote that is not closed; close it, or write a quote that belongs to a cell twice."
 
 
-def _swallowed(
-    cells: Sequence[str], line: int, separator: str, last: Sequence[str], width: int, places: Sequence[int]
-) -> str:
-    """Say what is wrong with a record of several lines, ``last`` the one before it; an empty text if all seems well.
+def _misread(cells: Sequence[str], source: _Source, width: int, usual: Collection[int], keys: Keys) -> str:
+    """Say what shows that quotes of a record are wrong though it is well-formed; an empty text if nothing does.
 
-    Either it has another number of cells than the header, or a cell of it holds what looks like further rows: lines whose
-    cells at ``places`` are of the kind of those of the record, or of the one before it.
+    Args:
+        cells: The record.
+        source: Where it was read from.
+        width: The number of columns.
+        usual: How many cells records have that hold no quotes; empty ones behind the last column are common.
+        keys: What keys look like.
     """
-    if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-        return f"has {len(cells)} cells, the header has {width}; is a quote missing?"
-    if len(places) < 2:  # one cell tells too little
-        return ""
-    kinds = [["" if _LINE_END.search(row[at]) else _kind(row[at]) for at in places] for row in (cells, last) if row]
-    for cell in cells:
-        _, *inner = _LINE_END.split(cell)
-        for number, text in enumerate(inner, start=1):
-            row = _header([text], separator)
-            if not max(places) < len(row) <= width:  # a further quote may close the cell in the middle of its last row
-                continue
-            found = [_kind(row[place]) for place in places]
-            if all(found) and any(all(map(_are_alike, found, other)) for other in kinds):
-                return f"holds what looks like further rows, from line {line + number} on; is a quote missing?"
-        line += len(inner)
+    is_quoted = any('"' in line for line in source.taken)
+    if len(cells) < width or any(map(str.strip, cells[width:])) or (is_quoted and len(cells) not in usual):
+        return f"has {len(cells)} cells, the header has {width}{'; is a quote missing?' if is_quoted else '.'}"
+    if len(source.taken) > 1 and (row := keys.row_in(cells)) is not None:
+        return f"holds what looks like further rows, at line {source.line + row}; is a quote missing?"
     return ""
-
-
-def _are_alike(kind: str, other: str) -> bool:
-    return not other or kind == other
-
-
-def _kind(cell: str) -> str:
-    cell = cell.strip().strip('"')  # a stray quote makes no other kind of it
-    if not cell:
-        return ""
-    if _NUMBERS.fullmatch(cell):
-        return "number"
-    return "file" if _FILE.fullmatch(cell) else "text" if " " in cell else "word"

@@ -1,8 +1,8 @@
-"""The rows of a data frame of pandas or polars, known by what it can do: neither is imported."""
+"""The rows of a data frame of pandas or polars, known by what it can do (neither is imported), or of a list of mappings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from vlm4rec_edge.items import Failure, UnreadPart
@@ -26,14 +26,22 @@ def frame_table(frame: Any) -> Table | None:
             for start in range(0, len(frame), _CHUNK_ROWS):
                 yield from frame.iloc[start : start + _CHUNK_ROWS].to_dict(orient="records")
 
-    def rows() -> Iterator[Row | Failure]:
-        for number, record in enumerate(records(), start=1):
-            where = f"row {number} of the data frame"
-            try:
-                row = Row(where, {str(name): given_text(str(name), value) for name, value in record.items()})
-            except NOT_TEXT as error:
-                yield UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
-            else:
-                yield row
+    return Table(tuple(map(str, frame.columns)), lambda: _rows(records(), "the data frame"))
 
-    return Table(tuple(map(str, frame.columns)), rows)
+
+def mappings_table(records: Iterable[Any]) -> Table:
+    """Return a list of mappings, each a row by the names of its columns; what is no mapping is a ``Failure``."""
+    mappings = (record for record in records if isinstance(record, Mapping))
+    columns = tuple(dict.fromkeys(str(name) for record in mappings for name in record))
+    return Table(columns, lambda: _rows(records, "the list"))
+
+
+def _rows(records: Iterable[Any], of: str) -> Iterator[Row | Failure]:
+    for number, record in enumerate(records, start=1):
+        where = f"row {number} of {of}"
+        try:
+            row = Row(where, {str(name): given_text(str(name), value) for name, value in record.items()})
+        except (*NOT_TEXT, AttributeError) as error:
+            yield UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
+        else:
+            yield row

@@ -126,11 +126,8 @@ def _names(header: Sequence[str]) -> tuple[str, ...]:
 def _delimited_rows(path: Path, form: Form, names: Sequence[str], keys: Sequence[int]) -> Iterator[Row | Failure]:
     for record in islice(read_records(path, form, lambda _: keys), 1, None):
         where, cells = f"{path.name}, line {record.line}", record.cells
-        trouble = record.trouble
-        if not trouble and (len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :])):
-            trouble = f"has {len(cells)} cells, the header has {len(names)}."
-        if trouble:
-            yield UnreadPart(where, "catalog", f"{where} {trouble}")
+        if record.trouble:
+            yield UnreadPart(where, "catalog", f"{where} {record.trouble}")
         else:
             yield Row(where, dict(zip(names, cells, strict=False)))
 

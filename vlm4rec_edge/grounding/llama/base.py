@@ -201,7 +201,7 @@ def _own_schema(files: LvlmFiles) -> Schema:
     try:
         return parse_schema(own, f"The schema in the manifest of {files.name}")
     except UsageError as error:
-        raise ModelError(f"{error} Mend it, or give another with --schema.") from None
+        raise ModelError(f"{error} Correct it, or give another with --schema.") from None
 
 
 def _question(files: LvlmFiles, schema: Schema) -> str:
