@@ -47,8 +47,8 @@ def _first(work: Path) -> str:
     return _ids(work)[0]
 
 
-def _purchases(work: Path) -> str:
-    rows = [f"{user},{item},2026-01-{day:02}" for user in "ab" for day, item in enumerate(_ids(work)[:8], start=1)]
+def _purchases(work: Path, users: str = "ab") -> str:
+    rows = [f"{user},{item},2026-01-{day:02}" for user in users for day, item in enumerate(_ids(work)[:8], start=1)]
     (work / "purchases.csv").write_text("\n".join(["user_id,item_id,date", *rows]), encoding="utf-8")
     return "purchases.csv"
 
@@ -96,6 +96,10 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
     "items": [lambda _: ["items", INDEX, "--limit", 3]],
     "doctor": [lambda _: ["doctor"], lambda _: ["doctor", "--json"]],
     "evaluate": [lambda work: ["evaluate", INDEX, "--interactions", _purchases(work), "--resamples", 10]],
+    "learn": [
+        lambda work: ["learn", INDEX, "--interactions", _purchases(work, "abcdefghij")],
+        lambda _: ["learn", INDEX, "--forget"],
+    ],
     "add": [lambda _: ["add", INDEX, "photos/new-0.jpg"]],
     "remove": [lambda work: ["remove", INDEX, _first(work)]],
     "verify": [lambda _: ["verify", INDEX]],

@@ -35,7 +35,8 @@ def learn(
     interactions: Annotated[
         Path | None,
         typer.Option(
-            help="CSV, JSONL or Parquet with the columns user_id, item_id and date: what customers bought, as for evaluate.",
+            metavar="FILE",
+            help="What customers bought: CSV, JSONL or Parquet with the columns user_id, item_id and date, as for evaluate.",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +50,9 @@ def learn(
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only, and change nothing.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Recommend by the items' words alone again.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Sampling seed; the same gives the same.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="The random seed: the same seed gives the same figures.")
+    ] = 0,
     as_json: options.AsJson = False,
 ) -> None:
     """Learn from purchases which items are bought together, and recommend by it if that is better.
