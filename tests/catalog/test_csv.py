@@ -174,6 +174,12 @@ def test_an_empty_cell_behind_the_last_column_hides_no_cell_that_a_quote_split(t
     assert ["line 2" in failures[0].reason, "line 3 has 5 cells" in failures[1].reason] == [True, True]
 
 
+def test_a_row_whose_quotes_make_one_cell_of_its_id_and_its_photo_is_told(tmp_path: Path) -> None:
+    items, failures = _read(tmp_path, 'id,image,title,note\n"0,0.jpg,",1,1",\n1,1.jpg,A,\n"2,5",2.jpg,B,\n')
+    assert [item.id for item in items] == ["1", "2,5"]
+    assert "line 2 has an id that holds what looks like further cells; is a quote missing?" in failures[0].reason
+
+
 CELLS = st.text(st.sampled_from('ab1 ",;\n\t.'), max_size=6)
 ORDERS = (
     ("id", "image", "title", "note"),

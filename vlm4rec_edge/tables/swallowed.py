@@ -66,6 +66,17 @@ class Keys:
             line += len(lines) - 1
         return None
 
+    def hold_further_cells(self, cells: Sequence[str]) -> bool:
+        """Whether a key that is no photo holds a photo behind a separator: cells of its own row that a quote made one."""
+        own = [cells[place] for place, kind in self._kinds.items() if kind is not _FILE and place < len(cells)]
+        if all(kind is _FILE for kind in self._kinds.values()) or len(self._kinds) < 2:
+            return False
+        return any(
+            len(parts := cell.split(self._separator)) > 1
+            and any(_is(_FILE, part) and " " not in part for part in parts)
+            for cell in own[:1]
+        )
+
     def _is_row(self, parts: Sequence[str], kinds: Sequence[re.Pattern[str]]) -> bool:
         if len(parts) == 1 or not kinds:
             return False
