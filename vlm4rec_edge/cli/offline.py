@@ -14,9 +14,10 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,13 +34,76 @@ from vlm4rec_edge.items import Failure, WebPhotos
 from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
+    from vlm4rec_edge.catalog.reader import Catalog
     from vlm4rec_edge.grounding.protocol import Captioner
+    from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.indexing import IndexReport
 
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
 # Ids named in a sentence; all of them are in --json.
 _IDS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run may replace, remove and fetch, and what searches the index."""
+
+    remake: Annotated[
+        bool,
+        typer.Option(
+            "--remake", help="Replace captions or vectors of an index that was made in another way, without asking."
+        ),
+    ] = False
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Remove items that the catalog no longer has. If they are more than 20 and more than a tenth of the index, "
+            "the command asks first.",
+        ),
+    ] = False
+    prune_anyway: Annotated[
+        bool, typer.Option("--prune-anyway", help="As --prune, without asking, however many they are.")
+    ] = False
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch", help="Download photos that the table names by web address, each once, into the index folder."
+        ),
+    ] = False
+    fetch_private: Annotated[
+        bool, typer.Option("--fetch-private", help="As --fetch, and also from this machine and from private networks.")
+    ] = False
+    index_backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What searches the index if it has more than 20,000 vectors: hnsw (approximate), exact (a scan of all), or "
+            "an installed plug-in. The index keeps it. Default: as the index was made; hnsw for a new one.",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Captions that somebody else made."""
+
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A table with the columns id and caption. No model looks at the photos then.",
+            show_default=False,
+        ),
+    ] = None
+    captions_by: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Who made the captions of --captions, for the record. Default: the name of the file."
+        ),
+    ] = ""
 
 
 @grouped
@@ -71,57 +135,10 @@ def index(
             show_default=False,
         ),
     ] = None,
-    remake: Annotated[
-        bool,
-        typer.Option(
-            "--remake", help="Replace captions or vectors of an index that was made in another way, without asking."
-        ),
-    ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option(
-            "--prune",
-            help="Remove items that the catalog no longer has. If they are more than 20 and more than a tenth of the index, "
-            "the command asks first.",
-        ),
-    ] = False,
-    prune_anyway: Annotated[
-        bool, typer.Option("--prune-anyway", help="As --prune, without asking, however many they are.")
-    ] = False,
-    fetch: Annotated[
-        bool,
-        typer.Option(
-            "--fetch", help="Download photos that the table names by web address, each once, into the index folder."
-        ),
-    ] = False,
-    fetch_private: Annotated[
-        bool, typer.Option("--fetch-private", help="As --fetch, and also from this machine and from private networks.")
-    ] = False,
-    captions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A table with the columns id and caption. No model looks at the photos then.",
-            show_default=False,
-        ),
-    ] = None,
-    captions_by: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Who made the captions of --captions, for the record. Default: the name of the file."
-        ),
-    ] = "",
+    run: RunOptions,
+    imported: ImportOptions,
     captioner: options.CaptionerOptions,
     encoder: options.EncoderModel = None,
-    index_backend: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What searches the index if it has more than 20,000 vectors: hnsw (approximate), exact (a scan of all), or "
-            "an installed plug-in. The index keeps it. Default: as the index was made; hnsw for a new one.",
-            show_default=False,
-        ),
-    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Caption and encode every photo of a catalog into an index.
@@ -141,65 +158,79 @@ def index(
     from vlm4rec_edge.catalog.reader import open_catalog
     from vlm4rec_edge.catalog.web.cache import WebPhotoCache
     from vlm4rec_edge.index_folder import IndexFolder
-    from vlm4rec_edge.remaking import RemakeError
 
-    cache = WebPhotoCache(out / "photos", allow_private=fetch_private)
+    cache = WebPhotoCache(out / "photos", allow_private=run.fetch_private)
     opened = open_catalog(catalog, images=images, columns=columns.columns(), fetched=cache.path_of)
     with ExitStack() as models, IndexFolder(out) as folder:
-        describer: Captioner | None = None
-        if captions is not None:
-            if encoded_text == "title" or captioner.of_a_model():
-                raise UsageError(
-                    "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, "
-                    "--structured and what else is about one."
-                )
-            from vlm4rec_edge.grounding.imported import ImportedCaptions
-
-            describer = ImportedCaptions(captions, source=captions_by)
-        if encoded_text is None and folder.encoded_text() == "title" and (describer or captioner.of_a_model()):
-            raise UsageError(
-                f"{out} was made of titles alone, which needs no captions; say --encoded-text caption as well."
-            )
-        if describer is None and (encoded_text or folder.encoded_text()) != "title":
-            describer = folder.captioner_as_before(captioner.model, **captioner.settings())
+        describer = _describer(folder, imported, captioner, encoded_text)
         models.callback(close_model, describer)
         own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)
         models.callback(close_model, own)
-
-        entries = opened.count() or 0
-        of_the_web = sum(len(entry.addresses) for entry in opened.read() if isinstance(entry, WebPhotos))
-        fetched = told_now_and_then("photos fetched", of_the_web, shown=not as_json)
-        for sentence in opened.notes():
-            note(sentence)
-
-        def update(*, remake: bool) -> IndexReport:
-            with progress_bar("Indexing", entries, shown=not as_json, out=out) as advance:
-                return folder.update(
-                    opened,
-                    captioner=describer,
-                    encoder=own,
-                    encoded_text=encoded_text,
-                    remake=remake,
-                    prune=prune,
-                    prune_anyway=prune_anyway,
-                    fetch=cache if fetch or fetch_private else None,
-                    index_backend=index_backend,
-                    on_progress=lambda progress: advance(progress.done),
-                    on_fetched=fetched,
-                )
-
-        try:
-            report = update(remake=remake)
-        except RemakeError as error:
-            if as_json or not agreed(f"{error.remake} Go on?"):
-                raise
-            report = update(remake=True)
+        update = partial(
+            folder.update,
+            opened,
+            captioner=describer,
+            encoder=own,
+            encoded_text=encoded_text,
+            prune=run.prune,
+            prune_anyway=run.prune_anyway,
+            fetch=cache if run.fetch or run.fetch_private else None,
+            index_backend=run.index_backend,
+        )
+        report = _updated(update, opened, out, remake=run.remake, as_json=as_json)
         if report.not_removed and not as_json and agreed(f"{_too_many(report)} Remove them?"):
             removed = folder.remove(report.not_removed).removed
             report = replace(
                 report, items=report.items - removed, removed=removed, removed_ids=report.not_removed, not_removed=()
             )
-    tell_index_report(report, prune=prune or prune_anyway, as_json=as_json)
+    tell_index_report(report, prune=run.prune or run.prune_anyway, as_json=as_json)
+
+
+def _describer(
+    folder: IndexFolder, imported: ImportOptions, captioner: options.CaptionerOptions, encoded_text: EncodedText | None
+) -> Captioner | None:
+    """Open what makes the captions: a table, a model, or nothing where titles alone are encoded."""
+    table: Captioner | None = None
+    if imported.captions is not None:
+        if encoded_text == "title" or captioner.of_a_model():
+            raise UsageError(
+                "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, --structured and "
+                "what else is about one."
+            )
+        from vlm4rec_edge.grounding.imported import ImportedCaptions
+
+        table = ImportedCaptions(imported.captions, source=imported.captions_by)
+    if encoded_text is None and folder.encoded_text() == "title" and (table or captioner.of_a_model()):
+        raise UsageError(
+            f"{folder.folder} was made of titles alone, which needs no captions; say --encoded-text caption as well."
+        )
+    if table is not None or (encoded_text or folder.encoded_text()) == "title":
+        return table
+    return folder.captioner_as_before(captioner.model, **captioner.settings())
+
+
+def _updated(
+    update: Callable[..., IndexReport], opened: Catalog, out: Path, *, remake: bool, as_json: bool
+) -> IndexReport:
+    """Update an index, with progress; ask before it is made in another way than it was."""
+    from vlm4rec_edge.remaking import RemakeError
+
+    entries = opened.count() or 0
+    of_the_web = sum(len(entry.addresses) for entry in opened.read() if isinstance(entry, WebPhotos))
+    fetched = told_now_and_then("photos fetched", of_the_web, shown=not as_json)
+    for sentence in opened.notes():
+        note(sentence)
+
+    def once(*, remake: bool) -> IndexReport:
+        with progress_bar("Indexing", entries, shown=not as_json, out=out) as advance:
+            return update(remake=remake, on_progress=lambda progress: advance(progress.done), on_fetched=fetched)
+
+    try:
+        return once(remake=remake)
+    except RemakeError as error:
+        if as_json or not agreed(f"{error.remake} Go on?"):
+            raise
+        return once(remake=True)
 
 
 def _too_many(report: IndexReport) -> str:

@@ -5,28 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from vlm4rec_edge.columns import group_codes
+from vlm4rec_edge.columns import ItemTable, group_codes
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation.comparison import SystemFigures, compare_systems
 from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, parse_metric
+from vlm4rec_edge.evaluation.purchases import read_purchases
 from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_scorer, random_scorer
 from vlm4rec_edge.evaluation.significance import RESAMPLES
 from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
 from vlm4rec_edge.evaluation.variants import without_variants
-from vlm4rec_edge.given import path_of
-from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
+from vlm4rec_edge.interactions import InteractionColumns, Interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.mixture import Weights
-from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.profile import ProfileSettings
-from vlm4rec_edge.recommend.source import open_source
+from vlm4rec_edge.recommend.source import ItemSource, open_source
 
 Protocol = Literal["chronological", "last"]
 OnStart = Callable[[int], Callable[[int], None]]
@@ -166,6 +165,24 @@ class Evaluation:
         }
 
 
+def _representations(
+    source: ItemSource, items: ItemTable, split: Split, settings: EvaluationSettings
+) -> dict[str, Callable[[Split], Scorer]]:
+    """Return the index as a system, and, where it learned from purchases, its words alone."""
+    vectors = source.vectors_at(np.arange(source.rows))
+    if source.layout is None:
+        return {"index": partial(_profiles, settings, vectors, items.rows)}
+    from vlm4rec_edge.learning.split import content_part, mixed_in
+
+    content, facts = content_part(vectors[items.rows], source.layout), source.learned
+    learned = mixed_in(split, items, content, Weights(**facts["weights"]), facts["new_items"])
+    rows = np.arange(len(content))
+    return {
+        "index": partial(_profiles, settings, learned, rows),
+        "content": partial(_profiles, settings, content, rows),
+    }
+
+
 def _profiles(settings: EvaluationSettings, vectors: np.ndarray, rows: np.ndarray, users: Split) -> Scorer:
     return profile_scorer(users, vectors, rows, settings=settings.profile, weighted=settings.weighted)
 
@@ -197,39 +214,21 @@ def evaluate(
     """
     started = time.monotonic()
     settings = settings or EvaluationSettings()
-    file, failures = "", list[Failure]()
     source, _ = open_source(index)
     with closing(source):
         items = source.table()
-        if not isinstance(interactions, Interactions):
-            file = str(path_of(interactions, "The table of interactions"))
-            interactions, failures = read_interactions(interactions, columns)
-        if settings.weighted and not interactions.has_weights:
+        purchases = read_purchases(source, interactions, columns)
+        if settings.weighted and not purchases.interactions.has_weights:
             raise UsageError(
-                f"{file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the column "
-                "with --weight-column."
+                f"{purchases.file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the "
+                "column with --weight-column."
             )
-        ids = KnownIds(source)
-        found = ids.look_up(interactions.items)
-        if not found.rows:
-            raise ids.error(found.unknown)
-        split = settings.split(replace(interactions, items=tuple(found.ids)), items.ids)
+        split = settings.split(purchases.interactions, items.ids)
         splits = {"kept": split}
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))
-        vectors = source.vectors_at(np.arange(source.rows))
-        representations = {"index": (vectors, items.rows)}
-        if source.layout is not None:
-            from vlm4rec_edge.learning.split import content_part, mixed_in
-
-            content, facts = content_part(vectors[items.rows], source.layout), source.learned
-            learned = mixed_in(split, items, content, Weights(**facts["weights"]), facts["new_items"])
-            representations = {
-                "index": (learned, np.arange(len(learned))),
-                "content": (content, np.arange(len(content))),
-            }
         systems: dict[str, Callable[[Split], Scorer]] = {
-            **{name: partial(_profiles, settings, *found) for name, found in representations.items()},
+            **_representations(source, items, split, settings),
             "popularity": popularity_scorer,
             "random": lambda users: random_scorer(users, settings.seed),
         }
@@ -249,9 +248,9 @@ def evaluate(
             tables.append(EvaluationTable(own_variants, len(users), measured))
         return Evaluation(
             index=str(index),
-            interactions=file,
-            used=len(interactions),
-            failures=failures,
+            interactions=purchases.file,
+            used=len(purchases.interactions),
+            failures=purchases.failures,
             settings=settings,
             items=len(items.ids),
             vectors=len(np.unique(items.rows)),
@@ -259,6 +258,6 @@ def evaluate(
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),
             tables=tables,
-            notes=interactions.notes,
-            hint=ids.hint(found.unknown) if found.unknown else "",
+            notes=purchases.interactions.notes,
+            hint=purchases.hint,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.evaluation.purchases import read_purchases
 from vlm4rec_edge.evaluation.significance import (
     RESAMPLES,
     Estimate,
@@ -21,13 +22,11 @@ from vlm4rec_edge.evaluation.significance import (
     compare,
 )
 from vlm4rec_edge.evaluation.split import Split, leave_last_out
-from vlm4rec_edge.given import path_of
-from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
+from vlm4rec_edge.interactions import InteractionColumns, Interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
 from vlm4rec_edge.learning.judging import GRID, Judged, judge, ndcg, recall
 from vlm4rec_edge.mixture import Weights, popularity_of_buyers
-from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.store.learned import NOT_NEW, Learned
 
 if TYPE_CHECKING:
@@ -142,18 +141,10 @@ def learn_from(
         MissingDependencyError: scipy is not installed.
     """
     started = time.monotonic()
-    file, failures = "", list[Failure]()
     table = store.table()
     new = marked_new(table, new_items)
-    if not isinstance(interactions, Interactions):
-        file = str(path_of(interactions, "The table of interactions"))
-        interactions, failures = read_interactions(interactions, columns)
-    ids = KnownIds(store)
-    found = ids.look_up(interactions.items)
-    if not found.rows:
-        raise ids.error(found.unknown)
-    interactions = replace(interactions, items=tuple(found.ids))
-    split = leave_last_out(interactions, table.ids)
+    purchases = read_purchases(store, interactions, columns)
+    split = leave_last_out(purchases.interactions, table.ids)
 
     def content(positions: np.ndarray) -> np.ndarray:
         return store.vectors_at(table.rows[positions])
@@ -161,7 +152,7 @@ def learn_from(
     judged = judge(split, content, new=new, settings=settings, seed=seed, on_start=on_start)
     ways = _ways(judged, seed)
     name, weights, gain = _decided(ways, seed)
-    newest, age = _newest(interactions)
+    newest, age = _newest(purchases.interactions)
     facts = {
         "weights": asdict(weights),
         "new_items": new_items,
@@ -179,9 +170,9 @@ def learn_from(
         learned = _kept(store, table, factors, weights, new_items, facts)
     report = LearnReport(
         index=str(store.folder),
-        interactions=file,
-        used=len(interactions),
-        failures=failures,
+        interactions=purchases.file,
+        used=len(purchases.interactions),
+        failures=purchases.failures,
         unknown_items=split.unknown_items,
         users=len(judged.users),
         items_bought=len(factors.bought),
