@@ -33,7 +33,8 @@ def shop_owner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "histories.csv").write_text('user_id,history\nada,"t-shirt-1,jeans-1"\nbela,coat-1\n', encoding="utf-8")
     taken = [
         (user, item, f"2026-01-0{day}")
-        for user, items in (("ada", "t-shirt jeans coat cap dress"), ("bela", "coat dress cap jeans t-shirt"))
+        for user in ("ada", "bela", "cem", "dana", "eli", "fay", "gus", "hua")
+        for items in ("t-shirt jeans coat cap dress" if user < "c" else "coat dress cap jeans t-shirt",)
         for day, item in enumerate(items.split(), start=1)
     ]
     rows = "".join(f"{user},{item}-1,{date}\n" for user, item, date in taken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.catalog.checks import id_trouble
+from vlm4rec_edge.catalog.layouts import CatalogColumns
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.catalog.web.cache import WebPhotoCache
 from vlm4rec_edge.encoding.checked import encoded_items
@@ -159,7 +161,8 @@ class IndexFolder:
         if index_backend is not None:
             open_backend(index_backend)  # whether it can be used is known before the first photo
         cache = fetch or WebPhotoCache(self.folder / "photos")
-        opened = open_catalog(catalog, fetched=cache.path_of)
+        columns = self.catalog_columns() if isinstance(catalog, str | Path) and not Path(catalog).is_dir() else None
+        opened = open_catalog(catalog, columns=columns, fetched=cache.path_of)
         if fetch and opened.is_read_once:
             raise UsageError(
                 "Photos are fetched before the first is captioned; give items as a list, not as a generator."
@@ -211,6 +214,8 @@ class IndexFolder:
             store, came = self._made_store(is_new=before is None), 0
             if index_backend is not None:
                 store.note(index_backend=index_backend)
+            if catalog.named is not None:
+                store.note(catalog_columns=json.dumps(asdict(catalog.named)))
             if fetch:
                 wanted = (entry.addresses for entry in catalog.read() if isinstance(entry, WebPhotos))
                 came = cache.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
@@ -251,6 +256,12 @@ class IndexFolder:
         """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
         with self._before() as before:
             return _encoded_text_of(before)
+
+    def catalog_columns(self) -> CatalogColumns | None:
+        """Return how the columns of the catalog's table were named when the index was made; None if they were not."""
+        with self._before() as before:
+            named = json.loads(before.meta.get("catalog_columns", "null")) if before else None
+        return None if named is None else CatalogColumns(**named)
 
     def add(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pictures import swatch
 
+from vlm4rec_edge.catalog.images import image_names
 from vlm4rec_edge.catalog.layouts import CatalogColumns
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.errors import CatalogError
@@ -111,6 +112,19 @@ def test_other_formats_know_the_same_columns(photos: Path, suffix: str) -> None:
         catalog = open_catalog(photos / "t.parquet")
     assert _items(catalog, photos) == {"1": ("", ["a.jpg"]), "2": ("", ["b.jpg"])}
     assert "as a Magento export" in catalog.notes()[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted"),
+    [
+        ("https://cdn.shop/w_400,h_300/x.jpg", ["https://cdn.shop/w_400,h_300/x.jpg"]),
+        ("https://s/a,b.jpg,https://s/c.jpg", ["https://s/a,b.jpg", "https://s/c.jpg"]),
+        ("https://s/a,b.jpg, https://s/c.jpg|//s/d.jpg", ["https://s/a,b.jpg", "https://s/c.jpg", "//s/d.jpg"]),
+        ("https://s/a.jpg\nhttps://s/b.jpg", ["https://s/a.jpg", "https://s/b.jpg"]),
+    ],
+)
+def test_an_address_may_hold_commas(tmp_path: Path, cell: str, wanted: list[str]) -> None:
+    assert image_names(cell, tmp_path) == wanted
 
 
 @pytest.mark.parametrize(

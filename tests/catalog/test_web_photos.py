@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -193,6 +196,31 @@ def test_a_photo_has_a_largest_size_and_a_try_a_longest_time(shop: Shop, address
     cache = WebPhotoCache(tmp_path / "photos", allow_private=True, terms=small)
     assert cache.fetch([f"{address}/a.bmp"]) == 0
     assert "MB a photo may have" in cache.failures[f"{address}/a.bmp"]
+
+
+def test_an_answer_without_an_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(4096))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/a.bmp"
+    terms = transfer.Terms(agent="test", max_bytes=100_000)
+    cache = WebPhotoCache(tmp_path / "photos", allow_private=True, terms=terms)
+    assert cache.fetch([address]) == 0
+    server.shutdown()
+    server.server_close()
+    assert "MB a photo may have" in cache.failures[address]
+    assert [path for path in (tmp_path / "photos").rglob("*") if path.is_file()] == []
 
 
 def test_a_server_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

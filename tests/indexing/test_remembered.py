@@ -223,3 +223,25 @@ def test_a_first_run_that_was_stopped_at_once_left_nothing_to_remember(photos: P
     assert _index(photos, out).items == PHOTOS
     with StoreReader(out) as store:
         assert store.meta["encoded_text"] == "caption"
+
+
+def test_how_the_columns_of_a_table_were_named_is_remembered(photos: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in photos.iterdir())[:2]
+    rows = [f"sku-{number},{name},name {number},9.{number}" for number, name in enumerate(names)]
+    (photos / "items.csv").write_text("\n".join(["sku,foto,title,price", *rows]), encoding="utf-8")
+    named = ["--id-column", "sku", "--image-column", "foto", "--title-column", "title", "--title-column", "price"]
+    table, out = photos / "items.csv", tmp_path / "named.index"
+    assert program("index", table, "--out", out, *named, "--encoded-text", "title").code == 0
+    again = program("index", table, "--out", out, "--json")
+    assert (again.code, again.json["encoded"]) == (0, 0), again.err
+    with StoreReader(out) as store:
+        assert [item.title for item in store.items()] == ["name 0 9.0", "name 1 9.1"]
+    assert build_index(table, out).progress.encoded == 0
+    other = program("index", table, "--out", out, *named[:4], "--json")
+    assert other.json["encoded"] == 2, "named otherwise, which was said"
+
+
+def test_a_folder_has_no_columns_to_name(photos: Path, tmp_path: Path) -> None:
+    done = program("index", photos, "--out", tmp_path / "i", "--id-column", "sku")
+    assert done.code == 2
+    assert "is a folder of photos, which has no columns" in done.err

@@ -16,6 +16,8 @@ from vlm4rec_edge.catalog.checks import MAX_PATH_CHARACTERS, path_trouble
 # A part of a cell that is a photo by itself; "red, size L.jpg" is one name and no list.
 _NAMES_A_PHOTO = re.compile(r"\S.*\.[A-Za-z]\w{1,4}(\?\S*)?", re.DOTALL)
 _BETWEEN = re.compile(r"[,;|\n]")
+# An address may hold commas, but no spaces.
+_BETWEEN_ADDRESSES = re.compile(r"[,;|]\s+|\s*\n\s*|[,;|](?=(?:https?|ftp):/|//)", re.IGNORECASE)
 # A Path makes one slash of two.
 _WEB = re.compile(r"(https?|ftp):/+|//(?=[^/])", re.IGNORECASE)
 _FILE = re.compile(r"file://", re.IGNORECASE)
@@ -63,6 +65,8 @@ class Images:
             return Trouble(f"An image is named by a path of more than {MAX_PATH_CHARACTERS} characters.")
         if is_web_address(name):
             address = _WEB.sub(lambda match: f"{match[1] or 'https'}://", name, count=1)
+            if address.lower().startswith("ftp"):
+                return Trouble(f"The image {address} is an address that is not fetched; give one of https, or a file.")
             path = self.fetched(address) if self.fetched else None
             return path or Trouble(f"The image {address} is a web address; use --fetch.", address)
         path = located(name, self.root)
@@ -79,7 +83,7 @@ def image_names(cell: str, root: Path) -> list[str]:
     cell = cell.strip()
     names = _listed(cell)
     if names is None:
-        parts = [part.strip() for part in _BETWEEN.split(cell)]
+        parts = [part.strip() for part in (_BETWEEN_ADDRESSES if is_web_address(cell) else _BETWEEN).split(cell)]
         parts = [part for part in parts if part]
         several = len(parts) > 1 and all(_NAMES_A_PHOTO.fullmatch(part) or is_web_address(part) for part in parts)
         names = parts if several and not _is_file(root / cell) else [cell]

@@ -35,6 +35,7 @@ class Catalog:
         is_read_once: Whether there can be only one pass, because the items come from a generator; a second one is a
             ``CatalogError``.
         notes: What a user should know of how it is read, as sentences; complete when a pass is.
+        named: How its columns were named for this reading; an index remembers it.
     """
 
     path: Path | None
@@ -42,6 +43,7 @@ class Catalog:
     read: Callable[[], Iterator[Item | Failure]]
     is_read_once: bool = False
     notes: Callable[[], tuple[str, ...]] = tuple
+    named: CatalogColumns | None = None
 
     def count(self) -> int | None:
         """Return how many items and failures one pass yields (opens no photo); None if there is only one pass."""
@@ -108,6 +110,8 @@ def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, f
     except (OSError, ValueError) as error:  # a name that is too long, a folder above it that may not be entered
         raise CatalogError(f"{path} can not be read: {getattr(error, 'strerror', None) or error}.") from error
     if is_folder:
+        if columns != CatalogColumns():
+            raise UsageError(f"{path} is a folder of photos, which has no columns; leave out how they are called.")
         folder = Folder(path, None if images is None else _resolved(Path(images)))
         _require_content(
             folder.read(), f"{path} holds no photos ({', '.join(sorted(SUFFIXES))}); there is nothing to index."
@@ -117,7 +121,8 @@ def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, f
         raise CatalogError(f"There is no catalog at {path}; give a folder of photos or a CSV, JSONL or Parquet file.")
     table = open_table(path, columns.wanted(), what="catalog: give a folder of photos, or a file")
     root = Path(images) if images is not None else path.parent
-    return _open_table(table, path, Images(root, _resolved(root), fetched))
+    opened = _open_table(table, path, Images(root, _resolved(root), fetched))
+    return replace(opened, named=None if columns == CatalogColumns() else columns)
 
 
 def _resolved(root: Path) -> Path:

@@ -160,8 +160,9 @@ def index(
     from vlm4rec_edge.index_folder import IndexFolder
 
     cache = WebPhotoCache(out / "photos", allow_private=run.fetch_private)
-    opened = open_catalog(catalog, images=images, columns=columns.columns(), fetched=cache.path_of)
     with ExitStack() as models, IndexFolder(out) as folder:
+        remembered = None if catalog.is_dir() or columns.are_given() else folder.catalog_columns()
+        opened = open_catalog(catalog, images=images, columns=remembered or columns.columns(), fetched=cache.path_of)
         describer = _describer(folder, imported, captioner, encoded_text)
         models.callback(close_model, describer)
         own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)

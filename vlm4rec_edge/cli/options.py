@@ -267,6 +267,10 @@ class CatalogColumnOptions:
         ),
     ] = None
 
+    def are_given(self) -> bool:
+        """Whether any is named."""
+        return bool(self.id_column or self.image_column or self.title_column)
+
     def columns(self) -> CatalogColumns:
         """Return them as the catalog takes them."""
         from vlm4rec_edge.catalog.layouts import CatalogColumns

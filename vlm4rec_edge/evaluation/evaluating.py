@@ -223,7 +223,10 @@ def evaluate(
                 f"{purchases.file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the "
                 "column with --weight-column."
             )
-        split = settings.split(purchases.interactions, items.ids)
+        try:
+            split = settings.split(purchases.interactions, items.ids)
+        except UsageError as error:
+            raise UsageError(f"{error}{purchases.about_failures}") from None
         splits = {"kept": split}
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))

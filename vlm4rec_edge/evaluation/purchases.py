@@ -29,6 +29,13 @@ class Purchases:
     failures: Sequence[Failure]
     hint: str
 
+    @property
+    def about_failures(self) -> str:
+        """A sentence about rows that could not be used, with a space before it; empty if there are none."""
+        if not self.failures:
+            return ""
+        return f" {len(self.failures):,} rows of {self.file} were left out; the first: {self.failures[0].reason}"
+
 
 def read_purchases(
     source: ItemSource, given: Path | str | Interactions, columns: InteractionColumns | None

@@ -144,7 +144,10 @@ def learn_from(
     table = store.table()
     new = marked_new(table, new_items)
     purchases = read_purchases(store, interactions, columns)
-    split = leave_last_out(purchases.interactions, table.ids)
+    try:
+        split = leave_last_out(purchases.interactions, table.ids)
+    except UsageError as error:
+        raise UsageError(f"{error}{purchases.about_failures}") from None
 
     def content(positions: np.ndarray) -> np.ndarray:
         return store.vectors_at(table.rows[positions])

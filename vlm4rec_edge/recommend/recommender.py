@@ -215,6 +215,8 @@ class Recommender:
         if not events.items and text is None and popularity is None:
             raise UsageError("The history is empty; give at least one item id.")
         with self._snapshot.held() as now:
+            if popularity is not None:  # now, not when the first history comes of which nothing is known
+                popularity_of(now.source, popularity)
             found = now.ids.look_up([*events.items, *away])
             can_answer = found.rows or text is not None or popularity is not None
             if found.unknown and not (skip_unknown and can_answer):

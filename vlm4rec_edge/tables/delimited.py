@@ -246,6 +246,8 @@ def _misread(cells: Sequence[str], source: _Source, width: int, usual: Collectio
         return f"has {len(cells)} cells, the header has {width}{'; is a quote missing?' if is_quoted else '.'}"
     if len(source.taken) > 1 and (row := keys.row_in(cells)) is not None:
         return f"holds what looks like further rows, at line {source.line + row}; is a quote missing?"
+    if is_quoted and keys.hold_a_quote(cells) and not any('""' in line for line in source.taken):
+        return "has a quote in its id or its photo; take it away, or write it twice in a quoted cell."
     if is_quoted and keys.hold_further_cells(cells):
         return "has an id that holds what looks like further cells; is a quote missing?"
     return ""

@@ -66,6 +66,10 @@ class Keys:
             line += len(lines) - 1
         return None
 
+    def hold_a_quote(self, cells: Sequence[str]) -> bool:
+        """Whether a key holds a quote: where none was written twice, one was left over."""
+        return any('"' in cells[place] for place in self._kinds if place < len(cells))
+
     def hold_further_cells(self, cells: Sequence[str]) -> bool:
         """Whether a key that is no photo holds a photo behind a separator: cells of its own row that a quote made one."""
         own = [cells[place] for place, kind in self._kinds.items() if kind is not _FILE and place < len(cells)]

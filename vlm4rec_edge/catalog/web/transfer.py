@@ -76,6 +76,10 @@ def fetch_to(address: str, path: Path, terms: Terms) -> None:
             _try_once(target_of(address), part, terms)
         except RefusedError as error:
             raise FetchError(str(error)) from None
+        except FetchError:  # it will not be asked for again
+            part.unlink(missing_ok=True)
+            _note_of(part).unlink(missing_ok=True)
+            raise
         except _AgainError as error:
             wait = _pause_before(number) if error.wait is None else error.wait
             if number == _TRIES - 1 or wait > _LONGEST_WAIT:
