@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +21,7 @@ from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
-from vlm4rec_edge.errors import PhotoError, StoreError
+from vlm4rec_edge.errors import PhotoError, StoreError, Vlm4RecWarning
 from vlm4rec_edge.grounding.answers import answers, question_of, working_memory
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest, caption_key
 from vlm4rec_edge.interrupts import interrupts_ignored
@@ -169,6 +170,7 @@ def index_catalog(
         raise
     finally:
         store.end_run()
+    grounding.tell_missing()
     return IndexReport(
         store.folder,
         run.progress,
@@ -182,6 +184,13 @@ def index_catalog(
         tuple(removed),
         tuple(not_removed),
     )
+
+
+def _is_there(image: Path) -> bool:
+    try:
+        return image.is_file()
+    except (OSError, ValueError):  # a folder that can not be entered, a name that is too long
+        return False
 
 
 def _too_many(unseen: list[str], items: int) -> list[str]:
@@ -366,6 +375,7 @@ class _Grounding:
         # Further items of each id that is being captioned: should none of its photos be usable, the next of them is tried.
         self._spare: dict[str, list[Item]] = {}
         self._again: list[Item] = []
+        self._missing, self._first_missing = 0, ""
 
     def results(self) -> Generator[GroundedItem | Failure]:
         """Yield every item of the catalog, grounded, or its failure, as they finish."""
@@ -381,6 +391,16 @@ class _Grounding:
                         yield from self._finished(answer)
                         yield from self._passed()
             yield from self._passed()
+
+    def tell_missing(self) -> None:
+        """Warn of photos that are not there, where titles alone are encoded and nobody opened them."""
+        if self._missing:
+            warnings.warn(
+                f"{self._missing:,} photos that the catalog names are not there, the first {self._first_missing}; the titles "
+                "of their items are encoded all the same.",
+                Vlm4RecWarning,
+                stacklevel=2,
+            )
 
     def let_go(self, stored: list[GroundedItem]) -> None:
         """Forget what was only needed until it was stored."""
@@ -422,6 +442,10 @@ class _Grounding:
         self._past.append(Failure(item.id, "catalog", _TWICE.format(item.id, item.image.name)))
 
     def _pass_title(self, item: Item) -> None:
+        for image in item.photos:
+            if not _is_there(image):
+                self._missing += 1
+                self._first_missing = self._first_missing or str(image)
         if item.title:
             more = tuple(GroundedPhoto(image, "", None, "", "") for image in item.more_photos)
             self._pass(GroundedItem(item, "", None, "", "", item.title, more=more))

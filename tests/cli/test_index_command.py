@@ -345,3 +345,11 @@ def test_an_item_stays_one_item_however_unicode_writes_its_id(tmp_path: Path) ->
     assert (done.json["items"], done.json["removed"], done.json["reused"]) == (1, 0, 1)
     assert ["more than once" in failure["reason"] for failure in done.json["failures"]] == [True]
     assert [item["id"] for item in program("items", index, "--json").json["items"]] == [decomposed]
+
+
+def test_photos_that_are_not_there_are_told_where_titles_alone_are_encoded(photos: Path) -> None:
+    table = _table(photos, "a,missing.png,red", "b,gone.png,blue", name="titles.csv")
+    done = program("index", table, "--out", photos / "titles.index", "--encoded-text", "title")
+    assert done.code == 0
+    assert "2 photos that the catalog names are not there, the first" in done.err
+    assert "missing.png" in done.err
