@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import typer
-from recommending.purchases import GRID, Learners, best_weights, halves, learners, recalls
+from recommending.purchases import Learners, best_weights, halves, learners, recalls
 from running.results_file import Section, write_report
 
 from vlm4rec_edge.columns import group_codes
@@ -25,7 +25,7 @@ from vlm4rec_edge.evaluation import EvaluationSettings, bootstrap_interval, comp
 from vlm4rec_edge.evaluation.split import Split
 from vlm4rec_edge.evaluation.variants import without_variants
 from vlm4rec_edge.interactions import Interactions
-from vlm4rec_edge.learning.judging import judge
+from vlm4rec_edge.learning.judging import GRID, judge
 from vlm4rec_edge.learning.learning import decided
 from vlm4rec_edge.mixture import Weights
 from vlm4rec_edge.store.reader import StoreReader

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,29 @@ try:
 finally:
     loaded = sorted(name for name, module in sys.modules.items() if module is not None and "." not in name)
     sys.stderr.write("LOADED " + " ".join(loaded))
+"""
+
+
+# Runs the program on a terminal of its own, after a statement that is given before its arguments.
+_ON_A_TERMINAL = """
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    exec(sys.argv.pop(1))
+    from vlm4rec_edge.cli import main
+    main()
+seen = b""
+while True:
+    try:
+        part = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    seen += part
+_, status = os.waitpid(child, 0)
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
@@ -60,6 +84,19 @@ def program(*arguments: object, cwd: Path | None = None) -> Done:
 def watched(*arguments: object, without: str = "") -> Done:
     """Run the program, with the packages ``without`` (comma between them) missing, and see what it loads."""
     return _done(run_anew([sys.executable, "-c", _WATCHED, without, *map(str, arguments)]))
+
+
+def on_a_terminal(
+    *arguments: object, environment: Mapping[str, str], first: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the program with its output on a terminal of its own, which comes back as stdout; ``first`` is run before it."""
+    return subprocess.run(
+        [sys.executable, "-c", _ON_A_TERMINAL, first, *map(str, arguments)],
+        capture_output=True,
+        env=dict(environment),
+        check=False,
+        timeout=120,
+    )
 
 
 def at_a_terminal(*arguments: object, answer: str) -> Done:

@@ -88,8 +88,8 @@ def popularity_of_buyers(buyers: np.ndarray, new: np.ndarray | None = None) -> n
     return np.asarray(popularity, np.float32)
 
 
-def foretold(content: np.ndarray, projection: np.ndarray, trust: float) -> np.ndarray:
-    """Return the factors that content vectors [n, dimensions] foretell: [n, factors], float32, of length ``trust``.
+def predicted_factors(content: np.ndarray, projection: np.ndarray, trust: float) -> np.ndarray:
+    """Return the factors that content vectors [n, dimensions] predict: [n, factors], float32, of length ``trust``.
 
     Args:
         content: Unit vectors.

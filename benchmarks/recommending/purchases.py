@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from vlm4rec_edge.evaluation.split import ItemLists, Split
 from vlm4rec_edge.learning.factors import learn_factors
 from vlm4rec_edge.mixture import Weights, popularity_of_buyers
 
-GRID = tuple(Weights(*pair) for pair in product((0.0, 0.3, 0.5, 0.7, 0.85), (0.0, 0.1, 0.2, 0.4, 0.8)))
 # As in the publication (Steck, arXiv 1905.03375), for a few thousand items of few purchases each.
 _EASE_PENALTY = 100.0
 _KNN_SHRINK = 10.0

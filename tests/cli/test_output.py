@@ -6,41 +6,18 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from made_store import EncodingWriter, GivenVectors, random_vectors, write_store
 from pictures import swatches
-from program import PROGRAM, program
+from program import PROGRAM, on_a_terminal, program
 
 from vlm4rec_edge.cli.output import printable, table
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.writer import GroundedItem
 
 TITLES = ["Crêpe dress", "商品 🧥", "Red\x1b[31m coat\n\ttwo", "x" * 400]
-
-# Runs `index` on a terminal of its own, its progress bar shown from the start.
-_ON_A_TERMINAL = """
-import os, pty, sys
-child, terminal = pty.fork()
-if child == 0:
-    from vlm4rec_edge.cli import main, progress
-    progress._QUIET_SECONDS = 0.0
-    main()
-seen = b""
-while True:
-    try:
-        part = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not part:
-        break
-    seen += part
-_, status = os.waitpid(child, 0)
-sys.stdout.buffer.write(seen)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +129,8 @@ def test_a_table_gives_its_last_column_the_room_that_is_left(capsys: pytest.Capt
 def test_a_terminal_sees_progress_with_rate_and_time_left_and_a_pipe_does_not(tmp_path: Path) -> None:
     photos = swatches(tmp_path / "photos", 40)[0].parent
     command = ["index", str(photos), "--out", str(tmp_path / "x.index"), "--max-tokens", "2"]
-    shown = subprocess.run(
-        [sys.executable, "-c", _ON_A_TERMINAL, *command],
-        capture_output=True,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        check=False,
-        timeout=120,
-    )
+    at_once = "from vlm4rec_edge.cli import progress; progress._QUIET_SECONDS = 0.0"
+    shown = on_a_terminal(*command, first=at_once, environment={**os.environ, "TERM": "xterm", "COLUMNS": "120"})
     assert shown.returncode == 0, shown.stdout
     text = shown.stdout.decode()
     assert "Indexing" in text

@@ -5,33 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from made_store import random_vectors, write_store
-from program import program
-
-# Runs the program with its standard output on a terminal of its own.
-_ON_A_TERMINAL = """
-import os, pty, sys
-child, terminal = pty.fork()
-if child == 0:
-    from vlm4rec_edge.cli import main
-    main()
-seen = b""
-while True:
-    try:
-        part = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not part:
-        break
-    seen += part
-os.waitpid(child, 0)
-sys.stdout.buffer.write(seen)
-"""
+from program import on_a_terminal, program
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +75,8 @@ def test_an_export_goes_to_standard_output(index: Path) -> None:
 )
 def test_a_table_is_plain_where_no_colour_is_wanted(index: Path, environment: dict[str, str], is_styled: bool) -> None:
     clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
-    shown = subprocess.run(
-        [sys.executable, "-c", _ON_A_TERMINAL, "similar", str(index), "item-1"],
-        capture_output=True,
-        env={**clean, "TERM": "xterm", **environment},
-        check=True,
-    ).stdout
+    done = on_a_terminal("similar", index, "item-1", environment={**clean, "TERM": "xterm", **environment})
+    assert done.returncode == 0
+    shown = done.stdout
     assert b"item-2" in shown
     assert (b"\x1b[" in shown) == is_styled

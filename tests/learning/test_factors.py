@@ -10,7 +10,7 @@ from made_store import random_vectors
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation.split import ItemLists, leave_last_out, starts_of
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
-from vlm4rec_edge.mixture import foretold
+from vlm4rec_edge.mixture import predicted_factors
 
 CONTENT = random_vectors(ITEMS)
 
@@ -60,10 +60,10 @@ def test_factors_and_projection_are_those_of_the_formula() -> None:
     factors, projection = by_the_formula(purchases, CONTENT, settings)
     # An axis may point either way, and axes of nearly equal values may mix; what counts is the cosine of any two items.
     assert found.vectors @ found.vectors.T == pytest.approx(factors @ factors.T, abs=0.01)
-    guessed, expected = foretold(CONTENT, found.projection, 1.0), CONTENT @ projection
+    guessed, expected = predicted_factors(CONTENT, found.projection, 1.0), CONTENT @ projection
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     assert guessed @ guessed.T == pytest.approx(expected @ expected.T, abs=0.02)
-    ours = np.sum(foretold(CONTENT[found.bought], found.projection, 1.0) * found.vectors, axis=1)
+    ours = np.sum(predicted_factors(CONTENT[found.bought], found.projection, 1.0) * found.vectors, axis=1)
     assert found.trust == pytest.approx(float(ours.mean()), abs=1e-4)
 
 
@@ -79,7 +79,7 @@ def test_items_bought_together_are_nearer_than_others() -> None:
     assert likeness[same].mean() > likeness[others].mean() + 0.5
 
 
-def test_an_item_nobody_bought_has_the_factors_its_words_foretell_and_is_trusted_as_far_as_words_tell() -> None:
+def test_an_item_nobody_bought_has_the_factors_its_words_predict_and_is_trusted_as_far_as_words_tell() -> None:
     content = CONTENT.copy()
     content[200] = content[0]  # reads as item 0 does
     found = learned(lists(*[[0, 1, 2], [0, 1], [1, 2], [3, 4, 5], [3, 5], [6, 7]]), content)

@@ -20,12 +20,10 @@ import typer
 
 from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.groups import given, grouped
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, table, tell_left_out
 
 if TYPE_CHECKING:
     from vlm4rec_edge.evaluation import Evaluation, EvaluationTable
-
-_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -190,12 +188,4 @@ def _tell(evaluation: Evaluation) -> None:
         f"{evaluation.used:,} interactions; {evaluation.short_users:,} users have fewer than "
         f"{evaluation.settings.least_items} items{or_no_history} and are not tested."
     )
-    unknown, failures = evaluation.unknown_items, evaluation.failures
-    if unknown:
-        more = f" and {len(unknown) - _LISTED:,} more" if len(unknown) > _LISTED else ""
-        hint = evaluation.hint[0].upper() + evaluation.hint[1:]
-        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}. {hint}")
-    for failure in failures[:_LISTED]:
-        note(f"Left out: {failure.reason}")
-    if len(failures) > _LISTED:
-        note(f"Left out: {len(failures) - _LISTED:,} more rows; --json lists all.")
+    tell_left_out(evaluation.unknown_items, evaluation.hint, evaluation.failures)

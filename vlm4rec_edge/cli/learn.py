@@ -18,13 +18,12 @@ import typer
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table, tell_left_out
 from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from vlm4rec_edge.learning.learning import LearnReport
 
-_LISTED = 5
 _MOSTLY = 0.5
 
 
@@ -127,13 +126,7 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
         note("Nothing was changed (--dry-run).")
     elif report.stored:
         note(f"From now on {printable(report.index)} recommends by it.")
-    for number, unknown in enumerate(report.unknown_items[:_LISTED]):
-        rest = len(report.unknown_items) - _LISTED if number == _LISTED - 1 else 0
-        note(f"Not in the index, and left out: {printable(unknown)}" + (f" and {rest:,} more" if rest > 0 else ""))
-    for failure in report.failures[:_LISTED]:
-        note(f"Left out: {failure.reason}")
-    if len(report.failures) > _LISTED:
-        note(f"Left out: {len(report.failures) - _LISTED:,} more rows; --json lists all.")
+    tell_left_out(report.unknown_items, report.hint, report.failures)
 
 
 def _age(report: LearnReport) -> str:

@@ -10,20 +10,43 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.items import Failure
 
 # Where output is piped there is no width to fit; this keeps a caption on one line.
 _WIDTH_WITHOUT_TERMINAL = 160
 
 # The exit code beside 0, 1, 2 and that of an interrupt.
 EXIT_SOME_FAILED = 3
+# What is named of what was left out; all of it is in --json.
+_LISTED = 5
 
 
 def emit_json(document: Any) -> None:
     """Print one JSON document to stdout."""
     typer.echo(json.dumps(document, ensure_ascii=not _takes_unicode(), indent=2))
+
+
+def tell_left_out(unknown: Sequence[str], hint: str, failures: Sequence[Failure]) -> None:
+    """Say on stderr which purchases were left out: those of items that the index does not hold, and rows that are none.
+
+    Args:
+        unknown: Ids that the index does not hold.
+        hint: A sentence about them, as ``KnownIds.hint`` gives it; empty where there are none.
+        failures: The rows.
+    """
+    if unknown:
+        more = f" and {len(unknown) - _LISTED:,} more" if len(unknown) > _LISTED else ""
+        sentence = hint[:1].upper() + hint[1:]
+        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}. {sentence}")
+    for failure in failures[:_LISTED]:
+        note(f"Left out: {failure.reason}")
+    if len(failures) > _LISTED:
+        note(f"Left out: {len(failures) - _LISTED:,} more rows; --json lists all.")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

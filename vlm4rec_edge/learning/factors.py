@@ -7,7 +7,7 @@ With unit content vectors C [items, d] of the items bought, and the co-purchases
     H = K (K + lambda I)^-1              smooths over items that read alike
     H G H ~ V L V'                       its largest positive eigenvalues
 
-the factors of an item that was bought are ``unit(V_i sqrt(L))``. What was never bought has those that its words foretell:
+the factors of an item that was bought are ``unit(V_i sqrt(L))``. What was never bought has those that its words predict:
 ``rho unit(W' c)`` with ``W = C' (C C' + (kappa + lambda) I)^-1 G H V L^-1/2`` and rho the mean cosine between the two over
 items that were bought, so that it is trusted as far as words tell of purchases.
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation.split import ItemLists
-from vlm4rec_edge.mixture import foretold
+from vlm4rec_edge.mixture import predicted_factors
 from vlm4rec_edge.optional import optional
 
 # Eigenvalues below this are noise of float32; their factors would be divided by nearly nothing.
@@ -71,7 +71,7 @@ class Factors:
 
     def of(self, content: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return the factors of items at ``positions`` with these content vectors [n, dimensions]: [n, count], float32."""
-        found = foretold(content, self.projection, self.trust)
+        found = predicted_factors(content, self.projection, self.trust)
         places = np.searchsorted(self.bought, positions)
         places[places == len(self.bought)] = 0
         is_bought = self.bought[places] == positions
@@ -123,7 +123,7 @@ def learn_factors(
     values, axes = values[kept].astype(np.float32), np.ascontiguousarray(axes[:, kept], np.float32)
     vectors = _unit(axes * np.sqrt(values))
     projection = smooth.words_for(together(smooth(axes))) / np.sqrt(values)
-    trust = float(np.clip(np.mean(np.sum(vectors * foretold(smooth.content, projection, 1.0), axis=1)), 0, 1))
+    trust = float(np.clip(np.mean(np.sum(vectors * predicted_factors(smooth.content, projection, 1.0), axis=1)), 0, 1))
     return Factors(bought, vectors, np.asarray(projection, np.float32), trust, buyers)
 
 

@@ -77,6 +77,7 @@ class LearnReport:
         stored: Whether the index recommends by it from now on.
         reason: Why it does, or does not.
         seconds: How long it took.
+        hint: What one of the unknown ids may have been meant for, or where all ids are listed; empty where there are none.
     """
 
     index: str
@@ -95,6 +96,7 @@ class LearnReport:
     stored: bool
     reason: str
     seconds: float
+    hint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``learn --json`` prints."""
@@ -188,6 +190,7 @@ def learn_from(
         stored=False,
         reason=_reason(name, gain),
         seconds=round(time.monotonic() - started, 3),
+        hint=purchases.hint,
     )
     return learned, report
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from vlm4rec_edge.columns import Column
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import ItemSource
@@ -15,16 +16,25 @@ def popularity_of(source: ItemSource, column: str) -> np.ndarray:
     Raises:
         UsageError: there is no such column, or it holds no number.
     """
+    counts = popularity_column(source, column)
+    return np.asarray(np.append(counts.numbers, np.nan)[counts.codes])
+
+
+def popularity_column(source: ItemSource, column: str) -> Column:
+    """Return the column that popularity is taken from; only its different values are looked at.
+
+    Raises:
+        UsageError: as ``popularity_of``.
+    """
     table = source.table()
     counts = table.column(column)
     if counts is None:
         raise UsageError(
             f"There is no column {column!r} to take popularity from; the index has {', '.join(table.names)}."
         )
-    numbers: np.ndarray = np.append(counts.numbers, np.nan)[counts.codes]
-    if np.isnan(numbers).all():
+    if np.isnan(counts.numbers).all():
         raise UsageError(f"The column {column!r} holds no number to take popularity from.")
-    return numbers
+    return counts
 
 
 def most_popular(source: ItemSource, column: str, k: int, admission: Admission) -> tuple[list[str], list[float]]:

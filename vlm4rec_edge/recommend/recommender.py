@@ -21,7 +21,7 @@ from vlm4rec_edge.recommend.choice import Choice
 from vlm4rec_edge.recommend.explanation import Part
 from vlm4rec_edge.recommend.history import History
 from vlm4rec_edge.recommend.many import Answer, answer_many
-from vlm4rec_edge.recommend.popularity import most_popular, popularity_of
+from vlm4rec_edge.recommend.popularity import most_popular, popularity_column
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
 from vlm4rec_edge.recommend.query import Interest, Query, query_of
 from vlm4rec_edge.recommend.result import Basis, Recommendations
@@ -216,7 +216,7 @@ class Recommender:
             raise UsageError("The history is empty; give at least one item id.")
         with self._snapshot.held() as now:
             if popularity is not None:  # now, not when the first history comes of which nothing is known
-                popularity_of(now.source, popularity)
+                popularity_column(now.source, popularity)
             found = now.ids.look_up([*events.items, *away])
             can_answer = found.rows or text is not None or popularity is not None
             if found.unknown and not (skip_unknown and can_answer):
@@ -269,7 +269,7 @@ class Recommender:
         with self._snapshot.held() as now:  # now, not when the first user comes who needs it
             now.selector.named_by(selection)
             if popularity is not None:
-                popularity_of(now.source, popularity)
+                popularity_column(now.source, popularity)
         return self._answers(histories, k, settings=settings, selection=selection, popularity=popularity)
 
     def _answers(self, histories: Iterable[History], k: int, **how: Any) -> Iterator[Answer]:

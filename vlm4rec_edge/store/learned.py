@@ -19,7 +19,7 @@ import numpy as np
 
 from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.mixture import Layout, Weights, foretold, mixed
+from vlm4rec_edge.mixture import Layout, Weights, mixed, predicted_factors
 
 _PATTERN = "learned-*.npz"
 # What a column says of items that are not new.
@@ -88,7 +88,7 @@ class Learned:
             attributes: Their columns, where ``new_items`` is looked up.
             numbers: In which order they came into the store.
         """
-        factors = foretold(content, self.projection, self.trust)
+        factors = predicted_factors(content, self.projection, self.trust)
         new = [
             number > self.last_number or cells.get(self.new_items, "").strip().lower() not in NOT_NEW
             for number, cells in zip(numbers, attributes, strict=True)

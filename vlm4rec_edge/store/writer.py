@@ -482,7 +482,7 @@ class StoreWriter:
         in use, so a crash leaves the old one. Readers that have the old file open keep their view.
         """
         made, mixed = int(self.meta("learned_rows") or 0), int(self._first("SELECT count(learned_row) FROM items")[0])
-        if force or (made >= _COMPACT_FROM and made - mixed > _ORPHAN_SHARE * made):
+        if made >= _COMPACT_FROM and made - mixed > _ORPHAN_SHARE * made:
             self.mix_anew()
         rows = int(self._first("SELECT coalesce(max(row) + 1, 0) FROM vectors")[0])
         live = int(self._first("SELECT count(DISTINCT vector_row) FROM items")[0])
