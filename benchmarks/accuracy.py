@@ -71,7 +71,7 @@ def main(
     plots: Plots = True,
     out: Out = RESULTS,
 ) -> None:
-    """Measure how well each way to represent an item foretells what users bought next.
+    """Measure how well each way to represent an item predicts what users bought next.
 
     Customers: the last fifth of what each bought is held back (users of 5 items or more). Baskets: the last item is. The
     profile is the mean of the history; all items but the history are candidates. Every row has the same users and
@@ -122,7 +122,7 @@ def _wanted(rows: str, made: Representations, trained: TrainedRows) -> tuple[lis
     """Return the rows to make and, where all are wanted, why some are left out.
 
     Raises:
-        UsageError: a row that was asked for is not known or can not be made.
+        UsageError: a row that was asked for is not known or cannot be made.
     """
     asked = [row.strip() for row in rows.split(",") if row.strip()]
     if unknown := [row for row in asked if row not in ALL_ROWS]:
@@ -131,7 +131,7 @@ def _wanted(rows: str, made: Representations, trained: TrainedRows) -> tuple[lis
     left_out = [f"{row}: {reason}" for row, reason in hindrances.items() if reason]
     if asked and left_out:
         row, _, reason = left_out[0].partition(": ")
-        raise UsageError(f"The row {row} can not be made: {reason}.")
+        raise UsageError(f"The row {row} cannot be made: {reason}.")
     for line in left_out:
         _say(f"left out, {line}")
     return [row for row, reason in hindrances.items() if not reason], left_out
@@ -146,7 +146,7 @@ def _systems(wanted: Sequence[str], made: Representations, trained: TrainedRows)
 
 def _unused(shop: Shop, tasks: Sequence[Task]) -> list[str]:
     unknown = {item_id for task in tasks for item_id in task.split.unknown_items}
-    counts = {"rows of interactions that can not be read": shop.unusable, "ids that items.csv has not": len(unknown)}
+    counts = {"rows of interactions that cannot be read": shop.unusable, "ids that items.csv has not": len(unknown)}
     return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 
@@ -181,7 +181,7 @@ def _of_training(tasks: Sequence[Task]) -> list[str]:
         counts.append(f"{task.title.rpartition(': ')[2]}: {taught.mean():.0%}")
     return [
         "Trained rows learn from the histories of a table's users only, with and without variants from the same ones: an item "
-        "of a history is foretold from the others (InfoNCE); SMORE learns pairs of a user and an item (BPR and a contrast). "
+        "of a history is predicted from the others (InfoNCE); SMORE learns pairs of a user and an item (BPR and a contrast). "
         "Every seed keeps the last history item of half of the users who have three or more apart to say when to stop; no "
         "test item is ever seen. A user's value is the mean over the seeds.",
         f"Test items that are in anybody's history, of all test items: {'; '.join(counts)}. What SMORE knows of the others "

@@ -151,7 +151,7 @@ def _finish(
         **about,
         "users": len({own.user for own in taken}),
         "items": len(rows),
-        "items whose photo can not be had": len(failures),
+        "items whose photo cannot be had": len(failures),
         "left out for want of a photo or of all data": len({own.item for own in taken}) - len(rows),
         "interactions": interactions,
     }

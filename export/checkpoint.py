@@ -63,12 +63,12 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
     """Make the output folder, or refuse one with files in it, before minutes are spent.
 
     Raises:
-        UsageError: the folder holds something and ``overwrite`` is not set, or it can not be made.
+        UsageError: the folder holds something and ``overwrite`` is not set, or it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"The output folder {folder} can not be made ({error}).") from error
+        raise UsageError(f"The output folder {folder} cannot be made ({error}).") from error
     if any(folder.iterdir()) and not overwrite:
         raise UsageError(f"{folder} is not empty; choose another --out, or allow it with --overwrite.")
 
@@ -167,6 +167,6 @@ def _hub_checkpoint(repository: str, revision: str) -> tuple[Path, Source]:
         raise ModelError(f"There is no folder {repository}, and it is no Hugging Face id (owner/name).") from None
     except Exception as error:  # network, missing repository and cache errors share no public base class
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{repository} is no local folder and can not be read from the hub: {reason}") from error
+        raise ModelError(f"{repository} is no local folder and cannot be read from the hub: {reason}") from error
     # A snapshot's folder is named by its commit.
     return folder, Source(repository, folder.name)

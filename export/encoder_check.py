@@ -86,7 +86,7 @@ def exported_vectors(folder: Path, texts: Sequence[str], *, max_tokens: int, bat
     """Return what ``model.onnx`` and ``tokenizer.json`` in ``folder`` give for ``texts``: [texts, dimensions].
 
     Raises:
-        ModelError: ONNX Runtime can not load the graph on the CPU.
+        ModelError: ONNX Runtime cannot load the graph on the CPU.
     """
     from tokenizers import Tokenizer
 
@@ -98,7 +98,7 @@ def exported_vectors(folder: Path, texts: Sequence[str], *, max_tokens: int, bat
     try:
         session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no public base class
-        raise ModelError(f"ONNX Runtime can not load the exported graph: {error}") from error
+        raise ModelError(f"ONNX Runtime cannot load the exported graph: {error}") from error
     vectors = []
     for start in range(0, len(texts), batch):
         encodings = tokenizer.encode_batch(list(texts[start : start + batch]))

@@ -41,7 +41,7 @@ def token_vectors(model: Any) -> Any:
     ``last_hidden_state``, float32 [batch, sequence, width].
 
     Raises:
-        ModelError: optimum-onnx can not trace the model, finds other values in the graph, or wants inputs that no text has.
+        ModelError: optimum-onnx cannot trace the model, finds other values in the graph, or wants inputs that no text has.
     """
     load("onnxruntime")  # before optimum does
     import onnx
@@ -62,7 +62,7 @@ def token_vectors(model: Any) -> Any:
             _, outputs = export(model, config, path, opset=_OPSET)
             validate_model_outputs(config, model, path, outputs, _TOLERANCE, use_subprocess=False)
         except Exception as error:  # torch and optimum raise whatever they raise
-            raise ModelError(f"optimum-onnx can not export this {kind}: {_first_line(error)}") from error
+            raise ModelError(f"optimum-onnx cannot export this {kind}: {_first_line(error)}") from error
         graph = onnx.load(str(path))
     _make_inputs_inside(graph)
     taken = [entry.name for entry in graph.graph.input]

@@ -108,7 +108,7 @@ def read_head(folder: Path, width: int) -> Head | None:
     """Return the head that a sentence-transformers folder names, or None where nothing is said of the pooling.
 
     Raises:
-        ModelError: it names a pooling, a layer or an activation that is not known here, or a layer can not be read.
+        ModelError: it names a pooling, a layer or an activation that is not known here, or a layer cannot be read.
     """
     pooling = pooling_of(folder, also=("Dense",))
     layers: list[Dense] = []

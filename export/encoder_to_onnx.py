@@ -181,9 +181,7 @@ def _load(checkpoint: Checkpoint) -> tuple[Any, Any]:
             checkpoint.folder, attn_implementation="eager", dtype=torch.float32
         )
     except Exception as error:  # transformers raises whatever its readers raise
-        raise ModelError(
-            f"{checkpoint.folder} can not be loaded as an encoder: {str(error).splitlines()[0]}"
-        ) from error
+        raise ModelError(f"{checkpoint.folder} cannot be loaded as an encoder: {str(error).splitlines()[0]}") from error
     if not tokenizer.is_fast:
         raise ModelError(f"{checkpoint.folder} has no tokenizer that can be written as tokenizer.json.")
     return model.eval(), tokenizer
@@ -234,7 +232,7 @@ def _write_graph(model: Any, head: Head, precision: Precision, reduce_range: boo
         onnx.save(head.add_to(graph), str(path))
     except EncodeError as error:
         raise ModelError(
-            f"The graph can not be written as one file ({error}), which holds up to 2 GB; choose a smaller --precision."
+            f"The graph cannot be written as one file ({error}), which holds up to 2 GB; choose a smaller --precision."
         ) from error
 
 

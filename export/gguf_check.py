@@ -46,7 +46,7 @@ def caption_photos(text: Path, projector: Path, settings: LvlmSettings, photos: 
     """Load a pair of GGUF files in llama.cpp and return its greedy caption of each photo.
 
     Raises:
-        ModelError: llama.cpp can not load the pair, or it says nothing about a photo.
+        ModelError: llama.cpp cannot load the pair, or it says nothing about a photo.
     """
     from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
     from vlm4rec_edge.models.resolve import resolve_lvlm

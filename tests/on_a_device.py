@@ -19,7 +19,7 @@ def program(*arguments: str) -> tuple[int, dict]:
 
 
 def main(bundle: str) -> None:
-    """Check what a device can do, and what it says where it can not."""
+    """Check what a device can do, and what it says where it cannot."""
     extras = ("onnxruntime", "llama_cpp", "tokenizers", "PIL", "pyarrow", "torch", "hnswlib", "jinja2")
     assert not [name for name in extras if find_spec(name)], "this environment has an extra installed"
     assert (files("vlm4rec_edge") / "py.typed").is_file(), "the wheel does not carry the mark of a typed package"

@@ -1,4 +1,4 @@
-"""A table of interactions is read whole, in any of the three formats; a row that can not be used is told, not guessed."""
+"""A table of interactions is read whole, in any of the three formats; a row that cannot be used is told, not guessed."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_file_without_interactions_is_an_error_that_says_why(
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match="can not be read"):
+    with pytest.raises(CatalogError, match="cannot be read"):
         read_interactions(tmp_path / "none.csv")
 
 

@@ -18,7 +18,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     time: the last one's stays.
 
     Raises:
-        OSError: the disk is full, or the name can not be taken.
+        OSError: the disk is full, or the name cannot be taken.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     remove(part)
@@ -38,7 +38,7 @@ def take_place(part: Path, path: Path) -> None:
     """Rename a file or a folder to ``path``. No system swaps two folders in one step, so an old one steps aside for a moment.
 
     Raises:
-        OSError: the name can not be taken; what was there is there again.
+        OSError: the name cannot be taken; what was there is there again.
     """
     if not path.is_dir():
         part.replace(path)

@@ -20,7 +20,7 @@ MISSING = -1
 class Column:
     """One column, dictionary-coded: item ``i`` has the value ``values[codes[i]]``, or none where its code is -1.
 
-    An empty text counts as no value, because a CSV file can not tell the two apart.
+    An empty text counts as no value, because a CSV file cannot tell the two apart.
 
     Attributes:
         values: The distinct texts.

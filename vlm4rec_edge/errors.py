@@ -22,17 +22,17 @@ class Vlm4RecWarning(UserWarning):
 
 
 class UsageError(Vlm4RecError):
-    """A setting or an argument that can not be meant as given."""
+    """A setting or an argument that cannot be meant as given."""
 
     exit_code = 2
 
 
 class CatalogError(Vlm4RecError):
-    """The catalog as a whole can not be read (a single bad row or photo is a ``Failure``, not an error)."""
+    """The catalog as a whole cannot be read (a single bad row or photo is a ``Failure``, not an error)."""
 
 
 class PhotoError(Vlm4RecError):
-    """One photo can not be used. Inside a catalog run it becomes a ``Failure`` of that item."""
+    """One photo cannot be used. Inside a catalog run it becomes a ``Failure`` of that item."""
 
 
 class ModelError(Vlm4RecError):

@@ -240,7 +240,7 @@ class IndexFolder:
             settings: Those of ``open_captioner``; one that is None is as before.
 
         Raises:
-            UsageError: the captions came from a table that is no longer there, or a setting can not be used.
+            UsageError: the captions came from a table that is no longer there, or a setting cannot be used.
             StoreError: the index is damaged.
             ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
         """
@@ -280,9 +280,9 @@ class IndexFolder:
             on_progress: Called in this thread.
 
         Raises:
-            UsageError: these are no items, an id can not be used, or the captions come from a table.
+            UsageError: these are no items, an id cannot be used, or the captions come from a table.
             StoreError: there is no index, a model is another one than made it, or it no longer knows what made it.
-            ModelError, DeviceError, MissingDependencyError: a model can not be found or used.
+            ModelError, DeviceError, MissingDependencyError: a model cannot be found or used.
         """
         if not isinstance(items, Iterable):
             raise UsageError(f"Items to add are a list of Item, not one {type(items).__name__}.")
@@ -384,7 +384,7 @@ class IndexFolder:
             on_start: Told how many users are judged; what it returns is told how many are done.
 
         Raises:
-            CatalogError, UsageError: the table can not be read, or holds too little to learn from.
+            CatalogError, UsageError: the table cannot be read, or holds too little to learn from.
             StoreError: there is no index, or it is empty or being written.
             MissingDependencyError: scipy is not installed.
         """
@@ -433,7 +433,7 @@ class IndexFolder:
     def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
         """Make the index whole again.
 
-        A database that SQLite can not read is salvaged row by row, and the damaged file kept beside it. Captions and items
+        A database that SQLite cannot read is salvaged row by row, and the damaged file kept beside it. Captions and items
         that are not what was written are dropped. Vectors are encoded again from the captions, the HNSW graph is rebuilt.
 
         Args:
@@ -523,7 +523,7 @@ class IndexFolder:
     def _is_there(self) -> bool:
         try:
             return (self.folder / DATABASE_NAME).is_file()
-        except OSError:  # a folder that can not be looked into: whoever makes it says so
+        except OSError:  # a folder that cannot be looked into: whoever makes it says so
             return False
 
     def _store(self, *, create: bool = False) -> StoreWriter:

@@ -189,7 +189,7 @@ def index_catalog(
 def _is_there(image: Path) -> bool:
     try:
         return image.is_file()
-    except (OSError, ValueError):  # a folder that can not be entered, a name that is too long
+    except (OSError, ValueError):  # a folder that cannot be entered, a name that is too long
         return False
 
 

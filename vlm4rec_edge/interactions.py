@@ -113,7 +113,7 @@ def read_interactions(
         The interactions, and the rows that could not be used with the reasons.
 
     Raises:
-        CatalogError: the file can not be read, is of another kind, lacks a column, or has no usable row.
+        CatalogError: the file cannot be read, is of another kind, lacks a column, or has no usable row.
     """
     table = open_table(path, (columns or InteractionColumns()).wanted())
     names = [(table.roles.get(role) or (role,))[0] for role in _OURS]
@@ -140,7 +140,7 @@ def read_interactions(
         weight.append(weighs)
         has_weights = has_weights or (table.columns is None and names[3] in row.cells)
     if not user:
-        reason = f" The first row that can not be used: {failures[0].reason}" if failures else ""
+        reason = f" The first row that cannot be used: {failures[0].reason}" if failures else ""
         raise CatalogError(f"{path} has no usable interaction.{reason}")
     arrays = (np.array(user, np.int32), np.array(item, np.int32), np.array(date), np.array(weight))
     notes = table.notes

@@ -18,5 +18,5 @@ def interrupts_ignored() -> Iterator[None]:
     try:
         yield
     finally:
-        # None: it was set by another language than Python, and can not be set back.
+        # None: it was set by another language than Python, and cannot be set back.
         signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)

@@ -63,7 +63,7 @@ def list_models() -> list[ModelInfo]:
     """Return the models of the registry, and those of the user's own beside the pulled ones.
 
     Raises:
-        ModelError: the registry of this installation can not be read.
+        ModelError: the registry of this installation cannot be read.
     """
     present = installed()
     found = []

@@ -38,7 +38,7 @@ def captioner_of(
 
     Args:
         source: The index or the bundle.
-        model: Where the model is, if it can not be found by the name that is noted.
+        model: Where the model is, if it cannot be found by the name that is noted.
         projector: As for ``open_captioner``.
         device: As there.
         photos: As there.
@@ -116,12 +116,12 @@ def describe_new_photo(
     Args:
         source: The index or the bundle; ``Recommender.store`` is one.
         photo: A photo file.
-        model: Where the model is, if it can not be found by the name that is noted.
+        model: Where the model is, if it cannot be found by the name that is noted.
         projector: As for ``open_captioner``.
 
     Raises:
         UsageError, StoreError: as ``captioner_of``.
-        PhotoError: the photo can not be used.
+        PhotoError: the photo cannot be used.
         ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
     photo = path_of(photo, "A photo")

@@ -33,7 +33,7 @@ class Plugin:
         name: What ``--model`` or ``--encoder`` call it.
         value: What is imported: a module and a name in it.
         package: Name and version of the package; empty where it has no metadata.
-        problem: Why its name can not be used, as a sentence; empty where it can.
+        problem: Why its name cannot be used, as a sentence; empty where it can.
     """
 
     group: str
@@ -88,7 +88,7 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
         members: What it must have to be one of the group.
 
     Raises:
-        ModelError: it can not be imported, fails, or makes something else, or its name is not its own.
+        ModelError: it cannot be imported, fails, or makes something else, or its name is not its own.
         Vlm4RecError: as it says itself.
     """
     from importlib import metadata
@@ -101,7 +101,7 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
         try:
             make = entry.load()
         except (Exception, SystemExit) as error:
-            raise ModelError(f"{head} ({entry.value}) can not be imported: {error}.") from error
+            raise ModelError(f"{head} ({entry.value}) cannot be imported: {error}.") from error
         try:
             plugin = make(argument)
             missing = [member for member in members if not hasattr(plugin, member)]
@@ -109,7 +109,7 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
             raise
         except (Exception, SystemExit) as error:
             raise ModelError(
-                f"{head} ({entry.value}) can not be opened with {argument!r}: {type(error).__name__}: {error}."
+                f"{head} ({entry.value}) cannot be opened with {argument!r}: {type(error).__name__}: {error}."
             ) from error
         if missing:
             raise ModelError(

@@ -44,7 +44,7 @@ def captioner_as_before(
         settings: As there; None is as before.
 
     Raises:
-        UsageError: the captions came from a table that is no longer there, or a setting can not be used.
+        UsageError: the captions came from a table that is no longer there, or a setting cannot be used.
         ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
     identity = store.provenance("groundings") if store else {}
@@ -102,7 +102,7 @@ def _captions_of_before(store: StoreReader, identity: Mapping[str, Any], place: 
         return ImportedCaptions(table, source=identity["source"])
     except CatalogError as error:
         raise UsageError(
-            f"The captions of {store.folder} come from the table {table}, which can not be read now; give it with "
+            f"The captions of {store.folder} come from the table {table}, which cannot be read now; give it with "
             f"--captions, or let a model describe the photos with --model NAME --remake. ({error})"
         ) from None
 

@@ -152,7 +152,7 @@ def _requests(captioner: LlamaCaptioner, photos: dict[str, Path]) -> Iterator[Ca
 
 
 def _key(captioner: LlamaCaptioner, photo: Path) -> str:
-    """Return the key of a photo's caption; empty for a photo that can not be read."""
+    """Return the key of a photo's caption; empty for a photo that cannot be read."""
     try:
         return caption_key(read_photo_file(photo), captioner.fingerprint, captioner.question(Item(photo.stem, photo)))
     except PhotoError:

@@ -32,7 +32,7 @@ _SHA256_LENGTH, _SHA1_LENGTH = 64, 40
 
 
 class FetchError(Vlm4RecError):
-    """A file can not be fetched, or is not what was stated."""
+    """A file cannot be fetched, or is not what was stated."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def fetch_hub_file(file: HubFile, folder: Path, say: Callable[[str], None]) -> P
         raise
     except Exception as error:  # huggingface_hub's errors, and those of the HTTP library below it, share no base class
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FetchError(f"{url} can not be fetched: {reason}. Run the same command again; it goes on.") from error
+        raise FetchError(f"{url} cannot be fetched: {reason}. Run the same command again; it goes on.") from error
     if not _fits(part, size, digest):
         part.unlink()
         raise FetchError(f"{file.name} arrived damaged and was thrown away; run the same command again.")
@@ -111,10 +111,10 @@ def fetch_file(url: str, path: Path, md5: str, say: Callable[[str], None]) -> Pa
                 raise OSError("the connection was closed too early")
     except urllib.error.HTTPError as error:
         if error.code != 416:  # there is no more than what is here already
-            raise FetchError(f"{url} can not be fetched: HTTP {error.code}.") from error
+            raise FetchError(f"{url} cannot be fetched: HTTP {error.code}.") from error
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise FetchError(f"{url} can not be fetched: {reason}. Run the same command again; it goes on.") from error
+        raise FetchError(f"{url} cannot be fetched: {reason}. Run the same command again; it goes on.") from error
     if _md5_of(part) != md5:
         part.unlink()
         raise FetchError(f"{path.name} arrived damaged and was thrown away; run the same command again.")
@@ -126,7 +126,7 @@ def fetch_text(url: str) -> str:
     """Return a short text.
 
     Raises:
-        FetchError: it can not be had.
+        FetchError: it cannot be had.
     """
     for attempt in range(_TRIES):
         if attempt:
@@ -140,7 +140,7 @@ def fetch_text(url: str) -> str:
                 break
         except OSError as error:
             reason = str(getattr(error, "reason", error))
-    raise FetchError(f"{url.partition('?')[0]} can not be fetched: {reason}.")
+    raise FetchError(f"{url.partition('?')[0]} cannot be fetched: {reason}.")
 
 
 def fetch_photos(urls: Mapping[Path, str], say: Callable[[str], None]) -> dict[Path, str]:
@@ -161,7 +161,7 @@ def fetch_photos(urls: Mapping[Path, str], say: Callable[[str], None]) -> dict[P
 
 
 def _photo(path: Path, url: str) -> str:
-    """Fetch one photo; return why it can not be had, empty if it is there."""
+    """Fetch one photo; return why it cannot be had, empty if it is there."""
     reason = ""
     for attempt in range(_TRIES):
         if attempt:

@@ -40,7 +40,7 @@ def fetch_release(release: str, server: str, folder: Path, say: Callable[[str], 
     """Return the zip file of a release, whole.
 
     Raises:
-        FetchError: it can not be had, or there is no checksum beside it.
+        FetchError: it cannot be had, or there is no checksum beside it.
     """
     stated = re.search(r"\b[0-9a-f]{32}\b", fetch_text(f"{server}/{release}.zip.md5"))
     if stated is None:
@@ -94,7 +94,7 @@ def poster_addresses(
         say: Told how far it is.
 
     Raises:
-        FetchError: the key is not accepted, or the server can not be reached.
+        FetchError: the key is not accepted, or the server cannot be reached.
     """
     known = dict(json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()) if kept.is_file() else {}
     to_do = [film for film in numbers if film not in known]

@@ -9,9 +9,9 @@ import numpy as np
 
 from vlm4rec_edge.evaluation import ItemLists
 
-# Of half of the users who have enough of it, the last item: nearest to what is to be foretold, and a small loss.
+# Of half of the users who have enough of it, the last item: nearest to what is to be predicted, and a small loss.
 _VALIDATED_SHARE = 0.5
-_LEAST_HISTORY = 3  # two items are left: one to foretell the other
+_LEAST_HISTORY = 3  # two items are left: one to predict the other
 _SHUFFLE = 1
 
 

@@ -1,4 +1,4 @@
-"""How a fusion is taught: foretell each item of a history from the others, as the package will recommend with it."""
+"""How a fusion is taught: predict each item of a history from the others, as the package will recommend with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FusionSettings:
     Attributes:
         temperature: Cosines are divided by it (0.07: Wu et al., "Instance discrimination", CVPR 2018; MoCo; CLIP).
         negatives: Items drawn for each step, every item as likely, the same ones for all targets of the step.
-        targets: About how many items are foretold in a step.
+        targets: About how many items are predicted in a step.
         rate: Learning rate of AdamW.
         decay: Its weight decay.
         epochs: At most.
@@ -85,7 +85,7 @@ def train_fusion(
 
 def _batches(histories: Histories, settings: FusionSettings, generator: np.random.Generator) -> Iterator[np.ndarray]:
     sizes = histories.taught.sizes
-    users = generator.permutation(np.flatnonzero(sizes > 1))  # of one item nothing is left to foretell it from
+    users = generator.permutation(np.flatnonzero(sizes > 1))  # of one item nothing is left to predict it from
     if len(users):
         ends = np.cumsum(sizes[users]) // settings.targets
         yield from np.split(users, np.flatnonzero(np.diff(ends)) + 1)

@@ -68,7 +68,7 @@ class TrainedRows:
     seeds: tuple[int, ...] = SEEDS
 
     def hindrance(self, row: str) -> str:
-        """Return why a row can not be made, empty if it can."""
+        """Return why a row cannot be made, empty if it can."""
         # Every training needs torch, which is asked for with the features of photos.
         wanted = (*reversed(parts(row)), "vision")
         return next((reason for part in wanted if part and (reason := self.made.hindrance(part))), "")

@@ -1,4 +1,4 @@
-"""When training stops: as soon as what was kept apart of the histories is foretold no better for a while."""
+"""When training stops: as soon as what was kept apart of the histories is predicted no better for a while."""
 
 from __future__ import annotations
 

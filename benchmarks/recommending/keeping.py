@@ -28,7 +28,7 @@ class Target:
         of ``units`` users lost anything is to be expected even if up to 3 / units of them do (the rule of three).
         """
         if not np.isfinite(self.found.mean):
-            return "can not be said: nothing was found at all"
+            return "cannot be said: nothing was found at all"
         if self.units and self.found.low >= 1 and 1 - 3 / self.units < self.least:
             return f"reached by the mean; {self.units} users with a hit are too few to say more"
         if self.found.low >= self.least:

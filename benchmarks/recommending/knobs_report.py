@@ -58,7 +58,7 @@ def lengths_section(systems: Sequence[System], task: Task, folder: Path) -> Sect
     remark = (
         "Recall@10 by the number of items in the history, 95 % intervals. Rows are compared within a column: longer "
     )
-    remark += "histories also have more to foretell."
+    remark += "histories also have more to predict."
     return Section(f"lengths-{task.name}", f"Users by history length: {task.title}", rows, figures, [remark])
 
 

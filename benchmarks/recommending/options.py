@@ -53,6 +53,6 @@ def result_name(command: str, same_day: SameDay, *, quick: bool) -> str:
 
 
 def check_plots(*, wanted: bool) -> None:
-    """End the command where plots are wanted and can not be drawn: before the work, not after it."""
+    """End the command where plots are wanted and cannot be drawn: before the work, not after it."""
     if wanted and find_spec("matplotlib") is None:
         raise SystemExit("Error: matplotlib is not installed: pip install matplotlib (or use --no-plots)")

@@ -74,7 +74,7 @@ class Representations:
     _captions: dict[str, list[str]] = field(default_factory=dict)
 
     def hindrance(self, row: str) -> str:
-        """Return why a row can not be made, empty if it can."""
+        """Return why a row cannot be made, empty if it can."""
         if row.endswith("title") and self.shop.column("title") is None:
             return "items.csv has no column title"
         if row == "description" and self.shop.column("description") is None:
@@ -93,11 +93,11 @@ class Representations:
         """Yield the systems of these rows, in the order of the table; a row with captions is one for each captioner.
 
         Raises:
-            UsageError: a row can not be made.
+            UsageError: a row cannot be made.
         """
         for row in rows:
             if reason := self.hindrance(row):
-                raise UsageError(f"The row {row} can not be made: {reason}.")
+                raise UsageError(f"The row {row} cannot be made: {reason}.")
         self.prepare(rows)
         for row in (row for row in ROWS if row in rows):
             kind, about = ROWS[row]

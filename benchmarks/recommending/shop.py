@@ -1,4 +1,4 @@
-"""A shop with its users: items, photos, and what was bought, split into what is known and what is to be foretold."""
+"""A shop with its users: items, photos, and what was bought, split into what is known and what is to be predicted."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _parts(template: str) -> list[tuple[str, str, bool]]:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise UsageError(f"The sentence {template!r} can not be read: {error}.") from None
+        raise UsageError(f"The sentence {template!r} cannot be read: {error}.") from None
     for _, name, form, conversion in parts:
         if name is not None and (not name or form not in ("", "lower") or conversion):
             raise UsageError(f"The sentence {template!r}: write {{column}} or {{column:lower}}.")

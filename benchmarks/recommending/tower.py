@@ -1,7 +1,7 @@
 """What a vision-language model sees before it speaks: the mean of the rows that stand for a photo in its input.
 
 llama.cpp gives what its text model reads: the outputs of the vision tower after the projector, one row for each image
-token (for an Idefics3 model such as SmolVLM: after pixel shuffle and the linear map). What lies before the projector can not
+token (for an Idefics3 model such as SmolVLM: after pixel shuffle and the linear map). What lies before the projector cannot
 be had of it. The mean is over all image tokens of a photo, its tiles and the overview of them alike.
 """
 
@@ -30,12 +30,12 @@ _VERSION = 1
 
 
 def tower_vectors(model: Model, photos: Sequence[Path], folder: Path, say: Callable[[str], None]) -> np.ndarray:
-    """Return the mean image token of each photo, [n, width], float32; zero for a photo that can not be read.
+    """Return the mean image token of each photo, [n, width], float32; zero for a photo that cannot be read.
 
     Kept in ``folder`` by projector, size of the photo in pixels and the photos' bytes.
 
     Raises:
-        ModelError: llama.cpp can not load the model.
+        ModelError: llama.cpp cannot load the model.
     """
     place = folder / _fingerprint(model)[:16]
     place.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class _Tower:
         self.close = self._native.close
 
     def mean(self, photo: PhotoFile | None) -> np.ndarray:
-        """Return the mean image token, [width], float32; zero where there is no photo or it can not be used."""
+        """Return the mean image token, [width], float32; zero where there is no photo or it cannot be used."""
         try:
             if photo is not None:
                 pixels = decode_photo(photo, "The photo", max_side=self._max_side)

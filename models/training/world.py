@@ -115,7 +115,7 @@ def _check_cache(cache: Path, catalog: Path, photos: Sequence[Path], drawings_a_
     try:
         sizes = [(path.name, path.stat().st_size) for path in photos]
     except OSError as error:
-        raise UsageError(f"{error.filename}, a photo of items.csv, can not be read: {error.strerror}.") from error
+        raise UsageError(f"{error.filename}, a photo of items.csv, cannot be read: {error.strerror}.") from error
     made_of = hashlib.sha256((catalog / "items.csv").read_bytes())
     made_of.update(repr((sizes, drawings_a_kind, DRAWING_SEED, _WORN)).encode())
     noted = cache / "made-of.txt"

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from drawings import catalog_of_drawings, write_catalog
 
 SENTENCE = "{colour} {pattern:lower} {kind}"
-# Of each kind six drawings: five for a history, and more than one to be foretold.
+# Of each kind six drawings: five for a history, and more than one to be predicted.
 _KINDS, _OF_A_KIND = 6, 6
 
 

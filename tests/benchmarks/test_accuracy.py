@@ -109,7 +109,7 @@ def test_what_interactions_name_and_nobody_knows_is_counted(shop: Path, cache: P
         stream.write("buyer-1,no-such-item,2020-09-09\nbuyer-1,,2020-09-09\n")
     done = run(other, cache, tmp_path, "--rows", "random", "--no-plots")
     assert done.returncode == 0, done.stderr
-    assert "- Left out: 1 rows of interactions that can not be read." in done.stdout
+    assert "- Left out: 1 rows of interactions that cannot be read." in done.stdout
     assert "- Left out: 1 ids that items.csv has not." in done.stdout
 
 
@@ -154,10 +154,10 @@ def test_trained_rows_tell_their_seeds_and_are_not_trained_twice(shop: Path, cac
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        (["--rows", "caption"], "The row caption can not be made: no captioner was given with --model"),
+        (["--rows", "caption"], "The row caption cannot be made: no captioner was given with --model"),
         (
             ["--rows", "title,gating-caption"],
-            "The row gating-caption can not be made: no captioner was given with --model",
+            "The row gating-caption cannot be made: no captioner was given with --model",
         ),
         (["--rows", "titles"], "There is no row titles; the rows are random, popularity, title,"),
         (["--group", "product"], "There is no column 'product' to group by"),

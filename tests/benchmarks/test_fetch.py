@@ -68,7 +68,7 @@ def test_a_category_becomes_a_folder_that_the_benchmarks_read(reviews: Reviews, 
     assert "names no licence" in done.stderr
     items = {row["id"]: row for row in rows_of(out / "items.csv")}
     interactions = rows_of(out / "interactions.csv")
-    # Products without a photo in their data, or unknown, are no items; those whose photo can not be had are.
+    # Products without a photo in their data, or unknown, are no items; those whose photo cannot be had are.
     assert not {"B007", "B010"} & items.keys()
     assert {"B008", "B012"} <= items.keys()
     assert {row["item_id"] for row in interactions} == set(items)
@@ -86,7 +86,7 @@ def test_a_category_becomes_a_folder_that_the_benchmarks_read(reviews: Reviews, 
     about = json.loads((out / "about.json").read_text(encoding="utf-8"))
     assert about == json.loads(done.stdout)
     assert about["revision"] == REVISION
-    assert about["items whose photo can not be had"] == 2
+    assert about["items whose photo cannot be had"] == 2
     assert about["left out for want of a photo or of all data"] == 2
     assert (about["users"], about["items"], about["interactions"]) == (6, len(items), len(interactions))
 
@@ -143,7 +143,7 @@ def test_what_can_not_be_had_is_a_sentence(reviews: Reviews, tmp_path: Path) -> 
     assert f"Error: No user of {CATEGORY} has 50 different products" in nobody.stderr
     unknown = amazon(reviews, tmp_path / "shop", "--category", "No_Such", "--no-photos")
     assert unknown.returncode == 1
-    assert "No_Such.jsonl can not be fetched" in unknown.stderr
+    assert "No_Such.jsonl cannot be fetched" in unknown.stderr
 
 
 def test_the_main_photo_is_taken_in_either_form() -> None:

@@ -64,7 +64,7 @@ def test_what_is_right_is_counted_where_something_was_said() -> None:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawings with the columns of a catalog, of which what is drawn is not true: the captions can not be right."""
+    """Drawings with the columns of a catalog, of which what is drawn is not true: the captions cannot be right."""
     folder = made_shop_folder(tmp_path_factory.mktemp("shop"))
     known = read_rows(folder)
     for number, row in enumerate(known):

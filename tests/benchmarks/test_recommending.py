@@ -231,7 +231,7 @@ def test_a_row_that_can_not_be_made_says_why(made: Representations) -> None:
         ("vision-tower", "no captioner"),
         ("concatenation-caption", "no captioner"),
     ):
-        with pytest.raises(UsageError, match=f"The row {row} can not be made: .*{why}"):
+        with pytest.raises(UsageError, match=f"The row {row} cannot be made: .*{why}"):
             list(made.systems(["random", row]))
     assert "no captioner" in TrainedRows(made, made.cache).hindrance("smore-caption")
 

@@ -180,7 +180,7 @@ def test_overlap_is_of_items_in_any_order() -> None:
         (Estimate(1.0, 0.995, 1.01), "reached, with its whole interval"),
         (Estimate(1.0, 0.9, 1.1), "reached by the mean, not by the whole interval"),
         (Estimate(0.98, 0.9, 1.1), "missed"),
-        (Estimate(np.nan, np.nan, np.nan), "can not be said: nothing was found at all"),
+        (Estimate(np.nan, np.nan, np.nan), "cannot be said: nothing was found at all"),
     ],
 )
 def test_a_target_is_reached_or_not(found: Estimate, verdict: str) -> None:

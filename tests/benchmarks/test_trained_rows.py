@@ -126,7 +126,7 @@ def test_an_untrained_fusion_is_the_average(make: type) -> None:
 
 @pytest.mark.parametrize("training", TRAININGS)
 def test_what_histories_teach_is_learned(training: Callable[..., Learned], tmp_path: Path) -> None:
-    """All that foretells a test item is the kind, which untrained vectors hide behind louder values."""
+    """All that predicts a test item is the kind, which untrained vectors hide behind louder values."""
     vision, text = made_inputs()
     before = recall(system_of_vectors("average", "fusion", "", average(vision, text)), task(), tmp_path / "values")
     after = recall(row(training, tmp_path), task(), tmp_path / "values")

@@ -64,7 +64,7 @@ def forge_file(folder: Path, name: str, data: bytes) -> None:
 
 
 def all_of(path: Path) -> tuple[Any, ...]:
-    """Everything that a bundle can answer with; raises if any of it can not be had."""
+    """Everything that a bundle can answer with; raises if any of it cannot be had."""
     with BundleReader(path) as bundle:
         table = bundle.table()
         columns = {name: (list(column.values), column.codes.tolist()) for name, column in table.columns.items()}

@@ -115,7 +115,7 @@ def test_a_missing_quote_costs_its_own_row_and_none_of_those_below_it(
 ) -> None:
     items, failures = _read(tmp_path, f"id,image,title\n{rows}")
     assert {item.id for item in items} == {row[0] for row in rows.replace('"', "").splitlines()} - {*lost}
-    assert isinstance(failures[0], UnreadPart), "which items stand there can not be told, so nothing may be pruned"
+    assert isinstance(failures[0], UnreadPart), "which items stand there cannot be told, so nothing may be pruned"
     assert reason in failures[0].reason
 
 
@@ -285,7 +285,7 @@ def test_an_item_takes_its_photo_from_the_first_row_that_has_one(tmp_path: Path)
             r"no column id and no column image.* separated by semicolons, are: article . foto\.",
         ),
         (b"id,image,size,size\n1,a.jpg,2,3\n", r"the column 'size' more than once"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00 a photo by mistake", r"can not be read: line 1 is not UTF-8"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00 a photo by mistake", r"cannot be read: line 1 is not UTF-8"),
     ],
 )
 def test_a_table_that_can_not_be_meant_is_refused_at_once(tmp_path: Path, content: bytes, message: str) -> None:

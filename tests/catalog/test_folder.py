@@ -211,7 +211,7 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path, name: str) -> None:
         ("nothing-here", "There is no catalog at"),
         ("photo.png", "is no catalog"),
         ("archive.zip", "is no catalog"),
-        ("x" * 300, "can not be read|There is no catalog at"),
+        ("x" * 300, "cannot be read|There is no catalog at"),
     ],
 )
 def test_what_is_no_catalog_is_a_sentence_with_its_place(tmp_path: Path, name: str, message: str) -> None:

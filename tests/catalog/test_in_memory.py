@@ -111,7 +111,7 @@ def test_an_id_of_another_type_is_a_failure_and_its_neighbours_are_items(
     (failure,) = _entries(frame({"id": [value], "image": ["a"]}))
     assert isinstance(failure, UnreadPart)
     assert failure.where == "row 1 of the data frame"
-    assert failure.reason.startswith("row 1 of the data frame can not be read: ")
+    assert failure.reason.startswith("row 1 of the data frame cannot be read: ")
     assert "is no item id" in failure.reason or "holds a value of the type bytes" in failure.reason
 
 
@@ -122,7 +122,7 @@ def test_a_value_that_stands_for_no_text_is_a_failure_that_names_its_column() ->
     assert isinstance(first, Item)
     assert isinstance(second, UnreadPart)
     assert second.reason == (
-        "row 2 of the data frame can not be read: column 'photo' holds a value of the type bytes; give text, a number, a "
+        "row 2 of the data frame cannot be read: column 'photo' holds a value of the type bytes; give text, a number, a "
         "date or a list."
     )
     assert isinstance(third, UnreadPart)
@@ -224,15 +224,15 @@ def test_what_an_item_holds_may_be_numbers() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ("a.jpg", "item 2 of the catalog can not be read: 'str' object has no attribute 'id'."),
-        ({"id": "a"}, "item 2 of the catalog can not be read: 'dict' object has no attribute 'id'."),
+        ("a.jpg", "item 2 of the catalog cannot be read: 'str' object has no attribute 'id'."),
+        ({"id": "a"}, "item 2 of the catalog cannot be read: 'dict' object has no attribute 'id'."),
         (Item("  ", Path("a.jpg")), "item 2 of the catalog has no id."),
         (Item(None, Path("a.jpg")), "item 2 of the catalog has no id."),  # type: ignore[arg-type]
-        (Item(True, Path("a.jpg")), "item 2 of the catalog can not be read: True (bool) is no item id"),  # type: ignore[arg-type]
-        (Item("a", 7), "item 2 of the catalog can not be read: expected str, bytes or os.PathLike object"),  # type: ignore[arg-type]
+        (Item(True, Path("a.jpg")), "item 2 of the catalog cannot be read: True (bool) is no item id"),  # type: ignore[arg-type]
+        (Item("a", 7), "item 2 of the catalog cannot be read: expected str, bytes or os.PathLike object"),  # type: ignore[arg-type]
         (Item("a", None), "item 2 of the catalog names no image."),  # type: ignore[arg-type]
         (Item("a\nb", Path("a.jpg")), "The id 'a\\nb' holds control characters."),
-        (Item("a", Path("a.jpg"), "", 7), "item 2 of the catalog can not be read: 'int' object has no attribute"),  # type: ignore[arg-type]
+        (Item("a", Path("a.jpg"), "", 7), "item 2 of the catalog cannot be read: 'int' object has no attribute"),  # type: ignore[arg-type]
         (Item("a", Path("a.jpg"), "x" * (MAX_CELL_CHARACTERS + 1)), "item 2 of the catalog, column title, has more"),
     ],
 )
@@ -328,8 +328,8 @@ def test_a_list_of_dicts_is_read_as_rows(tmp_path: Path) -> None:
     assert first == Item("7", tmp_path / "7.jpg", "", {"price": "9.5"})
     assert second == Item("b", tmp_path / "b.jpg", "T")
     assert [str(failure.reason) for failure in failures if isinstance(failure, UnreadPart)] == [
-        "row 3 of the list can not be read: 'NoneType' object has no attribute 'items'.",
-        "row 4 of the list can not be read: column 'image' holds a value of the type bytes; give text, a number, a date or a "
+        "row 3 of the list cannot be read: 'NoneType' object has no attribute 'items'.",
+        "row 4 of the list cannot be read: column 'image' holds a value of the type bytes; give text, a number, a date or a "
         "list.",
         "row 5 of the list has no id.",
     ]

@@ -58,7 +58,7 @@ def test_a_path_out_of_the_folder_is_a_failure_that_says_what_to_do(shop_folder:
 def test_a_loop_of_links_is_a_failure(shop_folder: Path) -> None:
     (shop_folder / "loop.png").symlink_to(shop_folder / "loop.png")
     entries = [_entry(shop_folder, "loop.png")]
-    # Python 3.13 and later give such a path back as it is; then the photo, not the row, is what can not be used.
+    # Python 3.13 and later give such a path back as it is; then the photo, not the row, is what cannot be used.
     assert all(isinstance(entry, Failure) or not entry.image.exists() for entry in entries)
 
 

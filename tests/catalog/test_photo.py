@@ -380,9 +380,9 @@ def test_what_can_not_be_read_is_a_sentence_with_its_path(tmp_path: Path) -> Non
         ("pipe.jpg", "is not a regular file"),
         ("s.jpg", "is not a regular file"),
         ("none.jpg", "does not exist"),
-        ("empty.jpg/x.jpg", "can not be read"),
-        ("x" * 300 + ".jpg", "can not be read"),
-        ("nul\0byte.jpg", "can not be read"),
+        ("empty.jpg/x.jpg", "cannot be read"),
+        ("x" * 300 + ".jpg", "cannot be read"),
+        ("nul\0byte.jpg", "cannot be read"),
     ):
         with pytest.raises(PhotoError, match=reason) as caught:
             read_photo_file(tmp_path / name)

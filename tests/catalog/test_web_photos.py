@@ -230,7 +230,7 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pyt
     with socket.create_server(("127.0.0.1", 0)) as silent:
         photo = f"http://127.0.0.1:{silent.getsockname()[1]}/a.jpg"
         assert cache.fetch([photo]) == 0
-    assert "can not be fetched" in cache.failures[photo]
+    assert "cannot be fetched" in cache.failures[photo]
 
 
 def test_this_machine_and_private_networks_are_asked_only_where_that_is_allowed(
@@ -311,5 +311,5 @@ def test_a_folder_that_can_not_be_written_stops_it_with_a_sentence(
     shop: Shop, address: str, cache: WebPhotoCache
 ) -> None:
     cache.folder.write_text("a file")
-    with pytest.raises(StoreError, match="can not be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         cache.fetch([f"{address}/a.bmp"])

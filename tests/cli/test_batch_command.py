@@ -96,8 +96,8 @@ def test_what_can_not_be_answered_is_counted_and_told_with_code_3(index: Path, t
     [
         (["--histories", "in.csv"], "--histories and --out belong together"),
         (["--out", "out.csv"], "--histories and --out belong together"),
-        (["--histories", "in.csv", "--out", "out.csv", "--history", "item-1"], "can not be combined with --history"),
-        (["--histories", "in.csv", "--out", "out.csv", "--explain"], "can not be combined with --history"),
+        (["--histories", "in.csv", "--out", "out.csv", "--history", "item-1"], "cannot be combined with --history"),
+        (["--histories", "in.csv", "--out", "out.csv", "--explain"], "cannot be combined with --history"),
         (["--histories", "in.csv", "--out", "out.xlsx"], "let it end in .csv"),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_can_not_be_meant_is_refused(index: Path, arguments: list[str], mes
 def test_a_missing_table_leaves_no_file_behind(index: Path, tmp_path: Path) -> None:
     done = program("recommend", index, "--histories", tmp_path / "none.csv", "--out", tmp_path / "out.csv")
     assert done.code == 1
-    assert "can not be read" in done.err
+    assert "cannot be read" in done.err
     assert list(tmp_path.iterdir()) == []
 
 

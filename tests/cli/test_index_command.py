@@ -241,7 +241,7 @@ def _model_folder(place: Path, damage: str) -> Path:
     [
         ("truncated", "is damaged"),
         ("without manifest of the wrong kind", "GGUF"),
-        ("encoder without manifest truncated", "can not load"),
+        ("encoder without manifest truncated", "cannot load"),
     ],
 )
 def test_a_model_that_can_not_be_used_stops_the_run_before_any_work(

@@ -127,7 +127,7 @@ def test_a_damaged_manifest_hides_no_other_model(home: Path) -> None:
     assert "stylist-lvlm" in _models(home, "list").stdout
     done = _models(home, "verify")
     assert done.returncode == 1
-    assert "manifest.json can not be read" in done.stderr
+    assert "manifest.json cannot be read" in done.stderr
 
 
 def test_pull_of_an_embedded_model_needs_no_network(home: Path) -> None:

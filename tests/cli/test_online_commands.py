@@ -298,7 +298,7 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(
         (["recommend", "--history", "item-1", "--times", "soon"], "--times 'soon' is no list of dates", 2),
         (["recommend", "--history", "item-1", "--weights", "1,2"], "2 weights for 1 items", 2),
         (["recommend", "--history", "item-1", "--merge", "x"], "choose quota or best", 2),
-        (["recommend", "--history", "@nowhere.txt"], "nowhere.txt can not be used", 1),
+        (["recommend", "--history", "@nowhere.txt"], "nowhere.txt cannot be used", 1),
         (["recommend", "--popularity", "sales"], "no column 'sales'", 2),
         (["similar"], "either an item id or --photo", 2),
         (["similar", "item-1", "--photo", "x.png"], "either an item id or --photo", 2),

@@ -150,7 +150,7 @@ def test_an_empty_report_is_still_a_page(tmp_path):
 
 def test_a_missing_photo_is_named(tmp_path, data, items):
     gone = replace(items[0], image=tmp_path / "gone.jpg")
-    with pytest.raises(PhotoError, match=r"gone\.jpg can not be shown"):
+    with pytest.raises(PhotoError, match=r"gone\.jpg cannot be shown"):
         write_report(tmp_path / "report.html", replace(data, catalog=[gone]))
 
 

@@ -116,8 +116,8 @@ def test_threads_change_no_vector(encoder: OnnxEncoder) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("model.onnx", "cut", "can not load"),
-        ("model.onnx", "noise", "can not load"),
+        ("model.onnx", "cut", "cannot load"),
+        ("model.onnx", "noise", "cannot load"),
         ("model.onnx", "text", "is not an ONNX file"),
         ("model.onnx", "empty", "is empty"),
         ("tokenizer.json", "cut", "tokenizer"),

@@ -23,5 +23,5 @@ def test_the_text_is_what_was_asked_for(kind: str, title: str, text: str) -> Non
 
 
 def test_another_text_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match="'titel' can not be encoded; choose one of caption, title, title_caption"):
+    with pytest.raises(UsageError, match="'titel' cannot be encoded; choose one of caption, title, title_caption"):
         check_encoded_text("titel")

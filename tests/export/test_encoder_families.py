@@ -95,7 +95,7 @@ def test_a_graph_that_differs_from_its_model_is_refused_by_optimum(
 
     monkeypatch.setattr(encoder_graph, "_TOLERANCE", -1.0)
     checkpoint = make_encoder(tmp_path / "source")
-    with pytest.raises(ModelError, match="optimum-onnx can not export this bert: The maximum absolute difference"):
+    with pytest.raises(ModelError, match="optimum-onnx cannot export this bert: The maximum absolute difference"):
         encoder_script.export(str(checkpoint), tmp_path / "out", **LOOSE)
     assert list((tmp_path / "out").iterdir()) == []
 

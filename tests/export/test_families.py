@@ -294,5 +294,5 @@ def test_an_image_that_one_pass_can_not_hold_is_refused_and_does_not_end_the_pro
 
 def test_a_projector_of_another_model_is_refused_with_llama_cpps_own_reason(family: Family) -> None:
     files = replace(family.files, projector=resolve_lvlm().projector)
-    with pytest.raises(ModelError, match=r"can not use the projector .* \(llama.cpp says: .*mismatch"):
+    with pytest.raises(ModelError, match=r"cannot use the projector .* \(llama.cpp says: .*mismatch"):
         loaded(files, 1)

@@ -115,7 +115,7 @@ def test_what_the_converter_can_not_read_is_told_in_one_line(checkpoint: Path, t
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"no weights")
     done = run_script(SCRIPT, tmp_path / "broken", "--out", tmp_path / "out")
     assert done.returncode == 1
-    assert "converter can not convert" in done.stderr
+    assert "converter cannot convert" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -243,8 +243,8 @@ def test_a_photo_file_that_is_not_there_is_a_sentence(captioner: LlamaCaptioner,
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("text cut in half", "is truncated|can not load"),
-        ("projector cut in half", "is truncated|can not use the projector"),
+        ("text cut in half", "is truncated|cannot load"),
+        ("projector cut in half", "is truncated|cannot use the projector"),
         ("text is a projector", "projector"),
         ("projector is a text model", "projector"),
         ("text is no model", "GGUF"),

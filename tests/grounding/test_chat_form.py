@@ -52,7 +52,7 @@ def test_templates_may_use_what_templates_of_models_use() -> None:
     ],
 )
 def test_a_template_that_fails_or_reaches_out_is_a_sentence(template: str, reason: str) -> None:
-    with pytest.raises(ModelError, match=f"chat template can not be used: .*{reason}"):
+    with pytest.raises(ModelError, match=f"chat template cannot be used: .*{reason}"):
         _render(template, "What?")
 
 

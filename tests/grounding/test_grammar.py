@@ -206,7 +206,7 @@ def test_a_state_freed_twice_is_freed_once(native: NativeModel) -> None:
 
 
 def test_rules_that_are_none_are_a_sentence(native: NativeModel) -> None:
-    with pytest.raises(ModelError, match="can not hold this model to the schema"):
+    with pytest.raises(ModelError, match="cannot hold this model to the schema"):
         Grammar(native, "root ::= nowhere")
 
 

@@ -281,7 +281,7 @@ def test_an_interpreter_that_is_not_there_is_a_sentence(
     photos: list[CaptionRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLM4REC_EDGE_PYTHON", "/nowhere/python3")
-    with _isolated() as captioner, pytest.raises(UsageError, match="/nowhere/python3 can not be started"):
+    with _isolated() as captioner, pytest.raises(UsageError, match="/nowhere/python3 cannot be started"):
         answers(captioner, photos)
     monkeypatch.setenv("VLM4REC_EDGE_PYTHON", "python3 'half")
     with _isolated() as captioner, pytest.raises(UsageError, match="no command line"):
@@ -447,7 +447,7 @@ def test_a_model_that_is_gone_is_a_sentence(photos: list[CaptionRequest], tmp_pa
     shutil.copytree(resolve_lvlm().folder, tmp_path / "model")
     with IsolatedCaptioner(resolve_lvlm(tmp_path / "model"), batch=1) as captioner:
         shutil.rmtree(tmp_path / "model")
-        with pytest.raises(ModelError, match="gguf can not be used: No such file"):
+        with pytest.raises(ModelError, match="gguf cannot be used: No such file"):
             answers(captioner, photos)
 
 

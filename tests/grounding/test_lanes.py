@@ -122,7 +122,7 @@ class _InTheMiddle(_Patient):
         self.done.wait(30)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a process can not send itself Ctrl-C there")
+@pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C there")
 def test_a_second_ctrl_c_waits_for_llama_cpp_too() -> None:
     endless = (Refusal(str(number), "") for number in itertools.count())
     engines = [_InTheMiddle(), _InTheMiddle()]

@@ -82,28 +82,28 @@ def test_the_question_names_every_field_and_is_a_prompt_without_placeholders() -
         (_with(**{f"f{number}": TEXT for number in range(25)}), "1 to 24 fields"),
         ({**_with(a=TEXT), "required": ["b"]}, '"required" is a list of names'),
         ({**_with(a=TEXT), "additionalProperties": True}, '"additionalProperties" can only be false'),
-        ({**_with(a=TEXT), "$defs": {}}, r'"\$defs" can not be asked for'),
+        ({**_with(a=TEXT), "$defs": {}}, r'"\$defs" cannot be asked for'),
         (_with(Colour=TEXT), "field 'Colour': a name is lower-case"),
         (_with(**{"two words": TEXT}), "a name is lower-case"),
         (_with(a="string"), "field 'a': \"type\" is"),
         (_with(a={"type": "number"}), "nothing else can be asked for"),
         (_with(a={"type": "object", "properties": {}}), "nothing else can be asked for"),
         (_with(a={"type": ["string", "null"]}), "nothing else can be asked for"),
-        (_with(a={**TEXT, "pattern": "^a$"}), "field 'a': \"pattern\" can not be asked for"),
-        (_with(a={**TEXT, "minLength": 3}), '"minLength" can not be asked for'),
+        (_with(a={**TEXT, "pattern": "^a$"}), "field 'a': \"pattern\" cannot be asked for"),
+        (_with(a={**TEXT, "minLength": 3}), '"minLength" cannot be asked for'),
         (_with(a={**TEXT, "maxLength": 0}), '"maxLength" is a whole number from 1 to 400'),
         (_with(a={**TEXT, "maxLength": 5000}), "from 1 to 400"),
         (_with(a={**TEXT, "maxLength": True}), "from 1 to 400"),
         (_with(a={**TEXT, "description": 7}), '"description" is a text'),
         (_with(a={**TEXT, "enum": []}), '"enum" is a list of 1 to 64 texts'),
-        (_with(a={**TEXT, "enum": [1]}), "1 can not be a choice"),
-        (_with(a={**TEXT, "enum": [""]}), "can not be a choice"),
+        (_with(a={**TEXT, "enum": [1]}), "1 cannot be a choice"),
+        (_with(a={**TEXT, "enum": [""]}), "cannot be a choice"),
         (_with(a={**TEXT, "enum": ['7" wide']}), "without quotation marks"),
         (_with(a={**TEXT, "enum": ["a\\b"]}), "backslashes"),
         (_with(a={**TEXT, "enum": ["coat 🧥"]}), "emoji"),
         (_with(a={"type": "array", "items": {"type": "array"}}), "a list holds texts and nothing else"),
         (_with(a={"type": "array", "maxItems": 99}), '"maxItems" is a whole number from 1 to 16'),
-        (_with(a={"type": "array", "minItems": 1}), '"minItems" can not be asked for'),
+        (_with(a={"type": "array", "minItems": 1}), '"minItems" cannot be asked for'),
     ],
 )
 def test_what_can_not_be_asked_for_is_refused_with_a_sentence(document: Any, sentence: str) -> None:
@@ -115,7 +115,7 @@ def test_what_can_not_be_asked_for_is_refused_with_a_sentence(document: Any, sen
 
 def test_a_schema_file_that_can_not_be_used_is_named(tmp_path: Path) -> None:
     path = tmp_path / "form.json"
-    with pytest.raises(UsageError, match=r"form\.json can not be read"):
+    with pytest.raises(UsageError, match=r"form\.json cannot be read"):
         read_schema(path)
     for content, sentence in {
         b"\xff": "is no JSON",

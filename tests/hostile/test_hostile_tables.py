@@ -221,5 +221,5 @@ def test_a_catalog_that_changes_under_the_run_is_indexed_as_far_as_it_is_there(
 def test_a_table_that_goes_away_before_the_run_is_a_sentence(tmp_path: Path, encoder: OnnxEncoder) -> None:
     catalog = open_catalog(_write(tmp_path, "t.jsonl", json.dumps({"id": "a", "image": "0000.png", "title": "t"})))
     catalog.path.unlink()
-    with pytest.raises(CatalogError, match="can not be read"):
+    with pytest.raises(CatalogError, match="cannot be read"):
         build_index(catalog, tmp_path / "i", encoder=encoder, encoded_text="title")

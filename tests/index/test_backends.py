@@ -207,11 +207,11 @@ def _announced(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("no_such_module:open_matrix", r"matrix \(no_such_module:open_matrix\) can not be imported: No module"),
-        ("failing_module:open_matrix", r"can not be imported: .*out of order"),
-        (f"{__name__}:no_such_name", "can not be imported"),
-        (f"{__name__}:write_store", "can not be opened with ''"),
-        (f"{__name__}:open_broken", "cannot load|cannot search|can not be opened"),
+        ("no_such_module:open_matrix", r"matrix \(no_such_module:open_matrix\) cannot be imported: No module"),
+        ("failing_module:open_matrix", r"cannot be imported: .*out of order"),
+        (f"{__name__}:no_such_name", "cannot be imported"),
+        (f"{__name__}:write_store", "cannot be opened with ''"),
+        (f"{__name__}:open_broken", "cannot load|cannot search|cannot be opened"),
     ],
 )
 @pytest.mark.parametrize("failing", ["name", "load", "search"])
@@ -295,7 +295,7 @@ def test_a_back_end_that_is_asked_for_and_cannot_be_used_is_an_error_before_anyt
     with pytest.raises(ModelError, match="is no name of an index back end"):
         build_index(tmp_path / "photos", tmp_path / "index", index_backend="No-Such", **models)
     _announced(monkeypatch, "no_such_module:open_matrix")
-    with pytest.raises(ModelError, match="can not be imported"):
+    with pytest.raises(ModelError, match="cannot be imported"):
         build_index(tmp_path / "photos", tmp_path / "index", index_backend="matrix", **models)
     assert not (tmp_path / "index").exists()
 

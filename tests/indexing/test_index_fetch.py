@@ -62,7 +62,7 @@ def test_photos_of_the_web_are_indexed_and_asked_for_once(
     first = program(*command, "--fetch-private")
     assert (first.code, first.json["items"], first.json["fetched"], first.json["captioned"]) == (3, 4, 3, 3)
     (failure,) = first.json["failures"]
-    assert f"{address}/gone.png can not be fetched: 127.0.0.1 has no such photo" in failure["reason"]
+    assert f"{address}/gone.png cannot be fetched: 127.0.0.1 has no such photo" in failure["reason"]
     assert Path(items_of(out)["i0"].image).is_relative_to(out / "photos")
     assert program("verify", out).code == 0
 

@@ -1,4 +1,4 @@
-"""What can not be done is refused before any work, and nothing is written."""
+"""What cannot be done is refused before any work, and nothing is written."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
     [
         ("a file", "is a file; give a folder"),
         ("other files", "holds other files and is no index"),
-        ("below a file", "can not be made or read"),
-        ("long", "can not be made or read"),
+        ("below a file", "cannot be made or read"),
+        ("long", "cannot be made or read"),
     ],
 )
 def test_a_place_that_can_not_hold_an_index_is_refused_before_any_work(

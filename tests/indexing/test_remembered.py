@@ -182,7 +182,7 @@ def test_the_api_refuses_with_the_cost_in_the_error(
     done = _index(catalog, out, **settings, remake=True)
     assert done.progress.captioned == cost[1]
     assert done.progress.encoded <= cost[2]
-    assert done.progress.encoded == cost[2] or cost[1], "only what new captions say can not be known before"
+    assert done.progress.encoded == cost[2] or cost[1], "only what new captions say cannot be known before"
 
 
 def test_an_index_without_items_can_be_made_in_any_way(photos: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_claim_of_many_strings_costs_no_more_than_the_file(tmp_path: Path) -> 
 
 def test_a_missing_file_and_a_folder_are_sentences(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.gguf", tmp_path):
-        with pytest.raises(ModelError, match="can not be read"):
+        with pytest.raises(ModelError, match="cannot be read"):
             read_header(path)
 
 

@@ -224,7 +224,7 @@ def test_a_cache_that_is_no_folder_is_no_matter_of_the_network(encoder_hub: Hub,
     (tmp_path / "file").write_text("in the way")
     done = pull(_entry(), environment={"VLM4REC_EDGE_HOME": str(tmp_path / "file")})
     assert done.returncode == 1
-    assert "can not be written" in done.stderr
+    assert "cannot be written" in done.stderr
     assert "set VLM4REC_EDGE_HOME to a folder that can" in done.stderr
     assert "network" not in done.stderr
 

@@ -71,7 +71,7 @@ def test_a_file_outside_the_folder_is_refused(made: Manifest, encoder_folder: Pa
         ('"license"', '"licence"', "license"),
         ('"size"', '"weight"', "weight"),
         ('"files"', '"files": 3, "old"', "lacks or misuses"),
-        ("{", "[", "can not be read"),
+        ("{", "[", "cannot be read"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_a_sentence(

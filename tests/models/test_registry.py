@@ -93,7 +93,7 @@ def test_a_registry_of_another_format_or_with_a_name_twice_is_refused(tmp_path: 
     for content, message in (
         ({"format": 2, "models": []}, "upgrade"),
         ({"format": 1, "models": [_one(), _one()]}, "twice"),
-        ([], "can not be read"),
+        ([], "cannot be read"),
     ):
         path.write_text(json.dumps(content))
         with pytest.raises(ModelError, match=message):

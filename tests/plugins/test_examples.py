@@ -272,4 +272,4 @@ def test_the_commands_take_both_by_name_and_find_them_again(
     )
     assert (code, "leave out prompt" in err) == (2, True)
     code, _, err = run("index", photos, "--out", tmp_path / "other", "--model", "broken")
-    assert (code, "can not be imported" in err) == (1, True)
+    assert (code, "cannot be imported" in err) == (1, True)

@@ -114,11 +114,11 @@ def test_what_follows_the_first_colon_is_handed_on() -> None:
     ("name", "message"),
     [
         ("nothing", "makes a NoneType, which is none of the"),
-        ("broken:x", "can not be opened with 'x': KeyError"),
-        ("without_argument", "can not be opened with '': TypeError"),
-        ("leaving:7", "can not be opened with '7': SystemExit"),
-        ("absent", "can not be imported"),
-        ("exits", "can not be imported"),
+        ("broken:x", "cannot be opened with 'x': KeyError"),
+        ("without_argument", "cannot be opened with '': TypeError"),
+        ("leaving:7", "cannot be opened with '7': SystemExit"),
+        ("absent", "cannot be imported"),
+        ("exits", "cannot be imported"),
     ],
 )
 def test_a_plug_in_that_does_not_work_is_a_sentence(name: str, message: str) -> None:

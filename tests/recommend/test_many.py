@@ -145,5 +145,5 @@ def test_popularity_answers_where_nothing_is_known(shop: Recommender) -> None:
 def test_settings_that_can_not_be_meant_are_refused_at_once(shop: Recommender) -> None:
     with pytest.raises(UsageError, match="k is 0"):
         shop.recommend_many([], 0)
-    with pytest.raises(UsageError, match="filter can not be read"):
+    with pytest.raises(UsageError, match="filter cannot be read"):
         list(shop.recommend_many([History("a", IDS[:1])], selection=Selection(where="price <")))

@@ -87,7 +87,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         parse_where(text, COLUMNS)
     except UsageError as error:
-        assert "The filter can not be read at character" in str(error)
+        assert "The filter cannot be read at character" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_read_only_folder_can_be_read_and_not_written(tmp_path: Path) -> None:
     try:
         with StoreReader(folder) as store:
             assert store.count() == 40
-        with pytest.raises(StoreError, match="can not be written"):
+        with pytest.raises(StoreError, match="cannot be written"):
             write_store(folder, VECTORS)
     finally:
         folder.chmod(0o755)

@@ -77,7 +77,7 @@ def test_a_read_only_index_is_told_and_not_mended(read_only: Path, command: list
     before = _content(read_only)
     done = program(command[0], read_only, *command[1:])
     assert done.code == 1
-    assert "can not be" in done.err
+    assert "cannot be" in done.err
     assert "permissions" in done.err
     assert "damaged" not in done.err
     assert _content(read_only) == before
@@ -111,7 +111,7 @@ def test_a_header_that_asks_for_a_later_sqlite_is_damage_that_is_mended(folder: 
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("INSERT INTO t VALUES (NULL)", "can not hold a value that was given"),
+        ("INSERT INTO t VALUES (NULL)", "cannot hold a value that was given"),
         ("INSERT INTO t VALUES (zeroblob(2000000))", "The disk of .* is full"),
     ],
 )

@@ -24,7 +24,7 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class Histories:
-    """A table of histories that was found to be readable; ``count`` users and rows that can not be used.
+    """A table of histories that was found to be readable; ``count`` users and rows that cannot be used.
 
     ``notes`` are what a user should know of how it is read, as sentences.
     """
@@ -47,7 +47,7 @@ def open_histories(path: Path | str, columns: InteractionColumns | None = None) 
         columns: What its columns are called, where it is nothing known; ``user`` in both layouts.
 
     Raises:
-        CatalogError: the table can not be read, or has neither layout.
+        CatalogError: the table cannot be read, or has neither layout.
     """
     path, columns = Path(path), columns or InteractionColumns()
     layout = Layout("", {"user": ("user_id",), "history": ("history",)})

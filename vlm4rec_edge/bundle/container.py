@@ -51,7 +51,7 @@ class Container(Protocol):
         """Return the bytes of a file, read-only.
 
         Raises:
-            BundleError: it is not there, or can not be read.
+            BundleError: it is not there, or cannot be read.
         """
         ...
 
@@ -82,7 +82,7 @@ def open_container(path: Path) -> Container:
     try:
         return _Folder(path) if path.is_dir() else _Zip(path)
     except OSError as error:
-        raise BundleError(f"{path} can not be read: {error.strerror or error}.") from error
+        raise BundleError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def open_checked(container: Container, *, kind: str) -> tuple[BundleManifest, dict[str, memoryview]]:
@@ -169,7 +169,7 @@ class _Folder:
         except OSError as error:
             if path.is_symlink():
                 raise BundleError(f"{path} is a link, which no bundle has; {_GET_AGAIN}") from None
-            raise BundleError(f"{path} can not be read: {error.strerror}.") from error
+            raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
 
     def close(self) -> None:
         _close_maps(self._maps)
@@ -264,7 +264,7 @@ def _mapped(descriptor: int, path: Path, maps: list[mmap.mmap]) -> memoryview:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{path} is no regular file, which all of a bundle are; {_GET_AGAIN}")
-    if status.st_size == 0:  # can not be mapped
+    if status.st_size == 0:  # cannot be mapped
         return memoryview(b"")
     maps.append(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
     return memoryview(maps[-1])

@@ -143,7 +143,7 @@ def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> PatchRep
 
     Raises:
         BundleError: the delta or the old bundle is damaged, or the delta was made against another bundle.
-        UsageError: ``out`` can not be written.
+        UsageError: ``out`` cannot be written.
     """
     delta, old, out = path_of(delta, "A delta"), path_of(old, "The old bundle"), path_of(out, "A bundle")
     check_output(out)

@@ -27,7 +27,7 @@ from vlm4rec_edge.models.registry import registry
 from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles
 
 _FOLDERS: Mapping[Kind, str] = {"encoder": ENCODER_FOLDER, "lvlm": LVLM_FOLDER}
-# What a file is called in a bundle if its own name can not be: with a blank or an accent, or that of another file.
+# What a file is called in a bundle if its own name cannot be: with a blank or an accent, or that of another file.
 _PLAIN_NAMES = {"model": "model.onnx", "tokenizer": "tokenizer.json", "text": "text.gguf", "projector": "mmproj.gguf"}
 _UNKNOWN = "unknown"
 _BLOCK = 1 << 20

@@ -79,9 +79,9 @@ def check_output(out: Path) -> None:
         if not out.parent.is_dir():
             raise UsageError(f"The folder {out.parent} does not exist; make it first.")
         if not os.access(out.parent, os.W_OK):
-            raise UsageError(f"The folder {out.parent} can not be written; choose another place.")
+            raise UsageError(f"The folder {out.parent} cannot be written; choose another place.")
     except (OSError, ValueError) as error:
-        raise UsageError(f"{out} can not be written: {getattr(error, 'strerror', None) or error}.") from error
+        raise UsageError(f"{out} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _may_be_replaced(out: Path) -> bool:
@@ -107,7 +107,7 @@ def bundle_output(out: Path) -> Iterator[BundleOutput]:
     """Give something to write files into; when the block ends well they become ``out``, a zip file if it ends in .zip.
 
     Raises:
-        UsageError: ``out`` can not be written, as ``check_output`` tells.
+        UsageError: ``out`` cannot be written, as ``check_output`` tells.
         OSError: the disk is full.
     """
     check_output(out)

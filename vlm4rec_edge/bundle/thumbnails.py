@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 
 
 def add_thumbnails(output: BundleOutput, photos: Iterable[tuple[str, str]], pixels: int) -> list[str]:
-    """Write a JPEG of each photo, its longer side ``pixels``, and return the ids of those that can not be read.
+    """Write a JPEG of each photo, its longer side ``pixels``, and return the ids of those that cannot be read.
 
     Args:
         output: The bundle.

@@ -79,7 +79,7 @@ def make_bundle(
         lvlm: Put this vision-language model in, for new photos. Only into a folder: llama.cpp reads no zip file.
 
     Raises:
-        UsageError: ``out`` can not be written or is something else, or a model is not the one that made the index.
+        UsageError: ``out`` cannot be written or is something else, or a model is not the one that made the index.
         StoreError: there is no index, it is damaged, or it is empty.
         MissingDependencyError: thumbnails were asked for without Pillow.
     """
@@ -87,7 +87,7 @@ def make_bundle(
     index, out = path_of(index, "An index"), path_of(out, "A bundle")
     check_output(out)
     if lvlm is not None and out.suffix.lower() == ".zip":
-        raise UsageError("llama.cpp can not read a model inside a zip file; with a captioner, make a folder of it.")
+        raise UsageError("llama.cpp cannot read a model inside a zip file; with a captioner, make a folder of it.")
     if thumbnails is not None:
         optional("PIL", "Thumbnails need Pillow", "cpu")
     with StoreReader(index, content=True) as store:

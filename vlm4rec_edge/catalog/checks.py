@@ -14,7 +14,7 @@ MAX_CELL_CHARACTERS = 100_000
 
 
 def id_trouble(item_id: str) -> str | None:
-    """Return a sentence on why a text can not be the id of an item, or None if it can."""
+    """Return a sentence on why a text cannot be the id of an item, or None if it can."""
     if len(item_id) > MAX_ID_CHARACTERS:
         return f"The id that begins {item_id[:40]!r} has more than {MAX_ID_CHARACTERS} characters."
     if any(ord(character) < 32 or ord(character) == 127 for character in item_id):

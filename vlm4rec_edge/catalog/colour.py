@@ -19,7 +19,7 @@ _KEPT = 8
 def in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """Return a picture in sRGB, in the mode RGB; as it is where it has no profile that is made for its mode.
 
-    A picture whose profile is sRGB, or can not be read, keeps its values: a broken profile is no reason to lose a photo.
+    A picture whose profile is sRGB, or cannot be read, keeps its values: a broken profile is no reason to lose a photo.
     """
     transform = _to_srgb(profile, picture.mode) if profile and picture.mode in _SPACES else None
     if transform is None:

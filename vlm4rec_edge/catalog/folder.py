@@ -46,11 +46,11 @@ class Folder:
         closed: list[UnreadPart] = []
 
         def note(error: OSError) -> None:
-            closed.append(self._unread(os.fsdecode(error.filename), f"can not be listed: {error.strerror}"))
+            closed.append(self._unread(os.fsdecode(error.filename), f"cannot be listed: {error.strerror}"))
 
         # os.walk with sorted names keeps the order stable from run to run and holds one folder's names at a time.
         for place, subfolders, names in os.walk(self._folder, onerror=note):
-            # A folder that can not be listed is told, or its items would seem to have left the catalog.
+            # A folder that cannot be listed is told, or its items would seem to have left the catalog.
             yield from closed
             closed.clear()
             subfolders[:] = sorted(filter(_is_shown, subfolders))

@@ -39,7 +39,7 @@ _AVIF, _HEIF = {b"avif", b"avis"}, {b"heic", b"heix", b"heim", b"heis", b"hevc",
 
 
 def format_of(path: Path) -> str | None:
-    """Return the picture format of a regular file by its first bytes; None if it is no picture, or can not be read."""
+    """Return the picture format of a regular file by its first bytes; None if it is no picture, or cannot be read."""
     try:
         if not path.is_file():
             return None
@@ -63,7 +63,7 @@ def sniffed(first: bytes) -> str | None:
 
 
 def unread_format(form: str, name: Path | str) -> str | None:
-    """Return a sentence on why a picture of this format can not be read here, and what to do; None if it can."""
+    """Return a sentence on why a picture of this format cannot be read here, and what to do; None if it can."""
     if form not in FORMATS:
         return f"{name} is a {form} picture, which is not read; save it as JPEG or PNG."
     if form in readable_formats():

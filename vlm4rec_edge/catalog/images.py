@@ -30,7 +30,7 @@ Fetched = Callable[[str], Path | None]
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a photo can not be used, as a sentence, and its address if it is one of the web."""
+    """Why a photo cannot be used, as a sentence, and its address if it is one of the web."""
 
     reason: str
     address: str = ""
@@ -51,11 +51,11 @@ class Images:
     fetched: Fetched | None = None
 
     def of_cells(self, cells: Iterable[str]) -> tuple[list[Path], list[Trouble]]:
-        """Return the photos that some cells name, each once, and why others can not be used."""
+        """Return the photos that some cells name, each once, and why others cannot be used."""
         return self.of([name for cell in cells for name in image_names(cell, self.root)])
 
     def of(self, names: Iterable[str]) -> tuple[list[Path], list[Trouble]]:
-        """Return the photos of some names, each once, and why others can not be used."""
+        """Return the photos of some names, each once, and why others cannot be used."""
         placed = [self._placed(name) for name in dict.fromkeys(names)]
         photos = dict.fromkeys(place for place in placed if isinstance(place, Path))
         return list(photos), [place for place in placed if isinstance(place, Trouble)]

@@ -88,7 +88,7 @@ def read_photo_file(path: Path) -> PhotoFile:
     except FileNotFoundError:
         raise PhotoError(f"{path} does not exist.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte inside the path
-        raise PhotoError(f"{path} can not be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise PhotoError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     return PhotoFile(content, hashlib.sha256(content).hexdigest())
 
 
@@ -231,7 +231,7 @@ def _band_to_rgb(band: Image.Image, white: float, profile: bytes | None) -> Imag
 
 
 def _orientation(opened: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; a picture is not lost for the sake of metadata that can not be read."""
+    """Return the EXIF orientation, 1 to 8; a picture is not lost for the sake of metadata that cannot be read."""
     try:
         check_tiff_tags(opened.info.get("exif", b"").removeprefix(b"Exif\0\0"), "EXIF")
         return int(opened.getexif().get(_ORIENTATION, 1))

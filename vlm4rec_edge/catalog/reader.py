@@ -108,7 +108,7 @@ def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, f
     try:
         is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, a folder above it that may not be entered
-        raise CatalogError(f"{path} can not be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise CatalogError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if is_folder:
         if columns != CatalogColumns():
             raise UsageError(f"{path} is a folder of photos, which has no columns; leave out how they are called.")
@@ -231,7 +231,7 @@ def _given(item: Any, where: str, images: Images) -> Iterator[Item | Failure]:
         names = [*filter(None, map(os.fspath, [item.image or "", *item.more_photos]))]
         attributes = {str(name): given_text(name, value) for name, value in item.attributes.items()}
     except (*NOT_TEXT, AttributeError) as error:
-        yield UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
+        yield UnreadPart(where, "catalog", f"{where} cannot be read: {str(error).rstrip('.')}.")
         return
     if not item_id:
         yield UnreadPart(where, "catalog", f"{where} has no id.")

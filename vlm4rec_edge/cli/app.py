@@ -86,7 +86,7 @@ class _Program(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:  # a full disk, a place that may not be written: not ours to foresee everywhere
             place = error.filename or "The output"  # of which file, a failed write does not tell
-            raise _ended(ctx, type(error).__name__, f"{place} can not be used: {error.strerror or error}.", 1) from None
+            raise _ended(ctx, type(error).__name__, f"{place} cannot be used: {error.strerror or error}.", 1) from None
 
 
 def _tell_wrong_usage(context: typer.Context, error: Any) -> None:
@@ -110,7 +110,7 @@ def _ended(context: typer.Context, kind: str, message: str, code: int) -> typer.
         if context.meta.get(AS_JSON):
             emit_json({"error": {"kind": kind, "message": message}})
         sys.stdout.flush()
-    except OSError:  # then it is our own output that can not be written
+    except OSError:  # then it is our own output that cannot be written
         _drop_output()
     note(f"Error: {message}")
     return typer.Exit(code)

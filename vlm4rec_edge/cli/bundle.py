@@ -100,7 +100,7 @@ def bundle(
         typer.echo(f"{out}: {what} of {report.items} items, {size}, digest {report.digest}.")
         if missing := report.without_thumbnail:
             more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-            note(f"Their photos can not be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
+            note(f"Their photos cannot be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
     if report.without_thumbnail:
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -264,7 +264,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
             note(f"Removed: {_some(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:
             note(
-                f"Nothing was removed: {report.unread} folders or rows of the catalog can not be read; items may stand there."
+                f"Nothing was removed: {report.unread} folders or rows of the catalog cannot be read; items may stand there."
             )
         if report.interrupted:
             note("Stopped; what was finished is kept. Run the same command again to go on.")

@@ -257,7 +257,7 @@ def recommend(
         raise UsageError("--histories and --out belong together; give both.")
     if users.histories is not None and any([*given(history).values(), profile.text_weight, encoder, explain]):
         raise UsageError(
-            "--histories can not be combined with --history, --disliked, --text, --weights, --times, --text-weight, "
+            "--histories cannot be combined with --history, --disliked, --text, --weights, --times, --text-weight, "
             "--encoder or --explain; weights and dates are columns of its file."
         )
     if users.histories is None and not history.history and history.text is None and popularity is None:

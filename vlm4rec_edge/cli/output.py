@@ -100,5 +100,5 @@ def _takes_unicode() -> bool:
 
 
 def printable(text: str) -> str:
-    """Return a text that can not steer a terminal: ids and titles come from other people's files."""
+    """Return a text that cannot steer a terminal: ids and titles come from other people's files."""
     return "".join(character if character.isprintable() else " " for character in text)

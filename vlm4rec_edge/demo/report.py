@@ -62,7 +62,7 @@ def write_report(path: Path, data: ReportData) -> None:
     """Write ``data`` as one self-contained HTML file.
 
     Raises:
-        PhotoError: a photo of an item can not be read.
+        PhotoError: a photo of an item cannot be read.
     """
     style = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
     parts = [
@@ -218,7 +218,7 @@ def _thumbnail(image: Path) -> str:
             page = Image.new("RGB", small.size, "white")
             page.paste(small, mask=small.getchannel("A"))
     except (OSError, Image.DecompressionBombError) as error:
-        raise PhotoError(f"{image} can not be shown in the report ({error}); check the file.") from error
+        raise PhotoError(f"{image} cannot be shown in the report ({error}); check the file.") from error
     stream = io.BytesIO()
     page.save(stream, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

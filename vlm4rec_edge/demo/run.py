@@ -37,7 +37,7 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
     """Run the whole way in the folder ``out`` and return what was made.
 
     Raises:
-        Vlm4RecError: a dependency is missing, or ``out`` can not be written.
+        Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
     """
     shop = out / "shop"
     _copy_shop(shop)

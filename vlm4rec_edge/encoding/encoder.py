@@ -61,7 +61,7 @@ class OnnxEncoder:
     Raises:
         MissingDependencyError: onnxruntime or tokenizers is not installed.
         DeviceError: CUDA was asked for and is not there.
-        ModelError: the graph or the tokenizer can not be used.
+        ModelError: the graph or the tokenizer cannot be used.
     """
 
     def __init__(self, files: EncoderFiles, *, device: Device = "auto", threads: int | None = None) -> None:
@@ -236,7 +236,7 @@ def _open_session(files: EncoderFiles, device: Device, threads: int) -> Any:
         graph = str(files.model) if isinstance(files.model, Path) else files.model.read_bytes()
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
-        raise ModelError(f"ONNX Runtime can not load {files.model}: {_first_line(error)}") from error
+        raise ModelError(f"ONNX Runtime cannot load {files.model}: {_first_line(error)}") from error
     names = {entry.name for entry in session.get_inputs()}
     if not {"input_ids", "attention_mask"} <= names <= _INPUTS:
         raise ModelError(

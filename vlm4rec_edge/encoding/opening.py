@@ -25,7 +25,7 @@ def open_encoder(
         threads: CPU threads; default: the physical cores that this process may use.
 
     Raises:
-        ModelError, DeviceError, MissingDependencyError: it can not be found or used.
+        ModelError, DeviceError, MissingDependencyError: it cannot be found or used.
     """
     members = ("identity", "dimensions", "encode")
     if isinstance(name, str) and (plugin := open_plugin("encoders", name, members=members)) is not None:

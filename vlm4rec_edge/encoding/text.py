@@ -21,7 +21,7 @@ def check_encoded_text(name: str) -> EncodedText:
         UsageError: it is not.
     """
     if name not in get_args(EncodedText):
-        raise UsageError(f"{name!r} can not be encoded; choose one of {', '.join(get_args(EncodedText))}.")
+        raise UsageError(f"{name!r} cannot be encoded; choose one of {', '.join(get_args(EncodedText))}.")
     return name  # type: ignore[return-value]  # just checked
 
 

@@ -65,7 +65,7 @@ class EvaluationSettings:
     resamples: int = RESAMPLES
 
     def __post_init__(self) -> None:
-        """Refuse what can not be meant, before any long work."""
+        """Refuse what cannot be meant, before any long work."""
         for name, kind in (("protocol", Protocol), ("same_day", SameDay)):
             if (value := getattr(self, name)) not in get_args(kind):
                 raise UsageError(f"{name} is {value!r}; choose one of {', '.join(get_args(kind))}.")
@@ -208,9 +208,9 @@ def evaluate(
         on_start: Told how many users there are, all systems and tables together; what it returns is told how many are done.
 
     Raises:
-        CatalogError, StoreError: the table or the index can not be read.
+        CatalogError, StoreError: the table or the index cannot be read.
         UnknownItemError: the index holds none of the items.
-        UsageError: a setting can not be meant, no user has enough items, or weights shall count and there are none.
+        UsageError: a setting cannot be meant, no user has enough items, or weights shall count and there are none.
     """
     started = time.monotonic()
     settings = settings or EvaluationSettings()

@@ -48,7 +48,7 @@ def read_purchases(
         columns: What the columns of the table are called, where it is nothing known.
 
     Raises:
-        CatalogError: the table can not be read.
+        CatalogError: the table cannot be read.
         UnknownItemError: the index holds none of the items.
     """
     file, failures = "", list[Failure]()

@@ -81,7 +81,7 @@ def compare(
         ValueError: the two are not of the same users.
     """
     if values.shape != baseline.shape:
-        raise ValueError(f"{len(values)} values can not be paired with {len(baseline)}; take the users of one split.")
+        raise ValueError(f"{len(values)} values cannot be paired with {len(baseline)}; take the users of one split.")
     differences = values - baseline
     estimate = bootstrap_interval(differences, resamples=resamples, level=level, seed=seed)
     p_value = randomisation_p_value(differences, resamples=resamples, seed=seed)

@@ -40,7 +40,7 @@ class ImportedCaptions:
         source: Who made the captions, for people and for the license; default: the name of the file.
 
     Raises:
-        CatalogError: the table can not be read, lacks a column, names an item twice, or is empty. A row that can not be
+        CatalogError: the table cannot be read, lacks a column, names an item twice, or is empty. A row that cannot be
             used is a failure of its item instead.
     """
 
@@ -66,12 +66,12 @@ class ImportedCaptions:
         table = open_table(self.path, _WANTED, what="table of captions: give a file")
         (id_column, *_), (caption_column, *_) = table.roles["id"], table.roles["caption"]
         for row in table.rows():
-            if isinstance(row, Failure):  # whose it was can not be told; an item will be found to have no caption
-                self._unread = self._unread or f" A row of it can not be read: {row.reason}"
+            if isinstance(row, Failure):  # whose it was cannot be told; an item will be found to have no caption
+                self._unread = self._unread or f" A row of it cannot be read: {row.reason}"
                 continue
             item_id = nfc(row.cells.get(id_column, "").strip())
             if not item_id:
-                self._unread = self._unread or f" A row of it can not be used: {row.where} has no id."
+                self._unread = self._unread or f" A row of it cannot be used: {row.where} has no id."
                 continue
             if item_id in self._texts or item_id in self._reasons:
                 raise CatalogError(f"{row.where} names the item {item_id!r} once more; which caption is meant?")

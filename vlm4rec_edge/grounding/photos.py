@@ -87,7 +87,7 @@ def caption_photo(photo: Path | str, captioner: Captioner) -> str:
     """Return the caption of one photo file.
 
     Raises:
-        PhotoError: the photo can not be used.
+        PhotoError: the photo cannot be used.
         ModelError, DeviceError, MissingDependencyError: as ``caption_photos``.
         UsageError: ``photo`` is no path.
     """

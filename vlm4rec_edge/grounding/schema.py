@@ -113,7 +113,7 @@ def read_schema(path: Path | str) -> Schema:
     """Read a JSON schema from a file.
 
     Raises:
-        UsageError: the file can not be read, is no JSON, or asks for more than ``parse_schema`` takes.
+        UsageError: the file cannot be read, is no JSON, or asks for more than ``parse_schema`` takes.
     """
     path = path_of(path, "A schema")
     try:
@@ -123,7 +123,7 @@ def read_schema(path: Path | str) -> Schema:
             raise UsageError(f"The schema {path} is larger than {_LARGEST_FILE:,} bytes; ask for less.")
         document = json.loads(content.decode("utf-8"))
     except OSError as error:
-        raise UsageError(f"The schema {path} can not be read ({error.strerror or error}).") from None
+        raise UsageError(f"The schema {path} cannot be read ({error.strerror or error}).") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"The schema {path} is no JSON ({error}).") from None
     return parse_schema(document, f"The schema {path}")
@@ -185,7 +185,7 @@ def _text(value: Mapping[str, Any], what: str) -> tuple[int, tuple[str, ...]]:
     for choice in choices:
         if not isinstance(choice, str) or not 1 <= len(choice) <= length or not _is_plain(choice):
             raise UsageError(
-                f"{what}: {choice!r} can not be a choice; a choice is a text of 1 to {length} letters, without quotation "
+                f"{what}: {choice!r} cannot be a choice; a choice is a text of 1 to {length} letters, without quotation "
                 "marks, backslashes, line breaks, emoji, or space at its ends."
             )
     return length, tuple(dict.fromkeys(choices))
@@ -206,4 +206,4 @@ def _number(value: Mapping[str, Any], word: str, default: int, most: int, what: 
 def _refuse_other_words(value: Mapping[str, Any], known: set[str], what: str) -> None:
     for word in value:
         if word not in known and word not in _NOTES:
-            raise UsageError(f'{what}: "{word}" can not be asked for; known here: {", ".join(sorted(known))}.')
+            raise UsageError(f'{what}: "{word}" cannot be asked for; known here: {", ".join(sorted(known))}.')

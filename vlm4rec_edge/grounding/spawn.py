@@ -31,7 +31,7 @@ def interpreter() -> list[str]:
     """Return the command that runs Python.
 
     Raises:
-        UsageError: the variable can not be split, or this Python is part of another program, which is no interpreter.
+        UsageError: the variable cannot be split, or this Python is part of another program, which is no interpreter.
     """
     chosen = os.environ.get(PYTHON_VARIABLE, "")
     own = [] if getattr(sys, "frozen", False) or not sys.executable else [sys.executable]  # frozen: as by PyInstaller
@@ -52,7 +52,7 @@ def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWo
     It finds the modules that this process finds, the current folder apart.
 
     Raises:
-        UsageError: the interpreter can not be started, or not run the program.
+        UsageError: the interpreter cannot be started, or not run the program.
     """
     kills = oom_kills()
     command = [*interpreter(), "-P", "-c", _BOOTSTRAP.format(module=module), *arguments]
@@ -62,7 +62,7 @@ def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWo
         )
     except OSError as error:
         raise UsageError(
-            f"{command[0]} can not be started ({error.strerror or error}); {PYTHON_VARIABLE} names the Python that does the "
+            f"{command[0]} cannot be started ({error.strerror or error}); {PYTHON_VARIABLE} names the Python that does the "
             "captioning."
         ) from None
     assert process.stdin and process.stdout and process.stderr

@@ -71,14 +71,14 @@ class IndexBackend(Protocol):
         """Write the file that ``load`` reads.
 
         Raises:
-            OSError, RuntimeError: it can not be written whole.
+            OSError, RuntimeError: it cannot be written whole.
         """
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """Hold what ``save`` wrote, undamaged, of exactly these ``vectors``.
 
         Raises:
-            StoreError, OSError, RuntimeError: the file is of other vectors, or can not be read.
+            StoreError, OSError, RuntimeError: the file is of other vectors, or cannot be read.
         """
 
 

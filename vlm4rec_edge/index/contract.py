@@ -37,7 +37,7 @@ def check_backend(make: Callable[[], IndexBackend], folder: Path) -> None:
     vectors, other, queries = (_unit(chance.normal(size=(n, _DIMENSIONS))) for n in (_ROWS, _ROWS, _QUERIES))
     first, path = vectors[: _ROWS // 2], folder / "backend.bin"
     built = make()
-    require(re.fullmatch("[a-z0-9_]+", built.name), f"{built.name!r} can not begin the name of a file")
+    require(re.fullmatch("[a-z0-9_]+", built.name), f"{built.name!r} cannot begin the name of a file")
     built.build(first)
     _check_answers(built, first, queries)
     built.save(path)

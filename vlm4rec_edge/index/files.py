@@ -131,7 +131,7 @@ def refresh(
         anew: Whether one that seems whole is made again.
 
     Raises:
-        StoreError: it can not be written; all items are in the store nevertheless.
+        StoreError: it cannot be written; all items are in the store nevertheless.
     """
     name = backend or backend_of(store)
     whole = _newest(store, name)[1]
@@ -152,7 +152,7 @@ def refresh(
             _save(built, keep)
         except (OSError, RuntimeError) as error:
             raise StoreError(
-                f"The search graph {keep} can not be written: {error}. All items are stored; make room and run the same "
+                f"The search graph {keep} cannot be written: {error}. All items are stored; make room and run the same "
                 "command again."
             ) from error
         except Exception as error:

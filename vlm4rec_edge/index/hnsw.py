@@ -84,7 +84,7 @@ class HnswIndex:
         """Write the graph.
 
         Raises:
-            OSError, RuntimeError: it can not be written.
+            OSError, RuntimeError: it cannot be written.
         """
         self._graph.save_index(str(path))
         with path.open("r+b") as stream:
@@ -97,7 +97,7 @@ class HnswIndex:
 
         Raises:
             StoreError: the graph is of other vectors.
-            OSError, RuntimeError: it can not be read.
+            OSError, RuntimeError: it cannot be read.
         """
         graph = _empty(vectors)
         graph.load_index(str(path), max_elements=len(vectors))

@@ -69,7 +69,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
 
     Raises:
         UsageError: ``out`` is there already, or its folder is not, or there is no such format.
-        StoreError: the index can not be read.
+        StoreError: the index cannot be read.
         MissingDependencyError: a package of the format is not installed; the message says which.
     """
     out = path_of(out, "The export")
@@ -97,7 +97,7 @@ def _check_new(out: Path) -> None:
     if os.path.lexists(out):
         raise UsageError(f"{out} is there already; remove it, or give another name.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise UsageError(f"The folder {out.parent} does not exist or can not be written; choose another place.")
+        raise UsageError(f"The folder {out.parent} does not exist or cannot be written; choose another place.")
 
 
 def export_to_qdrant(index: Path | str, url: str, collection: str) -> ExportReport:
@@ -109,8 +109,8 @@ def export_to_qdrant(index: Path | str, url: str, collection: str) -> ExportRepo
         collection: Made if it is not there.
 
     Raises:
-        StoreError: the index can not be read.
-        UsageError: the server can not be reached, or the collection holds vectors of another kind.
+        StoreError: the index cannot be read.
+        UsageError: the server cannot be reached, or the collection holds vectors of another kind.
         MissingDependencyError: qdrant-client is not installed.
     """
     from vlm4rec_edge.interchange.qdrant import open_client, upsert

@@ -43,7 +43,7 @@ def upsert(source: ItemSource, client: Any, collection: str) -> int:
     Points of items that the source no longer has are left alone.
 
     Raises:
-        StoreError: the server can not be reached or refuses, or the collection is for vectors of another length.
+        StoreError: the server cannot be reached or refuses, or the collection is for vectors of another length.
     """
     from qdrant_client import models
 

@@ -138,7 +138,7 @@ def learn_from(
         What is worth keeping, or None; and the report, which says why.
 
     Raises:
-        CatalogError, UsageError: the table can not be read, or holds too little; ``new_items`` is no column.
+        CatalogError, UsageError: the table cannot be read, or holds too little; ``new_items`` is no column.
         UnknownItemError: the index holds none of the items.
         MissingDependencyError: scipy is not installed.
     """

@@ -77,17 +77,17 @@ def read_header(path: Path) -> GgufHeader:
     Costs a few milliseconds for a small vocabulary and about 0.1 s for 262,144 words.
 
     Raises:
-        ModelError: the file can not be read, is not GGUF, is truncated, or its header is damaged.
+        ModelError: the file cannot be read, is not GGUF, is truncated, or its header is damaged.
     """
     try:
         info = path.stat()
         # Opening a pipe would wait for ever.
         if not stat.S_ISREG(info.st_mode):
-            raise ModelError(f"{path} can not be read (it is not a file).")
+            raise ModelError(f"{path} cannot be read (it is not a file).")
         with path.open("rb") as stream:
             return _read(_Reader(path, stream, info.st_size))
     except OSError as error:
-        raise ModelError(f"{path} can not be read ({error.strerror or error}).") from error
+        raise ModelError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 class _Reader:

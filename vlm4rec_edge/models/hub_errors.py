@@ -112,7 +112,7 @@ def _disk_sentence(entry: ModelEntry, error: Exception) -> str | None:
         return f"The disk of {models_home()} is full; make room, then {_again(entry)}."
     if isinstance(error, OSError) and error.filename is not None:  # an error of a connection names no file
         reason = error.strerror or error
-        return f"{error.filename} can not be written ({reason}); set VLM4REC_EDGE_HOME to a folder that can."
+        return f"{error.filename} cannot be written ({reason}); set VLM4REC_EDGE_HOME to a folder that can."
     return None
 
 

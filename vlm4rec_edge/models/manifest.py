@@ -137,7 +137,7 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError:
         raise ModelError(f"{folder} has no {MANIFEST_NAME}; is it a model folder?") from None
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} can not be read ({error}); pull or export the model again.") from error
+        raise ModelError(f"{path} cannot be read ({error}); pull or export the model again.") from error
     return parse_manifest(content, str(path))
 
 

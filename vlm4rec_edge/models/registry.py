@@ -80,13 +80,13 @@ def read_registry(path: Path) -> dict[str, ModelEntry]:
     """Read one registry file.
 
     Raises:
-        ModelError: the file can not be read, or an entry lacks or misuses a field (it is named).
+        ModelError: the file cannot be read, or an entry lacks or misuses a field (it is named).
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found, entries = content["format"], content["models"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} can not be read ({error}); install vlm4rec-edge again.") from error
+        raise ModelError(f"{path} cannot be read ({error}); install vlm4rec-edge again.") from error
     if found != REGISTRY_FORMAT:
         raise ModelError(f"{path} has format {found}, this version reads {REGISTRY_FORMAT}; upgrade vlm4rec-edge.")
     known: dict[str, ModelEntry] = {}

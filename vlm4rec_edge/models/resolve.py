@@ -222,7 +222,7 @@ def _as_found(texts: list[Path], projectors: list[Path]) -> str:
 
 
 def _is_projector(path: Path) -> bool:
-    """Whether a file says so in its header; one that can not be read is what it is called, and refused when it is opened."""
+    """Whether a file says so in its header; one that cannot be read is what it is called, and refused when it is opened."""
     try:
         return read_header(path).is_projector
     except ModelError:
@@ -263,7 +263,7 @@ def _check_graph(path: Path) -> None:
         with path.open("rb") as stream:
             start = stream.read(64)
     except OSError as error:
-        raise ModelError(f"{path} can not be read ({error.strerror or error}).") from error
+        raise ModelError(f"{path} cannot be read ({error.strerror or error}).") from error
     if not start:
         raise ModelError(f"{path} is empty; get the file again.")
     if start.startswith(b"version https://git-lfs"):

@@ -83,4 +83,4 @@ def _content(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} can not be read ({error}).") from error
+        raise ModelError(f"{path} cannot be read ({error}).") from error

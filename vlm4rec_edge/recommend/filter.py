@@ -34,7 +34,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 def admitted_by(tree: Expression, table: ItemTable) -> np.ndarray:
     """Return for each item of ``table`` whether it is admitted: shape [items], bool.
 
-    Items that can not fulfil a comparison with a number because their value is none are told by a ``Vlm4RecWarning``.
+    Items that cannot fulfil a comparison with a number because their value is none are told by a ``Vlm4RecWarning``.
     """
     if isinstance(tree, Not):
         return np.asarray(~admitted_by(tree.part, table))

@@ -74,8 +74,8 @@ def list_items(
         limit: At most so many; None: all.
 
     Raises:
-        StoreError: the index can not be read.
-        UsageError: the filter can not be read, ``after`` is no id, or ``limit`` is below 1.
+        StoreError: the index cannot be read.
+        UsageError: the filter cannot be read, ``after`` is no id, or ``limit`` is below 1.
     """
     if limit is not None and (not isinstance(limit, Integral) or limit < 1):
         raise UsageError(f"limit is {limit}; ask for at least 1 item, a whole number, or None for all.")

@@ -55,7 +55,7 @@ class ProfileSettings:
     text_weight: float = TEXT_WEIGHT
 
     def __post_init__(self) -> None:
-        """Refuse what can not be meant."""
+        """Refuse what cannot be meant."""
         for name in ("half_life", "dislike_weight", "text_weight"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, number_of(value, f"The setting {name} of a profile"))

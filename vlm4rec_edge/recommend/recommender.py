@@ -80,7 +80,7 @@ class Recommender:
         """Answer from the index as it is now. Calls under way end with what they began with; a loaded encoder is kept.
 
         Raises:
-            StoreError: it is closed, or what lies there now can not be opened; then it goes on with what it has.
+            StoreError: it is closed, or what lies there now cannot be opened; then it goes on with what it has.
         """
         with self._reloading, self._snapshot.held() as old:
             source, index = open_source(old.source.folder, **self._how)  # type: ignore[arg-type]  # as they were given
@@ -115,7 +115,7 @@ class Recommender:
 
         Raises:
             UnknownItemError: it holds none of those that are allowed, so nothing is left.
-            UsageError: the filter can not be read.
+            UsageError: the filter cannot be read.
         """
         with self._snapshot.held() as now:
             return list(now.selector.named_by(selection).unknown)
@@ -205,7 +205,7 @@ class Recommender:
         Raises:
             UnknownItemError: an id is unknown (or, with ``skip_unknown``, every one is and nothing else can answer).
             UsageError: there is nothing to recommend from, ``k`` is below 1, an id is none, a number is out of range, the
-                filter can not be read, or the items cancel each other out.
+                filter cannot be read, or the items cancel each other out.
             StoreError, ModelError: the encoder that ``text`` needs is not the one of the index, or not there.
         """
         _check_k(k)
@@ -263,7 +263,7 @@ class Recommender:
             popularity: A column of counts, for users of whose history nothing is known.
 
         Raises:
-            UsageError: ``k`` is below 1, the filter can not be read, or popularity can not be taken from that column.
+            UsageError: ``k`` is below 1, the filter cannot be read, or popularity cannot be taken from that column.
         """
         _check_k(k)
         with self._snapshot.held() as now:  # now, not when the first user comes who needs it
@@ -283,7 +283,7 @@ class Recommender:
 
         Raises:
             UnknownItemError: the id is unknown.
-            UsageError: ``k`` is below 1, or the filter can not be read.
+            UsageError: ``k`` is below 1, or the filter cannot be read.
         """
         item = text_of_id(item_id)
         found = self.recommend([item], k, selection=selection, explain=explain)
@@ -329,7 +329,7 @@ class Recommender:
             selection: What may be recommended. A vector has no history: name in ``deny`` what is not to come back.
 
         Raises:
-            UsageError: the vector is no such vector, ``k`` is below 1, or the filter can not be read.
+            UsageError: the vector is no such vector, ``k`` is below 1, or the filter cannot be read.
         """
         _check_k(k)
         try:
@@ -362,7 +362,7 @@ class Recommender:
 
         Raises:
             ProfileError: the profile is of another encoder.
-            UsageError: the profile is empty, ``k`` is below 1, or the filter can not be read.
+            UsageError: the profile is empty, ``k`` is below 1, or the filter cannot be read.
         """
         source = self.store
         if profile.encoder != source.space:

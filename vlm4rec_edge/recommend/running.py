@@ -131,7 +131,7 @@ class Profile:
             ProfileError: the two are of different encoders, widths or half-lives.
         """
         if (self.encoder, self.half_life, self.liked.shape) != (other.encoder, other.half_life, other.liked.shape):
-            raise ProfileError("The two profiles are of different encoders or half-lives and can not be merged.")
+            raise ProfileError("The two profiles are of different encoders or half-lives and cannot be merged.")
         times = [profile.time for profile in (self, other) if profile.time is not None]
         newest = max(times) if times else None
         first, second = self._faded_to(newest), other._faded_to(newest)

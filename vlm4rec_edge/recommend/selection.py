@@ -53,7 +53,7 @@ class Selection:
     exclude_history: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what can not be meant."""
+        """Refuse what cannot be meant."""
         for name in ("diversity", "min_score"):
             object.__setattr__(self, name, number_of(getattr(self, name), f"The setting {name} of a selection"))
         if not 0 <= self.diversity <= 1:
@@ -121,7 +121,7 @@ class Selector:
         Ids alone need no item table; with ``by_position`` they are put into the mask nevertheless.
 
         Raises:
-            UsageError: the filter can not be read, or a column is unknown.
+            UsageError: the filter cannot be read, or a column is unknown.
         """
         meant = self.named_by(selection)
         out, allowed = meant.deny.union(excluded), meant.allow
@@ -147,7 +147,7 @@ class Selector:
 
         Raises:
             UnknownItemError: none of the items that are allowed is known, so nothing is left.
-            UsageError: the filter can not be read.
+            UsageError: the filter cannot be read.
         """
         return self._named(selection.allow, selection.deny, selection.where)  # type: ignore[arg-type]  # frozen sets
 

@@ -143,7 +143,7 @@ class _Parser:
     def refuse(self, reason: str) -> NoReturn:
         here = self.token
         shown = "its end" if here.kind == "end" else repr(self._text[here.at : here.at + 20])
-        raise UsageError(f"The filter can not be read at character {here.at + 1}, {shown}: {reason}.")
+        raise UsageError(f"The filter cannot be read at character {here.at + 1}, {shown}: {reason}.")
 
     def expression(self, depth: int) -> Expression:
         parts = [self._conjunction(depth)]
@@ -249,7 +249,7 @@ def _tokens(text: str) -> list[_Token]:
         if match is None:
             at = place + len(text[place:]) - len(text[place:].lstrip())
             reason = "this quote is never closed" if text[at] in "'\"" else "this is no part of a filter"
-            raise UsageError(f"The filter can not be read at character {at + 1}, {text[at : at + 20]!r}: {reason}.")
+            raise UsageError(f"The filter cannot be read at character {at + 1}, {text[at : at + 20]!r}: {reason}.")
         kind = str(match.lastgroup)
         quote = {"text": "'", "quoted": '"'}.get(kind, "")
         start = match.start(kind) - len(quote)

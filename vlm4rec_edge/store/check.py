@@ -99,7 +99,7 @@ def damaged_content(store: StoreReader) -> list[Finding]:
     """Return the captions, items and vectors that are not what was written.
 
     Raises:
-        StoreError: the database can not be read.
+        StoreError: the database cannot be read.
     """
     return [finding for check in (_captions, _items, _vectors, _learned) for finding in check(store)]
 
@@ -142,7 +142,7 @@ def _items(store: StoreReader) -> Iterator[Finding]:
     )
     missing = next(store.query("SELECT count(*) FROM items WHERE vector_row IS NULL"))[0]
     if missing:
-        # Without its notes an index can not be encoded again by itself.
+        # Without its notes an index cannot be encoded again by itself.
         how = (
             "`vlm4rec-edge index` or `repair`"
             if "encoder" in store.meta

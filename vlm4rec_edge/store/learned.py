@@ -155,7 +155,7 @@ def drop_other_files(folder: Path, fingerprint: str) -> None:
 
 def _lost(path: Path, reason: object) -> str:
     return (
-        f"{path} can not be used ({reason}). Learn again: vlm4rec-edge learn {path.parent} --interactions FILE; or go on "
+        f"{path} cannot be used ({reason}). Learn again: vlm4rec-edge learn {path.parent} --interactions FILE; or go on "
         f"without: vlm4rec-edge learn {path.parent} --forget"
     )
 

@@ -22,7 +22,7 @@ class WriterLock:
     system and is gone when the process is, however it ends. Any thread may release it.
 
     Raises:
-        StoreError: another process holds it (the message says which), or the folder can not be written.
+        StoreError: another process holds it (the message says which), or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +33,7 @@ class WriterLock:
             if trouble_of(error) == "busy":
                 raise StoreError(f"{folder} is being written by {self._who()}; wait for it to end.") from None
             raise StoreError(
-                f"{folder} can not be written ({error}); check its permissions and the free space."
+                f"{folder} cannot be written ({error}); check its permissions and the free space."
             ) from error
         with suppress(OSError):  # only a help for people
             self._holder.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")

@@ -69,7 +69,7 @@ def read_if_begun(folder: Path) -> StoreReader | None:
     """
     try:
         store = StoreReader(folder) if (folder / DATABASE_NAME).is_file() else None
-    except (EmptyIndexError, OSError):  # a folder that can not be looked into: whoever writes it says so
+    except (EmptyIndexError, OSError):  # a folder that cannot be looked into: whoever writes it says so
         return None
     if store is None:
         return None
@@ -429,7 +429,7 @@ class StoreReader:
         """Whether the tables are those that this version makes.
 
         Raises:
-            StoreError: the database is damaged where they are described, or can not be read.
+            StoreError: the database is damaged where they are described, or cannot be read.
         """
         try:
             return has_its_schema(self._database)
@@ -440,7 +440,7 @@ class StoreReader:
         """Yield the rows of a reading query.
 
         Raises:
-            StoreError: the database is damaged where the query reads it, or is closed, busy or can not be read.
+            StoreError: the database is damaged where the query reads it, or is closed, busy or cannot be read.
         """
         try:
             with self._lock:

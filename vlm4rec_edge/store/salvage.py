@@ -37,7 +37,7 @@ def salvage_if_needed(folder: Path) -> bool:
     The damaged file is kept beside it. What was saved may still be wrong: look at its checksums.
 
     Raises:
-        StoreError: the disk is full, the database is busy, the folder can not be written, or the database is of a newer
+        StoreError: the disk is full, the database is busy, the folder cannot be written, or the database is of a newer
             version of this package. None of these is damage, and nothing is changed.
     """
     path = folder / DATABASE_NAME
@@ -58,7 +58,7 @@ def salvage_if_needed(folder: Path) -> bool:
         raise explained(error, path) from error
     except OSError as error:
         raise StoreError(
-            f"{folder} can not be written: {error}. Nothing was changed; make room, and repair again."
+            f"{folder} cannot be written: {error}. Nothing was changed; make room, and repair again."
         ) from error
     return True
 
@@ -156,7 +156,7 @@ def _copy_readable(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table
 
 
 def _copy_rows(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str, condition: str) -> bool:
-    """Copy rows up to the first that can not be read; return whether there was none such."""
+    """Copy rows up to the first that cannot be read; return whether there was none such."""
     width = len(fresh.execute(f"PRAGMA table_info({table})").fetchall())
     insert = f"INSERT OR IGNORE INTO {table} VALUES ({','.join('?' * width)})"
     for row in _until_damage(damaged, f"SELECT * FROM {table} {condition}"):

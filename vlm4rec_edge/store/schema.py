@@ -123,12 +123,12 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
         is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         connection.execute("COMMIT")
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 can not tell an error that quotes damaged bytes
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # sqlite3 cannot tell an error that quotes damaged bytes
         if connection is not None:
             connection.close()
         if trouble_of(error) != "damaged":
             raise explained(error, path) from error
-        raise StoreError(f"{path} can not be opened ({error}); is it an index, and is it whole?") from error
+        raise StoreError(f"{path} cannot be opened ({error}); is it an index, and is it whole?") from error
     if is_empty and not write:
         raise EmptyIndexError(
             f"The index {path.parent} is empty; its first run has just begun, or was stopped at once."
@@ -172,7 +172,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Open read-only; from a read-only file system as an immutable file, where SQLite can not make its lock files.
+    """Open read-only; from a read-only file system as an immutable file, where SQLite cannot make its lock files.
 
     Not while there is a write-ahead log: an immutable file is read without it, and what it holds would be missing.
     """

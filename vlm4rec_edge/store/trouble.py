@@ -27,7 +27,7 @@ _BY_CODE: dict[int, Trouble] = {
     sqlite3.SQLITE_CONSTRAINT_NOTNULL: "value",
 }
 
-# Where a salvage goes on: what can not be read is passed over.
+# Where a salvage goes on: what cannot be read is passed over.
 UNREADABLE: frozenset[Trouble] = frozenset({"damaged", "disk"})
 
 
@@ -44,17 +44,17 @@ def trouble_of(error: BaseException | None) -> Trouble:
 _SENTENCES: dict[Trouble, str] = {
     "closed": "The index {index} was closed; open it again.",
     "busy": "{database} is busy: another program holds it ({error}). Try again when it has ended.",
-    "read-only": "{database} can not be opened or written ({error}); check the permissions of its folder, in which SQLite "
+    "read-only": "{database} cannot be opened or written ({error}); check the permissions of its folder, in which SQLite "
     "writes beside it, and whether the disk is read-only.",
     "full": "The disk of {index} is full; make room, and run the same command again.",
-    "disk": "{database} can not be read or written ({error}); check the disk and its free space.",
+    "disk": "{database} cannot be read or written ({error}); check the disk and its free space.",
     "memory": "There is not enough memory to read {database}; close other programs.",
-    "value": "{index} can not hold a value that was given ({error}); ids, titles and columns are texts.",
+    "value": "{index} cannot hold a value that was given ({error}); ids, titles and columns are texts.",
 }
 
 
 def explained(error: Exception, database: Path, *, kept: bool = False) -> StoreError:
-    """Return the sentence for an error of SQLite, or of Python where it can not read what SQLite says.
+    """Return the sentence for an error of SQLite, or of Python where it cannot read what SQLite says.
 
     Args:
         error: As it was raised.

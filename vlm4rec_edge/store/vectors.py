@@ -40,9 +40,7 @@ def map_vectors(path: Path, rows: int, dimensions: int) -> np.ndarray:
             raise StoreError(f"{path} has {size} bytes, {needed} are needed; run: vlm4rec-edge repair {path.parent}")
         return np.memmap(path, dtype=DTYPE, mode="r", shape=(rows, dimensions))
     except OSError as error:
-        raise StoreError(
-            f"{path} can not be read ({error.strerror}); run: vlm4rec-edge repair {path.parent}"
-        ) from error
+        raise StoreError(f"{path} cannot be read ({error.strerror}); run: vlm4rec-edge repair {path.parent}") from error
 
 
 def append_vectors(path: Path, row: int, vectors: np.ndarray) -> list[int]:
@@ -51,7 +49,7 @@ def append_vectors(path: Path, row: int, vectors: np.ndarray) -> list[int]:
     Called before the database learns of the rows: what a crash leaves behind is overwritten by the next run.
 
     Raises:
-        StoreError: the disk is full, the file can not be written, or it is shorter than the rows before need.
+        StoreError: the disk is full, the file cannot be written, or it is shorter than the rows before need.
     """
     data = np.ascontiguousarray(vectors, dtype=DTYPE)
     start = row * data.shape[1] * DTYPE.itemsize
@@ -68,13 +66,13 @@ def append_vectors(path: Path, row: int, vectors: np.ndarray) -> list[int]:
         if is_new:
             _force_name_to_disk(path.parent)
     except OSError as error:
-        raise StoreError(f"{path} can not be written: {error.strerror}. What was finished before is kept.") from error
+        raise StoreError(f"{path} cannot be written: {error.strerror}. What was finished before is kept.") from error
     return [zlib.crc32(vector.tobytes()) for vector in data]
 
 
 def _force_name_to_disk(folder: Path) -> None:
     """Make a new file's name survive a power cut; its content alone does not (fsync(2))."""
-    if os.name == "nt":  # a folder can not be opened there, and NTFS logs names by itself
+    if os.name == "nt":  # a folder cannot be opened there, and NTFS logs names by itself
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

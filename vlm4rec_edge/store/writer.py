@@ -114,7 +114,7 @@ class StoreWriter:
         run: Number of the run that ``begin_run`` began.
 
     Raises:
-        StoreError: there is no index (without ``create``), the folder holds something else, can not be written, or another
+        StoreError: there is no index (without ``create``), the folder holds something else, cannot be written, or another
             process is writing it. Every method raises it where the disk is full or the database is damaged; what was
             written before is kept.
     """
@@ -459,7 +459,7 @@ class StoreWriter:
             ]
 
     def salvage(self) -> bool:
-        """Replace a database that SQLite can not read by what can be saved of it; return whether it was so.
+        """Replace a database that SQLite cannot read by what can be saved of it; return whether it was so.
 
         The damaged file is kept beside it.
         """
@@ -611,4 +611,4 @@ def _make_folder(folder: Path) -> None:
         if any(folder.iterdir()) and not (folder / DATABASE_NAME).exists() and not (folder / LOCK_NAME).exists():
             raise StoreError(f"{folder} holds other files and is no index; give an empty or new folder.")
     except OSError as error:
-        raise StoreError(f"{folder} can not be made or read ({error.strerror}); choose another place.") from error
+        raise StoreError(f"{folder} cannot be made or read ({error.strerror}); choose another place.") from error

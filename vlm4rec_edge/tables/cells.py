@@ -43,7 +43,7 @@ def given_text(name: str, value: Any) -> str:
     Raises:
         One of ``NOT_TEXT``: the value stands for no text (bytes, an object).
     """
-    if value is None or type(value).__name__ == "NAType":  # pandas.NA, which can not be compared
+    if value is None or type(value).__name__ == "NAType":  # pandas.NA, which cannot be compared
         return ""
     if isinstance(value, (np.number, np.bool_, np.ndarray)):
         value = value.tolist()

@@ -74,7 +74,7 @@ def form_of(path: Path, usual: str, is_header: Callable[[Sequence[str]], bool]) 
             that gives the most columns is taken.
 
     Raises:
-        OSError: it can not be read.
+        OSError: it cannot be read.
     """
     encoding = encoding_of(path)
     with path.open(encoding=encoding, errors=_errors(encoding), newline="") as stream:
@@ -162,7 +162,7 @@ def read_records(path: Path, form: Form, keys: Callable[[Sequence[str]], Sequenc
         keys: Given the header, the places of the columns that every row must fill; they tell rows that a quote swallowed.
 
     Raises:
-        OSError: it can not be read.
+        OSError: it cannot be read.
     """
     csv.field_size_limit(CELL_LIMIT)
     with path.open(encoding=form.encoding, errors=_errors(form.encoding), newline="") as stream:

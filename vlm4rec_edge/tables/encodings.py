@@ -25,7 +25,7 @@ def encoding_of(path: Path) -> str:
     no character beyond ASCII is UTF-8, so that a damaged row does not change how all others are read.
 
     Raises:
-        OSError: it can not be read.
+        OSError: it cannot be read.
     """
     has_other_bytes = False
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")

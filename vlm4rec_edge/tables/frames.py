@@ -42,6 +42,6 @@ def _rows(records: Iterable[Any], of: str) -> Iterator[Row | Failure]:
         try:
             row = Row(where, {str(name): given_text(str(name), value) for name, value in record.items()})
         except (*NOT_TEXT, AttributeError) as error:
-            yield UnreadPart(where, "catalog", f"{where} can not be read: {str(error).rstrip('.')}.")
+            yield UnreadPart(where, "catalog", f"{where} cannot be read: {str(error).rstrip('.')}.")
         else:
             yield row

@@ -35,7 +35,7 @@ class Table:
 
     Attributes:
         columns: The names of its columns; None where each row speaks for itself (JSONL).
-        rows: Starts a fresh pass, which holds one row, or one batch of Parquet, at a time. A row that can not be read is a
+        rows: Starts a fresh pass, which holds one row, or one batch of Parquet, at a time. A row that cannot be read is a
             ``Failure``.
         roles: The columns that were looked for, by role; a role that the table does not have has none.
         notes: What a user should know of how it is read, as sentences.
@@ -56,7 +56,7 @@ def open_table(path: Path | str, wanted: Wanted = _ANYTHING, *, what: str = "tab
         what: How an error says what it should be, and what to give instead.
 
     Raises:
-        CatalogError: it has another ending, can not be read, lacks a column, or has one twice.
+        CatalogError: it has another ending, cannot be read, lacks a column, or has one twice.
         MissingDependencyError: it is Parquet, and pyarrow is not installed.
     """
     path = path_of(path, "A table")
@@ -66,7 +66,7 @@ def open_table(path: Path | str, wanted: Wanted = _ANYTHING, *, what: str = "tab
     try:
         return opened(path, wanted)
     except OSError as error:
-        raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+        raise CatalogError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def found_table(
@@ -99,14 +99,14 @@ def _delimited(usual: str) -> Callable[[Path, Wanted], Table]:
         if header is None:
             raise CatalogError(f"{path} is empty; its first line must name the columns.")
         if header.trouble:
-            raise CatalogError(f"The first line of {path} can not be read: line {header.line} {header.trouble}")
+            raise CatalogError(f"The first line of {path} cannot be read: line {header.line} {header.trouble}")
         names = _names(header.cells)
 
         def rows() -> Iterator[Row | Failure]:
             try:
                 yield from _delimited_rows(path, form, names, [names.index(key) for key in keys])
             except OSError as error:
-                raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+                raise CatalogError(f"{path} cannot be read: {error.strerror}.") from error
 
         table = found_table(path, names, rows, wanted, form.note(usual), form.separated_by)
         keys = [table.roles[role][0] for role in wanted.needed if table.roles.get(role)]
@@ -150,7 +150,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
                 if line.strip():
                     yield _jsonl_row(f"{path.name}, line {number}", line, "utf-8-sig" if number == 1 else "utf-8")
     except OSError as error:
-        raise CatalogError(f"{path} can not be read: {error.strerror}.") from error
+        raise CatalogError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _jsonl_row(where: str, line: bytes, encoding: str) -> Row | Failure:

@@ -6,7 +6,7 @@ holds the first n - 1 cells of the later row, and the cells of the earlier one t
 key that is not its own column, with a separator beside it, wherever the quotes are that were added. A text is told from that
 by the space that is written after a comma, and by the kind of the key: a photo has a suffix, many ids are numbers.
 
-What it can not tell: a row whose photo has no suffix where those above have one, and one in which several quotes took the
+What it cannot tell: a row whose photo has no suffix where those above have one, and one in which several quotes took the
 place of the photo's own characters and of the separators beside it.
 """
 

@@ -72,7 +72,7 @@ class WebPhotoCache:
             on_progress: Called in this thread with how many are done.
 
         Raises:
-            StoreError: the folder can not be written, or the disk is full.
+            StoreError: the folder cannot be written, or the disk is full.
         """
         missing = [address for address in dict.fromkeys(addresses) if self.path_of(address) is None]
         if not missing:
@@ -101,7 +101,7 @@ class WebPhotoCache:
                 threads.shutdown(cancel_futures=True)
                 if isinstance(error, OSError):
                     raise StoreError(
-                        f"Photos can not be written to {self.folder}: {error.strerror or error}. What was fetched is kept."
+                        f"Photos cannot be written to {self.folder}: {error.strerror or error}. What was fetched is kept."
                     ) from error
                 raise
         return came

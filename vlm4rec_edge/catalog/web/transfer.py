@@ -67,8 +67,8 @@ def fetch_to(address: str, path: Path, terms: Terms) -> None:
     the next try asks only for the rest.
 
     Raises:
-        FetchError: it can not be had.
-        OSError: the file can not be written.
+        FetchError: it cannot be had.
+        OSError: the file cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     for number in range(_TRIES):
@@ -120,7 +120,7 @@ def _try_once(target: Target, part: Path, terms: Terms) -> None:
                 if isinstance(error, OSError) and error.filename is not None:  # a file of this machine
                     raise
                 said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                raise _AgainError(f"{source.address} can not be fetched: {said}.") from error
+                raise _AgainError(f"{source.address} cannot be fetched: {said}.") from error
     raise FetchError(f"{source.address} sends on more than {_REDIRECTS} times.")
 
 
@@ -144,9 +144,9 @@ def _take(answer: HTTPResponse, part: Path, source: Target, terms: Terms, have: 
         _note_of(part).unlink(missing_ok=True)
         raise _AgainError(f"{address} is another photo than the one that was begun.", 0.0)
     if status in _WORTH_ANOTHER_TRY:
-        raise _AgainError(f"{address} can not be fetched: {source.host} answers {status}.", _wait(answer))
+        raise _AgainError(f"{address} cannot be fetched: {source.host} answers {status}.", _wait(answer))
     if status not in {200, 206}:
-        raise FetchError(f"{address} can not be fetched: {source.host} {_REASONS.get(status, f'answers {status}')}.")
+        raise FetchError(f"{address} cannot be fetched: {source.host} {_REASONS.get(status, f'answers {status}')}.")
     kind = answer.headers.get_content_type()
     if kind.startswith("text/") and answer.headers.get("Content-Type"):
         raise FetchError(f"{address} is no photo; {source.host} sends {kind}.")

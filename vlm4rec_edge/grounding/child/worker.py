@@ -50,7 +50,7 @@ def main() -> None:
         tell("error", kind="MemoryError", message="")
     except OSError as error:  # a file of the model is gone, for one
         place = error.filename or "A file of the model"
-        tell("error", kind="ModelError", message=f"{place} can not be used: {error.strerror or error}.")
+        tell("error", kind="ModelError", message=f"{place} cannot be used: {error.strerror or error}.")
     except Exception:
         tell("error", kind="", message=traceback.format_exc())
     os._exit(1)  # threads of llama.cpp may still be at work

@@ -57,7 +57,7 @@ class BaseCaptioner(ABC):
 
     Raises:
         UsageError: a setting out of range.
-        ModelError: the model's manifest carries a schema that can not be used.
+        ModelError: the model's manifest carries a schema that cannot be used.
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class BaseCaptioner(ABC):
         """Caption one photo file with the prompt as it is.
 
         Raises:
-            PhotoError: the photo can not be used.
-            ModelError: the model can not be loaded.
+            PhotoError: the photo cannot be used.
+            ModelError: the model cannot be loaded.
         """
         return caption_photo(path, self)
 
@@ -159,7 +159,7 @@ class BaseCaptioner(ABC):
 
         Raises:
             UsageError: another stream of this captioner has not ended.
-            ModelError: the model can not be loaded, or fails on something that is no single photo's fault; or the captioner
+            ModelError: the model cannot be loaded, or fails on something that is no single photo's fault; or the captioner
                 was closed meanwhile.
             DeviceError: the asked-for device is not there.
             MissingDependencyError: llama-cpp-python is not installed.

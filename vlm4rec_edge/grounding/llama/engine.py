@@ -184,9 +184,9 @@ class Engine:
         self._kept[slot] = ()
 
     def _forget_photo(self, slot: int) -> None:
-        """Empty a slot but for what stands before the photo, or wholly where the memory can not be cut there.
+        """Empty a slot but for what stands before the photo, or wholly where the memory cannot be cut there.
 
-        That of recurrent layers (LFM2) can not, and that of a sliding window (Gemma 3) may have lost its beginning.
+        That of recurrent layers (LFM2) cannot, and that of a sliding window (Gemma 3) may have lost its beginning.
         """
         llama, memory, kept = self._llama, self._native.memory, len(self._kept[slot])
         whole = (

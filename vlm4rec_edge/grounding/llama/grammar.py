@@ -61,14 +61,14 @@ class Grammar:
     """A compiled grammar of one loaded model; freed with the model.
 
     Raises:
-        ModelError: llama.cpp can not compile it for this model.
+        ModelError: llama.cpp cannot compile it for this model.
     """
 
     def __init__(self, native: NativeModel, rules: str) -> None:
         self._llama = native.llama
         self._compiled = self._llama.llama_sampler_init_grammar(native.vocabulary, rules.encode(), b"root")
         if not self._compiled:
-            raise ModelError(f"llama.cpp can not hold this model to the schema{last_native_error()}.")
+            raise ModelError(f"llama.cpp cannot hold this model to the schema{last_native_error()}.")
         native.free_with_model(self._llama.llama_sampler_free, self._compiled)
         self._end = int(self._llama.llama_vocab_eos(native.vocabulary))
 

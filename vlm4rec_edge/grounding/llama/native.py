@@ -217,7 +217,7 @@ class NativeModel:
         self.llama.llama_backend_init()
         model = self.llama.llama_model_load_from_file(os.fsencode(files.text), parameters)
         if not model:
-            raise ModelError(f"llama.cpp can not load {files.text}{last_native_error()}.")
+            raise ModelError(f"llama.cpp cannot load {files.text}{last_native_error()}.")
         self._open.callback(self.llama.llama_model_free, model)
         return model
 
@@ -262,7 +262,7 @@ class NativeModel:
         self.projector = self.mtmd.mtmd_init_from_file(os.fsencode(files.projector), self.model, parameters)
         if not self.projector:
             raise ModelError(
-                f"llama.cpp can not use the projector {files.projector} with {files.text.name}{last_native_error()}; "
+                f"llama.cpp cannot use the projector {files.projector} with {files.text.name}{last_native_error()}; "
                 "do the two belong together?"
             )
         self._open.callback(self.mtmd.mtmd_free, self.projector)
@@ -302,7 +302,7 @@ class NativeModel:
         self._open.callback(free, handle)
 
     def close(self) -> None:
-        """Free everything; the object can not be used afterwards."""
+        """Free everything; the object cannot be used afterwards."""
         self._open.close()
 
     def __enter__(self) -> NativeModel:

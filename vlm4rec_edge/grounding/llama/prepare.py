@@ -66,7 +66,7 @@ def prepare(native: NativeModel, key: str, pixels: np.ndarray, text: str, *, see
         seed: Of this photo's sampling, if there is any.
 
     Raises:
-        PhotoError: llama.cpp can not preprocess the picture, or it needs more tokens than the context has.
+        PhotoError: llama.cpp cannot preprocess the picture, or it needs more tokens than the context has.
     """
     prepared = _tokenise(native, key, pixels, text, seed)
     try:
@@ -102,7 +102,7 @@ def _tokenise(native: NativeModel, key: str, pixels: np.ndarray, text: str, seed
     prepared = PreparedPhoto(key, seed, native, chunks, 0)
     if status != 0:
         prepared.free()
-        raise PhotoError(f"llama.cpp can not preprocess a picture of {width} x {height} pixels{last_native_error()}.")
+        raise PhotoError(f"llama.cpp cannot preprocess a picture of {width} x {height} pixels{last_native_error()}.")
     prepared.tokens = int(mtmd.mtmd_helper_get_n_tokens(chunks))
     return prepared
 

@@ -89,7 +89,7 @@ class ChatForm:
         saw it in training; a marker that the question itself spells is taken out.
 
         Raises:
-            ModelError: the template can not be rendered.
+            ModelError: the template cannot be rendered.
         """
         while photo_marker in question:  # taking one out may join the halves of another
             question = question.replace(photo_marker, "")
@@ -107,7 +107,7 @@ class ChatForm:
             )
             return rendered
         except Exception as error:  # a template is a program and may fail like one, with a TypeError for example
-            raise ModelError(f"The model's chat template can not be used: {error}.") from error
+            raise ModelError(f"The model's chat template cannot be used: {error}.") from error
 
 
 @lru_cache(maxsize=8)  # compiling takes as long as captioning a tenth of a photo with a very small model

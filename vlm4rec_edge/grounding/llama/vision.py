@@ -19,7 +19,7 @@ def encode_images(native: NativeModel, chunks: Sequence[Any]) -> list[np.ndarray
     Several images a pass where llama.cpp can for this tower (its Gemma 4, InternVL and DeepSeek-OCR); of others it takes one.
 
     Raises:
-        PhotoError: llama.cpp can not encode one of them.
+        PhotoError: llama.cpp cannot encode one of them.
     """
     mtmd = native.mtmd
     embeddings: list[np.ndarray] = []
