@@ -159,7 +159,7 @@ def guard(content: np.ndarray, interactions: Interactions, ids: Sequence[str], r
             interactions, items=tuple(ids), item=random.integers(0, len(ids), len(interactions)).astype(np.int32)
         )
         split = EvaluationSettings(protocol="last").split(shuffled, list(ids))
-        judged = judge(split, lambda positions: content[positions], seed=run)
+        judged = judge(split, [lambda positions: content[positions]], seed=run)
         name, _, gain = decided(judged, seed=run)
         wrong += name != "content"
         gains.append(gain.mean)

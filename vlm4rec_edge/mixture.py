@@ -79,13 +79,18 @@ def as_query(vectors: np.ndarray) -> np.ndarray:
 def popularity_of_buyers(buyers: np.ndarray, new: np.ndarray | None = None) -> np.ndarray:
     """Return log(1 + n) / log(1 + the largest n) of how many users bought each item: [items], float32.
 
-    Items that are ``new`` [items, bool] and were never bought get the mean of the bought ones: that nobody bought them yet
+    Items that are ``new`` [items, bool] and were never bought get that of a typical purchase: that nobody bought them yet
     says nothing.
     """
     popularity = np.log1p(buyers) / np.log1p(max(int(buyers.max(initial=0)), 1))
-    if new is not None and (buyers > 0).any():
-        popularity[new & (buyers == 0)] = popularity[buyers > 0].mean()
+    if new is not None:
+        popularity[new & (buyers == 0)] = popularity_of_a_purchase(buyers)
     return np.asarray(popularity, np.float32)
+
+
+def popularity_of_a_purchase(buyers: np.ndarray) -> float:
+    """Return the mean popularity over purchases, not over items: how popular what somebody buys is, before it is known."""
+    return float(popularity_of_buyers(buyers) @ buyers / max(int(buyers.sum()), 1))
 
 
 def predicted_factors(content: np.ndarray, projection: np.ndarray, trust: float) -> np.ndarray:

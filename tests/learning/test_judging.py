@@ -17,7 +17,7 @@ EVERY = np.arange(len(GRID))
 
 
 def judged(interactions: Interactions, content: np.ndarray = CONTENT, seed: int = 0) -> Judged:
-    return judge(leave_last_out(interactions, item_ids()), lambda rows: content[rows], seed=seed)
+    return judge(leave_last_out(interactions, item_ids()), [lambda rows: content[rows]], seed=seed)
 
 
 def test_what_is_bought_together_is_found_by_factors_and_not_by_words() -> None:
@@ -45,7 +45,7 @@ def test_the_weights_for_a_fold_are_chosen_on_the_others() -> None:
     fold = np.arange(2 * FOLDS, dtype=np.int8) % FOLDS
     ranks[3, fold == 0] = 1  # only the users of fold 0 are served well by the weights 3, and all others by 7
     ranks[7, fold != 0] = 2
-    found = Judged(np.arange(2 * FOLDS), fold, ranks, ranks[0])
+    found = Judged(np.arange(2 * FOLDS), fold, ranks, ranks[0], ranks[0])
     _, chosen = found.chosen(EVERY)
     assert chosen[fold == 0].tolist() == [50, 50]
     assert set(chosen[fold != 0].tolist()) == {2}
@@ -53,7 +53,7 @@ def test_the_weights_for_a_fold_are_chosen_on_the_others() -> None:
 
 def test_ranks_are_those_of_the_scores_with_the_history_masked() -> None:
     split = leave_last_out(together(40), item_ids())
-    found = judge(split, lambda rows: CONTENT[rows])
+    found = judge(split, [lambda rows: CONTENT[rows]])
     for place, user in enumerate(found.users.tolist()):
         history, (test,) = split.history[user], split.test[user]
         scores = CONTENT @ CONTENT[history].mean(axis=0)

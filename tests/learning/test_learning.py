@@ -147,7 +147,7 @@ def test_new_items_join_by_their_words(own: Path) -> None:
     assert len(ten(own, [new])) == 10
 
 
-def test_items_that_came_later_or_are_marked_as_new_have_the_mean_popularity() -> None:
+def test_items_that_came_later_or_are_marked_as_new_are_as_popular_as_a_typical_purchase() -> None:
     learned = Learned(
         encoder="",
         encoded_text="title",
@@ -157,13 +157,14 @@ def test_items_that_came_later_or_are_marked_as_new_have_the_mean_popularity() -
         popularity=np.array([0.5, 1.0], np.float32),
         projection=random_vectors(8, 4),
         trust=0.5,
+        new_popularity=0.9,
         new_items="new",
         last_number=4,
     )
     cells = [{}, {}, {"new": "No"}, {"new": "spring"}, {}]
     vectors = learned.vectors(["a", "b", "old", "marked", "later"], random_vectors(5, 8), cells, [1, 2, 3, 4, 5])
     often = vectors[:, learned.layout.parts["often bought"]].ravel() * np.sqrt(1.8 / 0.8)
-    assert often.tolist() == pytest.approx([0.5, 1.0, 0.0, 0.75, 0.75])
+    assert often.tolist() == pytest.approx([0.5, 1.0, 0.0, 0.9, 0.9])
 
 
 def test_an_item_that_is_indexed_again_keeps_what_was_learned_of_it(own: Path) -> None:

@@ -44,7 +44,7 @@ def test_content_is_never_dropped() -> None:
     assert max(weights.together for weights in GRID) < 1
 
 
-def test_items_marked_as_new_have_the_mean_popularity_until_somebody_buys_them() -> None:
+def test_items_marked_as_new_are_as_popular_as_a_typical_purchase_until_somebody_buys_them() -> None:
     buyers = np.array([0, 3, 0, 9])
     found = popularity_of_buyers(buyers, np.array([True, True, False, False]))
-    assert found.tolist() == pytest.approx([(np.log(4) / np.log(10) + 1) / 2, np.log(4) / np.log(10), 0, 1])
+    assert found.tolist() == pytest.approx([(3 * np.log(4) / np.log(10) + 9) / 12, np.log(4) / np.log(10), 0, 1])

@@ -2,31 +2,37 @@
 
 Users are dealt into folds. For each fold, factors and popularity are learned from everything but the last item of its users,
 and those last items are ranked among all others. The weights for a fold are those that rank best for the users of the other
-folds; so what is reported was neither learned on nor chosen by.
+folds; so what is reported was neither learned on nor chosen by. Where an item has a title and a caption, how far each counts
+is chosen first, in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.evaluation.significance import RESAMPLES, compare
 from vlm4rec_edge.evaluation.split import Split
-from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
+from vlm4rec_edge.learning.factors import FactorSettings, learn_factors
+from vlm4rec_edge.learning.ranks import Content, Known, ranks
 from vlm4rec_edge.mixture import Weights, popularity_of_buyers
 
 # Content is never dropped: an item's words are all that is known of it where purchases are few.
 GRID = tuple(Weights(*pair) for pair in product((0.0, 0.3, 0.5, 0.7, 0.85), (0.0, 0.1, 0.2, 0.4, 0.8)))
+WITHOUT_FACTORS = np.array([place for place, weights in enumerate(GRID) if weights.together == 0])
 FOLDS = 4
+# A gain counts if chance gives a larger one in at most one of a hundred runs: nobody looks at what was switched on by itself.
+LEVEL = 0.98
 # Users that are judged; more would make an interval narrower than anybody asks for.
-MOST_USERS = 10_000
+MOST_USERS = 5_000
 # Scores computed in all, so that a large catalog takes minutes: fewer users are judged then.
-_MOST_SCORES = 4_000_000_000
-# 32 MB, and a few times that while ranks are counted.
-_BLOCK_SCORES = 8_000_000
+_MOST_SCORES = 2_000_000_000
+# Where so few purchases are held back in all, leaving them all out once costs nothing, and saves learning for every fold.
+_FEW = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,24 +44,25 @@ class Judged:
         fold: Which fold each is of, [n], int8.
         ranks: By ``GRID``, [weights, n], int32; the first are those of content alone.
         popularity: By popularity alone, [n], int32.
+        present: By the content that the index has now, alone, [n], int32.
+        content: Which of the contents was chosen; 0 is the present one.
     """
 
     users: np.ndarray
     fold: np.ndarray
     ranks: np.ndarray
     popularity: np.ndarray
+    present: np.ndarray
+    content: int = 0
 
     def chosen(self, candidates: np.ndarray) -> tuple[int, np.ndarray]:
         """Return the best of some rows of ``ranks`` for all users, and the ranks of each user by those of other folds.
 
         ``candidates`` are rows of ``GRID``; the first of equally good ones is taken.
         """
-        gains = ndcg(self.ranks[candidates])
-        ranks = np.empty(len(self.users), np.int32)
-        for fold in range(FOLDS):
-            best = candidates[int(gains[:, self.fold != fold].mean(axis=1).argmax())]
-            ranks[self.fold == fold] = self.ranks[best, self.fold == fold]
-        return int(candidates[int(gains.mean(axis=1).argmax())]), ranks
+        best, of_fold = _best(self.ranks[candidates], self.fold)
+        chosen = candidates[of_fold[self.fold]]
+        return int(candidates[best]), self.ranks[chosen, np.arange(len(self.users))]
 
 
 def ndcg(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
@@ -70,7 +77,7 @@ def recall(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
 
 def judge(
     split: Split,
-    content: Callable[[np.ndarray], np.ndarray],
+    contents: Sequence[Content],
     *,
     new: np.ndarray | None = None,
     settings: FactorSettings | None = None,
@@ -81,7 +88,7 @@ def judge(
 
     Args:
         split: One held-back item a user, as ``leave_last_out`` makes it.
-        content: From positions of items to their unit vectors, [n, dimensions], float32.
+        contents: The content that the index has now, and others that it may have instead.
         new: Which items the shop marks as new, [items], bool.
         settings: Of the factors.
         seed: Of the folds and of the order of equal scores.
@@ -99,59 +106,80 @@ def judge(
             f"helps: {2 * FOLDS} at least."
         )
     fold = random.permutation(np.arange(len(users)) % FOLDS).astype(np.int8)
-    ranks = np.zeros((len(GRID) + 1, len(users)), np.int32)
+    ties = random.random(len(users))
+    content = _Contents(split, users, fold, ties, new).choose(contents, seed)
+    found = np.zeros((len(GRID) + 1, len(users)), np.int32)
     done, advance = 0, on_start(len(users)) if on_start else lambda _: None
+    once = len(users) <= _FEW * (len(split.training.items) + len(split.test.items))
+    factors = None
     for number in range(FOLDS):
-        judged = np.flatnonzero(fold == number)
-        factors = learn_factors(split.with_tests(but=users[judged]), content, split.item_count, settings)
-        for part, own in _ranked(split, users[judged], content, factors, new, random):
-            ranks[:, judged[part]] = own
-            done += len(part)
-            advance(done)
-    return Judged(users, fold, ranks[:-1], ranks[-1])
+        own = np.flatnonzero(fold == number)
+        chosen = contents[content.of_fold[number]]
+        if factors is None or not once or content.of_fold[number] != content.of_fold[number - 1]:
+            without = split.with_tests(but=users if once else users[own])
+            factors = learn_factors(without, chosen, split.item_count, settings)
+        known = Known(chosen, factors, popularity_of_buyers(factors.buyers, new))
+        found[:-1, own], found[-1, own] = ranks(split, users[own], known, GRID, ties[own])
+        done += len(own)
+        advance(done)
+    present = found[0] if content.present is None else content.present
+    return Judged(users, fold, found[:-1], found[-1], present, content.best)
 
 
-def _ranked(
-    split: Split,
-    users: np.ndarray,
-    content: Callable[[np.ndarray], np.ndarray],
-    factors: Factors,
-    new: np.ndarray | None,
-    random: np.random.Generator,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield which of ``users`` were ranked, and their ranks by ``GRID`` and, last, by popularity."""
-    everything = np.arange(split.item_count)
-    popularity = popularity_of_buyers(factors.buyers, new)
-    block = max(1, _BLOCK_SCORES // split.item_count)
-    every = content(everything)
-    learned = factors.of(every, everything)
-    for start in range(0, len(users), block):
-        part = np.arange(start, min(start + block, len(users)))
-        histories = [split.history[user] for user in users[part]]
-        tests = np.array([split.test[user][0] for user in users[part]])
-        reads = np.stack([every[history].mean(axis=0) for history in histories]) @ every.T
-        bought = np.stack([learned[history].mean(axis=0) for history in histories]) @ learned.T
-        often = np.array([popularity[history].mean() for history in histories], np.float32)
-        order = random.random(split.item_count, np.float32)
-        masked = np.zeros(reads.shape, bool)
-        for place, history in enumerate(histories):
-            masked[place, history] = True
-        ranks = [
-            _ranks(
-                (1 - w.together) * reads + w.together * bought + (w.often * often)[:, None] * popularity,
-                masked,
-                tests,
-                order,
-            )
-            for w in GRID
-        ]
-        ranks.append(_ranks(np.broadcast_to(popularity, reads.shape).copy(), masked, tests, order))
-        yield part, np.stack(ranks)
+@dataclass(frozen=True)
+class _Content:
+    """Which content is best for all users, for each fold by the users of the others, and the ranks of the present one."""
+
+    best: int = 0
+    of_fold: np.ndarray = field(default_factory=lambda: np.zeros(FOLDS, np.int64))
+    present: np.ndarray | None = None
 
 
-def _ranks(scores: np.ndarray, masked: np.ndarray, tests: np.ndarray, order: np.ndarray) -> np.ndarray:
-    scores[masked] = -np.inf
-    own = scores[np.arange(len(tests)), tests][:, None]
-    before = (scores > own).sum(axis=1)
-    before += ((scores == own) & (order < order[tests][:, None])).sum(axis=1)
-    return np.asarray(1 + before, np.int32)
+@dataclass(frozen=True)
+class _Contents:
+    """How contents are compared: each with the weight of popularity that suits it, which costs no learning."""
+
+    split: Split
+    users: np.ndarray
+    fold: np.ndarray
+    ties: np.ndarray
+    new: np.ndarray | None
+
+    def choose(self, contents: Sequence[Content], seed: int) -> _Content:
+        """Return the present content, unless another is better beyond chance."""
+        if len(contents) == 1:
+            return _Content()
+        found = np.stack([self._ranks(content) for content in contents])  # [contents, weights, users]
+        weights = found.shape[1]
+        flat = found.reshape(-1, len(self.users))
+        every = np.arange(len(self.users))
+        best, of_fold = _best(flat, self.fold)
+        _, of_present = _best(found[0], self.fold)
+        gain = compare(
+            ndcg(flat[of_fold[self.fold], every]),
+            ndcg(found[0][of_present[self.fold], every]),
+            resamples=RESAMPLES,
+            level=LEVEL,
+            seed=seed,
+        )
+        if gain.low <= 0:
+            return _Content(present=found[0, 0])
+        return _Content(best // weights, of_fold // weights, found[0, 0])
+
+    def _ranks(self, content: Content) -> np.ndarray:
+        found = np.zeros((len(WITHOUT_FACTORS), len(self.users)), np.int32)
+        weights = [GRID[place] for place in WITHOUT_FACTORS]
+        for number in range(FOLDS):
+            own = np.flatnonzero(self.fold == number)
+            bought = self.split.with_tests(but=self.users[own]).items
+            buyers = np.bincount(bought, minlength=self.split.item_count)
+            known = Known(content, None, popularity_of_buyers(buyers, self.new))
+            found[:, own], _ = ranks(self.split, self.users[own], known, weights, self.ties[own])
+        return found
+
+
+def _best(ranks: np.ndarray, fold: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return the row of the highest NDCG@10 for all users, and for each fold by the users of the others: [folds], int64."""
+    gains = ndcg(ranks)
+    of_fold = [int(gains[:, fold != number].mean(axis=1).argmax()) for number in range(FOLDS)]
+    return int(gains.mean(axis=1).argmax()), np.array(of_fold)

@@ -25,15 +25,13 @@ from vlm4rec_edge.evaluation.split import Split, leave_last_out
 from vlm4rec_edge.interactions import InteractionColumns, Interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
-from vlm4rec_edge.learning.judging import GRID, Judged, judge, ndcg, recall
-from vlm4rec_edge.mixture import Weights, popularity_of_buyers
+from vlm4rec_edge.learning.judging import GRID, LEVEL, WITHOUT_FACTORS, Judged, judge, ndcg, recall
+from vlm4rec_edge.mixture import Weights, popularity_of_a_purchase, popularity_of_buyers
 from vlm4rec_edge.store.learned import NOT_NEW, Learned
 
 if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
 
-# A gain counts if chance gives a larger one in at most one of a hundred runs: nobody looks at what was switched on by itself.
-_LEVEL = 0.98
 _LONG_LONG_AGO, _FAR_AHEAD = 3_650.0, 73_000.0  # days since 1970: dates of purchases lie between 1980 and 2170
 _SECONDS_A_DAY = 86_400
 
@@ -154,7 +152,7 @@ def learn_from(
     def content(positions: np.ndarray) -> np.ndarray:
         return store.vectors_at(table.rows[positions])
 
-    judged = judge(split, content, new=new, settings=settings, seed=seed, on_start=on_start)
+    judged = judge(split, [content], new=new, settings=settings, seed=seed, on_start=on_start)
     ways = _ways(judged, seed)
     name, weights, gain = _decided(ways, seed)
     newest, age = _newest(purchases.interactions)
@@ -197,14 +195,13 @@ def learn_from(
 
 def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
     """Return each way to recommend with the ranks that it gave."""
-    without_factors = np.array([place for place, weights in enumerate(GRID) if weights.together == 0])
-    asked = {
-        "content": np.zeros(1, np.int64),
-        "content and popularity": without_factors,
-        "learned": np.arange(len(GRID)),
-    }
-    ways = [(name, GRID[best], ranks) for name, rows in asked.items() for best, ranks in (judged.chosen(rows),)]
-    ways.insert(1, ("popularity", None, judged.popularity))  # type: ignore[arg-type]  # it has no weights
+    ways: list[tuple[str, Weights | None, np.ndarray]] = [
+        ("content", GRID[0], judged.present),
+        ("popularity", None, judged.popularity),
+    ]
+    for name, rows in (("content and popularity", WITHOUT_FACTORS), ("learned", np.arange(len(GRID)))):
+        best, ranks = judged.chosen(rows)
+        ways.append((name, GRID[best], ranks))
     return [
         (
             JudgedSystem(
@@ -230,12 +227,12 @@ def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tupl
     weights = {way.name: way.weights for way, _ in ways}
     chosen = "content"
     for name in ("content and popularity", "learned"):
-        gain = compare(ndcg(ranks[name]), ndcg(ranks[chosen]), resamples=RESAMPLES, level=_LEVEL, seed=seed)
+        gain = compare(ndcg(ranks[name]), ndcg(ranks[chosen]), resamples=RESAMPLES, level=LEVEL, seed=seed)
         if gain.low > 0:
             chosen = name
-    gain = compare(ndcg(ranks[chosen]), ndcg(ranks["content"]), resamples=RESAMPLES, level=_LEVEL, seed=seed)
+    gain = compare(ndcg(ranks[chosen]), ndcg(ranks["content"]), resamples=RESAMPLES, level=LEVEL, seed=seed)
     if chosen == "content":  # then tell what was not enough
-        gain = compare(ndcg(ranks["learned"]), ndcg(ranks["content"]), resamples=RESAMPLES, level=_LEVEL, seed=seed)
+        gain = compare(ndcg(ranks["learned"]), ndcg(ranks["content"]), resamples=RESAMPLES, level=LEVEL, seed=seed)
     return chosen, weights[chosen] or GRID[0], gain
 
 
@@ -263,6 +260,7 @@ def _kept(
         popularity=popularity_of_buyers(factors.buyers)[factors.bought],
         projection=factors.projection,
         trust=factors.trust,
+        new_popularity=popularity_of_a_purchase(factors.buyers),
         new_items=new_items,
         last_number=store.last_number(),
         facts=facts,

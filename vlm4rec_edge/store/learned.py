@@ -39,6 +39,7 @@ class Learned:
         popularity: Theirs, [n], float32, 0 to 1.
         projection: From content to factors, for all other items: [dimensions, factors], float32.
         trust: Length of factors that come from the projection.
+        new_popularity: Of a new item, 0 to 1.
         new_items: The column that marks new items, or empty.
         last_number: The highest number of an item then; what came later is new by itself.
         facts: What is told of it: when, from how many purchases of when, what was gained. JSON.
@@ -52,6 +53,7 @@ class Learned:
     popularity: np.ndarray
     projection: np.ndarray
     trust: float
+    new_popularity: float
     new_items: str = ""
     last_number: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class Learned:
             for number, cells in zip(numbers, attributes, strict=True)
         ]
         # That nobody bought a new item yet says nothing of it.
-        popularity = np.where(new, self.popularity.mean() if len(self.popularity) else 0.0, 0.0)
+        popularity = np.where(new, self.new_popularity, 0.0)
         places = np.array([self._places.get(item_id, -1) for item_id in ids], np.int64)
         bought = places >= 0
         factors[bought] = self.factors[places[bought]]
@@ -110,7 +112,8 @@ class Learned:
 
     def _document(self) -> str:
         scalars = {
-            name: getattr(self, name) for name in ("encoder", "encoded_text", "trust", "new_items", "last_number")
+            name: getattr(self, name)
+            for name in ("encoder", "encoded_text", "trust", "new_popularity", "new_items", "last_number")
         }
         return json.dumps({**scalars, "weights": asdict(self.weights), "facts": dict(self.facts)}, sort_keys=True)
 

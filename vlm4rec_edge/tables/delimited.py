@@ -173,18 +173,20 @@ def read_records(path: Path, form: Form, keys: Callable[[Sequence[str]], Sequenc
         broken, skip = 0, form.has_separator_line
         while (taken := _next(reader, source)) is not None:
             cells, trouble = taken
-            if known and not trouble and any(map(str.strip, cells)):
+            text = "".join(cells)
+            is_filled = bool(text) and not text.isspace()
+            if known and not trouble and is_filled:
                 trouble = _misread(cells, source, width, usual, known)
             if trouble and len(source.taken) > 1:
                 broken += 1
                 source.give_back()
-            elif _is_damaged(cells, form.encoding):
+            elif _is_damaged(text, form.encoding):
                 trouble = f"is not {_NAMES.get(form.encoding, 'UTF-8')}; save the table as UTF-8."
-            elif any("\x00" in cell for cell in cells):
+            elif "\x00" in text:
                 trouble = "holds NUL bytes; is it UTF-16? Save the table as UTF-8."
             if skip and cells:
                 skip = False
-            elif trouble or any(cell.strip() for cell in cells) or (cells and known is None):
+            elif trouble or is_filled or (cells and known is None):
                 yield Record(source.line, [] if trouble else cells, trouble)
                 if known is None:
                     known = Keys(cells, keys(cells), form.separator)
@@ -215,8 +217,8 @@ def _next(reader: Iterator[list[str]], source: _Source) -> tuple[list[str], str]
         return [], _unclosed(source) if several else _wrong(error)
 
 
-def _is_damaged(cells: Sequence[str], encoding: str) -> bool:
-    return any(_ESCAPED.search(cell) or (encoding not in {UTF_8, WINDOWS} and "\ufffd" in cell) for cell in cells)
+def _is_damaged(text: str, encoding: str) -> bool:
+    return bool(_ESCAPED.search(text)) or (encoding not in {UTF_8, WINDOWS} and "\ufffd" in text)
 
 
 def _wrong(error: csv.Error) -> str:

@@ -41,7 +41,7 @@ class Keys:
         """Take the cells of a row as examples; one that spans lines is none."""
         for place, known in self._kinds.items():
             cell = cells[place].strip() if place < len(cells) else ""
-            if cell and not _LINE_END.search(cell):
+            if cell and not (known and known.fullmatch(cell)) and not _LINE_END.search(cell):
                 self._kinds[place] = _common(known, cell)
 
     def row_in(self, cells: Sequence[str]) -> int | None:
