@@ -74,9 +74,9 @@ def ranks(
         reads, bought, often = (asked @ part.T for asked, part in zip(query, known.parts(positions), strict=True))
         mixed = {pair: np.float32(pair[0]) * reads + np.float32(pair[1]) * bought for pair in pairs}
         hidden = masked.between(start, start + step)
-        for row, (*pair, weight) in enumerate(shares):
+        for row, (share, together, weight) in enumerate(shares):
             beyond = np.float32(weight) * often
-            beyond += mixed[*pair]
+            beyond += mixed[share, together]
             beyond -= limits[row]
             beyond[hidden] = -np.inf
             above[row] += _count(beyond > _EQUAL)
@@ -118,4 +118,4 @@ class _Masks:
 
 def _count(found: np.ndarray) -> np.ndarray:
     """Return how many are true in each row; several times faster than summing booleans as integers."""
-    return found.view(np.uint8).sum(axis=1, dtype=np.uint32)
+    return np.asarray(found.view(np.uint8).sum(axis=1, dtype=np.uint32))
