@@ -9,6 +9,7 @@ from made_store import random_vectors
 
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.evaluation.split import ItemLists, leave_last_out, starts_of
+from vlm4rec_edge.learning import factors as factors_module
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
 from vlm4rec_edge.mixture import predicted_factors
 
@@ -115,3 +116,19 @@ def test_more_factors_than_the_purchases_have_are_left_out() -> None:
     found = learned(lists([0, 1, 2], [1, 2, 3]))
     assert 0 < found.vectors.shape[1] <= 3
     assert np.linalg.norm(found.vectors, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
+
+
+def test_of_very_many_items_those_bought_most_have_factors_and_the_others_what_their_words_predict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    purchases = leave_last_out(together(), item_ids()).with_tests()
+    whole = learned(purchases)
+    monkeypatch.setattr(factors_module, "MOST_ITEMS", 50)
+    found = learned(purchases)
+    assert found.buyers.tolist() == whole.buyers.tolist()
+    assert len(found.bought) == 50
+    assert found.buyers[found.bought].min() >= np.delete(found.buyers, found.bought).max()
+    everything = np.arange(ITEMS)
+    others = np.delete(everything, found.bought)
+    expected = predicted_factors(CONTENT[others], found.projection, found.trust)
+    assert found.of(CONTENT, everything)[others] == pytest.approx(expected)

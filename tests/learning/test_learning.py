@@ -153,7 +153,7 @@ def test_items_that_came_later_or_are_marked_as_new_are_as_popular_as_a_typical_
         encoded_text="title",
         weights=Weights(0.5, 0.8),
         ids=["a", "b"],
-        factors=random_vectors(2, 4),
+        factors=random_vectors(1, 4),
         popularity=np.array([0.5, 1.0], np.float32),
         projection=random_vectors(8, 4),
         trust=0.5,

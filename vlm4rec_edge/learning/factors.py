@@ -32,8 +32,11 @@ from vlm4rec_edge.optional import optional
 _LEAST_EIGENVALUE = 1e-5
 _TOLERANCE = 1e-3
 _TINY = 1e-12
-# Content vectors read for a matrix product: 12 MB at 384 dimensions.
+# Content vectors read at a time.
 _BLOCK = 8192
+# Of more, only those bought most have factors of their own, the others those that their words predict: it bounds time and
+# memory (1.5 kB an item and twice that for the eigenvectors), and a handful of purchases says little beyond the words.
+MOST_ITEMS = 200_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Factors:
     """What was learned.
 
     Attributes:
-        bought: Positions of the items that were bought, ascending, [n], int64.
+        bought: Positions of the items that have factors of their own, ascending, [n], int64: those that were bought.
         vectors: Their factors, [n, count], float32, unit length.
         projection: W above, [dimensions, count], float32.
         trust: rho above, 0 to 1.
@@ -85,7 +88,7 @@ def learn_factors(
     items: int,
     settings: FactorSettings | None = None,
 ) -> Factors:
-    """Return the factors of all items that ``purchases`` name.
+    """Return the factors of the items that ``purchases`` name; of more than ``MOST_ITEMS`` of those bought most.
 
     Memory grows with the items bought (their content vectors and some 130 numbers each) and the purchases, never with their
     pairs.
@@ -104,6 +107,11 @@ def learn_factors(
     linalg = optional("scipy.sparse.linalg", "Learning from purchases needs scipy", "learn")
     buyers = np.bincount(purchases.items, minlength=items)
     bought = np.flatnonzero(buyers)
+    if len(bought) > MOST_ITEMS:
+        bought = np.sort(np.argsort(-buyers, kind="stable")[:MOST_ITEMS])
+        has_own = np.zeros(items, bool)
+        has_own[bought] = True
+        purchases = purchases.only(has_own[purchases.items])
     together = _CoPurchases(purchases, bought, items)
     if len(bought) < 3 or not together.pairs:
         raise UsageError(
@@ -173,8 +181,10 @@ class _Smoothing:
 
 
 def _gathered(content: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:
-    blocks = [content(positions[start : start + _BLOCK]) for start in range(0, len(positions), _BLOCK)]
-    return np.concatenate(blocks).astype(np.float32, copy=False)
+    gathered = np.empty((len(positions), content(positions[:1]).shape[1]), np.float32)
+    for start in range(0, len(positions), _BLOCK):
+        gathered[start : start + _BLOCK] = content(positions[start : start + _BLOCK])
+    return gathered
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -178,7 +178,7 @@ def learn_from(
         failures=purchases.failures,
         unknown_items=split.unknown_items,
         users=len(judged.users),
-        items_bought=len(factors.bought),
+        items_bought=int((factors.buyers > 0).sum()),
         same_day=_same_day(split),
         newest=newest,
         age_days=age,
@@ -251,13 +251,15 @@ def _kept(
     new_items: str,
     facts: dict[str, Any],
 ) -> Learned:
+    others = np.setdiff1d(np.flatnonzero(factors.buyers), factors.bought)
+    bought = np.concatenate([factors.bought, others])
     return Learned(
         encoder=store.meta["encoder"],
         encoded_text=store.meta["encoded_text"],
         weights=weights,
-        ids=[table.ids[position] for position in factors.bought.tolist()],
+        ids=[table.ids[position] for position in bought.tolist()],
         factors=factors.vectors,
-        popularity=popularity_of_buyers(factors.buyers)[factors.bought],
+        popularity=popularity_of_buyers(factors.buyers)[bought],
         projection=factors.projection,
         trust=factors.trust,
         new_popularity=popularity_of_a_purchase(factors.buyers),

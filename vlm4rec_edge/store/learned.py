@@ -34,9 +34,9 @@ class Learned:
         encoder: Fingerprint of the encoder whose vectors it was learned from.
         encoded_text: Of which text of an item.
         weights: Of the parts of a mixed vector.
-        ids: Of the items that were bought.
-        factors: Theirs, [n, factors], float32, unit length.
-        popularity: Theirs, [n], float32, 0 to 1.
+        ids: Of the items that were bought; first of those that have factors of their own.
+        factors: Of the latter, [n, factors], float32, unit length.
+        popularity: Of all, [n or more], float32, 0 to 1.
         projection: From content to factors, for all other items: [dimensions, factors], float32.
         trust: Length of factors that come from the projection.
         new_popularity: Of a new item, 0 to 1.
@@ -98,8 +98,8 @@ class Learned:
         # That nobody bought a new item yet says nothing of it.
         popularity = np.where(new, self.new_popularity, 0.0)
         places = np.array([self._places.get(item_id, -1) for item_id in ids], np.int64)
-        bought = places >= 0
-        factors[bought] = self.factors[places[bought]]
+        bought, has_factors = places >= 0, (places >= 0) & (places < len(self.factors))
+        factors[has_factors] = self.factors[places[has_factors]]
         popularity[bought] = self.popularity[places[bought]]
         return mixed(content, factors, popularity, self.weights)
 
