@@ -11,7 +11,7 @@ import numpy as np
 from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index import refresh
-from vlm4rec_edge.indexing import checked_golden
+from vlm4rec_edge.indexing.run import checked_golden
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.provenance import MadeBy, made_by
 from vlm4rec_edge.recommend.history import History

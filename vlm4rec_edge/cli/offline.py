@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import Catalog
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.index_folder import IndexFolder
-    from vlm4rec_edge.indexing import IndexReport
+    from vlm4rec_edge.indexing.report import IndexReport
 
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
