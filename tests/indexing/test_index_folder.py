@@ -101,8 +101,8 @@ def test_an_interrupt_while_an_index_is_closed_lets_other_writers_in(index: Inde
 
     writer = index._access._writer
     assert writer is not None
-    assert writer._connection is not None
-    writer._connection = Interrupted(writer._connection)  # type: ignore[assignment]
+    assert writer._database._connection is not None
+    writer._database._connection = Interrupted(writer._database._connection)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         index.close()
     assert writer is not None  # still held by somebody, as by the traceback of an interrupted notebook cell

@@ -20,7 +20,8 @@ from vlm4rec_edge.indexing.report import IndexProgress
 from vlm4rec_edge.indexing.window import WINDOW_ITEMS
 from vlm4rec_edge.items import Failure, Item, LostPhoto, nfc
 from vlm4rec_edge.provenance import made_by
-from vlm4rec_edge.store.writer import GroundedItem, GroundedPhoto, StoreWriter
+from vlm4rec_edge.store.grounded import GroundedItem, GroundedPhoto
+from vlm4rec_edge.store.writer import StoreWriter
 
 # Items with a known caption that are let past while the captioner is at work, before it is left to finish: enough to keep it
 # busy in a catalog of which little is new, and a few MB.

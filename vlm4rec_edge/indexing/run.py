@@ -19,7 +19,8 @@ from vlm4rec_edge.indexing.report import IndexReport, OnProgress
 from vlm4rec_edge.indexing.window import Window
 from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.remembered import place_of
-from vlm4rec_edge.store.writer import Making, StoreWriter
+from vlm4rec_edge.store.making import Making
+from vlm4rec_edge.store.writer import StoreWriter
 
 # Below this a run would only fail later, with work lost.
 _FREE_BYTES_NEEDED = 64 * 1024 * 1024
@@ -119,8 +120,8 @@ def checked_golden(store: StoreWriter, encoder: Encoder) -> str:
     Raises:
         StoreError: they do not.
     """
-    golden = store.golden(made_by(encoder).fingerprint)
-    if golden is None:
+    golden = store.meta("golden")
+    if golden is None or store.meta("encoder") != made_by(encoder).fingerprint:
         return golden_of(encoder)
     check_golden(golden, encoder, store.folder)
     return golden

@@ -13,7 +13,8 @@ from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.indexing.report import IndexProgress, OnProgress
 from vlm4rec_edge.interrupts import interrupts_ignored
 from vlm4rec_edge.items import Failure, LostPhoto, UnreadPart
-from vlm4rec_edge.store.writer import GroundedItem, StoreWriter
+from vlm4rec_edge.store.grounded import GroundedItem
+from vlm4rec_edge.store.writer import StoreWriter
 
 # Items encoded and stored together: what a crash can lose, and what a reader waits for.
 WINDOW_ITEMS = 64
