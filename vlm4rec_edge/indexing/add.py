@@ -9,6 +9,7 @@ from dataclasses import replace
 from vlm4rec_edge.catalog.checks import id_trouble
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.catalog.web.cache import WebPhotoCache
+from vlm4rec_edge.encoding.checked import check_encoder_of
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import check_encoded_text
@@ -20,7 +21,6 @@ from vlm4rec_edge.indexing.run import index_catalog
 from vlm4rec_edge.items import Item, item_id
 from vlm4rec_edge.new_photo import captioner_of, check_captioner_of
 from vlm4rec_edge.plugins import opened
-from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -57,12 +57,7 @@ def add_items(
                 check_captioner_of(store, its_captioner)
             name = store.provenance("encoders").get("name")
             its_encoder = models.enter_context(opened(encoder, lambda: open_encoder(name)))
-            if made_by(its_encoder).fingerprint != store.meta["encoder"]:
-                raise StoreError(
-                    f"The vectors of {access.folder} were made by another encoder or another version of it than "
-                    f"{its_encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again "
-                    "with this one."
-                )
+            check_encoder_of(access.folder, store.meta["encoder"], its_encoder)
             there = KnownIds(store).look_up(ids).rows
         report = index_catalog(
             writer,

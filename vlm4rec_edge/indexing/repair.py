@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vlm4rec_edge.encoding.checked import encoded_items
+from vlm4rec_edge.encoding.checked import check_encoder_of, encoded_items
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import check_encoded_text, text_of_photos
-from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index.check import check_graph
 from vlm4rec_edge.indexing.access import FolderAccess
 from vlm4rec_edge.indexing.run import checked_golden
@@ -90,11 +89,7 @@ def _encode_again(store: StoreWriter, encoder: Encoder | None, *, rewrite: bool)
     if identity and not texts and not rewrite:
         return 0
     with opened(encoder, lambda: open_encoder(identity.get("name"), device="cpu")) as its_encoder:
-        if made_by(its_encoder).fingerprint != store.meta("encoder"):
-            raise StoreError(
-                f"{store.folder} was made by another encoder than {its_encoder.identity.get('name')}; give it with "
-                "--encoder."
-            )
+        check_encoder_of(store.folder, store.meta("encoder"), its_encoder)
         checked_golden(store, its_encoder)
         store.note_encoder(made_by(its_encoder))
         if rewrite:

@@ -178,10 +178,6 @@ class BaseCaptioner(Closable):
     def engines(self) -> int:
         """How many engines work side by side (0 before the model is loaded)."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Free the model."""
-
 
 def _own_schema(files: LvlmFiles) -> Schema:
     """Return the form a model was trained to answer in, or that of a product."""
