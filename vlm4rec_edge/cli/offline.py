@@ -26,7 +26,7 @@ import typer
 from vlm4rec_edge.cli import EXIT_INTERRUPTED, options
 from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, styled
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, some_of, styled
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
-# Ids named in a sentence; all of them are in --json.
-_IDS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -235,14 +233,7 @@ def _updated(
 
 
 def _too_many(report: IndexReport) -> str:
-    return (
-        f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {_some(report.not_removed)}."
-    )
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
-    return ", ".join(ids[:_IDS_SHOWN]) + more
+    return f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {some_of(report.not_removed)}."
 
 
 def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
@@ -261,7 +252,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
         if report.fetched:
             note(f"{report.fetched:,} photos fetched into {report.folder / 'photos'}.")
         if report.removed_ids:
-            note(f"Removed: {_some(report.removed_ids)}. Until the next run their captions and vectors are kept.")
+            note(f"Removed: {some_of(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:
             note(
                 f"Nothing was removed: {report.unread} folders or rows of the catalog cannot be read; items may stand there."
