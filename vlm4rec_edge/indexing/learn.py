@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.indexing.access import FolderAccess
 from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.trouble import holds_nothing
 
 if TYPE_CHECKING:
     from vlm4rec_edge.interactions import InteractionColumns, Interactions
@@ -32,9 +32,7 @@ def learn_and_keep(
     with nullcontext() if dry_run else access.writing() as writer:
         with StoreReader(access.folder, content=True) as store:
             if store.is_empty():
-                raise StoreError(
-                    f"The index {access.folder} holds no items yet; run `vlm4rec-edge index` to the end first."
-                )
+                raise holds_nothing(access.folder)
             learned, report = learn_from(
                 store, interactions, columns=columns, new_items=new_items, seed=seed, on_start=on_start
             )
