@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.index.backend import IndexBackend
     from vlm4rec_edge.index_folder import IndexFolder, build_index
+    from vlm4rec_edge.indexing.remaking import Remake, RemakeError
     from vlm4rec_edge.indexing.remove import RemoveReport
     from vlm4rec_edge.indexing.repair import RepairReport
     from vlm4rec_edge.indexing.report import IndexProgress, IndexReport
@@ -73,7 +74,6 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
     from vlm4rec_edge.recommend.source import ItemSource
-    from vlm4rec_edge.remaking import Remake, RemakeError
     from vlm4rec_edge.store.check import VerifyReport
 
 __version__ = "0.1.0"
@@ -131,8 +131,8 @@ _HOMES = {
     "Recommendation": "recommend.result",
     "Recommendations": "recommend.result",
     "Recommender": "recommend.recommender",
-    "Remake": "remaking",
-    "RemakeError": "remaking",
+    "Remake": "indexing.remaking",
+    "RemakeError": "indexing.remaking",
     "RemoveReport": "indexing.remove",
     "RepairReport": "indexing.repair",
     "Selection": "recommend.selection",

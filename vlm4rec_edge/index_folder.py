@@ -20,18 +20,18 @@ from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.indexing.access import FolderAccess
 from vlm4rec_edge.indexing.add import add_items
 from vlm4rec_edge.indexing.learn import forget_learned, learn_and_keep
+from vlm4rec_edge.indexing.remembered import (
+    captioner_as_before,
+    columns_as_before,
+    encoded_text_as_before,
+    encoder_as_before,
+)
 from vlm4rec_edge.indexing.remove import RemoveReport, remove_items
 from vlm4rec_edge.indexing.repair import RepairReport, repair_index, verify_index
 from vlm4rec_edge.indexing.report import IndexReport, OnProgress
 from vlm4rec_edge.indexing.update import update_index
 from vlm4rec_edge.items import Item, item_id
 from vlm4rec_edge.recommend.ids import KnownIds
-from vlm4rec_edge.remembered import (
-    captioner_as_before,
-    columns_as_before,
-    encoded_text_as_before,
-    encoder_as_before,
-)
 from vlm4rec_edge.store.check import VerifyReport
 from vlm4rec_edge.store.reader import StoreReader
 

@@ -212,7 +212,7 @@ def _updated(
     update: Callable[..., IndexReport], opened: Catalog, out: Path, *, remake: bool, as_json: bool
 ) -> IndexReport:
     """Update an index, with progress; ask before it is made in another way than it was."""
-    from vlm4rec_edge.remaking import RemakeError
+    from vlm4rec_edge.indexing.remaking import RemakeError
 
     entries = opened.count() or 0
     of_the_web = sum(len(entry.addresses) for entry in opened.read() if isinstance(entry, WebPhotos))

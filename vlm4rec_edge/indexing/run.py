@@ -15,10 +15,10 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.grounding.answers import working_memory
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.indexing.grounding import Grounding
+from vlm4rec_edge.indexing.remembered import place_of
 from vlm4rec_edge.indexing.report import IndexReport, OnProgress
 from vlm4rec_edge.indexing.window import Window
 from vlm4rec_edge.provenance import made_by
-from vlm4rec_edge.remembered import place_of
 from vlm4rec_edge.store.making import Making
 from vlm4rec_edge.store.writer import StoreWriter
 

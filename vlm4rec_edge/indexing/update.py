@@ -18,17 +18,17 @@ from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import open_backend
 from vlm4rec_edge.indexing.access import FolderAccess
-from vlm4rec_edge.indexing.report import IndexReport, OnProgress
-from vlm4rec_edge.indexing.run import index_catalog
-from vlm4rec_edge.items import WebPhotos
-from vlm4rec_edge.plugins import opened
-from vlm4rec_edge.remaking import RemakeError, remake_of
-from vlm4rec_edge.remembered import (
+from vlm4rec_edge.indexing.remaking import RemakeError, remake_of
+from vlm4rec_edge.indexing.remembered import (
     captioner_as_before,
     columns_as_before,
     encoded_text_as_before,
     encoder_as_before,
 )
+from vlm4rec_edge.indexing.report import IndexReport, OnProgress
+from vlm4rec_edge.indexing.run import index_catalog
+from vlm4rec_edge.items import WebPhotos
+from vlm4rec_edge.plugins import opened
 
 
 def update_index(
