@@ -37,7 +37,7 @@ def _add(folder: str, count: int) -> dict[str, Any]:
     """Add items to a new index, through the same code as ``vlm4rec-edge index --encoded-text title``."""
     from running.stand_ins import MadeVectors
 
-    from vlm4rec_edge import Item, indexing
+    from vlm4rec_edge import Item, build_index
     from vlm4rec_edge.catalog.reader import Catalog
     from vlm4rec_edge.index import files
 
@@ -52,7 +52,7 @@ def _add(folder: str, count: int) -> dict[str, Any]:
 
     started = time.monotonic()
     with MadeVectors() as encoder:
-        report = indexing.build_index(
+        report = build_index(
             Catalog(Path("made"), None, items),
             folder,
             encoder=encoder,  # type: ignore[arg-type]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.index_folder import IndexFolder, RepairReport
+from vlm4rec_edge.index_folder import IndexFolder
+from vlm4rec_edge.indexing.repair import RepairReport
 
 
 def repaired(folder: Path, *, encoder: Encoder | None = None) -> RepairReport:

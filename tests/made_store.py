@@ -10,10 +10,12 @@ import numpy as np
 
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText
-from vlm4rec_edge.indexing import checked_golden
+from vlm4rec_edge.indexing.run import checked_golden
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.provenance import MadeBy, made_by
-from vlm4rec_edge.store.writer import BatchCounts, GroundedItem, Making, StoreWriter
+from vlm4rec_edge.store.grounded import GroundedItem
+from vlm4rec_edge.store.making import Making
+from vlm4rec_edge.store.writer import BatchCounts, StoreWriter
 
 
 class GivenVectors:

@@ -18,6 +18,7 @@ USES = {"batch", "bundle", "evaluation", "interchange", "learning"}
 SHARED = {
     "atomic",
     "checksums",
+    "closable",
     "columns",
     "cores",
     "errors",

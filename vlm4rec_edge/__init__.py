@@ -52,8 +52,11 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
     from vlm4rec_edge.grounding.schema import read_schema
     from vlm4rec_edge.index.backend import IndexBackend
-    from vlm4rec_edge.index_folder import IndexFolder, RemoveReport, RepairReport, build_index
-    from vlm4rec_edge.indexing import IndexProgress, IndexReport
+    from vlm4rec_edge.index_folder import IndexFolder, build_index
+    from vlm4rec_edge.indexing.remaking import Remake, RemakeError
+    from vlm4rec_edge.indexing.remove import RemoveReport
+    from vlm4rec_edge.indexing.repair import RepairReport
+    from vlm4rec_edge.indexing.report import IndexProgress, IndexReport
     from vlm4rec_edge.info import IndexInfo, describe_index
     from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
@@ -71,7 +74,6 @@ if TYPE_CHECKING:
     from vlm4rec_edge.recommend.running import Profile
     from vlm4rec_edge.recommend.selection import Selection
     from vlm4rec_edge.recommend.source import ItemSource
-    from vlm4rec_edge.remaking import Remake, RemakeError
     from vlm4rec_edge.store.check import VerifyReport
 
 __version__ = "0.1.0"
@@ -104,8 +106,8 @@ _HOMES = {
     "IndexBackend": "index.backend",
     "IndexFolder": "index_folder",
     "IndexInfo": "info",
-    "IndexProgress": "indexing",
-    "IndexReport": "indexing",
+    "IndexProgress": "indexing.report",
+    "IndexReport": "indexing.report",
     "InteractionColumns": "interactions",
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.child.isolated",
@@ -129,10 +131,10 @@ _HOMES = {
     "Recommendation": "recommend.result",
     "Recommendations": "recommend.result",
     "Recommender": "recommend.recommender",
-    "Remake": "remaking",
-    "RemakeError": "remaking",
-    "RemoveReport": "index_folder",
-    "RepairReport": "index_folder",
+    "Remake": "indexing.remaking",
+    "RemakeError": "indexing.remaking",
+    "RemoveReport": "indexing.remove",
+    "RepairReport": "indexing.repair",
     "Selection": "recommend.selection",
     "StoreError": "errors",
     "UnknownItemError": "errors",

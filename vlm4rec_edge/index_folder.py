@@ -1,93 +1,43 @@
-"""One index folder, opened to be changed or looked after: ``update``, ``add``, ``remove``, ``verify`` and ``repair``."""
+"""One index folder, opened to be changed or looked after: ``update``, ``add``, ``remove``, ``learn``, ``verify``, ``repair``.
+
+Each job is a function of ``vlm4rec_edge.indexing``.
+"""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vlm4rec_edge.catalog.checks import id_trouble
 from vlm4rec_edge.catalog.layouts import CatalogColumns
-from vlm4rec_edge.catalog.reader import Catalog, open_catalog
+from vlm4rec_edge.catalog.reader import Catalog
 from vlm4rec_edge.catalog.web.cache import WebPhotoCache
-from vlm4rec_edge.encoding.checked import encoded_items
-from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_photos
-from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
-from vlm4rec_edge.index import open_backend, refresh
-from vlm4rec_edge.index.check import check_graph
-from vlm4rec_edge.indexing import IndexProgress, IndexReport, checked_golden, index_catalog
-from vlm4rec_edge.items import Item, WebPhotos, item_id, item_ids
-from vlm4rec_edge.new_photo import captioner_of, check_captioner_of
-from vlm4rec_edge.plugins import close_model
-from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.indexing.access import FolderAccess
+from vlm4rec_edge.indexing.add import add_items
+from vlm4rec_edge.indexing.learn import forget_learned, learn_and_keep
+from vlm4rec_edge.indexing.remembered import (
+    captioner_as_before,
+    columns_as_before,
+    encoded_text_as_before,
+    encoder_as_before,
+)
+from vlm4rec_edge.indexing.remove import RemoveReport, remove_items
+from vlm4rec_edge.indexing.repair import RepairReport, repair_index, verify_index
+from vlm4rec_edge.indexing.report import IndexReport, OnProgress
+from vlm4rec_edge.indexing.update import update_index
+from vlm4rec_edge.items import Item, item_id
 from vlm4rec_edge.recommend.ids import KnownIds
-from vlm4rec_edge.remaking import RemakeError, remake_of
-from vlm4rec_edge.remembered import captioner_as_before, encoder_as_before
-from vlm4rec_edge.store.check import VerifyReport, check_store
-from vlm4rec_edge.store.reader import StoreReader, read_if_begun
-from vlm4rec_edge.store.schema import DATABASE_NAME
-from vlm4rec_edge.store.writer import StoreWriter
+from vlm4rec_edge.store.check import VerifyReport
+from vlm4rec_edge.store.reader import StoreReader
 
 if TYPE_CHECKING:
     from vlm4rec_edge.interactions import InteractionColumns, Interactions
     from vlm4rec_edge.learning.learning import LearnReport, OnStart
-
-_ENCODE_TEXTS = 256
-
-OnProgress = Callable[[IndexProgress], None]
-
-
-@dataclass(frozen=True)
-class RemoveReport:
-    """How many items were removed, and the ids that the index did not hold.
-
-    ``hint`` says what one of those may have been meant for, or where all ids are listed.
-    """
-
-    folder: Path
-    removed: int
-    unknown: tuple[str, ...]
-    hint: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document that ``remove --json`` prints."""
-        return {"index": str(self.folder), "removed": self.removed, "unknown": list(self.unknown)}
-
-
-@dataclass(frozen=True)
-class RepairReport:
-    """What was done, and by ``needs_index`` whether the catalog must be indexed again to make what was dropped.
-
-    ``lost_notes``: it is no longer known what made the vectors, so all of them were dropped.
-    """
-
-    folder: Path
-    salvaged_database: bool
-    dropped_items: int
-    dropped_captions: int
-    dropped_vectors: int
-    encoded: int
-    lost_notes: bool = False
-
-    @property
-    def needs_index(self) -> bool:
-        """Whether something was dropped that only the catalog, or its captions, can bring back."""
-        return bool(self.salvaged_database or self.dropped_items or self.dropped_captions or self.lost_notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document that ``repair --json`` prints."""
-        document = asdict(self)
-        return {"index": str(document.pop("folder")), **document}
 
 
 class IndexFolder:
@@ -107,10 +57,7 @@ class IndexFolder:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = path_of(folder, "An index")
-        self._writer: StoreWriter | None = None
-        self._turn = threading.RLock()
-        self._at_work = False
-        self._is_kept_open = False
+        self._access = FolderAccess(self.folder)
 
     def update(
         self,
@@ -156,81 +103,20 @@ class IndexFolder:
             CatalogError, ModelError, DeviceError, MissingDependencyError, StoreError, UsageError: something that stops every
                 item; raised before the first photo wherever it can be known. A single bad item is in the report instead.
         """
-        if encoded_text is not None:
-            check_encoded_text(encoded_text)
-        if index_backend is not None:
-            open_backend(index_backend)  # whether it can be used is known before the first photo
-        cache = fetch or WebPhotoCache(self.folder / "photos")
-        columns = self.catalog_columns() if isinstance(catalog, str | Path) and not Path(catalog).is_dir() else None
-        opened = open_catalog(catalog, columns=columns, fetched=cache.path_of)
-        if fetch and opened.is_read_once:
-            raise UsageError(
-                "Photos are fetched before the first is captioned; give items as a list, not as a generator."
-            )
-        with self._writing():
-            return self._update(
-                opened,
-                captioner,
-                encoder,
-                encoded_text,
-                cache,
-                remake=remake,
-                prune=prune,
-                prune_anyway=prune_anyway,
-                fetch=fetch is not None,
-                index_backend=index_backend,
-                on_progress=on_progress,
-                on_fetched=on_fetched,
-            )
-
-    def _update(
-        self,
-        catalog: Catalog,
-        captioner: Captioner | None,
-        encoder: Encoder | None,
-        encoded_text: EncodedText | None,
-        cache: WebPhotoCache,
-        *,
-        remake: bool = False,
-        prune: bool = False,
-        prune_anyway: bool = False,
-        fetch: bool = False,
-        index_backend: str | None = None,
-        on_progress: OnProgress | None = None,
-        on_fetched: Callable[[int], None] | None = None,
-    ) -> IndexReport:
-        """Do what ``update`` is for; inside of ``_writing``."""
-        with ExitStack() as models:
-            with self._before() as before:
-                encoded_text = encoded_text or _encoded_text_of(before)
-                its_captioner: Any = None
-                if encoded_text != "title":
-                    its_captioner = models.enter_context(_opened(captioner, lambda: captioner_as_before(before)))
-                its_encoder = models.enter_context(_opened(encoder, lambda: encoder_as_before(before)))
-                if catalog.columns is not None and hasattr(its_captioner, "check_columns"):
-                    its_captioner.check_columns(catalog.columns)
-                if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
-                    raise RemakeError(cost)
-            store, came = self._made_store(is_new=before is None), 0
-            if index_backend is not None:
-                store.note(index_backend=index_backend)
-            if catalog.named is not None:
-                store.note(catalog_columns=json.dumps(asdict(catalog.named)))
-            if fetch:
-                wanted = (entry.addresses for entry in catalog.read() if isinstance(entry, WebPhotos))
-                came = cache.fetch(chain.from_iterable(wanted), on_progress=on_fetched)
-            report = index_catalog(
-                store,
-                replace(catalog, read=lambda: cache.told(catalog.read())),
-                captioner=its_captioner,
-                encoder=its_encoder,
-                encoded_text=encoded_text,
-                prune=prune or prune_anyway,
-                prune_anyway=prune_anyway,
-                on_progress=on_progress,
-            )
-        self._refresh_index()
-        return replace(report, fetched=came)
+        return update_index(
+            self._access,
+            catalog,
+            captioner=captioner,
+            encoder=encoder,
+            encoded_text=encoded_text,
+            remake=remake,
+            prune=prune,
+            prune_anyway=prune_anyway,
+            fetch=fetch,
+            index_backend=index_backend,
+            on_progress=on_progress,
+            on_fetched=on_fetched,
+        )
 
     def captioner_as_before(self, model: str | Path | None = None, **settings: Any) -> Captioner:
         """Open the captioner that made the captions, apart from what is given; for ``update``.
@@ -244,24 +130,23 @@ class IndexFolder:
             StoreError: the index is damaged.
             ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
         """
-        with self._before() as before:
+        with self._access.before() as before:
             return captioner_as_before(before, model, **settings)
 
     def encoder_as_before(self, name: str | Path | None = None, **settings: Any) -> Encoder:
         """Open the encoder that made the vectors, unless another is given; arguments and errors as ``open_encoder``."""
-        with self._before() as before:
+        with self._access.before() as before:
             return encoder_as_before(before, name, **settings)
 
     def encoded_text(self) -> EncodedText:
         """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
-        with self._before() as before:
-            return _encoded_text_of(before)
+        with self._access.before() as before:
+            return encoded_text_as_before(before)
 
     def catalog_columns(self) -> CatalogColumns | None:
         """Return how the columns of the catalog's table were named when the index was made; None if they were not."""
-        with self._before() as before:
-            named = json.loads(before.meta.get("catalog_columns", "null")) if before else None
-        return None if named is None else CatalogColumns(**named)
+        with self._access.before() as before:
+            return columns_as_before(before)
 
     def add(
         self,
@@ -284,50 +169,7 @@ class IndexFolder:
             StoreError: there is no index, a model is another one than made it, or it no longer knows what made it.
             ModelError, DeviceError, MissingDependencyError: a model cannot be found or used.
         """
-        if not isinstance(items, Iterable):
-            raise UsageError(f"Items to add are a list of Item, not one {type(items).__name__}.")
-        chosen = list(items)
-        for item in chosen:
-            if not isinstance(item, Item):
-                raise UsageError(
-                    f"Items to add are a list of Item, without {item!r:.60}; a folder or a table is for update."
-                )
-        ids = [item_id(item.id).strip() for item in chosen]  # as every catalog reads them
-        if trouble := next(filter(None, map(id_trouble, ids)), None):
-            raise UsageError(trouble)
-        with self._writing(must_exist=True), ExitStack() as models:
-            with StoreReader(self.folder) as store:
-                if not {"encoded_text", "encoder"} <= store.meta.keys():
-                    raise StoreError(
-                        f"{self.folder} has lost its notes of how it was made; run `vlm4rec-edge index` on the catalog again, "
-                        "then add."
-                    )
-                encoded_text = check_encoded_text(store.meta["encoded_text"])
-                if encoded_text != "title":
-                    photos = sum(len(item.photos) for item in chosen)
-                    captioner = models.enter_context(
-                        _opened(captioner, lambda: captioner_of(store, photos=photos or None))
-                    )
-                    check_captioner_of(store, captioner)
-                name = store.provenance("encoders").get("name")
-                encoder = models.enter_context(_opened(encoder, lambda: open_encoder(name)))
-                if made_by(encoder).fingerprint != store.meta["encoder"]:
-                    raise StoreError(
-                        f"The vectors of {self.folder} were made by another encoder or another version of it than "
-                        f"{encoder.identity.get('name')}; give the right one with --encoder, or index the catalog again with "
-                        "this one."
-                    )
-                there = KnownIds(store).look_up(ids).rows
-            cache = WebPhotoCache(self.folder / "photos")
-            catalog = open_catalog(chosen, fetched=cache.path_of) if chosen else Catalog(None, None, lambda: iter(()))
-            report = self._update(catalog, captioner, encoder, encoded_text, cache, on_progress=on_progress)
-            with StoreReader(self.folder) as store:
-                left_out = {failure.where for failure in store.failures()}
-                found = KnownIds(store).look_up(ids)
-                written = [each for each in dict.fromkeys(found.ids) if each in found.rows and each not in left_out]
-        added = tuple(each for each in written if each not in there)
-        replaced = () if report.interrupted else tuple(each for each in written if each in there)
-        return replace(report, added=added, replaced=replaced)
+        return add_items(self._access, items, captioner=captioner, encoder=encoder, on_progress=on_progress)
 
     def holds(self, item: Any) -> bool:
         """Whether an item of this id can be recommended.
@@ -348,17 +190,7 @@ class IndexFolder:
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
-        wanted = list(dict.fromkeys(item_ids(ids, "Items to remove")))
-        with self._writing(must_exist=True):
-            store = self._store()
-            unknown, hint = store.remove(wanted), ""
-            if unknown:
-                with StoreReader(self.folder) as read:
-                    known = KnownIds(read)
-                    found = known.look_up(unknown)
-                    store.remove(list(found.rows))
-                    unknown, hint = found.unknown, known.hint(found.unknown) if found.unknown else ""
-        return RemoveReport(self.folder, len(wanted) - len(unknown), tuple(unknown), hint)
+        return remove_items(self._access, ids)
 
     def learn(
         self,
@@ -388,22 +220,15 @@ class IndexFolder:
             StoreError: there is no index, or it is empty or being written.
             MissingDependencyError: scipy is not installed.
         """
-        from vlm4rec_edge.learning.learning import learn_from
-
-        with nullcontext() if dry_run else self._writing(must_exist=True):
-            with StoreReader(self.folder, content=True) as store:
-                if store.is_empty():
-                    raise StoreError(
-                        f"The index {self.folder} holds no items yet; run `vlm4rec-edge index` to the end first."
-                    )
-                learned, report = learn_from(
-                    store, interactions, columns=columns, new_items=new_items, seed=seed, on_start=on_start
-                )
-            if dry_run or learned is None:
-                return report
-            self._store().learn(learned)
-            self._refresh_index()
-        return replace(report, stored=True)
+        return learn_and_keep(
+            self._access,
+            interactions,
+            columns=columns,
+            new_items=new_items,
+            dry_run=dry_run,
+            seed=seed,
+            on_start=on_start,
+        )
 
     def forget_learned(self) -> bool:
         """Recommend by the words of the items alone again; return whether anything had been learned.
@@ -411,10 +236,7 @@ class IndexFolder:
         Raises:
             StoreError: there is no index, or another process is writing it.
         """
-        with self._writing(must_exist=True):
-            forgotten = self._store().forget_learned()
-            self._refresh_index()
-        return forgotten
+        return forget_learned(self._access)
 
     def verify(self) -> VerifyReport:
         """Check every file: database, checksums of captions, items and vectors, lengths, HNSW against exact search.
@@ -422,13 +244,7 @@ class IndexFolder:
         Raises:
             StoreError: there is no index. Damage is reported, not raised.
         """
-        report = check_store(self.folder)
-        if report.ok:
-            with StoreReader(self.folder) as store:
-                recall, findings = check_graph(store)
-            report = replace(report, findings=tuple(findings), hnsw_recall=recall)
-        remedy = f"Repair it with: vlm4rec-edge repair {self.folder}; it says what is left to do."
-        return report if report.ok else replace(report, remedy=remedy)
+        return verify_index(self.folder)
 
     def repair(self, *, encoder: Encoder | None = None) -> RepairReport:
         """Make the index whole again.
@@ -443,139 +259,21 @@ class IndexFolder:
             StoreError: there is no index, nothing of it can be read, or another process is writing it.
             ModelError: the encoder is not on this machine.
         """
-        with self._writing(must_exist=True):
-            store = self._store()
-            salvaged = store.salvage()
-            dropped = store.drop_damaged()
-            encoded = 0 if dropped.notes else self._encode_again(store, encoder, rewrite=dropped.vectors > 0)
-            store.mix_anew()
-            self._refresh_index(anew=True)
-        return RepairReport(
-            self.folder, salvaged, dropped.items, dropped.captions, dropped.vectors, encoded, lost_notes=dropped.notes
-        )
-
-    def _encode_again(self, store: StoreWriter, encoder: Encoder | None, *, rewrite: bool) -> int:
-        """Encode the items that have no vector; ``rewrite`` the vector file first, if rows of it were forgotten.
-
-        Into a new file, because a reader may still have the old one open. What encodes is noted anew, if that was lost.
-        """
-        with StoreReader(self.folder, content=True) as read:
-            kind = check_encoded_text(read.meta["encoded_text"])
-            identity = read.provenance("encoders")
-            rewrite = rewrite or read.has_gaps()
-        texts = {
-            item_id: text_of_photos(kind, title=title, captions=captions)
-            for item_id, title, captions in store.items_without_vector()
-        }
-        if identity and not texts and not rewrite:
-            return 0
-        with _opened(encoder, lambda: open_encoder(identity.get("name"), device="cpu")) as its_encoder:
-            if made_by(its_encoder).fingerprint != store.meta("encoder"):
-                raise StoreError(
-                    f"{self.folder} was made by another encoder than {its_encoder.identity.get('name')}; give it with "
-                    "--encoder."
-                )
-            checked_golden(store, its_encoder)
-            store.note_encoder(made_by(its_encoder))
-            if rewrite:
-                store.compact(force=True)
-            pending = list(texts)
-            for start in range(0, len(pending), _ENCODE_TEXTS):
-                part = {item_id: texts[item_id] for item_id in pending[start : start + _ENCODE_TEXTS]}
-                new = store.without_vector(list(part.values()))
-                store.write_vectors(part, dict(zip(new, encoded_items(its_encoder, new), strict=True)))
-        return len(texts)
-
-    def _refresh_index(self, *, anew: bool = False) -> None:
-        with StoreReader(self.folder) as store:
-            refresh(store, anew=anew)
-
-    @contextmanager
-    def _before(self) -> Iterator[StoreReader | None]:
-        """The index as it is, or None if there is none yet."""
-        before = read_if_begun(self.folder)
-        with before or nullcontext():
-            yield before
-
-    @contextmanager
-    def _writing(self, *, must_exist: bool = False) -> Iterator[None]:
-        """Hold the writer's lock for one call, from before it looks at the index; a new index gets its lock when it is made.
-
-        Raises:
-            StoreError: another process writes the index, there is none and it ``must_exist``, or this is called from within
-                a call that is under way.
-        """
-        with self._turn:
-            if self._at_work:
-                raise StoreError(
-                    f"{self.folder} is being changed by the call from which this one comes; do it afterwards."
-                )
-            self._at_work = True
-            try:
-                if must_exist or self._is_there():
-                    self._store()
-                yield
-            finally:
-                self._at_work = False
-                if not self._is_kept_open:
-                    self.close()
-
-    def _is_there(self) -> bool:
-        try:
-            return (self.folder / DATABASE_NAME).is_file()
-        except OSError:  # a folder that cannot be looked into: whoever makes it says so
-            return False
-
-    def _store(self, *, create: bool = False) -> StoreWriter:
-        if self._writer is None:
-            self._writer = StoreWriter(self.folder, create=create)
-        return self._writer
-
-    def _made_store(self, *, is_new: bool) -> StoreWriter:
-        """The store, made if there is none; one that ``is_new`` had no lock until now."""
-        store = self._store(create=True)
-        with self._before() as now:
-            if is_new and now:
-                raise StoreError(f"{self.folder} was made by another run meanwhile; run the same again.")
-        return store
+        return repair_index(self._access, encoder)
 
     def close(self) -> None:
         """Let other writers in, after the call that is under way in another thread."""
-        with self._turn:
-            if self._at_work:
-                raise StoreError(
-                    f"{self.folder} is being changed by the call from which this one comes; close it afterwards."
-                )
-            writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close()
+        self._access.close()
 
     def __enter__(self) -> IndexFolder:
-        self._is_kept_open = True
+        self._access.is_kept_open = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_kept_open = False
+        self._access.is_kept_open = False
         self.close()
-
-
-def _encoded_text_of(before: StoreReader | None) -> EncodedText:
-    return check_encoded_text(before.meta.get("encoded_text", "caption")) if before else "caption"
-
-
-@contextmanager
-def _opened(given: Any | None, make: Callable[[], Any]) -> Iterator[Any]:
-    """The model that was given, which stays open, or one that is made and closed again."""
-    if given is not None:
-        yield given
-        return
-    made = make()
-    try:
-        yield made
-    finally:
-        close_model(made)
 
 
 def build_index(

@@ -12,7 +12,8 @@ A name means one thing: one that two packages announce, or that is a model's of 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,3 +125,16 @@ def close_model(model: object) -> None:
     """Free a captioner or an encoder, if it is one that holds something."""
     if hasattr(model, "close"):
         model.close()
+
+
+@contextmanager
+def opened(given: Any | None, make: Callable[[], Any]) -> Iterator[Any]:
+    """The model that was given, which stays open, or one that is made and closed again."""
+    if given is not None:
+        yield given
+        return
+    made = make()
+    try:
+        yield made
+    finally:
+        close_model(made)

@@ -19,7 +19,7 @@ from vlm4rec_edge.grounding.llama.prompt import Prompt
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.index import files
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.store import writer
+from vlm4rec_edge.store import vectors
 
 
 class RecordedCaptioner:
@@ -99,7 +99,7 @@ def small_limits(exact: int = 60) -> Iterator[tuple[Any, str, int]]:
     """Yield (module, name, value) of what lets graphs and compaction begin at a few dozen rows instead of thousands."""
     yield files, "EXACT_LIMIT", exact
     yield files, "TAIL_ROWS", exact // 2
-    yield writer, "_COMPACT_FROM", exact
+    yield vectors, "_COMPACT_FROM", exact
 
 
 def use_small_limits() -> None:

@@ -104,10 +104,10 @@ def timed() -> Iterator[Steps]:
     import llama_cpp
     from llama_cpp import mtmd_cpp
 
-    from vlm4rec_edge import indexing
     from vlm4rec_edge.encoding.encoder import OnnxEncoder
     from vlm4rec_edge.grounding.llama import captioner
-    from vlm4rec_edge.index_folder import IndexFolder
+    from vlm4rec_edge.indexing import grounding
+    from vlm4rec_edge.indexing.access import FolderAccess
     from vlm4rec_edge.store.writer import StoreWriter
 
     steps = Steps()
@@ -121,8 +121,8 @@ def timed() -> Iterator[Steps]:
     ]
     own = [
         (captioner, "decode_photo", READ),
-        (indexing, "read_photo_file", READ),
-        (IndexFolder, "_refresh_index", STORE),
+        (grounding, "read_photo_file", READ),
+        (FolderAccess, "refresh_index", STORE),
         (OnnxEncoder, "encode", ENCODE),
         (StoreWriter, "write", STORE),
     ]

@@ -11,12 +11,14 @@ import numpy as np
 from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.index import refresh
-from vlm4rec_edge.indexing import checked_golden
+from vlm4rec_edge.indexing.run import checked_golden
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.provenance import MadeBy, made_by
 from vlm4rec_edge.recommend.history import History
+from vlm4rec_edge.store.grounded import GroundedItem
+from vlm4rec_edge.store.making import Making
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem, Making, StoreWriter
+from vlm4rec_edge.store.writer import StoreWriter
 
 # As many kinds of products as a large shop has; captions begin with theirs, so that there are neighbours to find.
 KINDS = 2000

@@ -15,7 +15,7 @@ from made_store import EncodingWriter, GivenVectors, random_vectors
 from vlm4rec_edge.bundle.manifest import MANIFEST_NAME, canonical
 from vlm4rec_edge.bundle.reader import BundleReader
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store.writer import GroundedItem
+from vlm4rec_edge.store.grounded import GroundedItem
 
 ITEMS = 60
 ROWS = 48

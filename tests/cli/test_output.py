@@ -15,7 +15,7 @@ from program import PROGRAM, on_a_terminal, program
 
 from vlm4rec_edge.cli.output import printable, table
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store.writer import GroundedItem
+from vlm4rec_edge.store.grounded import GroundedItem
 
 TITLES = ["Crêpe dress", "商品 🧥", "Red\x1b[31m coat\n\ttwo", "x" * 400]
 

@@ -13,8 +13,8 @@ from running.stand_ins import MadeVectors
 from vlm4rec_edge.index import files, load_index, refresh
 from vlm4rec_edge.index.exact import ExactIndex
 from vlm4rec_edge.items import Item
+from vlm4rec_edge.store.grounded import GroundedItem
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem
 
 _ITEMS, _DIMENSIONS, _QUERIES, _NEIGHBOURS = 4_000, 48, 200, 10
 

@@ -18,7 +18,7 @@ from running.stand_ins import MadeVectors, RecordedCaptioner
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index_folder import IndexFolder, build_index
-from vlm4rec_edge.indexing import IndexReport
+from vlm4rec_edge.indexing.report import IndexReport
 from vlm4rec_edge.store.reader import StoreReader
 
 

@@ -10,7 +10,7 @@ import pytest
 from breaking.child import Task
 from breaking.trials import captions_made, run_child, truth_of
 
-from vlm4rec_edge.indexing import _WINDOW_ITEMS
+from vlm4rec_edge.indexing.window import WINDOW_ITEMS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
 
@@ -26,4 +26,4 @@ def test_no_room_is_told_and_nothing_is_lost(task: Task, kilobytes: int) -> None
     assert run_child(task).code == 0
     assert truth_of(task).is_right
     made = captions_made(Path(task.log))
-    assert made.total() - len(made) <= _WINDOW_ITEMS
+    assert made.total() - len(made) <= WINDOW_ITEMS

@@ -10,7 +10,7 @@ from breaking.child import Task
 from breaking.trials import captions_lost, captions_made, damage_after_kill, run_child, truth_of
 from drawings import Drawing, write_catalog
 
-from vlm4rec_edge.indexing import _WINDOW_ITEMS
+from vlm4rec_edge.indexing.window import WINDOW_ITEMS
 
 _KILLS = 10
 
@@ -23,7 +23,7 @@ def test_a_run_killed_again_and_again_ends_with_every_item_once_and_right(task: 
         ended = run_child(slow, kill_after=chance.uniform(0, 0.5))
         if ended.was_killed:
             killed += 1
-            assert captions_lost(slow) <= _WINDOW_ITEMS
+            assert captions_lost(slow) <= WINDOW_ITEMS
             assert damage_after_kill(Path(slow.out)) == []
         else:  # done before it was killed: another prompt makes new work
             assert ended.code == 0, ended.said
@@ -31,7 +31,7 @@ def test_a_run_killed_again_and_again_ends_with_every_item_once_and_right(task: 
     assert run_child(slow).code == 0
     assert truth_of(slow).is_right
     made = captions_made(Path(slow.log))
-    assert made.total() - len(made) <= killed * _WINDOW_ITEMS
+    assert made.total() - len(made) <= killed * WINDOW_ITEMS
 
     again = run_child(slow)
     assert again.answer == {"items": 96, "captioned": 0, "removed": 0}

@@ -21,10 +21,10 @@ from running.stand_ins import MadeVectors
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store import reader as reader_module
+from vlm4rec_edge.store import snapshot
+from vlm4rec_edge.store.grounded import GroundedItem
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem
 
 
 @contextmanager
@@ -126,18 +126,18 @@ def test_a_compaction_between_two_looks_of_a_reader_is_not_taken_for_damage(
 ) -> None:
     folder = tmp_path / "index"
     _write(folder, range(200))
-    map_vectors = reader_module.map_vectors
+    map_vectors = snapshot.map_vectors
     calls = []
 
     def late(path: Path, rows: int, dimensions: int) -> np.ndarray:
         calls.append(path)
         if len(calls) == 1:
-            monkeypatch.setattr(reader_module, "map_vectors", map_vectors)  # the writer reads, too
+            monkeypatch.setattr(snapshot, "map_vectors", map_vectors)  # the writer reads, too
             _write(folder, range(100, 300), compact=True)
-            monkeypatch.setattr(reader_module, "map_vectors", late)
+            monkeypatch.setattr(snapshot, "map_vectors", late)
         return map_vectors(path, rows, dimensions)
 
-    monkeypatch.setattr(reader_module, "map_vectors", late)
+    monkeypatch.setattr(snapshot, "map_vectors", late)
     with StoreReader(folder) as store:
         assert store.count() == 200
     assert len(calls) == 2

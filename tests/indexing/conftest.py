@@ -10,7 +10,7 @@ from made_catalog import PHOTOS, Run
 from pictures import swatches
 
 from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index
-from vlm4rec_edge.indexing import IndexReport
+from vlm4rec_edge.indexing.report import IndexReport
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vlm4rec_edge.indexing import IndexReport
+from vlm4rec_edge.indexing.report import IndexReport
 from vlm4rec_edge.store.reader import StoredItem, StoreReader
 
 PHOTOS = 6

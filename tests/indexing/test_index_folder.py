@@ -73,8 +73,8 @@ def test_failures_that_could_not_be_noted_are_noted_by_the_next_try(
     index: IndexFolder, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupt in the middle of noting them loses none."""
-    assert index._writer is not None
-    write, tries = index._writer.write_failures, 0
+    assert index._access._writer is not None
+    write, tries = index._access._writer.write_failures, 0
 
     def interrupted_once(failures: list[Failure]) -> None:
         nonlocal tries
@@ -83,7 +83,7 @@ def test_failures_that_could_not_be_noted_are_noted_by_the_next_try(
             raise KeyboardInterrupt
         write(failures)
 
-    monkeypatch.setattr(index._writer, "write_failures", interrupted_once)
+    monkeypatch.setattr(index._access._writer, "write_failures", interrupted_once)
     report = index.update([Item("gone", photos / "none.png")], captioner=MadeCaptioner(), encoder=MadeEncoder())
     assert report.interrupted
     assert [failure.where for failure in report.all_failures()] == ["gone"]
@@ -99,10 +99,10 @@ def test_an_interrupt_while_an_index_is_closed_lets_other_writers_in(index: Inde
         def execute(self, *_: object) -> None:
             raise KeyboardInterrupt
 
-    writer = index._writer
+    writer = index._access._writer
     assert writer is not None
-    assert writer._connection is not None
-    writer._connection = Interrupted(writer._connection)  # type: ignore[assignment]
+    assert writer._database._connection is not None
+    writer._database._connection = Interrupted(writer._database._connection)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         index.close()
     assert writer is not None  # still held by somebody, as by the traceback of an interrupted notebook cell

@@ -79,7 +79,7 @@ def test_what_was_not_pruned_can_be_removed_by_the_names_in_the_report(tmp_path:
 
 
 def test_a_prune_by_mistake_costs_no_caption_and_no_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlm4rec_edge.store.writer._COMPACT_FROM", 10)
+    monkeypatch.setattr("vlm4rec_edge.store.vectors._COMPACT_FROM", 10)
     out, catalog, captioner = tmp_path / "x.index", _items(tmp_path / "photos", 40), Counting()
     _index(catalog, out, captioner=captioner)
     assert captioner.photos == 40
@@ -92,7 +92,7 @@ def test_a_prune_by_mistake_costs_no_caption_and_no_vector(tmp_path: Path, monke
 def test_the_vectors_of_what_stays_away_are_dropped_by_the_run_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vlm4rec_edge.store.writer._COMPACT_FROM", 10)
+    monkeypatch.setattr("vlm4rec_edge.store.vectors._COMPACT_FROM", 10)
     out, catalog = tmp_path / "x.index", _items(tmp_path / "photos", 40)
     _index(catalog, out)
     _index(catalog[35:], out, prune_anyway=True)

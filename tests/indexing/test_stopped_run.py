@@ -16,10 +16,11 @@ from made_plugins import MadeCaptioner, MadeEncoder
 from made_store import EncodingWriter
 from pictures import swatch, swatches
 
-from vlm4rec_edge import Failure, LlamaCaptioner, OnnxEncoder, Recommender, build_index, indexing
+from vlm4rec_edge import Failure, LlamaCaptioner, OnnxEncoder, Recommender, build_index
 from vlm4rec_edge.errors import ModelError, StoreError
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
-from vlm4rec_edge.indexing import IndexProgress
+from vlm4rec_edge.indexing import window
+from vlm4rec_edge.indexing.report import IndexProgress
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import BatchCounts, StoreWriter
 
@@ -52,7 +53,7 @@ def test_an_interrupt_while_texts_are_encoded_loses_no_caption(
         return encode(texts)
 
     monkeypatch.setattr(encoder, "encode", stop_once)
-    monkeypatch.setattr(indexing, "_WINDOW_SECONDS", 1e9)  # one window, however slow the machine
+    monkeypatch.setattr(window, "_WINDOW_SECONDS", 1e9)  # one window, however slow the machine
     report = run(photos)
     assert (report.interrupted, report.items) == (True, PHOTOS)
     assert counts_of(run(photos))[:2] == (0, PHOTOS)

@@ -10,7 +10,7 @@ from made_store import EncodingWriter, GivenVectors, random_vectors
 
 from vlm4rec_edge.interactions import Interactions
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.store.writer import GroundedItem
+from vlm4rec_edge.store.grounded import GroundedItem
 
 ITEMS, GROUPS, IN_A_GROUP = 240, 24, 10
 USERS, EACH = 500, 4

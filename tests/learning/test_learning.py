@@ -21,7 +21,7 @@ from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.interchange.export import export_items
 from vlm4rec_edge.learning.learning import LearnReport
 from vlm4rec_edge.mixture import Weights
-from vlm4rec_edge.store import writer as writer_module
+from vlm4rec_edge.store import mixing
 from vlm4rec_edge.store.learned import Learned
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -125,7 +125,7 @@ def test_what_fails_leaves_the_index_as_it_was(own: Path, monkeypatch: pytest.Mo
     def no_room(*_: object) -> None:
         raise StoreError("no room")
 
-    monkeypatch.setattr(writer_module, "append_vectors", no_room)
+    monkeypatch.setattr(mixing, "append_vectors", no_room)
     with pytest.raises(StoreError, match="no room"):
         learn(own, together(400, seed=9))
     assert ten(own) == before

@@ -16,9 +16,9 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.items import Item
+from vlm4rec_edge.store.grounded import GroundedItem
 from vlm4rec_edge.store.reader import StoredItem, StoreReader
 from vlm4rec_edge.store.schema import APPLICATION_ID, DATABASE_NAME, MIGRATIONS
-from vlm4rec_edge.store.writer import GroundedItem
 
 _TABLES = ("meta", "groundings", "encoders", "captions", "vectors", "items", "failures")
 

@@ -16,8 +16,9 @@ from made_store import EncodingWriter, GivenVectors, random_vectors, write_store
 from vlm4rec_edge import LlamaCaptioner, OnnxEncoder
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.store.grounded import GroundedItem
+from vlm4rec_edge.store.made_items import made_items
 from vlm4rec_edge.store.reader import StoreReader
-from vlm4rec_edge.store.writer import GroundedItem
 
 VECTORS = random_vectors(40, 8)
 
@@ -37,7 +38,7 @@ def test_an_item_comes_back_as_it_went_in(tmp_path: Path) -> None:
         counts = store.put([_entry("É/1", 3, "Un manteau.", title="Zwarte jas 🧥", attributes=attributes)])
     assert (counts.captions, counts.encoded) == (1, 1)
     with StoreReader(tmp_path / "s") as read:
-        item = read.item("É/1")
+        item = read.items_of(["É/1"])["É/1"]
         assert item is not None
         assert (item.title, item.caption, item.attributes) == ("Zwarte jas 🧥", "Un manteau.", attributes)
         assert item.image == str(Path("photo.png").absolute())
@@ -45,7 +46,7 @@ def test_an_item_comes_back_as_it_went_in(tmp_path: Path) -> None:
         assert read.provenance("groundings") == {"name": "made", "prompt": "What?"}
         assert read.provenance("encoders")["name"] == "given"
         assert read.meta["encoded_text"] == "caption"
-        assert read.item("é/1") is None
+        assert read.items_of(["é/1"]) == {}
 
 
 def test_items_come_in_the_order_they_were_first_written(tmp_path: Path) -> None:
@@ -170,5 +171,5 @@ def test_where_no_item_has_further_photos_none_is_looked_for(tmp_path: Path) -> 
             return super().query(sql, parameters)
 
     with Watched(write_store(tmp_path / "i", random_vectors(2))) as store:
-        assert (len(list(store.items())), len(store.table().ids), len(list(store.made_items()))) == (2, 2, 2)
+        assert (len(list(store.items())), len(store.table().ids), len(list(made_items(store)))) == (2, 2, 2)
     assert [sql for sql in asked if "photos" in sql] == ["SELECT EXISTS (SELECT 1 FROM photos)"]

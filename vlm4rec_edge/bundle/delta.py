@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import vlm4rec_edge
-from vlm4rec_edge.bundle.container import Container, open_checked, open_container
+from vlm4rec_edge.bundle.container import open_checked, open_container
 from vlm4rec_edge.bundle.manifest import (
     LITERALS,
     BundleManifest,
@@ -75,8 +76,7 @@ def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: 
             f"{out} is the old bundle itself, without which no delta against it is of use; give another name."
         )
     check_output(out)
-    older = open_container(old)
-    try:
+    with closing(open_container(old)) as older:
         old_manifest, old_files = open_checked(older, kind="bundle")
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
             report = make_bundle(index, Path(folder) / "new", **settings)
@@ -90,8 +90,6 @@ def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: 
             finally:
                 files = {}
                 newer.close()
-    finally:
-        older.close()
     lengths = [(start == LITERAL, length) for parts in made_of.values() for start, length in parts]
     new_bytes = sum(length for is_new, length in lengths if is_new)
     copied_bytes = sum(length for _, length in lengths) - new_bytes
@@ -147,12 +145,9 @@ def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> PatchRep
     """
     delta, old, out = path_of(delta, "A delta"), path_of(old, "The old bundle"), path_of(out, "A bundle")
     check_output(out)
-    opened: list[Container] = []
-    try:
-        opened.append(open_container(delta))
-        changes, new_bytes = open_checked(opened[-1], kind="delta")
-        opened.append(open_container(old))
-        old_manifest, old_files = open_checked(opened[-1], kind="bundle")
+    with closing(open_container(delta)) as difference, closing(open_container(old)) as older:
+        changes, new_bytes = open_checked(difference, kind="delta")
+        old_manifest, old_files = open_checked(older, kind="bundle")
         if changes.content.get("old") != old_manifest.digest:
             raise BundleError(
                 f"{delta} was made against another bundle than {old} (digest {old_manifest.digest}); get the one that "
@@ -173,9 +168,6 @@ def apply_delta(delta: Path | str, old: Path | str, out: Path | str) -> PatchRep
                     raise BundleError(f"{name} would not become what {delta} promises; {_GET_AGAIN}")
             output.finish(new)
         return PatchReport(out, int(new.content["items"]), size_of(out), new.digest)
-    finally:
-        for container in opened:
-            container.close()
 
 
 def _checked_pieces(

@@ -6,7 +6,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -93,11 +93,8 @@ def _may_be_replaced(out: Path) -> bool:
     if out.is_dir() == _wants_zip(out) or not is_bundle(out):
         return False
     try:
-        container = open_container(out)
-        try:
+        with closing(open_container(out)) as container:
             return looks_like_manifest(bytes(container.map(MANIFEST_NAME)))
-        finally:
-            container.close()
     except BundleError:
         return False
 

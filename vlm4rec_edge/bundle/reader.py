@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from vlm4rec_edge.bundle.container import check_sha256, open_checked, open_container
-from vlm4rec_edge.bundle.manifest import ENCODER_FOLDER, ITEMS, LVLM_FOLDER, THUMBNAILS, VECTORS, BundleManifest
+from vlm4rec_edge.bundle.manifest import ENCODER_FOLDER, ITEMS, LVLM_FOLDER, THUMBNAILS, VECTORS
 from vlm4rec_edge.bundle.sections import view
 from vlm4rec_edge.bundle.texts import ABSENT, Column, array_names, attribute_section, open_column, open_texts
 from vlm4rec_edge.bundle.vectors import PackedVectors
+from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.columns import MISSING, ItemTable
 from vlm4rec_edge.columns import Column as TableColumn
 from vlm4rec_edge.errors import BundleError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _Expected = TypeVar("_Expected", int, str, dict[str, Any], list[Any])
 
 
-class BundleReader:
+class BundleReader(Closable):
     """An open bundle, as a source of items for the recommender; a context manager. Several threads may read through it.
 
     Opening checks everything that recommending reads. Nothing is written, and nothing beside the bundle is opened.
@@ -265,24 +265,6 @@ class BundleReader:
         for name in ("vectors", "_ids", "_columns", "_attributes", "_place_of", "_table", "_thumbnails"):
             self.__dict__.pop(name, None)
         self._container.close()
-
-    def __enter__(self) -> BundleReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def read_manifest_of(path: Path) -> BundleManifest:
-    """Return the manifest of a bundle that is whole.
-
-    Raises:
-        BundleError: it is not.
-    """
-    with BundleReader(path) as bundle:
-        return bundle.manifest
 
 
 def _get(content: Mapping[str, Any], key: str, kind: type[_Expected], place: str) -> _Expected:

@@ -23,6 +23,7 @@ from vlm4rec_edge.given import path_of
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.store.check import damaged_content
 from vlm4rec_edge.store.reader import StoreReader
+from vlm4rec_edge.store.trouble import holds_nothing
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles
@@ -129,7 +130,7 @@ def make_bundle(
 
 def _check_store(store: StoreReader) -> None:
     if store.is_empty():
-        raise StoreError(f"The index {store.folder} holds no items yet; run `vlm4rec-edge index` to the end first.")
+        raise holds_nothing(store.folder)
     damage = damaged_content(store)
     if damage:
         raise StoreError(

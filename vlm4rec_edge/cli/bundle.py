@@ -16,11 +16,8 @@ from typing import Annotated, Any
 import typer
 
 from vlm4rec_edge.cli import options
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, some_of
 from vlm4rec_edge.errors import UsageError
-
-# Ids of items without a picture that are listed on a terminal; all of them are in --json.
-_SHOWN = 10
 
 
 class VectorName(StrEnum):
@@ -99,8 +96,7 @@ def bundle(
         size = _shown((made or report).bytes)
         typer.echo(f"{out}: {what} of {report.items} items, {size}, digest {report.digest}.")
         if missing := report.without_thumbnail:
-            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-            note(f"Their photos cannot be read, so they have no picture: {', '.join(missing[:_SHOWN])}{more}.")
+            note(f"Their photos cannot be read, so they have no picture: {some_of(missing)}.")
     if report.without_thumbnail:
         raise typer.Exit(EXIT_SOME_FAILED)
 

@@ -26,7 +26,7 @@ import typer
 from vlm4rec_edge.cli import EXIT_INTERRUPTED, options
 from vlm4rec_edge.cli.asking import agreed
 from vlm4rec_edge.cli.groups import grouped
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, styled
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, some_of, styled
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import UsageError
@@ -37,12 +37,10 @@ if TYPE_CHECKING:
     from vlm4rec_edge.catalog.reader import Catalog
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.index_folder import IndexFolder
-    from vlm4rec_edge.indexing import IndexReport
+    from vlm4rec_edge.indexing.report import IndexReport
 
 # Failures listed on a terminal; all of them are in --json and in the index.
 _FAILURES_SHOWN = 20
-# Ids named in a sentence; all of them are in --json.
-_IDS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ def _updated(
     update: Callable[..., IndexReport], opened: Catalog, out: Path, *, remake: bool, as_json: bool
 ) -> IndexReport:
     """Update an index, with progress; ask before it is made in another way than it was."""
-    from vlm4rec_edge.remaking import RemakeError
+    from vlm4rec_edge.indexing.remaking import RemakeError
 
     entries = opened.count() or 0
     of_the_web = sum(len(entry.addresses) for entry in opened.read() if isinstance(entry, WebPhotos))
@@ -235,14 +233,7 @@ def _updated(
 
 
 def _too_many(report: IndexReport) -> str:
-    return (
-        f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {_some(report.not_removed)}."
-    )
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _IDS_SHOWN:,} more" if len(ids) > _IDS_SHOWN else ""
-    return ", ".join(ids[:_IDS_SHOWN]) + more
+    return f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {some_of(report.not_removed)}."
 
 
 def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
@@ -261,7 +252,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
         if report.fetched:
             note(f"{report.fetched:,} photos fetched into {report.folder / 'photos'}.")
         if report.removed_ids:
-            note(f"Removed: {_some(report.removed_ids)}. Until the next run their captions and vectors are kept.")
+            note(f"Removed: {some_of(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:
             note(
                 f"Nothing was removed: {report.unread} folders or rows of the catalog cannot be read; items may stand there."

@@ -17,8 +17,7 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,10 +29,8 @@ from vlm4rec_edge.cli.batch import recommend_to_all
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.plugins import close_model
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.encoding.protocol import Encoder
     from vlm4rec_edge.recommend.profile import ProfileSettings
     from vlm4rec_edge.recommend.recommender import Recommender
     from vlm4rec_edge.recommend.result import Recommendations
@@ -265,7 +262,7 @@ def recommend(
     from vlm4rec_edge.recommend.recommender import Recommender
 
     settings = profile.settings()
-    with Recommender.open(index) as shop, _encoder(encoder if history.text is not None else None) as own:
+    with Recommender.open(index) as shop, options.named_encoder(encoder if history.text is not None else None) as own:
         chosen = selection.selection(shop, exclude_history=not include_history)
         if users.histories is not None and users.out is not None:
             how = {"settings": settings, "selection": chosen, "popularity": popularity, "columns": columns.columns()}
@@ -326,7 +323,7 @@ def similar(
             return
         from vlm4rec_edge.new_photo import similar_to_photo
 
-        with _encoder(encoder) as own:
+        with options.named_encoder(encoder) as own:
             found = similar_to_photo(
                 shop, photo, k, model=model, projector=projector, encoder=own, selection=chosen, explain=explain
             )
@@ -354,24 +351,9 @@ def search(
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.recommend.recommender import Recommender
 
-    with Recommender.open(index) as shop, _encoder(encoder) as own:
+    with Recommender.open(index) as shop, options.named_encoder(encoder) as own:
         found = shop.search(text, k, encoder=own, selection=selection.selection(shop), explain=explain)
         _show(shop, found, k, as_json=as_json)
-
-
-@contextmanager
-def _encoder(name: str | None) -> Iterator[Encoder | None]:
-    """The encoder of that name, or None, the one that the index names."""
-    if name is None:
-        yield None
-        return
-    from vlm4rec_edge.encoding.opening import open_encoder
-
-    own = open_encoder(name, device="cpu")
-    try:
-        yield own
-    finally:
-        close_model(own)
 
 
 def _ids(shop: Recommender, values: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vlm4rec_edge.plugins import opened
+
 if TYPE_CHECKING:
     from vlm4rec_edge.catalog.layouts import CatalogColumns
+    from vlm4rec_edge.grounding.llama.native import Device as LlamaDevice
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.interactions import InteractionColumns
 
@@ -319,3 +323,12 @@ class InteractionColumnOptions:
         return InteractionColumns(
             self.user_column or "", self.item_column or "", self.date_column or "", self.weight_column or ""
         )
+
+
+def named_encoder(name: str | None, *, device: LlamaDevice = "cpu") -> AbstractContextManager[Any]:
+    """The encoder that ``--encoder`` names, closed at the end; None where none is named, for the one that made the index."""
+    if name is None:
+        return nullcontext()
+    from vlm4rec_edge.encoding.opening import open_encoder
+
+    return opened(None, lambda: open_encoder(name, device=device))

@@ -24,6 +24,8 @@ _WIDTH_WITHOUT_TERMINAL = 160
 EXIT_SOME_FAILED = 3
 # What is named of what was left out; all of it is in --json.
 _LISTED = 5
+# Ids of what was done, or could not be, that a sentence names; all of them are in --json.
+_NAMED = 10
 
 
 def emit_json(document: Any) -> None:
@@ -40,13 +42,18 @@ def tell_left_out(unknown: Sequence[str], hint: str, failures: Sequence[Failure]
         failures: The rows.
     """
     if unknown:
-        more = f" and {len(unknown) - _LISTED:,} more" if len(unknown) > _LISTED else ""
         sentence = hint[:1].upper() + hint[1:]
-        note(f"Not in the index, and left out: {printable(', '.join(unknown[:_LISTED]))}{more}. {sentence}")
+        note(f"Not in the index, and left out: {some_of(unknown, _LISTED)}. {sentence}")
     for failure in failures[:_LISTED]:
         note(f"Left out: {failure.reason}")
     if len(failures) > _LISTED:
         note(f"Left out: {len(failures) - _LISTED:,} more rows; --json lists all.")
+
+
+def some_of(ids: Sequence[str], most: int = _NAMED) -> str:
+    """Return the first of some ids as a sentence names them, and how many more there are."""
+    more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
+    return printable(", ".join(ids[:most])) + more
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -55,7 +55,6 @@ def add(
       vlm4rec-edge add shop.index new/scarf-9.jpg
       vlm4rec-edge add shop.index IMG_0412.jpg --id scarf-9 --title "Striped scarf"
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.index_folder import IndexFolder
     from vlm4rec_edge.new_photo import captioner_of
     from vlm4rec_edge.store.reader import StoreReader
@@ -70,8 +69,7 @@ def add(
             if store.meta.get("encoded_text") != "title":
                 captioner = captioner_of(store, model, projector=projector, device=device.value, photos=len(photos))
                 models.callback(close_model, captioner)
-        own = None if encoder is None else open_encoder(encoder, device=device.value)
-        models.callback(close_model, own)
+        own = models.enter_context(options.named_encoder(encoder, device=device.value))
         with progress_bar("Indexing", len(items), shown=not as_json, out=index) as advance:
             report = folder.add(
                 items, captioner=captioner, encoder=own, on_progress=lambda progress: advance(progress.done)
@@ -156,15 +154,10 @@ def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: 
     Example:
       vlm4rec-edge repair shop.index
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.encoding.opening import open_encoder
     from vlm4rec_edge.index_folder import IndexFolder
 
-    own = None if encoder is None else open_encoder(encoder, device="cpu")
-    try:
-        with IndexFolder(index) as folder:
-            report = folder.repair(encoder=own)
-    finally:
-        close_model(own)
+    with options.named_encoder(encoder) as own, IndexFolder(index) as folder:
+        report = folder.repair(encoder=own)
     if as_json:
         emit_json(report.to_dict())
         return

@@ -11,7 +11,7 @@ from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_repo
 from vlm4rec_edge.encoding.encoder import OnnxEncoder
 from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
 from vlm4rec_edge.index_folder import build_index
-from vlm4rec_edge.indexing import IndexProgress, IndexReport
+from vlm4rec_edge.indexing.report import IndexProgress, IndexReport
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.recommend.recommender import Recommender

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import SEPARATOR
-from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.errors import ModelError, StoreError
+from vlm4rec_edge.provenance import made_by
 
 # Float32 rounding of a unit vector stays far below this.
 LENGTH_TOLERANCE = 1e-3
+
+
+def check_encoder_of(folder: Path, fingerprint: str | None, encoder: Encoder) -> None:
+    """Check that an encoder is the one of this fingerprint, which made the vectors of the index or the bundle at ``folder``.
+
+    Raises:
+        StoreError: it is another one.
+        ModelError: it is no encoder.
+    """
+    own = made_by(encoder)
+    if own.fingerprint != fingerprint:
+        raise StoreError(
+            f"The vectors of {folder} were made by another encoder or another version of it than {own.identity['name']}; "
+            "give the right one with --encoder, or index the catalog again with this one."
+        )
 
 
 def encoded(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlm4rec_edge.checksums import sha256_of
+from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.cores import physical_cores
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
 from vlm4rec_edge.given import each_text
@@ -45,7 +45,7 @@ class _Batch:
     vectors: np.ndarray | None = None
 
 
-class OnnxEncoder:
+class OnnxEncoder(Closable):
     """A sentence encoder; a context manager.
 
     Attributes:
@@ -203,14 +203,6 @@ class OnnxEncoder:
     def close(self) -> None:
         """Free the sessions."""
         self._session = self._session_of_streams = self._tokenizer = None
-
-    def __enter__(self) -> OnnxEncoder:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _open_session(files: EncoderFiles, device: Device, threads: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -80,7 +81,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
     if chosen.needs:
         optional(*chosen.needs)
     source, _ = open_source(index, exact_limit=0)
-    try:
+    with closing(source):
         if chosen.is_folder:
             with atomic_path(out) as part:
                 part.mkdir()
@@ -89,8 +90,6 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
             chosen.write(source, out)
         files = tuple(sorted(out.iterdir())) if chosen.is_folder else (out,)
         return ExportReport(Path(index), form, source.count(), source.dimensions, files)
-    finally:
-        source.close()
 
 
 def _check_new(out: Path) -> None:
@@ -115,13 +114,8 @@ def export_to_qdrant(index: Path | str, url: str, collection: str) -> ExportRepo
     """
     from vlm4rec_edge.interchange.qdrant import open_client, upsert
 
-    client = open_client(url)
-    try:
+    with closing(open_client(url)) as client:
         source, _ = open_source(index, exact_limit=0)
-        try:
+        with closing(source):
             items = upsert(source, client, collection)
             return ExportReport(Path(index), "qdrant", items, source.dimensions, collection=collection)
-        finally:
-            source.close()
-    finally:
-        client.close()

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.errors import ProfileError, UsageError
 from vlm4rec_edge.given import text_of
 from vlm4rec_edge.index import VectorIndex
@@ -37,7 +37,7 @@ _MEAN = ProfileSettings()
 _ALL_BUT_HISTORY = Selection()
 
 
-class Recommender:
+class Recommender(Closable):
     """An open index; a context manager. Loads no model unless a text is looked for.
 
     It answers from the index as it was when it was opened, whatever is written to it later; ``reload`` takes up what is new.
@@ -375,14 +375,6 @@ class Recommender:
     def close(self) -> None:
         """Let go of the index and of the encoder, if one was loaded, as soon as the calls under way have ended."""
         self._snapshot.retire()
-
-    def __enter__(self) -> Recommender:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _check_k(k: int) -> None:

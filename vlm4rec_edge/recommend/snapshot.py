@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vlm4rec_edge.encoding.checked import encoded
+from vlm4rec_edge.encoding.checked import check_encoder_of, encoded
 from vlm4rec_edge.encoding.text import EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import VectorIndex
@@ -180,11 +180,7 @@ class Snapshot:
                     # Looking one text up is too small for a GPU to be worth its start.
                     self._encoder = open_encoder(self.source.encoder_files() or self._name_of_encoder(), device="cpu")
                 encoder = self._encoder
-        if made_by(encoder).fingerprint != self.source.meta["encoder"]:
-            raise StoreError(
-                f"The index {self.source.folder} was made by another encoder or another version of it than "
-                f"{encoder.identity.get('name')}; give the right one with --encoder, or index again with this one."
-            )
+        check_encoder_of(self.source.folder, self.source.meta["encoder"], encoder)
         return np.asarray(encoded(encoder, [text])[0])
 
     def _name_of_encoder(self) -> str:

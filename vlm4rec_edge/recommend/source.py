@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
-from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
@@ -128,9 +127,10 @@ def open_source(
     # A device that only reads bundles needs no SQLite, and who reads an index no bundles.
     from vlm4rec_edge.index import open_index
     from vlm4rec_edge.store.reader import StoreReader
+    from vlm4rec_edge.store.trouble import holds_nothing
 
     store = StoreReader(path, mapped=True)
     if store.is_empty():
         store.close()
-        raise StoreError(f"The index {path} holds no items yet; run `vlm4rec-edge index` to the end first.")
+        raise holds_nothing(path)
     return store, open_index(store, exact_limit=exact_limit, backend=backend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
@@ -28,6 +28,9 @@ _BLOCK_ROWS = 8192
 _NAMED = 5
 # Another processor sums in another order.
 _ROUNDING = 1e-4
+
+# What reads rows: ``StoreReader.query``, or ``execute`` of the connection of a writer.
+Query = Callable[[str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -119,27 +122,12 @@ def _database(store: StoreReader) -> Iterator[Finding]:
 
 
 def _captions(store: StoreReader) -> Iterator[Finding]:
-    yield from _by_checksum(
-        store,
-        "SELECT key, image_sha256, question, text, fields, crc32 FROM captions",
-        lambda row: caption_crc32(*row[:5]) == row[5],
-        "The caption {} is not what was written.",
-    )
+    yield from _named(damaged_captions(store.query), "The caption {} is not what was written.")
 
 
 def _items(store: StoreReader) -> Iterator[Finding]:
-    yield from _by_checksum(
-        store,
-        "SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items",
-        lambda row: text_crc32(*row[:6]) == row[6],
-        "The item {} is not what was written.",
-    )
-    yield from _by_checksum(
-        store,
-        "SELECT item, place, image, image_sha256, caption_key, crc32 FROM photos",
-        lambda row: photo_crc32(*row[:5]) == row[5],
-        "A photo of the item {} is not what was written.",
-    )
+    yield from _named(damaged_items(store.query), "The item {} is not what was written.")
+    yield from _named(items_of_damaged_photos(store.query), "A photo of the item {} is not what was written.")
     missing = next(store.query("SELECT count(*) FROM items WHERE vector_row IS NULL"))[0]
     if missing:
         # Without its notes an index cannot be encoded again by itself.
@@ -177,13 +165,27 @@ def items_of_other_texts(store: StoreReader) -> list[str]:
     return wrong
 
 
-def _by_checksum(store: StoreReader, query: str, is_right: Callable[[Any], bool], sentence: str) -> Iterator[Finding]:
-    yield from _named([str(row[0]) for row in store.query(query) if not is_right(row)], sentence)
+def damaged_captions(query: Query) -> list[Any]:
+    """Return the keys of the captions that differ from their checksum."""
+    rows = query("SELECT key, image_sha256, question, text, fields, crc32 FROM captions")
+    return [row[0] for row in rows if caption_crc32(*row[:5]) != row[5]]
 
 
-def _named(wrong: list[str], sentence: str) -> Iterator[Finding]:
+def damaged_items(query: Query) -> list[Any]:
+    """Return the ids of the items that differ from their checksum."""
+    rows = query("SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items")
+    return [row[0] for row in rows if text_crc32(*row[:6]) != row[6]]
+
+
+def items_of_damaged_photos(query: Query) -> list[Any]:
+    """Return the ids of the items of further photos that differ from their checksum, one for each photo."""
+    rows = query("SELECT item, place, image, image_sha256, caption_key, crc32 FROM photos")
+    return [row[0] for row in rows if photo_crc32(*row[:5]) != row[5]]
+
+
+def _named(wrong: list[Any], sentence: str) -> Iterator[Finding]:
     for name in wrong[:_NAMED]:
-        yield Finding(DATABASE_NAME, sentence.format(repr(name)))
+        yield Finding(DATABASE_NAME, sentence.format(repr(str(name))))
     if len(wrong) > _NAMED:
         yield Finding(DATABASE_NAME, f"... and {len(wrong) - _NAMED} more.")
 

@@ -73,6 +73,11 @@ def damaged(database: Path, reason: object) -> StoreError:
     return StoreError(f"{database} is damaged ({reason}); run: vlm4rec-edge repair {database.parent}")
 
 
+def holds_nothing(folder: Path) -> StoreError:
+    """Return the sentence for an index in which nothing can be recommended yet."""
+    return StoreError(f"The index {folder} holds no items yet; run `vlm4rec-edge index` to the end first.")
+
+
 def is_damage(error: StoreError) -> bool:
     """Whether an error of ours is about content that is not what was written; then ``repair`` helps, and else it does not."""
     return not isinstance(error.__cause__, sqlite3.Error) or trouble_of(error.__cause__) in UNREADABLE

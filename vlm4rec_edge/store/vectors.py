@@ -12,6 +12,10 @@ from vlm4rec_edge.errors import StoreError
 
 # Little-endian on every machine, so that a store can be copied between them.
 DTYPE = np.dtype("<f4")
+# Rows that no item has any more are kept, because an item may come back; beyond this share the file is rewritten.
+_ORPHAN_SHARE = 0.2
+# Below this many rows the file is too small for its size to matter.
+_COMPACT_FROM = 1000
 
 
 def vector_file_name(encoder_fingerprint: str, generation: int) -> str:
@@ -23,6 +27,11 @@ def next_generation(folder: Path, current: int) -> int:
     """Return a number above ``current`` and every file: what a reader has mapped is never written with other vectors."""
     numbers = [path.stem.rpartition("-")[2] for path in folder.glob("vectors-*.f32")]
     return max([current, *(int(number) for number in numbers if number.isdecimal())]) + 1
+
+
+def is_sparse(rows: int, live: int) -> bool:
+    """Whether so few of the rows of a vector file are those of an item that it is worth rewriting."""
+    return rows >= _COMPACT_FROM and rows - live > _ORPHAN_SHARE * rows
 
 
 def map_vectors(path: Path, rows: int, dimensions: int) -> np.ndarray:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE
 from vlm4rec_edge.checksums import sha256_of
+from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.errors import ModelError, UsageError
 from vlm4rec_edge.grounding.llama.grammar import rules_of
 from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT, Prompt
@@ -24,8 +24,6 @@ from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.provenance import fingerprint
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.models.resolve import LvlmFiles
 
@@ -36,7 +34,7 @@ CLOSED = "The captioner was closed while it was at work."
 ONE_STREAM = "A captioner goes through one stream of photos at a time; end the other one or close the captioner first."
 
 
-class BaseCaptioner(ABC):
+class BaseCaptioner(Closable):
     """A vision-language model that turns photos into captions; a context manager.
 
     Nothing is loaded before the first caption, so a run that finds every caption in its store needs no model memory.
@@ -179,18 +177,6 @@ class BaseCaptioner(ABC):
     @abstractmethod
     def engines(self) -> int:
         """How many engines work side by side (0 before the model is loaded)."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free the model."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _own_schema(files: LvlmFiles) -> Schema:

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding.llama.library import check_llama
 from vlm4rec_edge.grounding.llama.variants import load_variant
@@ -148,7 +148,7 @@ class ModelShape:
     kv_bytes: int
 
 
-class NativeModel:
+class NativeModel(Closable):
     """A loaded vision-language model with room for ``slots`` photos at once; a context manager that frees it all.
 
     Attributes:
@@ -304,14 +304,6 @@ class NativeModel:
     def close(self) -> None:
         """Free everything; the object cannot be used afterwards."""
         self._open.close()
-
-    def __enter__(self) -> NativeModel:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _has_few_patches(projector: Path) -> bool:

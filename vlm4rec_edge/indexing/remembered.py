@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlm4rec_edge.catalog.layouts import CatalogColumns
 from vlm4rec_edge.encoding.opening import open_encoder
+from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text
 from vlm4rec_edge.errors import CatalogError, ModelError, UsageError
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.new_photo import settings_in
@@ -126,6 +128,17 @@ def encoder_as_before(
             f"The vectors of {store.folder} were made by the encoder {noted!r}, which is not found here; say where it is "
             f"with --encoder, or take another with --encoder NAME --remake. ({error})"
         ) from None
+
+
+def encoded_text_as_before(store: StoreReader | None) -> EncodedText:
+    """Return which text becomes the vectors of an index; ``caption`` for a new one."""
+    return check_encoded_text(store.meta.get("encoded_text", "caption")) if store else "caption"
+
+
+def columns_as_before(store: StoreReader | None) -> CatalogColumns | None:
+    """Return how the columns of the catalog's table were named when the index was made; None if they were not."""
+    named = json.loads(store.meta.get("catalog_columns", "null")) if store else None
+    return None if named is None else CatalogColumns(**named)
 
 
 def _place(store: StoreReader | None, note: str) -> dict[str, str]:

@@ -13,11 +13,12 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.grounding.answers import question_of
 from vlm4rec_edge.grounding.protocol import caption_key
 from vlm4rec_edge.provenance import MadeBy, made_by
+from vlm4rec_edge.store.made_items import MadePhoto, made_items
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
     from vlm4rec_edge.grounding.protocol import Captioner
-    from vlm4rec_edge.store.reader import MadePhoto, StoreReader
+    from vlm4rec_edge.store.reader import StoreReader
 
 # What is told of a change, in this order, by the names that the identity of a captioner has for it.
 _TOLD = ("prompt", "max_tokens", "temperature", "seed", "max_side")
@@ -74,7 +75,7 @@ def remake_of(
     items = replaced = 0
     captions: set[str] = set()
     texts: set[tuple[str, ...] | str] = set()
-    for made in store.made_items():
+    for made in made_items(store):
         items += 1
         said: list[str | None] = [photo.caption for photo in made.photos]
         if captioner is not None and captions_by is not None:

@@ -6,13 +6,18 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vlm4rec_edge.provenance import is_provenance
-from vlm4rec_edge.store.check import bad_vector_rows, items_of_other_texts
+from vlm4rec_edge.store.check import (
+    bad_vector_rows,
+    damaged_captions,
+    damaged_items,
+    items_of_damaged_photos,
+    items_of_other_texts,
+)
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.salvage import keep_groundings_of_captions
-from vlm4rec_edge.store.schema import caption_crc32, photo_crc32, text_crc32
+from vlm4rec_edge.store.schema import text_crc32
 from vlm4rec_edge.store.vectors import DTYPE, vector_file_name
 
 # Without these it is no longer known what the vectors are.
@@ -44,8 +49,9 @@ def _drop_notes(database: sqlite3.Connection) -> int | None:
     how many vectors that were, else None.
     """
     database.execute("BEGIN IMMEDIATE")
-    for key in _mismatches(database, "SELECT key, value, crc32 FROM meta"):
-        database.execute("DELETE FROM meta WHERE key = ?", (key,))
+    for key, value, checksum in database.execute("SELECT key, value, crc32 FROM meta").fetchall():
+        if text_crc32(key, value) != checksum:
+            database.execute("DELETE FROM meta WHERE key = ?", (key,))
     for table in ("groundings", "encoders"):
         for key, text in database.execute(f"SELECT fingerprint, provenance FROM {table}").fetchall():
             if not is_provenance(key, text):  # kept for the captions that point to it; the next run writes it again
@@ -62,12 +68,9 @@ def _drop_notes(database: sqlite3.Connection) -> int | None:
 
 def _drop_texts(database: sqlite3.Connection) -> tuple[int, int]:
     """Drop captions and items that differ from their checksum; return how many of each."""
-    said = database.execute("SELECT key, image_sha256, question, text, fields, crc32 FROM captions")
-    captions = [row[0] for row in said if caption_crc32(*row[:5]) != row[5]]
-    items = _mismatches(database, "SELECT id, image, image_sha256, title, attributes, caption_key, crc32 FROM items")
-    photos = database.execute("SELECT item, place, image, image_sha256, caption_key, crc32 FROM photos")
+    captions = damaged_captions(database.execute)
     # An item goes with any of its photos: with fewer it would be another item, and the next run makes it whole.
-    items += dict.fromkeys(row[0] for row in photos if photo_crc32(*row[:5]) != row[5])
+    items = [*damaged_items(database.execute), *dict.fromkeys(items_of_damaged_photos(database.execute))]
     database.execute("BEGIN IMMEDIATE")
     for item_id in items:
         database.execute("DELETE FROM items WHERE id = ?", (item_id,))
@@ -84,10 +87,6 @@ def _drop_texts(database: sqlite3.Connection) -> tuple[int, int]:
     ).rowcount
     database.execute("COMMIT")
     return len(captions), len(items) + widowed
-
-
-def _mismatches(database: sqlite3.Connection, query: str) -> list[Any]:
-    return [row[0] for row in database.execute(query) if text_crc32(*row[:-1]) != row[-1]]
 
 
 def _drop_vectors(database: sqlite3.Connection, folder: Path) -> int:

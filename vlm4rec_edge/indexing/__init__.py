@@ -1,0 +1,1 @@
+"""What is done to an index folder, a job a file; a ``run`` is what ``update`` and ``add`` have in common."""

@@ -1,0 +1,89 @@
+"""What a run tells: how far it is, and at its end what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vlm4rec_edge.items import Failure
+from vlm4rec_edge.store.reader import StoreReader
+
+
+@dataclass
+class IndexProgress:
+    """How far a run is; given to the progress callback after every change, and part of the report.
+
+    ``done`` counts items and failures of items; ``captioned``, ``encoded``: new captions and vectors; ``reused``: photos whose
+    caption was there already, from an earlier run or from this one, made for the same photo. ``failed`` counts failures, those
+    of single photos of items that have others among them.
+    """
+
+    done: int = 0
+    captioned: int = 0
+    reused: int = 0
+    encoded: int = 0
+    failed: int = 0
+
+
+OnProgress = Callable[[IndexProgress], None]
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
+
+    ``removed`` items, ``removed_ids``, were pruned. ``not_removed`` are the ids that would have been, but are too many to be
+    removed unasked; ``IndexFolder.remove`` takes them.
+    ``fetched`` photos came from web addresses.
+    ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
+    ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
+    was not needed or does not tell. ``added`` and ``replaced`` are ids, which ``IndexFolder.add`` tells; after an interrupt
+    what was replaced is not told.
+    """
+
+    folder: Path
+    progress: IndexProgress
+    items: int
+    removed: int
+    seconds: float
+    interrupted: bool
+    failures: tuple[Failure, ...]
+    unread: int = 0
+    batch: int = 0
+    kv_bytes: int = 0
+    removed_ids: tuple[str, ...] = ()
+    not_removed: tuple[str, ...] = ()
+    fetched: int = 0
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+    def all_failures(self) -> list[Failure]:
+        """Return every failure of the last run, from the store."""
+        with StoreReader(self.folder) as store:
+            return list(store.failures())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document that ``index --json`` prints."""
+        done = self.progress
+        return {
+            "index": str(self.folder),
+            "items": self.items,
+            "captioned": done.captioned,
+            "reused": done.reused,
+            "encoded": done.encoded,
+            "failed": done.failed,
+            "fetched": self.fetched,
+            "removed": self.removed,
+            "removed_ids": list(self.removed_ids),
+            "not_removed": list(self.not_removed),
+            "unread": self.unread,
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            "failures": [asdict(failure) for failure in self.all_failures()],
+            "batch": self.batch,
+            "kv_bytes": self.kv_bytes,
+            "added": list(self.added),
+            "replaced": list(self.replaced),
+        }

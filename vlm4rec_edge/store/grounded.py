@@ -1,0 +1,92 @@
+"""Items ready to be stored, and how they become rows of captions, items and photos."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlm4rec_edge.items import Item
+from vlm4rec_edge.store.schema import caption_crc32, photo_crc32, text_crc32
+
+
+@dataclass(frozen=True)
+class GroundedPhoto:
+    """A photo with its caption: its path, the hash of its bytes, and as of ``GroundedItem`` what belongs to a caption."""
+
+    image: Path
+    image_sha256: str
+    caption_key: str | None
+    question: str
+    caption: str
+    fields: str | None = None
+
+
+@dataclass(frozen=True)
+class GroundedItem:
+    """An item ready to be stored: its photo's hash, its caption with the caption's key, and the text to encode.
+
+    These are of its first photo; ``more`` are its further ones, and ``text`` is made of all.
+    ``caption_key`` is None for items that are encoded by their title alone. ``fields`` is the JSON object of a structured
+    caption, and None where the caption is a free one or is in the store already.
+    """
+
+    item: Item
+    image_sha256: str
+    caption_key: str | None
+    question: str
+    caption: str
+    text: str
+    fields: str | None = None
+    more: tuple[GroundedPhoto, ...] = ()
+
+    @property
+    def photos(self) -> tuple[GroundedPhoto, ...]:
+        """All its photos, the first one first."""
+        own = self.image_sha256, self.caption_key, self.question, self.caption, self.fields
+        return (GroundedPhoto(self.item.image, *own), *self.more)
+
+
+def write_caption(database: sqlite3.Connection, photo: GroundedPhoto, captions_by: str) -> int:
+    """Store the caption of a photo, made by ``captions_by`` (a fingerprint), and return how many are new: 1 or 0."""
+    if photo.caption_key is None:
+        return 0
+    said = photo.question, photo.caption
+    checksum = caption_crc32(photo.caption_key, photo.image_sha256, *said, photo.fields)
+    added = database.execute(
+        "INSERT OR IGNORE INTO captions VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (photo.caption_key, photo.image_sha256, captions_by, *said, checksum, photo.fields),
+    ).rowcount
+    return max(added, 0)
+
+
+def write_item(database: sqlite3.Connection, entry: GroundedItem, row: int | None, run: int) -> None:
+    """Store an item with all its photos, or replace it; ``row`` is that of its vector, None where it waits for one."""
+    item = entry.item
+    image = _path(item.image)
+    attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
+    checksum = text_crc32(item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key)
+    database.execute(
+        """
+        INSERT INTO items (id, image, image_sha256, title, attributes, caption_key, vector_row, seen_run, crc32)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (id) DO UPDATE SET image = excluded.image, image_sha256 = excluded.image_sha256,
+            title = excluded.title, attributes = excluded.attributes, caption_key = excluded.caption_key,
+            learned_row = CASE WHEN vector_row IS excluded.vector_row THEN learned_row END,
+            vector_row = excluded.vector_row, seen_run = excluded.seen_run, crc32 = excluded.crc32
+        """,
+        (item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key, row, run, checksum),
+    )
+    database.execute("DELETE FROM photos WHERE item = ?", (item.id,))
+    for place, photo in enumerate(entry.more, start=2):
+        said = _path(photo.image), photo.image_sha256, photo.caption_key
+        database.execute(
+            "INSERT INTO photos VALUES (?, ?, ?, ?, ?, ?)",
+            (item.id, place, *said, photo_crc32(item.id, place, *said)),
+        )
+
+
+def _path(image: Path) -> str:
+    return os.fsencode(image.absolute()).decode("utf-8", "replace")

@@ -1,0 +1,76 @@
+"""What made the captions and vectors of a store, noted in it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vlm4rec_edge.errors import Vlm4RecWarning
+from vlm4rec_edge.provenance import MadeBy
+from vlm4rec_edge.store.content import forget_content
+from vlm4rec_edge.store.database import WritableDatabase
+from vlm4rec_edge.store.mixing import MixedVectors
+
+
+@dataclass(frozen=True)
+class Making:
+    """What makes the captions and vectors of a run.
+
+    Attributes:
+        captions_by: None where nothing is captioned; then it stays noted what made the captions.
+        vectors_by: The encoder.
+        dimensions: Length of its vectors.
+        golden: Its golden vectors, as text.
+        encoded_text: Which text is encoded, for readers to show.
+        captioner_notes: Further notes about what makes the captions, by which it is found again.
+        encoder_notes: Those about what makes the vectors.
+    """
+
+    captions_by: MadeBy | None
+    vectors_by: MadeBy
+    dimensions: int
+    golden: str
+    encoded_text: str
+    captioner_notes: Mapping[str, str] = field(default_factory=dict)
+    encoder_notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def note_captions_by(database: WritableDatabase, making: Making) -> None:
+    """Note what makes the captions; inside of a transaction, as all of these."""
+    if making.captions_by:
+        note_made_by(database, "grounding", making.captions_by)
+    database.set_meta(**making.captioner_notes)
+
+
+def note_vectors_by(database: WritableDatabase, making: Making, mixed: MixedVectors) -> None:
+    """Note what makes the vectors; forget those of another encoder, and what was learned of them."""
+    before = database.meta("encoder")
+    made = making.vectors_by.fingerprint, making.encoded_text
+    if mixed.fingerprint and (before, database.meta("encoded_text")) != made:
+        warnings.warn(
+            f"What {database.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
+            f"vlm4rec-edge learn {database.folder} --interactions FILE",
+            Vlm4RecWarning,
+            stacklevel=3,
+        )
+        mixed.forget()
+    if before != making.vectors_by.fingerprint:
+        forget_content(database)
+    note_made_by(database, "encoder", making.vectors_by)
+    database.set_meta(
+        encoded_text=making.encoded_text,
+        dimensions=str(making.dimensions),
+        golden=making.golden,
+        **making.encoder_notes,
+    )
+
+
+def note_made_by(database: WritableDatabase, what: str, made_by: MadeBy) -> None:
+    """Note what made the captions (``grounding``) or the vectors (``encoder``)."""
+    database.connection.execute(
+        f"INSERT INTO {what}s VALUES (?, ?) ON CONFLICT (fingerprint) DO UPDATE SET provenance = excluded.provenance",
+        (made_by.fingerprint, json.dumps(made_by.identity, ensure_ascii=False)),
+    )
+    database.set_meta(**{what: made_by.fingerprint})
