@@ -19,7 +19,7 @@ from vlm4rec_edge.catalog.web.cache import WebPhotoCache
 from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.opening import open_encoder
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text, text_of_photos
+from vlm4rec_edge.encoding.text import DEFAULT_TEXT, EncodedText, check_encoded_text, text_of_photos
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.grounding.protocol import Captioner
@@ -118,7 +118,7 @@ class IndexFolder:
         *,
         captioner: Captioner | None = None,
         encoder: Encoder | None = None,
-        encoded_text: EncodedText | None = None,
+        encoded_text: str | None = None,
         remake: bool = False,
         prune: bool = False,
         prune_anyway: bool = False,
@@ -137,8 +137,10 @@ class IndexFolder:
                 vision-language model, in a process of its own. ``ImportedCaptions`` takes captions from a table instead.
                 Not used when only titles are encoded.
             encoder: Default: the one that made the vectors; for a new index the embedded one.
-            encoded_text: ``caption``, ``title`` or ``title_caption``. Default: as the index was made; a new one by
-                captions.
+            encoded_text: ``weighted`` (the mean of the vectors of title and captions, the title counting 0.9;
+                ``weighted:0.75`` is another share), ``title``, ``caption`` or ``title_caption`` (both as one text). An item
+                without a title is known by its captions, except for ``title``. Default: as the index was made;
+                ``weighted`` for a new one.
             remake: Whether an index may be made in another way than it was made, which replaces captions or vectors.
             prune: Remove items that the catalog no longer has; not if a part of it could not be read, and not if they are
                 more than 20 and more than a tenth of the index: then the report names them in ``not_removed``. What is
@@ -156,8 +158,7 @@ class IndexFolder:
             CatalogError, ModelError, DeviceError, MissingDependencyError, StoreError, UsageError: something that stops every
                 item; raised before the first photo wherever it can be known. A single bad item is in the report instead.
         """
-        if encoded_text is not None:
-            check_encoded_text(encoded_text)
+        kind = None if encoded_text is None else check_encoded_text(encoded_text)
         if index_backend is not None:
             open_backend(index_backend)  # whether it can be used is known before the first photo
         cache = fetch or WebPhotoCache(self.folder / "photos")
@@ -172,7 +173,7 @@ class IndexFolder:
                 opened,
                 captioner,
                 encoder,
-                encoded_text,
+                kind,
                 cache,
                 remake=remake,
                 prune=prune,
@@ -253,7 +254,7 @@ class IndexFolder:
             return encoder_as_before(before, name, **settings)
 
     def encoded_text(self) -> EncodedText:
-        """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
+        """Return which text becomes the vectors, as the index remembers; ``weighted:0.9`` for a new one."""
         with self._before() as before:
             return _encoded_text_of(before)
 
@@ -562,7 +563,7 @@ class IndexFolder:
 
 
 def _encoded_text_of(before: StoreReader | None) -> EncodedText:
-    return check_encoded_text(before.meta.get("encoded_text", "caption")) if before else "caption"
+    return check_encoded_text(before.meta.get("encoded_text", DEFAULT_TEXT)) if before else DEFAULT_TEXT
 
 
 @contextmanager
@@ -584,7 +585,7 @@ def build_index(
     *,
     captioner: Captioner | None = None,
     encoder: Encoder | None = None,
-    encoded_text: EncodedText | None = None,
+    encoded_text: str | None = None,
     remake: bool = False,
     prune: bool = False,
     prune_anyway: bool = False,

@@ -77,6 +77,8 @@ class IndexReport:
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
     was not needed or does not tell. ``added`` and ``replaced`` are ids, which ``IndexFolder.add`` tells; after an interrupt
     what was replaced is not told.
+    ``encoded_text`` is what the index encodes, such as ``weighted:0.9``; ``without_title`` of its items have no title, and are
+    known by their captions. ``learned``: what was learned from purchases counts as well.
     """
 
     folder: Path
@@ -94,6 +96,9 @@ class IndexReport:
     fetched: int = 0
     added: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    encoded_text: str = ""
+    without_title: int = 0
+    learned: bool = False
 
     def all_failures(self) -> list[Failure]:
         """Return every failure of the last run, from the store."""
@@ -122,6 +127,9 @@ class IndexReport:
             "kv_bytes": self.kv_bytes,
             "added": list(self.added),
             "replaced": list(self.replaced),
+            "encoded_text": self.encoded_text,
+            "without_title": self.without_title,
+            "learned": self.learned,
         }
 
 
@@ -171,6 +179,8 @@ def index_catalog(
     finally:
         store.end_run()
     grounding.tell_missing()
+    with StoreReader(store.folder) as read:
+        without_title = read.count_without_title()
     return IndexReport(
         store.folder,
         run.progress,
@@ -183,6 +193,9 @@ def index_catalog(
         *working_memory(captioner),
         tuple(removed),
         tuple(not_removed),
+        encoded_text=encoded_text,
+        without_title=without_title,
+        learned=bool(store.meta("learned")),
     )
 
 
@@ -448,7 +461,8 @@ class _Grounding:
                 self._first_missing = self._first_missing or str(image)
         if item.title:
             more = tuple(GroundedPhoto(image, "", None, "", "") for image in item.more_photos)
-            self._pass(GroundedItem(item, "", None, "", "", item.title, more=more))
+            text = text_of_photos(self._encoded_text, title=item.title, captions=())
+            self._pass(GroundedItem(item, "", None, "", "", text, more=more))
         else:
             self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
 

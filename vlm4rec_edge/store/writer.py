@@ -183,14 +183,18 @@ class StoreWriter:
             )
             self._forget_learned()
         generation = int(self.meta("generation") or 0)
+        # What was encoded before: items that the catalog no longer has, or that fail, keep the vector of that.
+        before = [*(self.meta("encoded_before") or "").split(), self.meta("encoded_text") or ""]
         if self.meta("encoder") != making.vectors_by.fingerprint:
             self._database.execute("UPDATE items SET vector_row = NULL")
             self._database.execute("DELETE FROM vectors")
             generation = next_generation(self.folder, generation)
+            before = []
         self._made_by("encoder", making.vectors_by)
         self._set_meta(
             generation=str(generation),
             encoded_text=making.encoded_text,
+            encoded_before=" ".join(dict.fromkeys(kind for kind in before if kind not in ("", making.encoded_text))),
             dimensions=str(making.dimensions),
             golden=making.golden,
             **making.encoder_notes,
