@@ -81,3 +81,10 @@ def shop_index(
 def own_index(tmp_path: Path, shop_index: Path) -> Path:
     """A copy of the shop's index, to change or to damage."""
     return shutil.copytree(shop_index, tmp_path / "own.index")
+
+
+@pytest.fixture
+def index_by_captions(own_index: Path, shop: Path, captioner: LlamaCaptioner, encoder: OnnxEncoder) -> Path:
+    """The index of the shop, of captions alone, so that the words of a photo are the words of its item."""
+    build_index(shop, own_index, captioner=captioner, encoder=encoder, encoded_text="caption", remake=True)
+    return own_index

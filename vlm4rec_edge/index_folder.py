@@ -65,7 +65,7 @@ class IndexFolder:
         *,
         captioner: Captioner | None = None,
         encoder: Encoder | None = None,
-        encoded_text: EncodedText | None = None,
+        encoded_text: str | None = None,
         remake: bool = False,
         prune: bool = False,
         prune_anyway: bool = False,
@@ -84,8 +84,10 @@ class IndexFolder:
                 vision-language model, in a process of its own. ``ImportedCaptions`` takes captions from a table instead.
                 Not used when only titles are encoded.
             encoder: Default: the one that made the vectors; for a new index the embedded one.
-            encoded_text: ``caption``, ``title`` or ``title_caption``. Default: as the index was made; a new one by
-                captions.
+            encoded_text: ``weighted`` (the mean of the vectors of title and captions, the title counting 0.9;
+                ``weighted:0.75`` is another share), ``title``, ``caption`` or ``title_caption`` (both as one text). An item
+                without a title is known by its captions, except for ``title``. Default: as the index was made;
+                ``weighted`` for a new one.
             remake: Whether an index may be made in another way than it was made, which replaces captions or vectors.
             prune: Remove items that the catalog no longer has; not if a part of it could not be read, and not if they are
                 more than 20 and more than a tenth of the index: then the report names them in ``not_removed``. What is
@@ -139,7 +141,7 @@ class IndexFolder:
             return encoder_as_before(before, name, **settings)
 
     def encoded_text(self) -> EncodedText:
-        """Return which text becomes the vectors, as the index remembers; ``caption`` for a new one."""
+        """Return which text becomes the vectors, as the index remembers; ``weighted:0.9`` for a new one."""
         with self._access.before() as before:
             return encoded_text_as_before(before)
 
@@ -282,7 +284,7 @@ def build_index(
     *,
     captioner: Captioner | None = None,
     encoder: Encoder | None = None,
-    encoded_text: EncodedText | None = None,
+    encoded_text: str | None = None,
     remake: bool = False,
     prune: bool = False,
     prune_anyway: bool = False,

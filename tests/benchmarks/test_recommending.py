@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from captioning.models import model_of
+from captioning.models import captions_of, model_of
 from made_shop_folder import SENTENCE, made_shop_folder, write_interactions
 from paper.rows import TRAINED_ROWS, TrainedRows
 from recommending import representations
@@ -17,10 +17,12 @@ from recommending.measuring import METRICS, measure_all, values_of
 from recommending.options import about_same_day, result_name
 from recommending.representations import ROWS, Representations
 from recommending.shop import Shop, quick_sample, read_shop, sentences
-from recommending.system import RANDOM_ORDERS, Chance, System
+from recommending.system import RANDOM_ORDERS, Chance, System, scorer_of_vectors
 from recommending.vectors import average, concatenation, project, text_vectors, unit
 
 from vlm4rec_edge import OnnxEncoder, evaluation
+from vlm4rec_edge.encoding.checked import encoded_items
+from vlm4rec_edge.encoding.text import DEFAULT_TEXT, text_of_photos
 from vlm4rec_edge.errors import CatalogError, UsageError
 
 
@@ -184,6 +186,8 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
         "caption, two",
         "title + caption, one",
         "title + caption, two",
+        "title and caption, weighted, one",
+        "title and caption, weighted, two",
         "average of vision and title",
         "average of vision and caption",
         "concatenation of vision and title",
@@ -206,7 +210,7 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     task = made.shop.tasks()[0]
     keys = [one.key for system in systems for one in system.tries(task).values()]
     assert len(keys) == len(systems) + 2 * len(trained) + RANDOM_ORDERS - 1
-    assert len(set(keys)) == len(keys) - 3
+    assert len(set(keys)) == len(keys) - 4
     assert [bool(system.seeds) for system in systems] == [False] * (len(systems) - 11) + [True] * 11
     assert {system.seeds for system in trained} == {(0, 1, 2)}
     given = {row.name: (row.vision.any(), row.text.any()) for row in trained}
@@ -216,10 +220,31 @@ def test_every_row_that_can_be_made_is_made_in_the_order_of_the_table(
     # Nothing is known of the first item where only its photo could tell.
     for name in ("vision, EfficientNet-Lite0", "caption, one", "concatenation of vision and caption"):
         assert by_name[name].without == 1
-    for name in ("title", "title + caption, one", "average of vision and title"):
+    for name in ("title", "title + caption, one", "title and caption, weighted, one", "average of vision and title"):
         assert by_name[name].without == 0
     assert by_name["concatenation of vision and title"].dimensions == 1280 + 384
     assert by_name["average of vision and title"].dimensions == 384
+
+
+def test_the_weighted_row_scores_as_an_index_of_weighted_titles_and_captions(
+    shop: Shop, made: Representations, encoder: OnnxEncoder
+) -> None:
+    model = model_of("one=stylist-lvlm", {"max_tokens": 3, "threads": 1})
+    made.models = [model]
+    made.shop = replace(shop, rows=[{**shop.rows[0], "title": ""}, *shop.rows[1:]])
+    (system,) = made.systems(["weighted"])
+    assert isinstance(system, System)
+    with model.captioner() as captioner:
+        captions = captions_of(captioner, made.shop.photos, made.cache / "captions", lambda _: None)
+    texts = [
+        text_of_photos(DEFAULT_TEXT, title=row["title"], captions=[caption])
+        for row, caption in zip(made.shop.rows, captions, strict=True)
+    ]
+    assert texts[0] == captions[0]
+    split = shop.tasks()[0].split
+    users = range(len(split))
+    expected = scorer_of_vectors(split, encoded_items(encoder, texts))(users)
+    assert system.scorer(split)(users) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_row_that_can_not_be_made_says_why(made: Representations) -> None:

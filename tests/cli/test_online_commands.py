@@ -151,7 +151,7 @@ def test_info_says_what_an_index_holds_and_what_made_it(shop_index: Path, ids: l
     document = done.json
     assert set(document) >= INFO
     assert (document["items"], document["failures"], document["dimensions"]) == (len(ids), 0, 384)
-    assert (document["method"], document["encoded_text"], document["run"]) == ("exact", "caption", 1)
+    assert (document["method"], document["encoded_text"], document["run"]) == ("exact", "weighted:0.9", 1)
     assert document["grounding"]["name"] == "stylist-lvlm"
     assert document["encoder"]["name"] == "all-minilm-l6-v2"
     assert document["bytes"] >= sum(path.stat().st_size for path in shop_index.glob("*.f32"))
@@ -272,15 +272,13 @@ def test_items_and_words_answer_together(shop_index: Path, ids: list[str]) -> No
     assert alone["answered_by"] == "text"
 
 
-def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(
-    shop_index: Path, drawings: list[Drawing], tmp_path: Path
-) -> None:
+def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(index_by_captions: Path, tmp_path: Path) -> None:
     """A new photo gets the caption that the index would have given it, and that caption is matched."""
-    with Recommender.open(shop_index) as shop:
+    with Recommender.open(index_by_captions) as shop:
         item = next(iter(shop.store.items()))
     photo = tmp_path / "street photo.png"
     shutil.copy(item.image, photo)
-    done = watched("similar", shop_index, "--photo", photo, "-k", "2", "--json")
+    done = watched("similar", index_by_captions, "--photo", photo, "-k", "2", "--json")
     assert done.code == 0, done.err
     assert done.json["query"] == {"photo": str(photo), "caption": item.caption}
     assert done.json["answered_by"] == "photo"

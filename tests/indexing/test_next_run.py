@@ -42,7 +42,7 @@ def test_a_new_photo_is_captioned_and_no_other(run: Run, photos: Path) -> None:
 
 
 def test_a_changed_title_costs_no_model_work_where_titles_are_not_encoded(run: Run, photos: Path, out: Path) -> None:
-    run(table_of(photos, rows_of(photos, title="old", brand="A")))
+    run(table_of(photos, rows_of(photos, title="old", brand="A")), encoded_text="caption")
     report = run(table_of(photos, rows_of(photos, title="new", brand="B", price="1")))
     assert counts_of(report) == (0, PHOTOS, 0, 0)
     for item in items_of(out).values():

@@ -163,7 +163,8 @@ class Other(MadeEncoder):
         ),
         ({"encoder": Other()}, "encoder: made -> other", (0, 0, 4)),
         ({"encoder": MadeEncoder(identity={"name": "made", "version": 2})}, "made -> another version", (0, 0, 4)),
-        ({"encoded_text": "title_caption"}, "encoded text: caption -> title_caption", (0, 0, 4)),
+        ({"encoded_text": "title_caption"}, "encoded text: weighted:0.9 -> title_caption", (0, 0, 4)),
+        ({"encoded_text": "weighted:0.75"}, "encoded text: weighted:0.9 -> weighted:0.75", (0, 0, 4)),
     ],
 )
 def test_the_api_refuses_with_the_cost_in_the_error(
@@ -222,7 +223,7 @@ def test_a_first_run_that_was_stopped_at_once_left_nothing_to_remember(photos: P
     (out / "store.sqlite").touch()
     assert _index(photos, out).items == PHOTOS
     with StoreReader(out) as store:
-        assert store.meta["encoded_text"] == "caption"
+        assert store.meta["encoded_text"] == "weighted:0.9"
 
 
 def test_how_the_columns_of_a_table_were_named_is_remembered(photos: Path, tmp_path: Path) -> None:

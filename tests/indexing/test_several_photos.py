@@ -90,7 +90,7 @@ def _mean(*texts: str) -> np.ndarray:
 def test_every_photo_has_a_caption_and_the_item_the_mean_of_their_vectors(
     catalog: list[Item], views: list[Path], out: Path
 ) -> None:
-    report = _index(catalog, out, Naming(views))
+    report = _index(catalog, out, Naming(views), encoded_text="caption")
     assert (report.items, report.progress.captioned, report.progress.done) == (3, 6, 3)
     three = items_of(out)["three"]
     assert three.caption == "A view, 0000. A view, 0001. A view, 0002."

@@ -210,12 +210,21 @@ def test_a_request_that_can_not_be_meant_is_refused(shelf: Recommender, tmp_path
         shop.recommend(["item-0", "item-1"])
 
 
-def test_search_finds_the_item_whose_caption_is_asked_for(shelf: Recommender, encoder: OnnxEncoder) -> None:
+def test_search_finds_the_item_whose_caption_is_asked_for(index_by_captions: Path, encoder: OnnxEncoder) -> None:
+    with Recommender.open(index_by_captions) as shelf:
+        item = next(iter(shelf.store.items()))
+        best = shelf.search(item.caption, k=3, encoder=encoder)[0]
+        assert best.caption == item.caption
+        assert best.score > 0.999
+        assert shelf.search(item.caption, k=3)[0] == best  # by the encoder that is noted in the index
+
+
+def test_search_finds_the_item_whose_title_is_asked_for(shelf: Recommender, encoder: OnnxEncoder) -> None:
+    """A title counts 0.9 beside the caption, so the cosine of its words to the item is 0.9 at least."""
     item = next(iter(shelf.store.items()))
-    best = shelf.search(item.caption, k=3, encoder=encoder)[0]
-    assert best.caption == item.caption
-    assert best.score > 0.999
-    assert shelf.search(item.caption, k=3)[0] == best  # by the encoder that is noted in the index
+    best = shelf.search(item.title, k=3, encoder=encoder)[0]
+    assert best.title == item.title
+    assert best.score > 0.9
 
 
 def test_search_may_return_any_item(shelf: Recommender, encoder: OnnxEncoder) -> None:

@@ -4,10 +4,12 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "fetched", "removed", "removed_ids": [id],
   "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes",
-  "added": [id], "replaced": [id]}``; the last two are filled by ``add`` alone; ``not_removed`` are items that --prune would
-  have removed, but that are too many to be removed unasked; ``unread`` is how many folders or rows could not be read, with
-  which nothing is pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the bytes of KV memory
-  that took (the model's memory of prompts and photos under way), 0 if it was not needed.
+  "added": [id], "replaced": [id], "encoded_text", "without_title", "learned"}``; ``added`` and ``replaced`` are filled by
+  ``add`` alone; ``encoded_text`` is what the index encodes, such as ``weighted:0.9``, ``without_title`` how many of its items
+  are known by captions for want of a title, ``learned`` whether it recommends by purchases as well; ``not_removed`` are items
+  that --prune would have removed, but that are too many to be removed unasked; ``unread`` is how many folders or rows could
+  not be read, with which nothing is pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the
+  bytes of KV memory that took (the model's memory of prompts and photos under way), 0 if it was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
   "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
 """
@@ -25,10 +27,11 @@ import typer
 
 from vlm4rec_edge.cli import EXIT_INTERRUPTED, options
 from vlm4rec_edge.cli.asking import agreed
+from vlm4rec_edge.cli.encoded import told_of_encoding
 from vlm4rec_edge.cli.groups import grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, some_of, styled
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
-from vlm4rec_edge.encoding.text import EncodedText
+from vlm4rec_edge.encoding.text import check_encoded_text
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import Failure, WebPhotos
 from vlm4rec_edge.plugins import close_model
@@ -104,6 +107,13 @@ class ImportOptions:
     ] = ""
 
 
+def _encoded_text(given: str) -> str:
+    try:
+        return check_encoded_text(given)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @grouped
 def index(
     catalog: Annotated[
@@ -127,9 +137,13 @@ def index(
     ] = None,
     columns: options.CatalogColumnOptions,
     encoded_text: Annotated[
-        EncodedText | None,
+        str | None,
         typer.Option(
-            help="Which text of an item is encoded as its vector. Default: as the index was made; caption for a new one.",
+            parser=_encoded_text,
+            metavar="weighted[:SHARE]|title|caption|title_caption",
+            help="Which text of an item is encoded as its vector. weighted: title and caption each, the title counting 0.9 in "
+            "the mean (weighted:0.75 is another share); title: the title alone, and no captions are made; title_caption: both "
+            "as one text. Default: as the index was made; weighted for a new one.",
             show_default=False,
         ),
     ] = None,
@@ -178,15 +192,12 @@ def index(
         )
         report = _updated(update, opened, out, remake=run.remake, as_json=as_json)
         if report.not_removed and not as_json and agreed(f"{_too_many(report)} Remove them?"):
-            removed = folder.remove(report.not_removed).removed
-            report = replace(
-                report, items=report.items - removed, removed=removed, removed_ids=report.not_removed, not_removed=()
-            )
+            report = _pruned(report, folder.remove(report.not_removed).removed)
     tell_index_report(report, prune=run.prune or run.prune_anyway, as_json=as_json)
 
 
 def _describer(
-    folder: IndexFolder, imported: ImportOptions, captioner: options.CaptionerOptions, encoded_text: EncodedText | None
+    folder: IndexFolder, imported: ImportOptions, captioner: options.CaptionerOptions, encoded_text: str | None
 ) -> Captioner | None:
     """Open what makes the captions: a table, a model, or nothing where titles alone are encoded."""
     table: Captioner | None = None
@@ -201,7 +212,8 @@ def _describer(
         table = ImportedCaptions(imported.captions, source=imported.captions_by)
     if encoded_text is None and folder.encoded_text() == "title" and (table or captioner.of_a_model()):
         raise UsageError(
-            f"{folder.folder} was made of titles alone, which needs no captions; say --encoded-text caption as well."
+            f"{folder.folder} was made of titles alone, which needs no captions; say --encoded-text weighted or "
+            "--encoded-text caption as well."
         )
     if table is not None or (encoded_text or folder.encoded_text()) == "title":
         return table
@@ -236,6 +248,18 @@ def _too_many(report: IndexReport) -> str:
     return f"The catalog no longer has {len(report.not_removed):,} items of {report.folder}: {some_of(report.not_removed)}."
 
 
+def _pruned(report: IndexReport, removed: int) -> IndexReport:
+    """Return the report of a run after which it was agreed to remove what it had left."""
+    from vlm4rec_edge.store.reader import StoreReader
+
+    with StoreReader(report.folder) as store:
+        without = store.count_without_title()
+    gone = report.not_removed
+    return replace(
+        report, items=report.items - removed, removed=removed, removed_ids=gone, not_removed=(), without_title=without
+    )
+
+
 def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
     """Say what was done, and exit with the code that fits."""
     done = report.progress
@@ -259,6 +283,8 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
             )
         if report.interrupted:
             note("Stopped; what was finished is kept. Run the same command again to go on.")
+        elif done.encoded and report.items:
+            typer.echo(told_of_encoding(report))
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if done.failed or report.not_removed:

@@ -48,6 +48,7 @@ def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None =
             index,
             captioner=captioner,
             encoder=encoder,
+            encoded_text="caption",  # what the report shows and speaks of
             remake=True,  # the shop and its index are the demo's own, perhaps of an earlier version
             prune_anyway=True,
             on_progress=on_progress,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import SEPARATOR
+from vlm4rec_edge.encoding.text import TextPart, parts_of
 from vlm4rec_edge.errors import ModelError, StoreError
 from vlm4rec_edge.provenance import made_by
 
@@ -58,18 +58,34 @@ def encoded(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
 def encoded_items(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
     """Return the vectors of the texts of items, shape [len(texts), dimensions], float32, each of length 1.
 
-    That of an item of several photos is the mean of its texts' vectors, scaled to length 1.
+    That of an item of several photos is the mean of its texts' vectors, scaled to length 1; that of a weighted text is the
+    weighted mean of the title's vector and of the one that the captions have, scaled to length 1.
 
     Raises:
         ModelError: the encoder gives something else than unit vectors.
     """
-    parts = [text.split(SEPARATOR) for text in texts]
-    different = list(dict.fromkeys(part for own in parts for part in own))
-    row = {text: number for number, text in enumerate(different)}
-    vectors = encoded(encoder, different)
-    means = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
-    for mean, own in zip(means, parts, strict=True):
-        total = vectors[[row[part] for part in own]].sum(axis=0, dtype=np.float64)
-        length = np.linalg.norm(total)
-        mean[:] = total / length if len(own) > 1 and length > LENGTH_TOLERANCE else vectors[row[own[0]]]
+    items = [parts_of(text) for text in texts]
+    different = list(dict.fromkeys(text for parts in items for part in parts for text in part.texts))
+    vectors = dict(zip(different, encoded(encoder, different), strict=True))
+    means = np.empty((len(items), encoder.dimensions), dtype=np.float32)
+    for mean, parts in zip(means, items, strict=True):
+        mean[:] = _weighted_mean(parts, vectors)
     return means
+
+
+def _weighted_mean(parts: Sequence[TextPart], vectors: Mapping[str, np.ndarray]) -> np.ndarray:
+    means = [_mean([vectors[text] for text in part.texts]) for part in parts]
+    if len(means) == 1:
+        return means[0]
+    weights = np.array([[part.weight] for part in parts])
+    return _scaled((weights * np.array(means)).sum(axis=0), means[0])
+
+
+def _mean(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    return vectors[0] if len(vectors) == 1 else _scaled(np.array(vectors).sum(axis=0, dtype=np.float64), vectors[0])
+
+
+def _scaled(total: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Return a sum of vectors scaled to length 1; where they take each other away, ``otherwise``."""
+    length = np.linalg.norm(total)
+    return total / length if length > LENGTH_TOLERANCE else otherwise

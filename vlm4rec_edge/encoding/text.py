@@ -3,41 +3,104 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import NamedTuple, NewType
 
 from vlm4rec_edge.errors import UsageError
 
+# What ``check_encoded_text`` returns: "caption", "title", "title_caption", or "weighted:" and the share of the title.
 # "title_caption" is "title. caption", what the paper's reference code feeds its encoder as "LLaVA text".
-EncodedText = Literal["caption", "title", "title_caption"]
+EncodedText = NewType("EncodedText", str)
+
+CAPTION, TITLE, TITLE_CAPTION = EncodedText("caption"), EncodedText("title"), EncodedText("title_caption")
+# The kinds that have no number.
+PLAIN_KINDS = (CAPTION, TITLE, TITLE_CAPTION)
+_WEIGHTED = "weighted"
+# Of a new index: the title says most, and captions order what equal titles leave equal.
+DEFAULT_SHARE = 0.9
+DEFAULT_TEXT = EncodedText(f"{_WEIGHTED}:{DEFAULT_SHARE}")
 
 # Between the texts of an item's photos: the record separator of ASCII, which no caption holds.
 SEPARATOR = "\x1e"
+# Before the share, the title and the captions of a weighted text: the group separator. No other text begins with it.
+_GROUP = "\x1d"
+
+
+class TextPart(NamedTuple):
+    """Some of the texts of an item, and how much the mean of their vectors counts in the item's vector."""
+
+    weight: float
+    texts: tuple[str, ...]
 
 
 def check_encoded_text(name: str) -> EncodedText:
-    """Return ``name`` if it is one of the choices.
+    """Return ``name`` in its one form, if it is one of the choices: ``weighted`` is ``weighted:0.9``.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is not, or the share that it gives to the title is not above 0 and below 1.
     """
-    if name not in get_args(EncodedText):
-        raise UsageError(f"{name!r} cannot be encoded; choose one of {', '.join(get_args(EncodedText))}.")
-    return name  # type: ignore[return-value]  # just checked
+    kind, colon, share = str(name).partition(":")
+    if kind == _WEIGHTED:
+        return EncodedText(f"{_WEIGHTED}:{_share(name, share)!r}") if colon else DEFAULT_TEXT
+    if name not in PLAIN_KINDS:
+        raise UsageError(
+            f"{name!r} cannot be encoded; choose one of {', '.join(PLAIN_KINDS)}, {_WEIGHTED} or {_WEIGHTED}:SHARE, with the "
+            f"share of the title, such as {DEFAULT_TEXT}."
+        )
+    return EncodedText(name)
+
+
+def _share(name: str, given: str) -> float:
+    try:
+        share = float(given)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise UsageError(
+            f"{name!r} gives the title no share above 0 and below 1; say for example {DEFAULT_TEXT}, and for a share of 1 or "
+            f"0 {TITLE} or {CAPTION}."
+        )
+    return share
+
+
+def title_share(kind: EncodedText) -> float | None:
+    """Return how much the title counts, above 0 and below 1, beside the captions; None if they are not weighted."""
+    name, _, share = kind.partition(":")
+    return float(share) if name == _WEIGHTED else None
 
 
 def text_of_item(kind: EncodedText, *, title: str, caption: str) -> str:
-    """Return the text to encode for one item; empty where the item has nothing of the kind."""
-    if kind == "title":
+    """Return the words of one item that are encoded; empty where the item has nothing of the kind."""
+    if kind == TITLE:
         return title
-    if kind == "title_caption" and title:
+    if title and (kind == TITLE_CAPTION or kind.startswith(_WEIGHTED)):
         return f"{title}. {caption}"
     return caption
 
 
 def text_of_photos(kind: EncodedText, *, title: str, captions: Sequence[str]) -> str:
-    """Return the text to encode for an item by the captions of all its photos.
+    """Return the text by which the vector of an item is known, made of its title and the captions of all its photos.
 
-    Photos that are said to show different things have a text each, with ``SEPARATOR`` between them; see ``encoded_items``.
+    Photos that are said to show different things have a text each, with ``SEPARATOR`` between them. Where title and captions
+    are weighted, the share of the title and the title stand before the captions; with one of both alone, it is as without
+    the other. ``parts_of`` tells what is encoded of it.
     """
-    texts = [text_of_item(kind, title=title, caption=caption) for caption in captions or [""]]
-    return texts[0] if len(set(texts)) == 1 else SEPARATOR.join(texts)
+    if (share := title_share(kind)) is None:
+        return _joined([text_of_item(kind, title=title, caption=caption) for caption in captions or [""]])
+    said = _joined(captions or [""])
+    if not (title.strip() and said):
+        return said or title.lstrip(_GROUP)
+    return _GROUP.join(["", repr(share), title.replace(_GROUP, " "), said])
+
+
+def _joined(texts: Sequence[str]) -> str:
+    text = texts[0] if len(set(texts)) == 1 else SEPARATOR.join(texts)
+    return text.lstrip(_GROUP)  # or a title could be taken for a weighted text
+
+
+def parts_of(text: str) -> tuple[TextPart, ...]:
+    """Return what is encoded of a text of ``text_of_photos``, the weights adding up to 1."""
+    if not text.startswith(_GROUP):
+        return (TextPart(1.0, tuple(text.split(SEPARATOR))),)
+    _, given, title, captions = text.split(_GROUP, 3)
+    share = float(given)
+    return TextPart(share, (title,)), TextPart(1 - share, tuple(captions.split(SEPARATOR)))

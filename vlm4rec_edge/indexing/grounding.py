@@ -155,7 +155,8 @@ class Grounding:
                 self._first_missing = self._first_missing or str(image)
         if item.title:
             more = tuple(GroundedPhoto(image, "", None, "", "") for image in item.more_photos)
-            self._pass(GroundedItem(item, "", None, "", "", item.title, more=more))
+            text = text_of_photos(self._encoded_text, title=item.title, captions=())
+            self._pass(GroundedItem(item, "", None, "", "", text, more=more))
         else:
             self._fail(Failure(item.id, "encoding", f"The item {item.id!r} has no title to encode."))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.catalog.layouts import CatalogColumns
 from vlm4rec_edge.encoding.opening import open_encoder
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text
+from vlm4rec_edge.encoding.text import DEFAULT_TEXT, EncodedText, check_encoded_text
 from vlm4rec_edge.errors import CatalogError, ModelError, UsageError
 from vlm4rec_edge.grounding.opening import open_captioner
 from vlm4rec_edge.new_photo import settings_in
@@ -131,8 +131,8 @@ def encoder_as_before(
 
 
 def encoded_text_as_before(store: StoreReader | None) -> EncodedText:
-    """Return which text becomes the vectors of an index; ``caption`` for a new one."""
-    return check_encoded_text(store.meta.get("encoded_text", "caption")) if store else "caption"
+    """Return which text becomes the vectors of an index; ``weighted:0.9`` for a new one."""
+    return check_encoded_text(store.meta.get("encoded_text", DEFAULT_TEXT)) if store else DEFAULT_TEXT
 
 
 def columns_as_before(store: StoreReader | None) -> CatalogColumns | None:

@@ -41,6 +41,8 @@ class IndexReport:
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
     was not needed or does not tell. ``added`` and ``replaced`` are ids, which ``IndexFolder.add`` tells; after an interrupt
     what was replaced is not told.
+    ``encoded_text`` is what the index encodes, such as ``weighted:0.9``; ``without_title`` of its items have no title, and are
+    known by their captions. ``learned``: what was learned from purchases counts as well.
     """
 
     folder: Path
@@ -58,6 +60,9 @@ class IndexReport:
     fetched: int = 0
     added: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    encoded_text: str = ""
+    without_title: int = 0
+    learned: bool = False
 
     def all_failures(self) -> list[Failure]:
         """Return every failure of the last run, from the store."""
@@ -86,4 +91,7 @@ class IndexReport:
             "kv_bytes": self.kv_bytes,
             "added": list(self.added),
             "replaced": list(self.replaced),
+            "encoded_text": self.encoded_text,
+            "without_title": self.without_title,
+            "learned": self.learned,
         }

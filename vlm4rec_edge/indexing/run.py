@@ -20,6 +20,7 @@ from vlm4rec_edge.indexing.report import IndexReport, OnProgress
 from vlm4rec_edge.indexing.window import Window
 from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.store.making import Making
+from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import StoreWriter
 
 # Below this a run would only fail later, with work lost.
@@ -76,6 +77,8 @@ def index_catalog(
         store.end_run()
     grounding.tell_missing()
     batch, kv_bytes = working_memory(captioner)
+    with StoreReader(store.folder) as read:
+        without_title = read.count_without_title()
     return IndexReport(
         folder=store.folder,
         progress=window.progress,
@@ -89,6 +92,9 @@ def index_catalog(
         kv_bytes=kv_bytes,
         removed_ids=tuple(removed),
         not_removed=tuple(not_removed),
+        encoded_text=encoded_text,
+        without_title=without_title,
+        learned=bool(store.meta("learned")),
     )
 
 

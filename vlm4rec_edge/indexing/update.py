@@ -13,7 +13,7 @@ from typing import Any
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.catalog.web.cache import WebPhotoCache
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.encoding.text import EncodedText, check_encoded_text
+from vlm4rec_edge.encoding.text import check_encoded_text
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.index import open_backend
@@ -37,7 +37,7 @@ def update_index(
     *,
     captioner: Captioner | None,
     encoder: Encoder | None,
-    encoded_text: EncodedText | None,
+    encoded_text: str | None,
     remake: bool,
     prune: bool,
     prune_anyway: bool,
@@ -47,8 +47,7 @@ def update_index(
     on_fetched: Callable[[int], None] | None,
 ) -> IndexReport:
     """Caption, encode and store every item of a catalog; see ``IndexFolder.update``."""
-    if encoded_text is not None:
-        check_encoded_text(encoded_text)
+    given_text = None if encoded_text is None else check_encoded_text(encoded_text)
     if index_backend is not None:
         open_backend(index_backend)  # whether it can be used is known before the first photo
     cache, came = fetch or WebPhotoCache(access.folder / "photos"), 0
@@ -58,14 +57,14 @@ def update_index(
     with access.making():
         with ExitStack() as models:
             with access.before() as before:
-                encoded_text = encoded_text or encoded_text_as_before(before)
+                kind = given_text or encoded_text_as_before(before)
                 its_captioner: Any = None
-                if encoded_text != "title":
+                if kind != "title":
                     its_captioner = models.enter_context(opened(captioner, lambda: captioner_as_before(before)))
                 its_encoder = models.enter_context(opened(encoder, lambda: encoder_as_before(before)))
                 if given.columns is not None and hasattr(its_captioner, "check_columns"):
                     its_captioner.check_columns(given.columns)
-                if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, encoded_text)):
+                if before and not remake and (cost := remake_of(before, its_captioner, its_encoder, kind)):
                     raise RemakeError(cost)
             store = access.made(is_new=before is None)
             if index_backend is not None:
@@ -80,7 +79,7 @@ def update_index(
                 replace(given, read=lambda: cache.told(given.read())),
                 captioner=its_captioner,
                 encoder=its_encoder,
-                encoded_text=encoded_text,
+                encoded_text=kind,
                 prune=prune or prune_anyway,
                 prune_anyway=prune_anyway,
                 on_progress=on_progress,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm4rec_edge.encoding.checked import check_encoder_of, encoded
-from vlm4rec_edge.encoding.text import EncodedText, text_of_item
+from vlm4rec_edge.encoding.text import CAPTION, EncodedText, text_of_item
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.plugins import close_model
@@ -157,7 +157,7 @@ class Snapshot:
 
     @property
     def _encoded_text(self) -> EncodedText:
-        return self.source.meta.get("encoded_text", "caption")  # type: ignore[return-value]  # as it was checked when written
+        return EncodedText(self.source.meta.get("encoded_text", CAPTION))  # as it was checked when written
 
     def _informative_words(self) -> InformativeWords:
         with self._lock:

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from vlm4rec_edge.encoding.checked import LENGTH_TOLERANCE
-from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
+from vlm4rec_edge.encoding.text import PLAIN_KINDS, check_encoded_text, text_of_photos
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.learned import file_name, read_learned
@@ -155,11 +155,13 @@ def items_of_other_texts(store: StoreReader) -> list[str]:
         "LEFT JOIN captions AS further ON further.key = photos.caption_key "
         "WHERE items.vector_row IS NOT NULL ORDER BY items.id, photos.place"
     )
+    noted = [store.meta.get("encoded_text", ""), *store.meta.get("encoded_before", "").split()]
+    kinds = [*PLAIN_KINDS, *(check_encoded_text(kind) for kind in noted if ":" in kind)]
     wrong = []
     for item_id, rows in groupby(store.query(query), key=itemgetter(0)):
         (_, title, first, sha256, *_), *_ = photos = list(rows)
         captions = [str(first), *(str(caption) for *_, place, caption in photos if place is not None)]
-        texts = {text_of_photos(kind, title=str(title), captions=captions) for kind in get_args(EncodedText)}
+        texts = {text_of_photos(kind, title=str(title), captions=captions) for kind in kinds}
         if sha256 not in {hashlib.sha256(text.encode()).hexdigest() for text in texts}:
             wrong.append(str(item_id))
     return wrong

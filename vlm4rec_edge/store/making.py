@@ -56,11 +56,15 @@ def note_vectors_by(database: WritableDatabase, making: Making, mixed: MixedVect
             stacklevel=3,
         )
         mixed.forget()
+    # What was encoded before: items that the catalog no longer has, or that fail, keep the vector of that.
+    kinds = [*(database.meta("encoded_before") or "").split(), database.meta("encoded_text") or ""]
     if before != making.vectors_by.fingerprint:
         forget_content(database)
+        kinds = []
     note_made_by(database, "encoder", making.vectors_by)
     database.set_meta(
         encoded_text=making.encoded_text,
+        encoded_before=" ".join(dict.fromkeys(kind for kind in kinds if kind not in ("", making.encoded_text))),
         dimensions=str(making.dimensions),
         golden=making.golden,
         **making.encoder_notes,

@@ -49,6 +49,10 @@ class StoreReader(StoreSnapshot):
         """Return how many items can be recommended."""
         return int(self.one(f"SELECT count(*) FROM items WHERE {self.row_column} IS NOT NULL"))
 
+    def count_without_title(self) -> int:
+        """Return how many of them have no title."""
+        return int(self.one(f"SELECT count(*) FROM items WHERE {self.row_column} IS NOT NULL AND trim(title) = ''"))
+
     def is_empty(self) -> bool:
         """Whether nothing can be recommended; at once, where counting a million items reads scattered pages."""
         return not self.one(f"SELECT EXISTS (SELECT 1 FROM items WHERE {self.row_column} IS NOT NULL)")
