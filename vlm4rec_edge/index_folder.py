@@ -202,7 +202,9 @@ class IndexFolder:
         new_items: str = "",
         dry_run: bool = False,
         seed: int = 0,
+        encoder: Encoder | None = None,
         on_start: OnStart | None = None,
+        on_texts: OnStart | None = None,
     ) -> LearnReport:
         """Learn from purchases what is bought together, if that recommends better than the words of the items alone.
 
@@ -215,7 +217,10 @@ class IndexFolder:
             new_items: A column of the index that marks new items: that nobody bought them yet says nothing.
             dry_run: Judge only, and change nothing.
             seed: Of everything random.
+            encoder: The one that made the vectors; default: found by its name. Where items have titles and captions, it
+                encodes each by itself, so that other shares of the two are judged; without it, the present ones stay.
             on_start: Told how many users are judged; what it returns is told how many are done.
+            on_texts: The same of texts that are encoded.
 
         Raises:
             CatalogError, UsageError: the table cannot be read, or holds too little to learn from.
@@ -229,7 +234,9 @@ class IndexFolder:
             new_items=new_items,
             dry_run=dry_run,
             seed=seed,
+            encoder=encoder,
             on_start=on_start,
+            on_texts=on_texts,
         )
 
     def forget_learned(self) -> bool:

@@ -3,7 +3,8 @@
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
 "failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "same_day", "newest", "age_days",
 "systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}], "gain":
-{"mean", "low", "high", "p_value"}, "weights", "stored", "reason", "seconds"}``; ``age_days`` and ``weights`` of popularity may
+{"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "encoded_text", "encoded_before", "note", "stored",
+"reason", "seconds"}``; ``age_days`` and ``weights`` of popularity may
 be null. With ``--forget``: ``{"index", "forgotten"}``.
 """
 
@@ -76,8 +77,12 @@ def learn(
             _tell_forgotten(index, folder.forget_learned(), as_json=as_json)
             return
 
-        def on_start(total: int) -> Callable[[int], None]:
-            return bar.enter_context(progress_bar("Judging", total, shown=not as_json))
+        def shown(title: str) -> Callable[[int], Callable[[int], None]]:
+            def begin(total: int) -> Callable[[int], None]:
+                bar.close()  # the one before it, if there was one
+                return bar.enter_context(progress_bar(title, total, shown=not as_json))
+
+            return begin
 
         assert interactions is not None
         report = folder.learn(
@@ -86,7 +91,8 @@ def learn(
             new_items=new_items,
             dry_run=dry_run,
             seed=seed,
-            on_start=on_start,
+            on_start=shown("Judging"),
+            on_texts=shown("Encoding titles and captions"),
         )
     if as_json:
         emit_json(report.to_dict())
@@ -121,7 +127,11 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
             f"{report.same_day:.0%} of the items held back were bought on the day of another one of the same user: this says "
             "how well a basket is completed, not what somebody buys next time."
         )
+    if report.note:
+        note(report.note)
     note(report.reason)
+    if report.encoded_text != report.encoded_before:
+        note(f"Words are better compared as {report.encoded_text} than as {report.encoded_before}.")
     if dry_run:
         note("Nothing was changed (--dry-run).")
     elif report.stored:

@@ -25,13 +25,24 @@ from vlm4rec_edge.evaluation.split import Split, leave_last_out
 from vlm4rec_edge.interactions import InteractionColumns, Interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
-from vlm4rec_edge.learning.judging import GRID, LEVEL, WITHOUT_FACTORS, Judged, judge, ndcg, recall
+from vlm4rec_edge.learning.judging import (
+    GRID,
+    LEVEL,
+    WITHOUT_FACTORS,
+    Judged,
+    is_beyond_chance,
+    judge,
+    ndcg,
+    recall,
+)
+from vlm4rec_edge.learning.texts import OtherTexts
 from vlm4rec_edge.mixture import Weights, popularity_of_a_purchase, popularity_of_buyers
 from vlm4rec_edge.store.learned import NOT_NEW, Learned
 
 if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
 
+CONTENT = "content"
 _LONG_LONG_AGO, _FAR_AHEAD = 3_650.0, 73_000.0  # days since 1970: dates of purchases lie between 1980 and 2170
 _SECONDS_A_DAY = 86_400
 
@@ -72,6 +83,10 @@ class LearnReport:
         systems: Content, popularity, content and popularity, learned.
         gain: NDCG@10 of what was chosen less that of content, user by user, with the interval that decides.
         weights: What was chosen.
+        encoded_text: By which text items are compared: as before, unless another share of the title is better.
+        encoded_before: By which they were.
+        judged_texts: The others that were judged.
+        note: Why no others were, where there are titles and captions; else empty.
         stored: Whether the index recommends by it from now on.
         reason: Why it does, or does not.
         seconds: How long it took.
@@ -91,10 +106,14 @@ class LearnReport:
     systems: Sequence[JudgedSystem]
     gain: PairedDifference
     weights: Weights
+    encoded_text: str
+    encoded_before: str
+    judged_texts: Sequence[str]
     stored: bool
     reason: str
     seconds: float
     hint: str = ""
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``learn --json`` prints."""
@@ -107,8 +126,24 @@ class LearnReport:
             "systems": [system.to_dict() for system in self.systems],
             "gain": asdict(self.gain),
             "weights": asdict(self.weights),
-            **{name: getattr(self, name) for name in ("stored", "reason", "seconds")},
+            "judged_texts": list(self.judged_texts),
+            **{
+                name: getattr(self, name)
+                for name in ("encoded_text", "encoded_before", "note", "stored", "reason", "seconds")
+            },
         }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of learning: the report, what is worth keeping, and the texts that items are compared by from then on.
+
+    ``learned`` is None if nothing is, ``texts`` if they stay what they were.
+    """
+
+    report: LearnReport
+    learned: Learned | None
+    texts: OtherTexts | None
 
 
 def learn_from(
@@ -117,10 +152,11 @@ def learn_from(
     *,
     columns: InteractionColumns | None = None,
     new_items: str = "",
+    others: Sequence[OtherTexts] = (),
     seed: int = 0,
     settings: FactorSettings | None = None,
     on_start: OnStart | None = None,
-) -> tuple[Learned | None, LearnReport]:
+) -> Outcome:
     """Learn from purchases, and judge what was learned; the index is only read.
 
     Args:
@@ -128,12 +164,10 @@ def learn_from(
         interactions: A table as ``read_interactions`` reads it, or interactions.
         columns: What the columns of the table are called, where it is nothing known.
         new_items: A column that marks new items, by anything but 0, no and false.
+        others: What items may be compared by instead of what the index encodes now.
         seed: Of the folds, the intervals and the order of equal scores.
         settings: Of the factors.
         on_start: Told how many users are judged; what it returns is told how many are done.
-
-    Returns:
-        What is worth keeping, or None; and the report, which says why.
 
     Raises:
         CatalogError, UsageError: the table cannot be read, or holds too little; ``new_items`` is no column.
@@ -152,9 +186,12 @@ def learn_from(
     def content(positions: np.ndarray) -> np.ndarray:
         return store.vectors_at(table.rows[positions])
 
-    judged = judge(split, [content], new=new, settings=settings, seed=seed, on_start=on_start)
+    contents = [content, *(other.at for other in others)]
+    judged = judge(split, contents, new=new, settings=settings, seed=seed, on_start=on_start)
     ways = _ways(judged, seed)
     name, weights, gain = _decided(ways, seed)
+    chosen = others[judged.content - 1] if judged.content and name != CONTENT else None
+    before = store.meta["encoded_text"]
     newest, age = _newest(purchases.interactions)
     facts = {
         "weights": asdict(weights),
@@ -168,9 +205,9 @@ def learn_from(
     }
     learned = None
     everything = split.with_tests()
-    factors = learn_factors(everything, content, len(table.ids), settings)
-    if weights != GRID[0]:
-        learned = _kept(store, table, factors, weights, new_items, facts)
+    factors = learn_factors(everything, contents[judged.content], len(table.ids), settings)
+    if name != CONTENT:
+        learned = _kept(store, table, factors, weights, new_items, chosen.kind if chosen else before, facts)
     report = LearnReport(
         index=str(store.folder),
         interactions=purchases.file,
@@ -185,18 +222,21 @@ def learn_from(
         systems=[way for way, _ in ways],
         gain=gain,
         weights=weights,
+        encoded_text=chosen.kind if chosen else before,
+        encoded_before=before,
+        judged_texts=[other.kind for other in others],
         stored=False,
         reason=_reason(name, gain),
         seconds=round(time.monotonic() - started, 3),
         hint=purchases.hint,
     )
-    return learned, report
+    return Outcome(report, learned, chosen)
 
 
 def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
     """Return each way to recommend with the ranks that it gave."""
     ways: list[tuple[str, Weights | None, np.ndarray]] = [
-        ("content", GRID[0], judged.present),
+        (CONTENT, GRID[0], judged.present),
         ("popularity", None, judged.popularity),
     ]
     for name, rows in (("content and popularity", WITHOUT_FACTORS), ("learned", np.arange(len(GRID)))):
@@ -225,20 +265,20 @@ def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tupl
     """Return what to recommend by from now on: the simplest way that none beats beyond chance."""
     ranks = {way.name: own for way, own in ways}
     weights = {way.name: way.weights for way, _ in ways}
-    chosen = "content"
+    chosen = CONTENT
     for name in ("content and popularity", "learned"):
         gain = compare(ndcg(ranks[name]), ndcg(ranks[chosen]), resamples=RESAMPLES, level=LEVEL, seed=seed)
-        if gain.low > 0:
+        if is_beyond_chance(gain):
             chosen = name
-    gain = compare(ndcg(ranks[chosen]), ndcg(ranks["content"]), resamples=RESAMPLES, level=LEVEL, seed=seed)
-    if chosen == "content":  # then tell what was not enough
-        gain = compare(ndcg(ranks["learned"]), ndcg(ranks["content"]), resamples=RESAMPLES, level=LEVEL, seed=seed)
+    gain = compare(ndcg(ranks[chosen]), ndcg(ranks[CONTENT]), resamples=RESAMPLES, level=LEVEL, seed=seed)
+    if chosen == CONTENT:  # then tell what was not enough
+        gain = compare(ndcg(ranks["learned"]), ndcg(ranks[CONTENT]), resamples=RESAMPLES, level=LEVEL, seed=seed)
     return chosen, weights[chosen] or GRID[0], gain
 
 
 def _reason(name: str, gain: PairedDifference) -> str:
     told = f"NDCG@10 {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}) against content, on purchases held back"
-    if name == "content":
+    if name == CONTENT:
         return f"What was learned is not better than content beyond chance: {told}. It stays with content."
     return f"{name[0].upper()}{name[1:]} recommends better than content beyond chance: {told}."
 
@@ -249,13 +289,14 @@ def _kept(
     factors: Factors,
     weights: Weights,
     new_items: str,
+    encoded_text: str,
     facts: dict[str, Any],
 ) -> Learned:
     others = np.setdiff1d(np.flatnonzero(factors.buyers), factors.bought)
     bought = np.concatenate([factors.bought, others])
     return Learned(
         encoder=store.meta["encoder"],
-        encoded_text=store.meta["encoded_text"],
+        encoded_text=encoded_text,
         weights=weights,
         ids=[table.ids[position] for position in bought.tolist()],
         factors=factors.vectors,

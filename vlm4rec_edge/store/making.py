@@ -56,19 +56,23 @@ def note_vectors_by(database: WritableDatabase, making: Making, mixed: MixedVect
             stacklevel=3,
         )
         mixed.forget()
-    # What was encoded before: items that the catalog no longer has, or that fail, keep the vector of that.
-    kinds = [*(database.meta("encoded_before") or "").split(), database.meta("encoded_text") or ""]
     if before != making.vectors_by.fingerprint:
         forget_content(database)
-        kinds = []
+        database.set_meta(encoded_text="", encoded_before="")
     note_made_by(database, "encoder", making.vectors_by)
+    note_encoded_text(database, making.encoded_text)
     database.set_meta(
-        encoded_text=making.encoded_text,
-        encoded_before=" ".join(dict.fromkeys(kind for kind in kinds if kind not in ("", making.encoded_text))),
         dimensions=str(making.dimensions),
         golden=making.golden,
         **making.encoder_notes,
     )
+
+
+def note_encoded_text(database: WritableDatabase, kind: str) -> None:
+    """Note which text is encoded, and which were before: items that the catalog no longer has, or that fail, keep theirs."""
+    before = [*(database.meta("encoded_before") or "").split(), database.meta("encoded_text") or ""]
+    others = dict.fromkeys(known for known in before if known not in ("", kind))
+    database.set_meta(encoded_text=kind, encoded_before=" ".join(others))
 
 
 def note_made_by(database: WritableDatabase, what: str, made_by: MadeBy) -> None:

@@ -18,7 +18,7 @@ from vlm4rec_edge.store.database import WritableDatabase
 from vlm4rec_edge.store.grounded import GroundedItem, write_caption, write_item
 from vlm4rec_edge.store.learned import Learned, drop_other_files
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
-from vlm4rec_edge.store.making import Making, note_captions_by, note_made_by, note_vectors_by
+from vlm4rec_edge.store.making import Making, note_captions_by, note_encoded_text, note_made_by, note_vectors_by
 from vlm4rec_edge.store.mixing import MixedVectors
 from vlm4rec_edge.store.repair import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
@@ -162,13 +162,8 @@ class StoreWriter(Closable):
 
     def write_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
         """Give items (id to text) the vectors of their texts; ``vectors`` are those that are new, as for ``write``."""
-        with self._database.transaction() as connection:
-            append_content(self._database, vectors)
-            for item_id, text in texts.items():
-                connection.execute(
-                    "UPDATE items SET vector_row = ?, learned_row = NULL WHERE id = ?",
-                    (row_of(self._database, text), item_id),
-                )
+        with self._database.transaction():
+            self._give_vectors(texts, vectors)
             self._mixed.mix()
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
@@ -205,13 +200,35 @@ class StoreWriter(Closable):
                 or connection.execute("DELETE FROM items WHERE id = ?", (item_id,)).rowcount == 0
             ]
 
-    def learn(self, learned: Learned) -> None:
+    def _give_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
+        """Do what ``write_vectors`` is for; inside of a transaction."""
+        append_content(self._database, vectors)
+        self._database.connection.executemany(
+            "UPDATE items SET vector_row = ?, learned_row = NULL WHERE id = ?",
+            [(row_of(self._database, text), item_id) for item_id, text in texts.items()],
+        )
+
+    def learn(
+        self,
+        learned: Learned,
+        texts: Mapping[str, str] | None = None,
+        vectors: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """Give every item the vector that mixes its words with what was learned, from now on and for new items too.
+
+        Args:
+            learned: What was learned.
+            texts: Id to text, where items are compared by others from now on, those of ``learned.encoded_text``.
+            vectors: By text; what the store has already is not written again.
 
         Raises:
             StoreError: it was learned of other vectors, or the disk is full; then all is as it was before.
         """
         with self._database.transaction():
+            if texts:
+                new = set(self.without_vector(list(texts.values())))
+                self._give_vectors(texts, {text: vector for text, vector in (vectors or {}).items() if text in new})
+                note_encoded_text(self._database, learned.encoded_text)
             self._mixed.keep(learned)
         self._drop_other_vector_files()
 
