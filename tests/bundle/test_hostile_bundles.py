@@ -212,6 +212,8 @@ def _count(name: str, section: int, value: Any) -> Callable[[dict[str, Any]], No
         lambda d: d["encoder"]["provenance"].pop("name"),
         lambda d: d.update(captions=None),
         lambda d: d.update(encoded_text=1),
+        lambda d: d.update(title_share="0.9"),
+        lambda d: d.update(title_share=1.0),
         lambda d: d["models"].append("MIT"),
         lambda d: d["models"][0].update(licence=["MIT"]),
         lambda d: d.update(thumbnails=64),

@@ -19,7 +19,7 @@ from made_plugins import MadeCaptioner, MadeEncoder
 from pictures import swatches
 from program import program
 
-from vlm4rec_edge import IndexFolder, IndexReport, Item, Recommender, RemakeError, build_index
+from vlm4rec_edge import IndexFolder, IndexReport, Item, Recommender, RemakeError, build_index, describe_index
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME
 
@@ -207,17 +207,19 @@ def test_a_title_with_the_separators_in_it_is_a_title(catalog: list[Item], out: 
 
 
 def test_bundles_and_deltas_take_it_along(catalog: list[Item], out: Path, tmp_path: Path) -> None:
+    kind = ["--vectors", "float32"]
     _index(catalog[:2], out)
-    assert program("bundle", out, tmp_path / "old.zip", "--vectors", "float32").code == 0
-    _index(catalog, out)
-    assert (
-        program("bundle", out, tmp_path / "news.zip", "--vectors", "float32", "--delta", tmp_path / "old.zip").code == 0
-    )
+    assert program("bundle", out, tmp_path / "old.zip", *kind).code == 0
+    _index(catalog, out, encoded_text="weighted:0.7", remake=True)
+    assert program("bundle", out, tmp_path / "news.zip", *kind, "--delta", tmp_path / "old.zip").code == 0
     assert program("patch", tmp_path / "old.zip", tmp_path / "news.zip", tmp_path / "new.zip").code == 0
-    assert program("info", tmp_path / "new.zip", "--json").json["encoded_text"] == "weighted:0.9"
+    assert describe_index(tmp_path / "old.zip").encoded_text == "weighted:0.9"
+    assert describe_index(tmp_path / "new.zip").encoded_text == "weighted:0.7"
     with Recommender.open(out) as index, Recommender.open(tmp_path / "new.zip") as bundle:
         found, expected = (shop.recommend(["coat"], 2, explain=True) for shop in (bundle, index))
         assert [(hit.item_id, hit.because) for hit in found] == [(hit.item_id, hit.because) for hit in expected]
+        # What version 0.1.0 looks up, to name the words that two items share; another kind ends it.
+        assert bundle.store.manifest.content["encoded_text"] == "title_caption"
 
 
 def test_a_reason_names_words_that_the_titles_share(views: list[Path], out: Path) -> None:

@@ -18,6 +18,7 @@ from vlm4rec_edge.bundle.vectors import PackedVectors
 from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.columns import MISSING, ItemTable
 from vlm4rec_edge.columns import Column as TableColumn
+from vlm4rec_edge.encoding.text import weighted
 from vlm4rec_edge.errors import BundleError
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.mixture import Layout
@@ -26,7 +27,7 @@ from vlm4rec_edge.models.manifest import MANIFEST_NAME as MODEL_MANIFEST_NAME
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles
 
-_Expected = TypeVar("_Expected", int, str, dict[str, Any], list[Any])
+_Expected = TypeVar("_Expected", int, float, str, dict[str, Any], list[Any])
 
 
 class BundleReader(Closable):
@@ -94,10 +95,11 @@ class BundleReader(Closable):
     def meta(self) -> Mapping[str, str]:
         """Notes of the index it was made of: ``encoder`` and ``grounding`` (fingerprints), ``encoded_text``."""
         content = self.manifest.content
+        share = content.get("title_share")
         return {
             "encoder": content["encoder"]["fingerprint"],
             "grounding": content["grounding"]["fingerprint"],
-            "encoded_text": str(content.get("encoded_text", "")),
+            "encoded_text": str(content.get("encoded_text", "")) if share is None else weighted(share),
         }
 
     @property
@@ -290,6 +292,8 @@ def _check_words(content: Mapping[str, Any], place: str) -> None:
                 _get(made_by, "fields", list, place)
     _get(content, "captions", int, place)
     _get(content, "encoded_text", str, place)
+    if "title_share" in content and not 0 < _get(content, "title_share", float, place) < 1:
+        raise BundleError(f"The manifest of {place} gives titles no share above 0 and below 1; get the bundle again.")
     for model in _get(content, "models", list, place):
         if not isinstance(model, dict):
             raise BundleError(f"The manifest of {place} does not say what its models are; get the bundle again.")

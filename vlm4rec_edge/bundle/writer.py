@@ -18,6 +18,7 @@ from vlm4rec_edge.bundle.output import BundleOutput, bundle_output, check_output
 from vlm4rec_edge.bundle.sections import file_size, section_of, written
 from vlm4rec_edge.bundle.texts import attribute_section, pack_column, pack_texts
 from vlm4rec_edge.bundle.vectors import DEFAULT_TYPE, VectorType, check_vector_type, packed, packed_sections
+from vlm4rec_edge.encoding.text import TITLE_CAPTION, EncodedText, title_share
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.optional import optional
@@ -114,12 +115,16 @@ def make_bundle(
                     add_model(output, model)
             form = grounding.get("structured")
             fields = {"fields": list(form["schema"]["properties"])} if form else {}
+            kind = EncodedText(store.meta.get("encoded_text", ""))
+            share = title_share(kind)
             content |= {
-                "encoded_text": store.meta.get("encoded_text", ""),
+                "encoded_text": kind,
                 "grounding": {"fingerprint": store.meta.get("grounding", ""), "provenance": grounding, **fields},
                 "encoder": {"fingerprint": store.meta["encoder"], "provenance": made_vectors},
                 "models": licences(grounding, made_vectors),
             }
+            if share is not None:  # version 0.1.0 takes the words of such items for those of both
+                content |= {"encoded_text": TITLE_CAPTION, "title_share": share}
             if store.layout is not None:
                 content["learned"] = {"fingerprint": store.space, **asdict(store.layout), "facts": store.learned}
             manifest = BundleManifest("bundle", vlm4rec_edge.__version__, output.files, content)

@@ -17,7 +17,7 @@ PLAIN_KINDS = (CAPTION, TITLE, TITLE_CAPTION)
 _WEIGHTED = "weighted"
 # Of a new index: the title says most, and captions order what equal titles leave equal.
 DEFAULT_SHARE = 0.9
-DEFAULT_TEXT = EncodedText(f"{_WEIGHTED}:{DEFAULT_SHARE}")
+DEFAULT_TEXT = EncodedText(f"{_WEIGHTED}:{DEFAULT_SHARE!r}")
 
 # Between the texts of an item's photos: the record separator of ASCII, which no caption holds.
 SEPARATOR = "\x1e"
@@ -40,7 +40,7 @@ def check_encoded_text(name: str) -> EncodedText:
     """
     kind, colon, share = str(name).partition(":")
     if kind == _WEIGHTED:
-        return EncodedText(f"{_WEIGHTED}:{_share(name, share)!r}") if colon else DEFAULT_TEXT
+        return weighted(_share(name, share)) if colon else DEFAULT_TEXT
     if name not in PLAIN_KINDS:
         raise UsageError(
             f"{name!r} cannot be encoded; choose one of {', '.join(PLAIN_KINDS)}, {_WEIGHTED} or {_WEIGHTED}:SHARE, with the "
@@ -60,6 +60,11 @@ def _share(name: str, given: str) -> float:
             f"0 {TITLE} or {CAPTION}."
         )
     return share
+
+
+def weighted(share: float) -> EncodedText:
+    """Return the kind in which the title counts ``share``, above 0 and below 1, and the captions the rest."""
+    return EncodedText(f"{_WEIGHTED}:{share!r}")
 
 
 def title_share(kind: EncodedText) -> float | None:
