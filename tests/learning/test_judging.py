@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from made_purchases import ITEMS, at_random, bought, item_ids, together
-from made_store import random_vectors
+from made_store import random_vectors, unit
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.evaluation.significance import compare
 from vlm4rec_edge.evaluation.split import leave_last_out
 from vlm4rec_edge.interactions import Interactions
-from vlm4rec_edge.learning.judging import FOLDS, GRID, Judged, judge, ndcg, recall
+from vlm4rec_edge.learning.judging import FOLDS, GRID, LEVEL, Judged, is_beyond_chance, judge, ndcg, recall
 
 CONTENT = random_vectors(ITEMS)
 EVERY = np.arange(len(GRID))
@@ -65,6 +66,29 @@ def test_items_of_equal_scores_come_in_random_order() -> None:
     same = np.tile(CONTENT[:1], (ITEMS, 1))
     ranks = judged(at_random(), same).ranks[0]
     assert 90 < ranks.mean() < 150, "in the middle of 237, whatever the order of the catalog"
+
+
+def test_a_handful_of_hits_is_not_beyond_chance_though_their_bootstrap_interval_is() -> None:
+    none = np.zeros(3000)
+    few, many = none.copy(), none.copy()
+    few[:6], many[:12] = 1, 1
+    assert compare(few, none, level=LEVEL).low > 0
+    assert not is_beyond_chance(compare(few, none, level=LEVEL))
+    assert is_beyond_chance(compare(many, none, level=LEVEL))
+
+
+def test_another_content_is_chosen_only_where_it_is_better_beyond_chance() -> None:
+    groups = np.empty(ITEMS, int)
+    groups[np.random.default_rng(7).permutation(ITEMS)] = np.repeat(np.arange(24), 10)
+    telling = unit(random_vectors(24, seed=3)[groups] + 0.6 * random_vectors(ITEMS, seed=4))
+    split = leave_last_out(together(), item_ids())
+    at_once = [lambda rows: CONTENT[rows], lambda rows: telling[rows]]
+    found = judge(split, at_once)
+    assert found.content == 1
+    assert np.array_equal(found.present, judge(split, at_once[:1]).ranks[0])
+    assert recall(found.ranks[0]).mean() > recall(found.present).mean() + 0.3
+    other = random_vectors(ITEMS, seed=9)
+    assert judge(split, [at_once[0], lambda rows: other[rows]]).content == 0
 
 
 def test_the_same_seed_judges_the_same() -> None:

@@ -14,6 +14,7 @@ from vlm4rec_edge.encoding.checked import encoded_items
 from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index_folder import IndexFolder
+from vlm4rec_edge.indexing.remaking import remake_of
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.learning.learning import LearnReport
 from vlm4rec_edge.provenance import made_by
@@ -90,6 +91,18 @@ def test_items_that_come_later_are_compared_by_the_same_share_and_keep_what_was_
     with StoreReader(folder) as store:
         assert store.layout is not None
         assert store.count() == ITEMS
+
+
+def test_a_remake_that_forgets_what_was_learned_says_so(tmp_path: Path) -> None:
+    folder = write(tmp_path / "shop.index")
+    with StoreReader(folder) as store:
+        before = remake_of(store, None, ENCODER, EncodedText("title"))
+    chosen = learn(folder).encoded_text
+    with StoreReader(folder) as store:
+        after = remake_of(store, None, ENCODER, EncodedText("title"))
+        assert remake_of(store, None, ENCODER, EncodedText(chosen)) is None
+    assert "forgotten" not in str(before)
+    assert "What it learned from purchases would be forgotten." in str(after)
 
 
 def test_a_repair_makes_the_same_vectors_again(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Remake:
         replaced: How many of them get another caption.
         captions: How many captions are not known yet, and are made.
         texts: How many texts are encoded at most: two captions that are still to be made may say the same.
+        forgets_learned: Whether what was learned from purchases is of other vectors then.
     """
 
     folder: Path
@@ -43,12 +44,14 @@ class Remake:
     replaced: int
     captions: int
     texts: int
+    forgets_learned: bool = False
 
     def __str__(self) -> str:
+        forgets = " What it learned from purchases would be forgotten." if self.forgets_learned else ""
         return (
             f"{self.folder} was made in another way ({'; '.join(self.differences)}): {self.replaced:,} of its "
             f"{self.items:,} items would get another caption, {self.captions:,} captions would be made and up to "
-            f"{self.texts:,} texts encoded."
+            f"{self.texts:,} texts encoded.{forgets}"
         )
 
 
@@ -92,7 +95,9 @@ def remake_of(
         text = text_of_photos(encoded_text, title=made.item.title, captions=[caption or "" for caption in said])
         if fresh_vectors or not store.has_vector(text):
             texts.add(text)
-    return Remake(store.folder, differences, items, replaced, len(captions), len(texts)) if items else None
+    other_vectors = fresh_vectors or store.meta.get("encoded_text") != encoded_text
+    forgets = other_vectors and bool(store.meta.get("learned"))
+    return Remake(store.folder, differences, items, replaced, len(captions), len(texts), forgets) if items else None
 
 
 def _key(photo: MadePhoto, captions_by: MadeBy, question: str) -> str:
