@@ -137,7 +137,7 @@ class Representations:
     def vectors(self, row: str) -> np.ndarray:
         """Return the unit vectors of a row, [items, dimensions], float32, zero where there is none; made once.
 
-        ``caption`` is the first captioner's; rows without vectors have none.
+        Captions are the first captioner's; rows without vectors have none.
         """
         if row not in self._made:
             self._made[row] = self._make(row)
@@ -149,8 +149,8 @@ class Representations:
             return self._texts(row, self.shop.column(row) or [])
         if row == "attributes":
             return self._texts(row, sentences(self.shop, self.sentence))
-        if row == "caption":
-            return self._texts(row, self._said(row, self.models[0]))
+        if row in _OF_EACH_MODEL:
+            return self._of_model(row, row, self.models[0])
         if row == "vision":
             return self._seen()
         if fusion == "concatenation":
