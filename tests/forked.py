@@ -28,7 +28,7 @@ from contextlib import ExitStack, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import forked_python
 
@@ -154,12 +154,19 @@ def _become(command: list[str], environment: dict[str, str], cwd: str, streams: 
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
-    for descriptor, opened in enumerate(streams):
+    for descriptor, (opened, name) in enumerate(zip(streams, ("stdin", "stdout", "stderr"), strict=True)):
         os.dup2(opened, descriptor)
         os.close(opened)
+        setattr(sys, name, _stream(descriptor, getattr(sys, name)))
     sys.argv = command
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(_SECONDS)
+
+
+def _stream(descriptor: int, former: TextIO) -> TextIO:
+    """Open a standard stream as Python does; the former one knows whether its own file is a terminal or can be sought."""
+    buffering = 1 if former is sys.stderr else -1
+    return open(descriptor, former.mode, buffering, encoding=former.encoding, errors=former.errors, closefd=False)
 
 
 def _run() -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from breaking import child
 from breaking.child import Task
 from breaking.trials import Catalog, make_catalog, run_child
 from drawings import catalog_of_drawings
+from forked import interpreter
+from running.fresh_process import part_command
 from running.stand_ins import small_limits
 
 _ITEMS, _TWINS = 90, 6
@@ -22,6 +26,14 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs and compaction begin at a few dozen rows, here as in the child processes."""
     for module, name, value in small_limits():
         monkeypatch.setattr(module, name, value)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _children_are_forked() -> Iterator[None]:
+    """They take longer to import than to work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child, "part_command", lambda *part: [*interpreter(), *part_command(*part)[1:]])
+        yield
 
 
 @pytest.fixture(scope="session")
