@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from forked import can_fork, interpreter
+from made_once import made_once
 
 # The model and the pictures are so small that a second thread gains nothing, and waiting for it costs much where other
 # programs have the cores. Read when llama.cpp is loaded, here and in child processes.
@@ -80,7 +81,7 @@ def drawings() -> list[Drawing]:
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory, drawings: list[Drawing]) -> Path:
     """The table of a small shop, its pictures beside it. To be read only."""
-    return write_catalog(tmp_path_factory.mktemp("shop"), drawings)
+    return made_once(tmp_path_factory, "shop", lambda folder: write_catalog(folder, drawings)) / "items.csv"
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from typing import NoReturn, TextIO
 
 import forked_python
 
-_SECONDS = 240
+_SECONDS = 600
 # None of them starts a thread that a fork would lose, apart from NumPy's, whose BLAS expects forks.
 _IMPORTED = (
     "vlm4rec_edge.cli.app",
@@ -78,7 +78,7 @@ def run_script(*command: object, cwd: Path | None = None) -> subprocess.Complete
         stdin = opened.enter_context(Path(os.devnull).open("rb"))
         out, err = (opened.enter_context(tempfile.TemporaryFile()) for _ in range(2))
         streams = [stream.fileno() for stream in (stdin, out, err)]
-        code = forked_python.ask(_address(), words, dict(os.environ), str(cwd or Path.cwd()), streams)
+        code = forked_python.ask(_address(), words, dict(os.environ), str(cwd or Path.cwd()), streams, _SECONDS)
         said = [os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0) for stream in (out, err)]
     texts = [text.decode("utf-8", "replace").replace("\r\n", "\n") for text in said]
     return subprocess.CompletedProcess(words, code, *texts)
@@ -160,7 +160,6 @@ def _become(command: list[str], environment: dict[str, str], cwd: str, streams: 
         setattr(sys, name, _stream(descriptor, getattr(sys, name)))
     sys.argv = command
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.alarm(_SECONDS)
 
 
 def _stream(descriptor: int, former: TextIO) -> TextIO:

@@ -16,7 +16,14 @@ import sys
 _SIGNAL = 128
 
 
-def ask(address: str, command: list[str], environment: dict[str, str], cwd: str, streams: list[int]) -> int:
+def ask(
+    address: str,
+    command: list[str],
+    environment: dict[str, str],
+    cwd: str,
+    streams: list[int],
+    seconds: float | None = None,
+) -> int:
     """Have a process forked, wait for its end, and return its exit code, or its signal as a negative number.
 
     Args:
@@ -25,14 +32,21 @@ def ask(address: str, command: list[str], environment: dict[str, str], cwd: str,
         environment: All variables of the process.
         cwd: Its folder.
         streams: The descriptors that it gets as stdin, stdout and stderr.
+        seconds: It is killed after so many.
+
+    Raises:
+        TimeoutError: it was.
     """
-    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-    server.connect(address)
     packed = b"".join(descriptor.to_bytes(4, sys.byteorder) for descriptor in streams)
     message = marshal.dumps((command, environment, cwd))
-    server.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)])
-    code = server.recv(16)
-    server.close()
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    try:
+        server.settimeout(seconds)
+        server.connect(address)
+        server.sendmsg([message], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)])
+        code = server.recv(16)
+    finally:
+        server.close()
     assert code, "the process that forks has ended"
     return int(code)
 

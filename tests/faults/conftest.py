@@ -15,6 +15,7 @@ from breaking.child import Task
 from breaking.trials import Catalog, make_catalog, run_child
 from drawings import catalog_of_drawings
 from forked import interpreter
+from made_once import made_once
 from running.fresh_process import part_command
 from running.stand_ins import small_limits
 
@@ -40,7 +41,8 @@ def _children_are_forked() -> Iterator[None]:
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """A catalog of made pictures with captions written beforehand. To be read only."""
     drawings = catalog_of_drawings(5, seed=4)[:_ITEMS]
-    return make_catalog(tmp_path_factory.mktemp("catalog"), drawings, twins=_TWINS)
+    folder = made_once(tmp_path_factory, "catalog", lambda folder: make_catalog(folder, drawings, twins=_TWINS))
+    return Catalog(folder / "items.csv", folder / "captions.json")
 
 
 @pytest.fixture
