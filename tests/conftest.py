@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from forked import can_fork, interpreter
+from made_once import made_once
 
 # The model and the pictures are so small that a second thread gains nothing, and waiting for it costs much where other
 # programs have the cores. Read when llama.cpp is loaded, here and in child processes.
@@ -31,6 +34,21 @@ def _home_without_pulled_models(tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLM4REC_EDGE_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _captioning_processes_are_forked() -> Iterator[None]:
+    """They are started by the hundred, and take longer to import than to caption."""
+    with pytest.MonkeyPatch.context() as patch:
+        if can_fork():
+            patch.setenv("VLM4REC_EDGE_PYTHON", shlex.join(interpreter()))
+        yield
+
+
+@pytest.fixture
+def new_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Captioning processes are started as for a user, where what they import, or how they start, is the claim."""
+    monkeypatch.delenv("VLM4REC_EDGE_PYTHON", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +81,7 @@ def drawings() -> list[Drawing]:
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory, drawings: list[Drawing]) -> Path:
     """The table of a small shop, its pictures beside it. To be read only."""
-    return write_catalog(tmp_path_factory.mktemp("shop"), drawings)
+    return made_once(tmp_path_factory, "shop", lambda folder: write_catalog(folder, drawings)) / "items.csv"
 
 
 @pytest.fixture(scope="session")

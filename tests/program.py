@@ -81,6 +81,13 @@ def program(*arguments: object, cwd: Path | None = None) -> Done:
     return _done(run_script(PROGRAM, *arguments, cwd=cwd))
 
 
+def typed(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run in a folder what a page tells a user to type: the program, or Python with code or a script."""
+    name, *arguments = command
+    assert name in {"vlm4rec-edge", "python"}, f"{name} is not ours"
+    return run_script(*([PROGRAM] if name == "vlm4rec-edge" else []), *arguments, cwd=folder)
+
+
 def watched(*arguments: object, without: str = "") -> Done:
     """Run the program, with the packages ``without`` (comma between them) missing, and see what it loads."""
     return _done(run_anew([sys.executable, "-c", _WATCHED, without, *map(str, arguments)]))

@@ -1,14 +1,12 @@
 """What the README tells a user to type really works, in the order it is written there."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from drawings import Drawing, draw
+from program import typed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,14 +41,6 @@ def shop_owner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    scripts = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
-    return subprocess.run(
-        arguments, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
-
-
 def test_the_readme_has_commands_and_they_are_ours() -> None:
     assert len(commands()) >= 8
     assert all(line.startswith(("vlm4rec-edge ", "python export/")) for line in commands())
@@ -60,14 +50,14 @@ def test_the_readme_has_commands_and_they_are_ours() -> None:
 
 def test_every_command_of_the_readme_succeeds_in_order(shop_owner: Path) -> None:
     for line in commands():
-        result = run(shlex.split(line), shop_owner)
+        result = typed(shlex.split(line), shop_owner)
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
         assert result.stdout.strip(), f"{line} says nothing"
 
 
 def test_the_python_of_the_readme_runs_as_it_stands(shop_owner: Path) -> None:
     (block,) = PYTHON_BLOCKS
-    result = run([sys.executable, "-c", block], shop_owner)
+    result = typed(["python", "-c", block], shop_owner)
     assert result.returncode == 0, result.stderr
     assert "5 items" in result.stdout
     recommended = re.findall(r"^\d+\. (\S+)", result.stdout, re.MULTILINE)

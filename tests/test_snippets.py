@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from drawings import Drawing, draw
+from program import typed
 
 from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index
 
@@ -76,13 +74,9 @@ def folder(tmp_path: Path, shop_index_of_photos: Path) -> Path:
     return shutil.copytree(shop_index_of_photos, tmp_path / "reader")
 
 
-def _run(arguments: list[str], folder: Path) -> str:
-    scripts = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"]}
-    done = subprocess.run(
-        arguments, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
-    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+def _run(command: list[str], folder: Path) -> str:
+    done = typed(command, folder)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -102,7 +96,7 @@ def test_a_snippet_runs_as_it_stands(block: tuple[str, int], folder: Path) -> No
             assert _run(shlex.split(line), folder).strip(), f"{line} says nothing"
     elif language == "python":
         _run(["vlm4rec-edge", "bundle", "shop.index", "shop.bundle"], folder)
-        _run([sys.executable, "-c", BEFORE.get(block, "") + text + AFTER.get(block, "")], folder)
+        _run(["python", "-c", BEFORE.get(block, "") + text + AFTER.get(block, "")], folder)
     elif language == "toml":
         for points in tomllib.loads(text)["project"]["entry-points"].values():
             for point in points.values():
@@ -126,4 +120,4 @@ def test_there_are_calls_in_the_text() -> None:
 @pytest.mark.parametrize(("page", "snippet"), IN_PYTHON)
 def test_a_call_in_the_text_runs_as_it_stands(page: str, snippet: str, folder: Path) -> None:
     code = f"from vlm4rec_edge import *\nshop = Recommender.open('shop.index')\nprint({snippet})\n"
-    assert _run([sys.executable, "-c", code], folder)
+    assert _run(["python", "-c", code], folder)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import interpreter, run_script
 from latency import _tables
 from pictures import swatches
 from timing import encoding, grounding_steps, operators
@@ -39,11 +38,25 @@ TINY = {
 }
 
 
+# Runs a script whose measuring processes are forked: what they find out is looked at here, not how long it takes.
+_FORKING = """
+import json, runpy, sys
+from pathlib import Path
+interpreter = json.loads(sys.argv.pop(1))
+del sys.argv[0]
+sys.path[0] = str(Path(sys.argv[0]).parent)
+from running import fresh_process
+anew = fresh_process.part_command
+fresh_process.part_command = lambda *part: [*interpreter, *anew(*part)[1:]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "HF_HUB_OFFLINE"):
+            patch.setenv(name, "1")
+        return run_script("-c", _FORKING, json.dumps(interpreter()), *arguments)
 
 
 @pytest.fixture(scope="module")

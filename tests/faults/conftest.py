@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from breaking import child
 from breaking.child import Task
 from breaking.trials import Catalog, make_catalog, run_child
 from drawings import catalog_of_drawings
+from forked import interpreter
+from made_once import made_once
+from running.fresh_process import part_command
 from running.stand_ins import small_limits
 
 _ITEMS, _TWINS = 90, 6
@@ -24,11 +29,20 @@ def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, value)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _children_are_forked() -> Iterator[None]:
+    """They take longer to import than to work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child, "part_command", lambda *part: [*interpreter(), *part_command(*part)[1:]])
+        yield
+
+
 @pytest.fixture(scope="session")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """A catalog of made pictures with captions written beforehand. To be read only."""
     drawings = catalog_of_drawings(5, seed=4)[:_ITEMS]
-    return make_catalog(tmp_path_factory.mktemp("catalog"), drawings, twins=_TWINS)
+    folder = made_once(tmp_path_factory, "catalog", lambda folder: make_catalog(folder, drawings, twins=_TWINS))
+    return Catalog(folder / "items.csv", folder / "captions.json")
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from breaking import child
 from breaking.child import Task
 from breaking.trials import run_child
 from made_store import EncodingWriter
+from running.fresh_process import part_command
 from running.stand_ins import MadeVectors
 
 from vlm4rec_edge.errors import StoreError
@@ -25,6 +27,12 @@ from vlm4rec_edge.store import snapshot
 from vlm4rec_edge.store.grounded import GroundedItem
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
 from vlm4rec_edge.store.reader import StoreReader
+
+
+@pytest.fixture(autouse=True)
+def _children_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their own process holds the lock, and nothing stands between it and a kill."""
+    monkeypatch.setattr(child, "part_command", part_command)
 
 
 @contextmanager

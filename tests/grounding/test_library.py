@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+from isolation import DEADLY_PYTHON, deadly, posix
 from pictures import answers, drawn, requests_for
 
 from vlm4rec_edge import IsolatedCaptioner, LlamaCaptioner, resolve_lvlm
@@ -18,9 +17,8 @@ from vlm4rec_edge.grounding.llama import library, native
 from vlm4rec_edge.grounding.llama.library import LlamaCheck, check_llama
 from vlm4rec_edge.grounding.llama.native import compile_here
 
-DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
 RIGHT = {"buffer": "plain", "right": True}
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+pytestmark = posix
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +28,7 @@ def _nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _probe_says(patch: pytest.MonkeyPatch, *lines: dict[str, object], dies_of: str = "") -> None:
-    patch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(DEADLY_PYTHON)]))
-    deadly: dict[str, object] = {"probe": lines}
-    patch.setenv("DEADLY", json.dumps(deadly | ({"signal": int(signal.Signals[dies_of])} if dies_of else {})))
+    deadly(patch, probe=lines, **({"signal": int(signal.Signals[dies_of])} if dies_of else {}))
 
 
 def test_the_installed_llama_cpp_computes_right_through_every_buffer() -> None:
@@ -96,6 +92,7 @@ def test_a_probe_that_something_else_ends_is_made_again_and_its_end_is_not_remem
     assert check_llama() == LlamaCheck(works=True, extra_buffers=True)
 
 
+@pytest.mark.usefixtures("new_interpreter")
 def test_a_library_that_cannot_be_loaded_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMA_CPP_LIB_PATH", str(tmp_path))
     with (
@@ -109,8 +106,9 @@ def test_a_library_that_cannot_be_loaded_is_a_sentence(tmp_path: Path, monkeypat
 def test_a_warning_of_the_child_arrives_whatever_the_filters_of_the_environment(
     filters: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONWARNINGS", filters)
     _probe_says(monkeypatch, RIGHT, {"buffer": "AMX", "right": False})
+    monkeypatch.setenv("PYTHONWARNINGS", filters)  # read when an interpreter starts
+    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(DEADLY_PYTHON)]))
     with (
         pytest.warns(Vlm4RecWarning, match="buffer AMX computes wrong"),
         IsolatedCaptioner(resolve_lvlm(), batch=1) as captioner,

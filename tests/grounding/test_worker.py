@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
-import shlex
-import sys
-from pathlib import Path
 
 import pytest
+from isolation import deadly
 
 from vlm4rec_edge import IsolatedCaptioner, resolve_lvlm
 from vlm4rec_edge.grounding import spawn
 from vlm4rec_edge.grounding.child import wire, worker
 
-DEADLY_PYTHON = Path(__file__).parents[2] / "benchmarks/breaking/deadly_python.py"
 SECONDS = 30
 
 
 def test_it_ends_with_its_parent_even_while_the_model_is_being_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(DEADLY_PYTHON)]))
-    monkeypatch.setenv("DEADLY", json.dumps({"load": 0}))  # no signal: it only waits, for twice as long
+    deadly(monkeypatch, load=0)  # no signal: it only waits, for twice as long
     process, _ = spawn.start("vlm4rec_edge.grounding.child.worker")
     assert process.stdin and process.stdout
     with process.stdin, process.stdout:

@@ -6,6 +6,8 @@ import functools
 import io
 import struct
 import zlib
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -63,8 +65,11 @@ def _jpeg(before_the_picture: bytes) -> bytes:
 
 
 @functools.cache
-def costly_photos() -> dict[str, bytes]:
-    """Each would take minutes, or gigabytes, in a decoder that does as the file says; sizes are up to 20 MB."""
+def costly_photos() -> dict[str, Callable[[], bytes]]:
+    """Return what makes each. They would take minutes, or gigabytes, in a decoder that does as the file says.
+
+    Sizes are up to 20 MB.
+    """
     small = _bytes("PNG")
     exif = b"\xff\xe1\xff\xff" + b"Exif\0\0" + bytes(65535 - 8)
     claims = {"PNG": png(60_000, 60_000, bytes(9000)), "TIFF": tiff(60_000, 60_000)}
@@ -76,30 +81,30 @@ def costly_photos() -> dict[str, bytes]:
     webp = _bytes("WEBP")
     claims["WebP"] = _patched(webp, webp.index(b"\x9d\x01\x2a") + 3, struct.pack("<HH", 16_000, 16_000))
     return {
-        **{f"{form} that claims billions of pixels": content for form, content in claims.items()},
-        "JPEG with a scan repeated": _repeated_scan(16, _MB),
-        "large JPEG with a scan repeated": _repeated_scan(4000, _MB),
-        "JPEG after fill bytes": _jpeg(b"\xff" * (20 * _MB)),
-        "JPEG after empty segments": _jpeg(b"\xff\xe0\0\2" * (5 * _MB)),
-        "JPEG after pieces of EXIF": _jpeg(exif * 320),
-        "JPEG with segments after the picture's header": _jpeg(b"").replace(
+        **{f"{form} that claims billions of pixels": partial(bytes, content) for form, content in claims.items()},
+        "JPEG with a scan repeated": lambda: _repeated_scan(16, _MB),
+        "large JPEG with a scan repeated": lambda: _repeated_scan(4000, _MB),
+        "JPEG after fill bytes": lambda: _jpeg(b"\xff" * (20 * _MB)),
+        "JPEG after empty segments": lambda: _jpeg(b"\xff\xe0\0\2" * (5 * _MB)),
+        "JPEG after pieces of EXIF": lambda: _jpeg(exif * 320),
+        "JPEG with segments after the picture's header": lambda: _jpeg(b"").replace(
             b"\xff\xda", b"\xff\xe0\0\2" * _MB + b"\xff\xda"
         ),
-        "PNG with empty chunks": small[:33] + png_chunk(b"abCd") * _MB + small[33:],
-        "PNG with chunks after the picture": small[:-12] + png_chunk(b"abCd") * _MB + small[-12:],
-        "PNG with empty parts of its picture": small[:33] + png_chunk(b"IDAT") * _MB + small[33:],
-        "PNG with a text that unpacks": small[:33]
-        + png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(99 * _MB)))
-        + small[33:],
-        "PNG with a profile that unpacks": small[:33]
-        + png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(99 * _MB)))
-        + small[33:],
-        "GIF with a comment without end": _gif(b"\x21\xfe" + (b"\xff" + b"a" * 255) * 80_000 + b"\0"),
-        "GIF with a million comments": _gif(b"\x21\xfe\x01a\0" * _MB),
-        "TIFF with millions of strips": tiff(16, 100, numbers=5 * _MB),
-        "BigTIFF with millions of strips": tiff(16, 100, big=True, numbers=5 * _MB),
-        "TIFF with millions of bit depths": tiff(16, 100, tag=258, numbers=5 * _MB),
-        "TIFF with tags that share their bytes": tiff(16, 100, numbers=200_000, tags=3000),
+        "PNG with empty chunks": lambda: small[:33] + png_chunk(b"abCd") * _MB + small[33:],
+        "PNG with chunks after the picture": lambda: small[:-12] + png_chunk(b"abCd") * _MB + small[-12:],
+        "PNG with empty parts of its picture": lambda: small[:33] + png_chunk(b"IDAT") * _MB + small[33:],
+        "PNG with a text that unpacks": lambda: (
+            small[:33] + png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(99 * _MB))) + small[33:]
+        ),
+        "PNG with a profile that unpacks": lambda: (
+            small[:33] + png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(99 * _MB))) + small[33:]
+        ),
+        "GIF with a comment without end": lambda: _gif(b"\x21\xfe" + (b"\xff" + b"a" * 255) * 80_000 + b"\0"),
+        "GIF with a million comments": lambda: _gif(b"\x21\xfe\x01a\0" * _MB),
+        "TIFF with millions of strips": lambda: tiff(16, 100, numbers=5 * _MB),
+        "BigTIFF with millions of strips": lambda: tiff(16, 100, big=True, numbers=5 * _MB),
+        "TIFF with millions of bit depths": lambda: tiff(16, 100, tag=258, numbers=5 * _MB),
+        "TIFF with tags that share their bytes": lambda: tiff(16, 100, numbers=200_000, tags=3000),
     }
 
 

@@ -38,7 +38,7 @@ print(peak_bytes())
 
 @pytest.mark.parametrize("name", costly_photos())
 def test_a_photo_that_is_dear_to_open_is_refused_in_little_time(name: str) -> None:
-    content = costly_photos()[name]
+    content = costly_photos()[name]()
     started = time.process_time()
     with pytest.raises(PhotoError, match=name):
         decode_photo(photo_of(content), name)

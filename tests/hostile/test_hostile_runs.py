@@ -35,7 +35,7 @@ def besieged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, colour in GOOD.items():
         swatch(*colour, size=(48, 64)).save(folder / f"good-{name}.png")
     contents = [content for content in disguises().values() if _is_refused(content)][:20]
-    contents += [content for content in costly_photos().values() if len(content) < 2_000_000][:8]
+    contents += [content for content in (make() for make in costly_photos().values()) if len(content) < 2_000_000][:8]
     contents += [b""]
     number = 0
     while len(contents) < BAD - 3:

@@ -128,13 +128,13 @@ def test_reading_a_long_table_holds_one_row_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_quote_that_is_open_for_megabytes_is_read_past_in_flat_memory(tmp_path: Path) -> None:
-    row = "i%d,0000.png," + "t" * 400 + "\n"
-    rows = "".join(row % number for number in range(40_000))
+    row = "i%d,0000.png," + "t" * 4000 + "\n"
+    rows = "".join(row % number for number in range(4000))
     table = _write(tmp_path, "t.csv", f'id,image,title\na,0000.png,A\nb,0000.png,"open\n{rows}')
     catalog = open_catalog(table)
     tracemalloc.start()
     try:
-        assert sum(1 for _ in catalog.read()) == 40_002
+        assert sum(1 for _ in catalog.read()) == 4002
         assert tracemalloc.get_traced_memory()[1] < table.stat().st_size // 2
     finally:
         tracemalloc.stop()
