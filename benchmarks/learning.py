@@ -157,6 +157,7 @@ def main(
         found.append(guard(vectors, interactions, shop.ids, guard_runs, seed))
     found = [replace(section, remarks=[*section.remarks, *about_same_day(same_day)]) for section in found]
     name = f"learning-{users}-{content}" + ("" if same_day == "by-id" else f"-{same_day}")
+    name = "learning-guard" if wanted == ["guard"] else name
     typer.echo(write_report(out, name, f"Learning from purchases: {users}, {content}", found))
     _say(f"{time.monotonic() - started:.0f} s")
 
