@@ -22,6 +22,7 @@ from running.drawings import Drawing, write_catalog
 from running.stand_ins import MadeVectors
 
 from breaking.child import Task
+from vlm4rec_edge.encoding.text import DEFAULT_SHARE
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -135,7 +136,7 @@ class Truth:
 
 
 def truth_of(task: Task) -> Truth:
-    """Compare a finished index with its catalog, item by item: caption, title, and the vector of the caption."""
+    """Compare a finished index with its catalog, item by item: caption, title, and the vector of both."""
     with Path(task.catalog).open(encoding="utf-8", newline="") as stream:
         rows = {row["id"]: row for row in csv.DictReader(stream)}
     captions = json.loads(Path(task.recording).read_text(encoding="utf-8")) if task.recording else None
@@ -148,7 +149,9 @@ def truth_of(task: Task) -> Truth:
                 wrong += 1
             elif captions is not None:
                 caption = captions[_sha256(Path(task.catalog).parent / row["image"])]
-                vector = encoder.encode([caption])[0]
+                title, said = encoder.encode([row["title"], caption]).astype(np.float64)
+                total = DEFAULT_SHARE * title + (1 - DEFAULT_SHARE) * said
+                vector = (total / np.linalg.norm(total)).astype(np.float32)
                 wrong += item.caption != caption or not np.array_equal(store.vectors[item.row], vector)
     findings = tuple(f"{finding.file}: {finding.problem}" for finding in IndexFolder(task.out).verify().findings)
     lost = sum(item_id not in found for item_id in rows)
