@@ -3,7 +3,8 @@
 A process imports what most of our programs import, and forks for every run. The child has arguments, environment, folder,
 streams, exit code and an end of its own, as if it were started anew; only the imports are done already, which take longer
 than most commands, and are not torn down at its end, which takes as long again. So this is not for claims about imports,
-about variables that are read by them, or about what native code does at the end of a process.
+about variables that are read by them, or about what native code does at the end of a process. With ``interpreter`` it is
+not for claims about process ids, memory or signals to a group either: the process that was started only stands for it.
 
 ``run_script`` runs a script so. ``interpreter`` is a command that stands for Python, for what our own programs start: the
 captioning process above all.

@@ -25,6 +25,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.usefixtures("new_interpreter")  # whose memory is its own
 def test_memory_is_noted_after_the_first_at_every_step_and_at_the_end(tmp_path: Path) -> None:
     done = _run(tmp_path, "--different", "3", "--count", "9", "--first", "3", "--every", "2")
     assert done.returncode == 0, done.stderr

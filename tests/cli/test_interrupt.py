@@ -17,7 +17,10 @@ from vlm4rec_edge import Recommender
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.store.reader import StoreReader
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to another process")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to another process"),
+    pytest.mark.usefixtures("new_interpreter"),  # a forked process is in no group of the terminal
+]
 
 # Far more than are captioned in the time that the first of them take to be stored.
 PHOTOS = 1500

@@ -52,6 +52,7 @@ def test_nothing_to_caption_starts_no_process() -> None:
         assert captioner.pid == 0
 
 
+@pytest.mark.usefixtures("new_interpreter")
 def test_a_stream_that_is_left_leaves_no_process_behind() -> None:
     photo = photo_of(encoded(swatch(200, 30, 40)))
     with isolated_captioner(max_tokens=6) as captioner:
