@@ -28,7 +28,7 @@ FOLDS = 4
 # Stricter than where people look at a figure: nobody looks at what was switched on by itself, and several things are tried.
 LEVEL = 0.99
 # Users that are judged; more would make an interval narrower than anybody asks for.
-MOST_USERS = 5_000
+MOST_USERS = 3_000
 # Scores computed in all, so that a large catalog takes minutes: fewer users are judged then.
 _MOST_SCORES = 2_000_000_000
 # Where so few purchases are held back in all, leaving them all out once costs nothing, and saves learning for every fold.
