@@ -84,7 +84,7 @@ class Interactions:
     def __post_init__(self) -> None:
         """Work out the days where they are not given."""
         if self.days is None:
-            object.__setattr__(self, "days", _days(self.date))
+            object.__setattr__(self, "days", days_of(self.date))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -165,7 +165,7 @@ def _cells(row: Row, names: Sequence[str], dates: Dates) -> tuple[str, str, tupl
     return user_id, item_id, dates.read(date), number
 
 
-def _days(dates: np.ndarray) -> np.ndarray:
+def days_of(dates: np.ndarray) -> np.ndarray:
     """Return the calendar day of numbers that stand for dates, [n], int64."""
     least = float(np.min(dates, initial=np.inf))
     unit = next((unit for start, unit in reversed(_UNITS) if start <= least < np.inf), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_unknown_items_are_named_and_the_exit_code_says_so(index: Path, tmp_path
 def test_neither_or_both_of_purchases_and_forget_is_wrong_usage(index: Path, tmp_path: Path) -> None:
     assert program("learn", index).code == 2
     assert program("learn", index, "--forget", "--interactions", tmp_path / "p.csv").code == 2
+
+
+def test_a_dry_run_never_forgets(index: Path, tmp_path: Path) -> None:
+    program("learn", index, "--interactions", write(tmp_path / "p.csv", together()))
+    assert program("learn", index, "--forget", "--dry-run").code == 2
+    assert program("info", index, "--json").json["learned"]
+
+
+def test_a_date_that_is_yet_to_come_is_told_as_such(index: Path, tmp_path: Path) -> None:
+    purchases = together()
+    later = replace(purchases, date=purchases.date + 20_000, days=None)
+    done = program("learn", index, "--interactions", write(tmp_path / "p.csv", later), "--dry-run")
+    assert "which is yet to come" in " ".join(done.err.split())
 
 
 def test_recommending_by_what_was_learned_loads_no_scipy_and_learning_without_it_says_what_to_install(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from looked_after import removed
-from made_purchases import ITEMS, at_random, item_ids, shop, together
-from made_store import GivenVectors, random_vectors
+from made_purchases import ITEMS, at_random, bought, item_ids, shop, together
+from made_store import GivenVectors, random_vectors, write_store
 
 from vlm4rec_edge import History, ProfileSettings, Recommender, Selection
 from vlm4rec_edge.bundle.delta import apply_delta, make_delta
 from vlm4rec_edge.bundle.writer import make_bundle
-from vlm4rec_edge.errors import ProfileError, StoreError, Vlm4RecWarning
+from vlm4rec_edge.errors import ProfileError, StoreError, UsageError, Vlm4RecWarning
 from vlm4rec_edge.evaluation import EvaluationSettings, evaluate
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.interchange.export import export_items
@@ -105,9 +106,11 @@ def test_random_purchases_change_nothing(tmp_path: Path) -> None:
         assert store.layout is None
 
 
-def test_a_later_run_that_finds_nothing_keeps_what_was_learned(own: Path) -> None:
+def test_a_later_run_that_finds_nothing_keeps_what_was_learned_and_says_so(own: Path) -> None:
     before = ten(own)
-    assert not learn(own, at_random()).stored
+    report = learn(own, at_random())
+    assert not report.stored
+    assert report.reason.endswith("What was learned before stays.")
     assert ten(own) == before
 
 
@@ -120,7 +123,7 @@ def test_a_dry_run_judges_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_fails_leaves_the_index_as_it_was(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = ten(own)
+    before, names = ten(own), files(own).keys()
 
     def no_room(*_: object) -> None:
         raise StoreError("no room")
@@ -129,6 +132,7 @@ def test_what_fails_leaves_the_index_as_it_was(own: Path, monkeypatch: pytest.Mo
     with pytest.raises(StoreError, match="no room"):
         learn(own, together(400, seed=9))
     assert ten(own) == before
+    assert files(own).keys() == names, "nothing half made is left"
 
 
 def test_forgetting_gives_the_words_back_and_leaves_no_file(own: Path, tmp_path: Path) -> None:
@@ -165,6 +169,46 @@ def test_items_that_came_later_or_are_marked_as_new_are_as_popular_as_a_typical_
     vectors = learned.vectors(["a", "b", "old", "marked", "later"], random_vectors(5, 8), cells, [1, 2, 3, 4, 5])
     often = vectors[:, learned.layout.parts["often bought"]].ravel() * np.sqrt(1.8 / 0.8)
     assert often.tolist() == pytest.approx([0.5, 1.0, 0.0, 0.9, 0.9])
+
+
+def test_an_item_that_is_no_longer_marked_as_new_counts_as_what_it_is_and_the_column_may_go(tmp_path: Path) -> None:
+    vectors = random_vectors(ITEMS)
+    entries = [(name, row) for row, name in enumerate(item_ids())]
+
+    def indexed(fresh: dict[str, str]) -> Path:
+        marks = {name: {"fresh": fresh[name]} for name in fresh}
+        return write_store(tmp_path / "shop.index", vectors, entries, attributes=marks)
+
+    folder = indexed({"item-239": "yes", "item-1": "no"})
+    some = [list(items) for items in np.random.default_rng(0).integers(0, 40, (300, 4))]
+    assert learn(folder, bought(some), new_items="fresh").weights.often > 0
+
+    def often() -> float:
+        with StoreReader(folder) as store:
+            assert store.layout
+            row = store.table().rows[store.table().ids.index("item-239")]
+            return float(store.vectors_at([row])[0, store.layout.parts["often bought"]][0])
+
+    assert often() > 0.1
+    assert often() == (indexed({"item-239": "yes", "item-1": "yes"}) and often())
+    indexed({"item-239": "no", "item-1": "yes"})
+    assert often() == 0
+    indexed({})
+    settings = EvaluationSettings(protocol="last", metrics=["recall@10"], resamples=20)
+    assert evaluate(folder, bought(some), settings=settings).tables
+
+
+@pytest.mark.parametrize("unit", [1, 86_400, 86_400_000])
+def test_how_many_were_bought_on_one_day_and_when_is_told_of_any_unit_of_time(tmp_path: Path, unit: int) -> None:
+    purchases = together()
+    days = 20_454 + np.arange(len(purchases)) % 4 / 5
+    report = learn(shop(tmp_path / "plain.index"), replace(purchases, date=days * unit, days=None), dry_run=True)
+    assert (report.same_day, report.newest) == (1.0, "2026-01-01")
+
+
+def test_where_nobody_bought_two_items_the_error_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No user bought two different items of this index"):
+        learn(shop(tmp_path / "plain.index"), bought([[row] for row in range(50)]))
 
 
 def test_an_item_that_is_indexed_again_keeps_what_was_learned_of_it(own: Path) -> None:

@@ -72,6 +72,8 @@ def learn(
 
     if forget == (interactions is not None):
         raise UsageError("Give either --interactions FILE to learn from, or --forget.")
+    if forget and (dry_run or new_items):
+        raise UsageError("Give --forget without --dry-run and --new-items: it changes the index, and learns nothing.")
     with IndexFolder(index) as folder, ExitStack() as bar:
         if forget:
             _tell_forgotten(index, folder.forget_learned(), as_json=as_json)
@@ -140,6 +142,7 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
 
 
 def _age(report: LearnReport) -> str:
-    return (
-        "" if report.age_days is None else f" The newest purchase is of {report.newest}, {report.age_days:,} days ago."
-    )
+    if report.age_days is None:
+        return ""
+    age = f"{report.age_days:,} days ago" if report.age_days >= 0 else "which is yet to come: look at the dates"
+    return f" The newest purchase is of {report.newest}, {age}."

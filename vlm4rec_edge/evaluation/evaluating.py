@@ -175,7 +175,9 @@ def _representations(
     from vlm4rec_edge.learning.split import content_part, mixed_in
 
     content, facts = content_part(vectors[items.rows], source.layout), source.learned
-    learned = mixed_in(split, items, content, Weights(**facts["weights"]), facts["new_items"])
+    column = facts["new_items"]
+    new_items = column if column in items.columns else ""  # where it is gone from the catalog, nothing is new
+    learned = mixed_in(split, items, content, Weights(**facts["weights"]), new_items)
     rows = np.arange(len(content))
     return {
         "index": partial(_profiles, settings, learned, rows),

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,8 @@ def learn_factors(
     together = _CoPurchases(purchases, bought, items)
     if len(bought) < 3 or not together.pairs:
         raise UsageError(
-            "Too little was bought together to learn from: no two items of this index are in one history; give more purchases."
+            "Too little was bought together to learn from: it takes at least three items of this index, and two of them "
+            "in one history; give more purchases."
         )
     smooth = _Smoothing(_gathered(content, bought), settings)
 
@@ -124,8 +126,11 @@ def learn_factors(
 
     operator = linalg.LinearOperator((len(bought), len(bought)), matvec=matvec, dtype=np.float32)
     start = np.sqrt(buyers[bought]).astype(np.float32)  # any start will do; a random one would make two runs differ
+    # Where it starts again, newer versions of scipy draw at random as well, unless they are told from what.
+    seeded = {"rng": 0} if "rng" in signature(linalg.eigsh).parameters else {}
+    count = min(settings.count, len(bought) - 1)
     values, axes = linalg.eigsh(
-        operator, k=min(settings.count, len(bought) - 1), which="LA", tol=_TOLERANCE, v0=start / np.linalg.norm(start)
+        operator, k=count, which="LA", tol=_TOLERANCE, v0=start / np.linalg.norm(start), **seeded
     )
     kept = np.flatnonzero(values > _LEAST_EIGENVALUE)[::-1]
     values, axes = values[kept].astype(np.float32), np.ascontiguousarray(axes[:, kept], np.float32)

@@ -110,8 +110,8 @@ def judge(
     users = np.sort(random.permutation(len(split))[:most])
     if len(users) < 2 * FOLDS:
         raise UsageError(
-            f"Only {len(split)} users bought at least two items of this index; that is too few to find out whether learning "
-            f"helps: {2 * FOLDS} at least."
+            f"Users who bought at least two items of this index: {len(split)}. That is too few to find out whether learning "
+            f"helps; it takes {2 * FOLDS} at least."
         )
     fold = random.permutation(np.arange(len(users)) % FOLDS).astype(np.int8)
     ties = random.random(len(users))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from vlm4rec_edge.evaluation.significance import (
     compare,
 )
 from vlm4rec_edge.evaluation.split import Split, leave_last_out
-from vlm4rec_edge.interactions import InteractionColumns, Interactions
+from vlm4rec_edge.interactions import InteractionColumns, Interactions, days_of
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
 from vlm4rec_edge.learning.judging import (
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
 
 CONTENT = "content"
-_LONG_LONG_AGO, _FAR_AHEAD = 3_650.0, 73_000.0  # days since 1970: dates of purchases lie between 1980 and 2170
-_SECONDS_A_DAY = 86_400
+_LONG_LONG_AGO, _FAR_AHEAD = 3_650, 73_000  # days since 1970: dates of purchases lie between 1980 and 2170
 
 OnStart = Callable[[int], Callable[[int], None]]
 
@@ -79,7 +78,7 @@ class LearnReport:
         same_day: Share of the held-back items that were bought on the day of another item of the same user: where it is
             large, what is judged is completing a basket.
         newest: Day of the newest purchase (ISO), or empty where the dates are other numbers.
-        age_days: How old that is, or None.
+        age_days: How old that is, below 0 where it is yet to come, or None.
         systems: Content, popularity, content and popularity, learned.
         gain: NDCG@10 of what was chosen less that of content, user by user, with the interval that decides.
         weights: What was chosen.
@@ -180,8 +179,11 @@ def learn_from(
     purchases = read_purchases(store, interactions, columns)
     try:
         split = leave_last_out(purchases.interactions, table.ids)
-    except UsageError as error:
-        raise UsageError(f"{error}{purchases.about_failures}") from None
+    except UsageError:
+        raise UsageError(
+            "No user bought two different items of this index, so nothing tells what is bought together; give more "
+            f"purchases.{purchases.about_failures}"
+        ) from None
 
     def content(positions: np.ndarray) -> np.ndarray:
         return store.vectors_at(table.rows[positions])
@@ -226,7 +228,7 @@ def learn_from(
         encoded_before=before,
         judged_texts=[other.kind for other in others],
         stored=False,
-        reason=_reason(name, gain),
+        reason=_reason(name, gain, before=bool(store.meta.get("learned"))),
         seconds=round(time.monotonic() - started, 3),
         hint=purchases.hint,
     )
@@ -276,10 +278,11 @@ def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tupl
     return chosen, weights[chosen] or GRID[0], gain
 
 
-def _reason(name: str, gain: PairedDifference) -> str:
+def _reason(name: str, gain: PairedDifference, *, before: bool) -> str:
     told = f"NDCG@10 {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}) against content, on purchases held back"
     if name == CONTENT:
-        return f"What was learned is not better than content beyond chance: {told}. It stays with content."
+        stays = "What was learned before stays" if before else "It stays with content"
+        return f"What was learned is not better than content beyond chance: {told}. {stays}."
     return f"{name[0].upper()}{name[1:]} recommends better than content beyond chance: {told}."
 
 
@@ -323,16 +326,15 @@ def marked_new(table: ItemTable, column: str) -> np.ndarray | None:
 
 def _same_day(split: Split) -> float:
     """Return the share of held-back items that were bought on the day of another item of the same user."""
-    days = np.floor(split.dates)
-    last = np.array([days[end - 1] for end in split.history.starts[1:]])
-    return round(float(np.mean(last == np.floor(split.test_dates))), 4)
+    last = split.history.starts[1:] - 1
+    days = days_of(np.concatenate([split.dates[last], split.test_dates])).reshape(2, -1)
+    return round(float(np.mean(days[0] == days[1])), 4)
 
 
 def _newest(interactions: Interactions) -> tuple[str, int | None]:
     """Return the day of the newest purchase and how many days ago that was, where dates are dates."""
-    newest = float(interactions.date.max())
-    days = newest / _SECONDS_A_DAY if newest > _FAR_AHEAD else newest  # seconds since 1970
+    days = int(interactions.days.max())
     if not _LONG_LONG_AGO < days < _FAR_AHEAD:
         return "", None
-    day = datetime.fromtimestamp(int(days) * _SECONDS_A_DAY, UTC).date()
+    day = date(1970, 1, 1) + timedelta(days=days)
     return day.isoformat(), (datetime.now(UTC).date() - day).days

@@ -62,22 +62,29 @@ def write_caption(database: sqlite3.Connection, photo: GroundedPhoto, captions_b
     return max(added, 0)
 
 
-def write_item(database: sqlite3.Connection, entry: GroundedItem, row: int | None, run: int) -> None:
-    """Store an item with all its photos, or replace it; ``row`` is that of its vector, None where it waits for one."""
+def write_item(
+    database: sqlite3.Connection, entry: GroundedItem, row: int | None, run: int, *, columns_count: bool = False
+) -> None:
+    """Store an item with all its photos, or replace it; ``row`` is that of its vector, None where it waits for one.
+
+    Its mixed vector is to be made anew where its vector is another, or its columns are while ``columns_count``.
+    """
     item = entry.item
     image = _path(item.image)
     attributes = json.dumps(dict(item.attributes), ensure_ascii=False)
-    checksum = text_crc32(item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key)
+    cells = item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key
+    checksum = text_crc32(*cells)
     database.execute(
         """
         INSERT INTO items (id, image, image_sha256, title, attributes, caption_key, vector_row, seen_run, crc32)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET image = excluded.image, image_sha256 = excluded.image_sha256,
             title = excluded.title, attributes = excluded.attributes, caption_key = excluded.caption_key,
-            learned_row = CASE WHEN vector_row IS excluded.vector_row THEN learned_row END,
+            learned_row = CASE WHEN vector_row IS excluded.vector_row
+                AND (NOT ? OR attributes IS excluded.attributes) THEN learned_row END,
             vector_row = excluded.vector_row, seen_run = excluded.seen_run, crc32 = excluded.crc32
         """,
-        (item.id, image, entry.image_sha256, item.title, attributes, entry.caption_key, row, run, checksum),
+        (*cells, row, run, checksum, columns_count),
     )
     database.execute("DELETE FROM photos WHERE item = ?", (item.id,))
     for place, photo in enumerate(entry.more, start=2):

@@ -31,6 +31,11 @@ class MixedVectors:
         return self._database.meta("learned") or ""
 
     @property
+    def columns_count(self) -> bool:
+        """Whether a column of the items says which are new."""
+        return bool(json.loads(self._database.meta("learned_facts") or "{}").get("new_items"))
+
+    @property
     def path(self) -> Path:
         """Where the mixed vectors lie."""
         name = vector_file_name(self.fingerprint, self._database.number("learned_generation"))

@@ -152,9 +152,11 @@ class StoreWriter(Closable):
                 if vectors or not is_of_another:
                     note_vectors_by(self._database, self._making, self._mixed)
             append_content(self._database, vectors)
+            columns_count = self._mixed.columns_count
             for entry in batch:
                 captions += sum(write_caption(connection, photo, captions_by) for photo in entry.photos)
-                write_item(connection, entry, row_of(self._database, entry.text), self.run)
+                row = row_of(self._database, entry.text)
+                write_item(connection, entry, row, self.run, columns_count=columns_count)
             self._mixed.mix()
         if vectors and is_of_another:
             self._drop_other_vector_files()
@@ -224,13 +226,15 @@ class StoreWriter(Closable):
         Raises:
             StoreError: it was learned of other vectors, or the disk is full; then all is as it was before.
         """
-        with self._database.transaction():
-            if texts:
-                new = set(self.without_vector(list(texts.values())))
-                self._give_vectors(texts, {text: vector for text, vector in (vectors or {}).items() if text in new})
-                note_encoded_text(self._database, learned.encoded_text)
-            self._mixed.keep(learned)
-        self._drop_other_vector_files()
+        try:
+            with self._database.transaction():
+                if texts:
+                    new = set(self.without_vector(list(texts.values())))
+                    self._give_vectors(texts, {text: vector for text, vector in (vectors or {}).items() if text in new})
+                    note_encoded_text(self._database, learned.encoded_text)
+                self._mixed.keep(learned)
+        finally:  # of what was learned before, or of what could not be kept
+            self._drop_other_vector_files()
 
     def forget_learned(self) -> bool:
         """Go back to the vectors of the words alone; return whether anything was learned."""
