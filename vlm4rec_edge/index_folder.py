@@ -37,7 +37,8 @@ from vlm4rec_edge.store.reader import StoreReader
 
 if TYPE_CHECKING:
     from vlm4rec_edge.interactions import InteractionColumns, Interactions
-    from vlm4rec_edge.learning.learning import LearnReport, OnStart
+    from vlm4rec_edge.learning.learning import OnStart
+    from vlm4rec_edge.learning.report import LearnReport
 
 
 class IndexFolder:

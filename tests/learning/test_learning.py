@@ -20,7 +20,7 @@ from vlm4rec_edge.errors import ProfileError, StoreError, UsageError, Vlm4RecWar
 from vlm4rec_edge.evaluation import EvaluationSettings, evaluate
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.interchange.export import export_items
-from vlm4rec_edge.learning.learning import LearnReport
+from vlm4rec_edge.learning.report import LearnReport
 from vlm4rec_edge.mixture import Weights
 from vlm4rec_edge.store import mixing
 from vlm4rec_edge.store.learned import Learned

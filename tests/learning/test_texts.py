@@ -16,7 +16,7 @@ from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.index_folder import IndexFolder
 from vlm4rec_edge.indexing.remaking import remake_of
 from vlm4rec_edge.items import Item
-from vlm4rec_edge.learning.learning import LearnReport
+from vlm4rec_edge.learning.report import LearnReport
 from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.store.grounded import GroundedItem
 from vlm4rec_edge.store.mixing import MixedVectors

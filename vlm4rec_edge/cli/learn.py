@@ -23,7 +23,7 @@ from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from vlm4rec_edge.learning.learning import LearnReport
+    from vlm4rec_edge.learning.report import LearnReport
 
 _MOSTLY = 0.5
 

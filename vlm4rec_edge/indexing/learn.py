@@ -18,7 +18,8 @@ from vlm4rec_edge.store.trouble import holds_nothing
 
 if TYPE_CHECKING:
     from vlm4rec_edge.interactions import InteractionColumns, Interactions
-    from vlm4rec_edge.learning.learning import LearnReport, OnStart
+    from vlm4rec_edge.learning.learning import OnStart
+    from vlm4rec_edge.learning.report import LearnReport
     from vlm4rec_edge.learning.texts import OtherTexts
 
 
