@@ -26,6 +26,11 @@ class Weights:
     together: float = 0.0
     often: float = 0.0
 
+    @property
+    def of_content(self) -> float:
+        """Length of the content part of a mixed vector, above 0 and at most 1."""
+        return float(np.sqrt((1 - self.together) / (1 + self.often)))
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -317,6 +317,20 @@ def test_a_text_is_looked_for_by_its_words(learned_shop: Path) -> None:
     assert [hit.item_id for hit in found] == [f"item-{row}" for row in best]
 
 
+@pytest.mark.parametrize("bundle", [False, True])
+def test_a_text_beside_a_history_counts_as_much_as_where_nothing_was_learned(
+    learned_shop: Path, tmp_path: Path, bundle: bool
+) -> None:
+    source = learned_shop
+    if bundle:
+        make_bundle(learned_shop, source := tmp_path / "shop.zip")
+    encoder = GivenVectors(random_vectors(ITEMS))
+    with Recommender.open(source) as recommender:
+        first = recommender.recommend(HISTORY, 1, text="17", encoder=encoder, explain=True)[0]
+    assert first.item_id == "item-17"
+    assert sum(reason.amount for reason in first.because) == pytest.approx(first.score, abs=1e-5)
+
+
 def test_the_report_is_a_document(tmp_path: Path) -> None:
     document = learn(shop(tmp_path / "plain.index"), dry_run=True).to_dict()
     assert json.loads(json.dumps(document)) == document

@@ -126,3 +126,9 @@ def test_a_sentence_names_the_strongest_and_sums_up_the_rest() -> None:
         'Because of a (+0.50; both: red, linen), the words "beach" (+0.30), disliked b (-0.20), 2 more (+0.15).'
     )
     assert in_words([]) == ""
+
+
+def test_a_sentence_tells_what_was_learned_from_what_reads_alike() -> None:
+    parts = {"reads alike": 0.1, "bought together": 0.4, "often bought": 0.001}
+    reasons = [Reason("a", "liked", 0.501, ("red",), parts)]
+    assert in_words(reasons) == "Because of a (+0.50: bought together +0.40, reads alike +0.10; both: red)."

@@ -18,6 +18,7 @@ _REASONS_WITH_WORDS = 5
 _WORDS_SHOWN = 5
 # What a sentence names before it sums up the rest.
 _REASONS_IN_A_SENTENCE = 3
+_LEAST_SHOWN = 0.005
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,15 @@ def in_words(reasons: Sequence[Reason]) -> str:
         if reason.kind == "disliked":
             name = f"disliked {name}"
         agreed = f"; both: {', '.join(reason.words)}" if reason.words else ""
-        told.append(f"{name} ({reason.amount:+.2f}{agreed})")
+        told.append(f"{name} ({reason.amount:+.2f}{_told_of_parts(reason)}{agreed})")
     rest = reasons[_REASONS_IN_A_SENTENCE:]
     if rest:
         told.append(f"{len(rest)} more ({sum(reason.amount for reason in rest):+.2f})")
     return "Because of " + ", ".join(told) + "."
+
+
+def _told_of_parts(reason: Reason) -> str:
+    """Return what an amount is the sum of, the largest first, without what rounds to nothing."""
+    parts = sorted(reason.parts.items(), key=lambda part: -abs(part[1]))
+    shown = [f"{name} {amount:+.2f}" for name, amount in parts if abs(amount) >= _LEAST_SHOWN]
+    return f": {', '.join(shown)}" if shown else ""

@@ -12,7 +12,7 @@ from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
-from vlm4rec_edge.mixture import Layout, as_query
+from vlm4rec_edge.mixture import Layout, Weights, as_query
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles
@@ -97,11 +97,15 @@ def query_vectors(source: ItemSource, rows: np.ndarray | Sequence[int]) -> np.nd
 
 
 def as_asked(source: ItemSource, vector: np.ndarray) -> np.ndarray:
-    """Return a vector of a text [dimensions of the encoder], or of this space, as a query."""
+    """Return a vector of a text [dimensions of the encoder], or of this space, as a query.
+
+    A text has nothing but content. It is made as long as lets it count beside a history as it does where nothing was learned.
+    """
     if source.layout is None:
         return vector
     if len(vector) == source.layout.content:  # nobody ever bought it
-        return np.pad(vector, (0, source.layout.dimensions - len(vector)))
+        longer = vector / Weights(**source.learned["weights"]).of_content
+        return np.pad(longer, (0, source.layout.dimensions - len(vector)))
     return as_query(vector)
 
 
