@@ -10,7 +10,8 @@ import pytest
 from program import program, watched
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "learning"))
-from made_purchases import at_random, shop, together
+from made_purchases import ITEMS, at_random, shop, together
+from made_store import random_vectors, write_store
 
 from vlm4rec_edge.interactions import Interactions
 
@@ -99,3 +100,14 @@ def test_recommending_by_what_was_learned_loads_no_scipy_and_learning_without_it
     done = watched("recommend", index, "--history", "item-1")
     assert done.code == 0
     assert "scipy" not in done.loaded
+
+
+def test_how_many_items_a_column_marks_as_new_is_told(tmp_path: Path) -> None:
+    folder = write_store(
+        tmp_path / "shop.index",
+        random_vectors(ITEMS),
+        attributes={f"item-{row}": {"new": "yes" if row < 7 else "no"} for row in range(ITEMS)},
+    )
+    arguments = ["--interactions", write(tmp_path / "p.csv", together()), "--new-items", "new", "--dry-run"]
+    assert "7 are marked as new." in program("learn", folder, *arguments).err
+    assert program("learn", folder, *arguments, "--json").json["items_new"] == 7

@@ -1,11 +1,11 @@
 """The command ``learn``: better recommendations from a shop's own purchases, if they are.
 
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
-"failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "same_day", "newest", "age_days",
-"systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}], "gain":
-{"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "encoded_text", "encoded_before", "note", "stored",
-"reason", "seconds"}``; ``age_days`` and ``weights`` of popularity may
-be null. With ``--forget``: ``{"index", "forgotten"}``.
+"failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "items_new", "same_day", "newest",
+"age_days", "systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}],
+"gain": {"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "encoded_text", "encoded_before", "note",
+"stored", "reason", "seconds"}``; ``age_days`` and ``weights`` of popularity may be null. With ``--forget``: ``{"index",
+"forgotten"}``.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
     ]
     columns = ["recommended by", "Recall@10 (95 %)", "NDCG@10 (95 %)", "weights: together, often"]
     table(f"{report.users:,} users, the last item of each held back", columns, rows)
-    note(f"{report.items_bought:,} items were bought.{_age(report)}")
+    marked = f" {report.items_new:,} are marked as new." if report.items_new else ""
+    note(f"{report.items_bought:,} items were bought.{marked}{_age(report)}")
     if report.same_day > _MOSTLY:
         note(
             f"{report.same_day:.0%} of the items held back were bought on the day of another one of the same user: this says "

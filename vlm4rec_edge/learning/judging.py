@@ -30,7 +30,7 @@ LEVEL = 0.99
 # Users that are judged; more would make an interval narrower than anybody asks for.
 MOST_USERS = 3_000
 # Scores computed in all, so that a large catalog takes minutes: fewer users are judged then.
-_MOST_SCORES = 2_000_000_000
+_MOST_SCORES = 1_000_000_000
 # Where so few purchases are held back in all, leaving them all out once costs nothing, and saves learning for every fold.
 _FEW = 0.05
 

@@ -132,6 +132,7 @@ def learn_from(
         unknown_items=split.unknown_items,
         users=len(judged.users),
         items_bought=len(np.unique(everything.items)),
+        items_new=0 if new is None else int(new.sum()),
         same_day=_same_day(split),
         newest=newest,
         age_days=age,

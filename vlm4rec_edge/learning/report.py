@@ -38,6 +38,7 @@ class LearnReport:
         unknown_items: Ids that the interactions name and the index does not hold.
         users: How many were judged, each by the last item bought.
         items_bought: How many items of the index were bought by anybody.
+        items_new: How many are marked as new.
         same_day: Share of the held-back items that were bought on the day of another item of the same user: where it is
             large, what is judged is completing a basket.
         newest: Day of the newest purchase (ISO), or empty where the dates are other numbers.
@@ -62,6 +63,7 @@ class LearnReport:
     unknown_items: Sequence[str]
     users: int
     items_bought: int
+    items_new: int
     same_day: float
     newest: str
     age_days: int | None
@@ -84,7 +86,10 @@ class LearnReport:
             "index": self.index,
             "interactions": {"file": self.interactions, "used": self.used, "failures": failures},
             "unknown_items": list(self.unknown_items),
-            **{name: getattr(self, name) for name in ("users", "items_bought", "same_day", "newest", "age_days")},
+            **{
+                name: getattr(self, name)
+                for name in ("users", "items_bought", "items_new", "same_day", "newest", "age_days")
+            },
             "systems": [system.to_dict() for system in self.systems],
             "gain": asdict(self.gain),
             "weights": asdict(self.weights),
