@@ -44,7 +44,8 @@ def learn(
         str,
         typer.Option(
             metavar="COLUMN",
-            help="A column of the catalog that marks new items: they are not taken for unpopular ones.",
+            help="A column of the catalog that marks items too new to have been bought (anything but empty, 0, no and false): "
+            "they do not count as unpopular.",
             show_default=False,
         ),
     ] = "",
@@ -59,7 +60,8 @@ def learn(
 
     It is judged first: the last item of each user is held back, found again by what was learned from everybody else, and
     compared with the words of the items alone. What is better beyond chance is switched on, and serves every command; new
-    items join by their words. Otherwise the index stays as it is. Purchases are read here and not stored.
+    items join by their words. Otherwise the index stays as it is. Purchases are read here and not stored: give all of them,
+    old and new, each time. It needs scipy: pip install "vlm4rec-edge[learn]".
 
     \b
     Example:
@@ -108,7 +110,7 @@ def _tell_forgotten(index: Path, forgotten: bool, *, as_json: bool) -> None:
     if as_json:
         emit_json({"index": str(index), "forgotten": forgotten})
     else:
-        note("It recommends by the items' words alone again." if forgotten else "Nothing had been learned.")
+        note(f"{printable(str(index))} recommends by words alone again." if forgotten else "Nothing had been learned.")
 
 
 def _show(report: LearnReport, *, dry_run: bool) -> None:
@@ -121,7 +123,7 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
         ]
         for system in report.systems
     ]
-    columns = ["recommended by", "Recall@10 (95 %)", "NDCG@10 (95 %)", "weights: together, often"]
+    columns = ["recommended by", "Recall@10 (95 %)", "NDCG@10 (95 %)", "weights: bought together, often bought"]
     table(f"{report.users:,} users, the last item of each held back", columns, rows)
     marked = f" {report.items_new:,} are marked as new." if report.items_new else ""
     note(f"{report.items_bought:,} items were bought.{marked}{_age(report)}")
@@ -133,12 +135,17 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
     if report.note:
         note(report.note)
     note(report.reason)
-    if report.encoded_text != report.encoded_before:
-        note(f"Words are better compared as {report.encoded_text} than as {report.encoded_before}.")
+    if report.judged_texts:
+        is_other = report.encoded_text != report.encoded_before
+        outcome = f"{report.encoded_text} is better" if is_other else f"{report.encoded_before} stays"
+        note(f"Other shares of title and caption were judged as well ({', '.join(report.judged_texts)}): {outcome}.")
     if dry_run:
         note("Nothing was changed (--dry-run).")
     elif report.stored:
-        note(f"From now on {printable(report.index)} recommends by it.")
+        note(
+            f"From now on {printable(report.index)} recommends by it. Scores are on another scale than those of words alone: "
+            "choose --min-score anew."
+        )
     tell_left_out(report.unknown_items, report.hint, report.failures)
 
 

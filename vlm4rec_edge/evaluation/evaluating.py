@@ -165,6 +165,12 @@ class Evaluation:
         }
 
 
+_LEARNED_ANEW = (
+    "The index learned from purchases; it is measured by what it learns anew, with the same weights, without the purchases to "
+    "predict. The row content is the words alone."
+)
+
+
 def _representations(
     source: ItemSource, items: ItemTable, split: Split, settings: EvaluationSettings
 ) -> dict[str, Callable[[Split], Scorer]]:
@@ -263,6 +269,6 @@ def evaluate(
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),
             tables=tables,
-            notes=purchases.interactions.notes,
+            notes=(*purchases.interactions.notes, *([_LEARNED_ANEW] if source.layout else [])),
             hint=purchases.hint,
         )

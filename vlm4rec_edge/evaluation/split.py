@@ -200,8 +200,8 @@ def _split(
     tested = sizes >= min_items
     if not tested.any():
         raise UsageError(
-            f"No user has {min_items} different items of this catalog; lower --min-items, or check that the "
-            "interactions name the catalog's ids."
+            f"No user has {min_items} different items of this catalog; for baskets take --protocol last, lower --min-items, "
+            "or check that the interactions name the catalog's ids."
         )
     held_back = np.where(tested, test_sizes(np.maximum(sizes, 2)), 0)
     place = np.arange(len(user)) - np.repeat(starts_of(sizes)[:-1], sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -143,7 +143,7 @@ def learn_from(
         encoded_before=before,
         judged_texts=[other.kind for other in others],
         stored=False,
-        reason=_reason(name, gain, before=bool(store.meta.get("learned"))),
+        reason=_reason(name, gain, store.learned),
         seconds=round(time.monotonic() - started, 3),
         hint=purchases.hint,
     )
@@ -193,12 +193,16 @@ def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tupl
     return chosen, weights[chosen] or GRID[0], gain
 
 
-def _reason(name: str, gain: PairedDifference, *, before: bool) -> str:
-    told = f"NDCG@10 {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}) against content, on purchases held back"
+def _reason(name: str, gain: PairedDifference, before: Mapping[str, Any]) -> str:
+    interval = f"{LEVEL:.0%} interval {gain.low:+.4f} to {gain.high:+.4f}"
+    told = f"NDCG@10 {gain.mean:+.4f} ({interval}) against content, on purchases held back"
     if name == CONTENT:
         stays = "What was learned before stays" if before else "It stays with content"
         return f"What was learned is not better than content beyond chance: {told}. {stays}."
-    return f"{name[0].upper()}{name[1:]} recommends better than content beyond chance: {told}."
+    replaced = ""
+    if before:
+        replaced = f" It replaces what was learned from {before['purchases']:,} purchases of {before['users']:,} users."
+    return f"{name[0].upper()}{name[1:]} recommends better than content beyond chance: {told}.{replaced}"
 
 
 def _kept(
