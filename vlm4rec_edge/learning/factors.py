@@ -37,12 +37,12 @@ _TINY = 1e-12
 _BLOCK = 8192
 # Of more, only those bought most have factors of their own, the others those that their words predict: it bounds time and
 # memory (1.5 kB an item and twice that for the eigenvectors), and a handful of purchases says little beyond the words.
-MOST_ITEMS = 100_000
+MOST_ITEMS = 200_000
 
 
 @dataclass(frozen=True)
 class FactorSettings:
-    """How purchases become factors; the defaults are the best for titles and for captions of some that were tried.
+    """How purchases become factors.
 
     Attributes:
         count: Length of an item's factors.
@@ -50,8 +50,8 @@ class FactorSettings:
         itself: kappa above: how far an item stands for itself, whatever it reads like.
     """
 
-    count: int = 96
-    smoothing: float = 0.35
+    count: int = 64
+    smoothing: float = 1.0
     itself: float = 0.3
 
 
