@@ -18,7 +18,6 @@ from vlm4rec_edge.grounding.llama.prompt import ChatForm
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.structured import as_json, fields_of, flatten
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.prefetch import prefetch
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.engine import Answer, Engine, Refusal
@@ -44,6 +43,7 @@ class LlamaCaptioner(BaseCaptioner):
     _natives: tuple[NativeModel, ...] = ()
     _engines: tuple[Engine, ...] = ()
     _form: ChatForm | None = None
+    _tower: OnnxTower | None = None  # else each engine has llama.cpp's own
     _stream: ExitStack | None = None  # ends the threads that are at work
 
     def caption(self, requests: Iterable[CaptionRequest | None]) -> Iterator[Captioned | Failure]:
@@ -54,7 +54,6 @@ class LlamaCaptioner(BaseCaptioner):
         """
         from vlm4rec_edge.grounding.llama.engine import Refusal
         from vlm4rec_edge.grounding.llama.lanes import answer_side_by_side
-        from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
         if self._stream is not None:
             raise UsageError(ONE_STREAM)
@@ -68,17 +67,11 @@ class LlamaCaptioner(BaseCaptioner):
             yield first
             yield from requests
 
-        def discard(result: PreparedPhoto | Refusal | None) -> None:
-            if isinstance(result, PreparedPhoto):
-                result.free()
-
-        prepared = prefetch(
-            self._prepare, with_first(), threads=_DECODING_THREADS, ahead=2 * self.batch, discard=discard
+        answers = answer_side_by_side(
+            self._engines, with_first(), self._prepare, slots=self.batch, workers=self._workers
         )
-        answers = answer_side_by_side(self._engines, prepared, slots=self.batch)
         stream = self._stream = ExitStack()
-        stream.callback(prepared.close)  # type: ignore[attr-defined]  # both are generators
-        stream.callback(answers.close)  # type: ignore[attr-defined]
+        stream.callback(answers.close)  # type: ignore[attr-defined]  # it is a generator
         try:
             for answer in answers:
                 if isinstance(answer, Refusal):
@@ -120,6 +113,11 @@ class LlamaCaptioner(BaseCaptioner):
     def engines(self) -> int:
         """See ``BaseCaptioner``."""
         return len(self._engines)
+
+    @property
+    def _workers(self) -> int:
+        """Threads that prepare photos: where they encode too, one for each engine, for the cores are shared out like that."""
+        return len(self._engines) if self._tower else _DECODING_THREADS
 
     def load(self) -> None:
         """Load the model now rather than with the first caption.
@@ -190,13 +188,11 @@ class LlamaCaptioner(BaseCaptioner):
         bos = model.piece(llama.llama_vocab_bos(model.vocabulary))
         return ChatForm(template, bos, model.piece(llama.llama_vocab_eos(model.vocabulary)))
 
-    def _prepare(self, request: CaptionRequest | None) -> PreparedPhoto | Refusal | None:
-        """Decode, preprocess and tokenise one photo; runs in a thread."""
+    def _prepare(self, request: CaptionRequest) -> PreparedPhoto | Refusal:
+        """Decode, preprocess and tokenise one photo, and encode it where the engines do not; runs in a thread."""
         from vlm4rec_edge.grounding.llama.engine import Refusal
         from vlm4rec_edge.grounding.llama.prepare import prepare
 
-        if request is None:
-            return None
         if not self._natives or self._form is None:
             raise ModelError(CLOSED)
         try:
@@ -204,9 +200,24 @@ class LlamaCaptioner(BaseCaptioner):
             native = self._natives[0]
             text = self._form.render(request.question, native.mtmd.mtmd_default_marker().decode())
             seed = int(hashlib.sha256(f"{self._seed}:{request.photo.sha256}".encode()).hexdigest()[:16], 16)
-            return prepare(native, request.key, pixels, text, seed=seed)
+            photo = prepare(native, request.key, pixels, text, seed=seed)
         except PhotoError as error:
             return Refusal(request.key, str(error))
+        try:
+            self._encode_ahead(photo)
+        except PhotoError as error:
+            photo.free()
+            return Refusal(request.key, str(error))
+        except BaseException:
+            photo.free()
+            raise
+        return photo
+
+    def _encode_ahead(self, photo: PreparedPhoto) -> None:
+        """Encode the images of a photo where ONNX Runtime does it; its pixels are let go of either way."""
+        pixels, photo.pixels = photo.pixels, None
+        if self._tower is not None and pixels is not None:
+            photo.take_embeddings(self._tower.encode(pixels))
 
     def close(self) -> None:
         """Free the model; first the stream at work is ended, if there is one."""
