@@ -11,13 +11,12 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from running.fresh_process import PROGRAM
+from running.fresh_process import PROGRAM, memory_of
 from running.results_file import write_results
 from timing.made_index import KINDS, item_id, made_index
 
@@ -29,6 +28,7 @@ _LEAST, _MEAN = 2, 8
 _SET = 10
 _DAYS = 365
 _BLOCK = 100_000
+_EVERY_S = 0.2
 
 
 def write_purchases(path: Path, items: int, purchases: int, seed: int = 0) -> None:
@@ -61,8 +61,10 @@ def learn(index: Path, purchases: Path) -> dict[str, float]:
     started = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         own, whole = 0.0, 0.0
-        for fields in _memory(process):
-            own, whole = max(own, fields["RssAnon"]), fields["VmHWM"]
+        while process.poll() is None:
+            if memory := memory_of(process.pid):
+                own, whole = max(own, memory["RssAnon"]), memory["VmHWM"]
+            time.sleep(_EVERY_S)
         said = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"learn ended with code {process.returncode}.")
@@ -77,15 +79,6 @@ def learn(index: Path, purchases: Path) -> dict[str, float]:
         "bought": report["items_bought"],
         "gain": gain,
     }
-
-
-def _memory(process: subprocess.Popen[str]) -> Iterator[dict[str, float]]:
-    status = Path(f"/proc/{process.pid}/status")
-    while process.poll() is None:
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        if "VmHWM" in fields:
-            yield {name: int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "VmHWM")}
-        time.sleep(0.2)
 
 
 def main(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from running.fresh_process import memory_of
 from running.results_file import write_results
 
 import vlm4rec_edge  # noqa: F401 (turns off the telemetry of what is imported later)
@@ -25,12 +26,6 @@ RESULTS = Path(__file__).with_name("results")
 _KINDS = 2000
 _QUERIES = 50
 _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
-
-
-def _memory() -> dict[str, float]:
-    """Return the memory of this process in MB: its own now, and the most there ever was, mapped files included."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
-    return {name: int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "VmHWM")}
 
 
 def _add(folder: str, count: int) -> dict[str, Any]:
@@ -47,7 +42,7 @@ def _add(folder: str, count: int) -> dict[str, Any]:
     def items() -> Iterator[Item]:
         for number in range(count):
             if number % (count // 10) == 0:
-                own.append(_memory()["RssAnon"])
+                own.append(memory_of()["RssAnon"])
             yield Item(f"item-{number}", Path("none.jpg"), f"kind-{number % _KINDS} product {number}")
 
     started = time.monotonic()
@@ -61,7 +56,7 @@ def _add(folder: str, count: int) -> dict[str, Any]:
     assert report.items == count, report
     seconds = time.monotonic() - started
     size = sum(path.stat().st_size for path in Path(folder).iterdir())
-    return {"seconds": seconds, "own_first": own[1], "own_last": own[-1], "peak": _memory()["VmHWM"], "bytes": size}
+    return {"seconds": seconds, "own_first": own[1], "own_last": own[-1], "peak": memory_of()["VmHWM"], "bytes": size}
 
 
 def _ask_once(folder: str, count: int) -> dict[str, Any]:
@@ -74,7 +69,7 @@ def _ask_once(folder: str, count: int) -> dict[str, Any]:
         hits = shop.recommend(["item-0", f"item-{count // 2}"], k=10)
         assert len(hits) == 10
         answered = time.monotonic()
-        return {"open": opened - started, "query": answered - opened, **_memory()}
+        return {"open": opened - started, "query": answered - opened, **memory_of()}
 
 
 def _build_graph(folder: str, _count: int) -> dict[str, Any]:
@@ -85,7 +80,7 @@ def _build_graph(folder: str, _count: int) -> dict[str, Any]:
     started = time.monotonic()
     with StoreReader(folder) as store:
         refresh(store, exact_limit=0)
-    return {"seconds": time.monotonic() - started, "peak": _memory()["VmHWM"]}
+    return {"seconds": time.monotonic() - started, "peak": memory_of()["VmHWM"]}
 
 
 def _ask_often(folder: str, count: int) -> dict[str, Any]:
@@ -113,7 +108,7 @@ def _ask_often(folder: str, count: int) -> dict[str, Any]:
                 answers[index.name].append(set(rows.tolist()))
     recall = np.mean([len(a & b) / 10 for a, b in zip(answers["exact"], answers["hnsw"], strict=True)])
     medians = {name: float(np.median(values)) for name, values in times.items()}
-    return {"load": loaded, **medians, "recall": float(recall), "peak": _memory()["VmHWM"]}
+    return {"load": loaded, **medians, "recall": float(recall), "peak": memory_of()["VmHWM"]}
 
 
 _STEPS = {step.__name__: step for step in (_add, _ask_once, _build_graph, _ask_often)}

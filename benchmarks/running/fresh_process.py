@@ -45,6 +45,16 @@ def run_process(command: Sequence[str]) -> Ran:
     return Ran(seconds, peak / (1024 if sys.platform == "linux" else 1024**2), said)
 
 
+def memory_of(process: int | str = "self") -> dict[str, float]:
+    """Return the memory of a process in MB, on Linux; nothing if it has ended.
+
+    ``RssAnon`` is its own now, ``VmHWM`` the most there ever was, mapped files included.
+    """
+    status = Path(f"/proc/{process}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return {name: int(fields[name].split()[0]) / 1024 for name in ("RssAnon", "VmHWM") if name in fields}
+
+
 def part_command(part: str, *arguments: str) -> list[str]:
     """Return the command that runs a part of the benchmarks, a module such as ``breaking.child``, as a program."""
     return [sys.executable, "-c", _PART, str(Path(__file__).resolve().parents[1]), part, *arguments]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looked_after import repaired
+from looked_after import damaged, repaired
 from made_catalog import items_of, vectors_of
 from made_plugins import MadeCaptioner, MadeEncoder
 from pictures import swatch, swatches
@@ -213,23 +213,21 @@ def test_all_photos_of_an_item_are_shown_where_it_is_listed_or_recommended(
     assert hits["two"]["photos"] == listed["two"].to_dict()["photos"]
 
 
-@pytest.mark.parametrize("damage", ["vectors", "photo", "caption", "torn"])
+@pytest.mark.parametrize(
+    ("damage", "statement"),
+    [
+        ("vectors", ""),
+        ("photo", "UPDATE photos SET image = 'elsewhere' WHERE item = 'three' AND place = 2"),
+        ("caption", "UPDATE captions SET text = 'another' WHERE text = 'A view, 0001.'"),
+        ("torn", "DELETE FROM photos WHERE item = 'three' AND place = 3"),
+    ],
+)
 def test_repair_and_the_next_run_make_whole_what_was_damaged(
-    catalog: list[Item], views: list[Path], out: Path, damage: str
+    catalog: list[Item], views: list[Path], out: Path, damage: str, statement: str
 ) -> None:
     _index(catalog, out, Naming(views))
     before = items_of(out)
-    if damage == "vectors":
-        (path,) = out.glob("vectors-*")
-        path.write_bytes(bytes(path.stat().st_size))
-    else:
-        statement = {
-            "photo": "UPDATE photos SET image = 'elsewhere' WHERE item = 'three' AND place = 2",
-            "caption": "UPDATE captions SET text = 'another' WHERE text = 'A view, 0001.'",
-            "torn": "DELETE FROM photos WHERE item = 'three' AND place = 3",
-        }[damage]
-        with closing(sqlite3.connect(out / DATABASE_NAME)) as database, database:
-            assert database.execute(statement).rowcount == 1
+    damaged(out, statement)
     assert not IndexFolder(out).verify().ok
     with IndexFolder(out) as index:
         index.repair(encoder=MadeEncoder())

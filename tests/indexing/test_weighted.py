@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looked_after import repaired
+from looked_after import damaged, repaired
 from made_catalog import counts_of, items_of, vectors_of
 from made_plugins import MadeCaptioner, MadeEncoder
 from pictures import swatches
@@ -141,20 +141,20 @@ def test_an_index_made_by_captions_stays_as_it_was_made(catalog: list[Item], out
     assert {item_id: key for item_id, key in _keys(out).items() if item_id != "new"} == keys
 
 
-@pytest.mark.parametrize("damage", ["vectors", "row", "note"])
-def test_repair_makes_the_same_vectors_byte_for_byte(catalog: list[Item], out: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "statement"),
+    [
+        ("vectors", ""),
+        ("row", "UPDATE items SET vector_row = (SELECT vector_row FROM items WHERE id = 'bag') WHERE id = 'coat'"),
+        ("note", "UPDATE meta SET value = 'weighted:0.7' WHERE key = 'encoded_text'"),
+    ],
+)
+def test_repair_makes_the_same_vectors_byte_for_byte(
+    catalog: list[Item], out: Path, damage: str, statement: str
+) -> None:
     _index(catalog, out, encoded_text="weighted:0.6")
     before = vectors_of(out)
-    if damage == "vectors":
-        (path,) = out.glob("vectors-*")
-        path.write_bytes(bytes(path.stat().st_size))
-    else:
-        statement = {
-            "row": "UPDATE items SET vector_row = (SELECT vector_row FROM items WHERE id = 'bag') WHERE id = 'coat'",
-            "note": "UPDATE meta SET value = 'weighted:0.7' WHERE key = 'encoded_text'",
-        }[damage]
-        with closing(sqlite3.connect(out / DATABASE_NAME)) as database, database:
-            assert database.execute(statement).rowcount == 1
+    damaged(out, statement)
     assert not IndexFolder(out).verify().ok
     report = repaired(out, encoder=MadeEncoder())
     assert report.lost_notes == (damage == "note")

@@ -173,3 +173,22 @@ def test_where_no_item_has_further_photos_none_is_looked_for(tmp_path: Path) -> 
     with Watched(write_store(tmp_path / "i", random_vectors(2))) as store:
         assert (len(list(store.items())), len(store.table().ids), len(list(made_items(store)))) == (2, 2, 2)
     assert [sql for sql in asked if "photos" in sql] == ["SELECT EXISTS (SELECT 1 FROM photos)"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read where Linux tells it")
+def test_what_is_read_once_does_not_stay_in_memory(tmp_path: Path) -> None:
+    rows = 20_000
+    write_store(tmp_path, random_vectors(rows, 384))
+    everything = np.arange(rows)
+    with StoreReader(tmp_path) as store:
+        whole = store.vectors.nbytes
+        assert np.array_equal(store.vectors_once(everything), store.vectors)  # which maps it all
+        before = _mapped_bytes()
+        kept = store.vectors_at(everything[:1])
+        assert np.array_equal(store.vectors_once(everything[:1]), kept)
+        assert before - _mapped_bytes() > whole // 2
+
+
+def _mapped_bytes() -> int:
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    return int(fields["RssFile"].split()[0]) * 1024

@@ -105,7 +105,7 @@ def learn_factors(
         MissingDependencyError: scipy is not installed.
     """
     settings = settings or FactorSettings()
-    linalg = optional("scipy.sparse.linalg", "Learning from purchases needs scipy", "learn")
+    linalg = _optional("scipy.sparse.linalg")
     buyers = np.bincount(purchases.items, minlength=items)
     bought = np.flatnonzero(buyers)
     if len(bought) > MOST_ITEMS:
@@ -129,9 +129,11 @@ def learn_factors(
     # Where it starts again, newer versions of scipy draw at random as well, unless they are told from what.
     seeded = {"rng": 0} if "rng" in signature(linalg.eigsh).parameters else {}
     count = min(settings.count, len(bought) - 1)
-    values, axes = linalg.eigsh(
-        operator, k=count, which="LA", tol=_TOLERANCE, v0=start / np.linalg.norm(start), **seeded
-    )
+    # numpy and scipy bring a BLAS each, and the waiting threads of one take the cores from the other: 4 times slower.
+    with _optional("threadpoolctl").threadpool_limits(1, "blas"):
+        values, axes = linalg.eigsh(
+            operator, k=count, which="LA", tol=_TOLERANCE, v0=start / np.linalg.norm(start), **seeded
+        )
     kept = np.flatnonzero(values > _LEAST_EIGENVALUE)[::-1]
     values, axes = values[kept].astype(np.float32), np.ascontiguousarray(axes[:, kept], np.float32)
     vectors = _unit(axes * np.sqrt(values))
@@ -144,7 +146,7 @@ class _CoPurchases:
     """G as an operator on columns [bought] or [bought, n]: two products with the sparse purchases, never the pairs."""
 
     def __init__(self, purchases: ItemLists, bought: np.ndarray, items: int) -> None:
-        sparse = optional("scipy.sparse", "Learning from purchases needs scipy", "learn")
+        sparse = _optional("scipy.sparse")
         place = np.zeros(items, np.int32)
         place[bought] = np.arange(len(bought), dtype=np.int32)
         sizes = purchases.sizes
@@ -183,6 +185,10 @@ class _Smoothing:
     def words_for(self, columns: np.ndarray) -> np.ndarray:
         """Return C' (C C' + (kappa + lambda) I)^-1 times columns: the ridge regression of columns on content."""
         return np.asarray(self._inverse @ (self.content.T @ columns))
+
+
+def _optional(module: str) -> Any:
+    return optional(module, "Learning from purchases needs scipy", "learn")
 
 
 def _gathered(content: Callable[[np.ndarray], np.ndarray], positions: np.ndarray) -> np.ndarray:

@@ -157,7 +157,7 @@ class _Contents:
         """Return the present content, unless another is better beyond chance."""
         if len(contents) == 1:
             return _Content()
-        found = np.stack([self._ranks(content) for content in contents])  # [contents, weights, users]
+        found = self._ranks(contents)
         weights = found.shape[1]
         flat = found.reshape(-1, len(self.users))
         every = np.arange(len(self.users))
@@ -174,15 +174,17 @@ class _Contents:
             return _Content(present=found[0, 0])
         return _Content(best // weights, of_fold // weights, found[0, 0])
 
-    def _ranks(self, content: Content) -> np.ndarray:
-        found = np.zeros((len(WITHOUT_FACTORS), len(self.users)), np.int32)
+    def _ranks(self, contents: Sequence[Content]) -> np.ndarray:
+        """Return the rank of each held-back item by each content and weight of popularity: [contents, weights, users]."""
         weights = [GRID[place] for place in WITHOUT_FACTORS]
+        found = np.zeros((len(contents), len(weights), len(self.users)), np.int32)
         for number in range(FOLDS):
             own = np.flatnonzero(self.fold == number)
             bought = self.split.with_tests(but=self.users[own]).items
-            buyers = np.bincount(bought, minlength=self.split.item_count)
-            known = Known(content, None, popularity_of_buyers(buyers, self.new))
-            found[:, own], _ = ranks(self.split, self.users[own], known, weights, self.ties[own])
+            popularity = popularity_of_buyers(np.bincount(bought, minlength=self.split.item_count), self.new)
+            for place, content in enumerate(contents):
+                known = Known(content, None, popularity)
+                found[place, :, own] = ranks(self.split, self.users[own], known, weights, self.ties[own])[0].T
         return found
 
 

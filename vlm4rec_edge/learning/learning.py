@@ -13,7 +13,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.evaluation.purchases import read_purchases
+from vlm4rec_edge.evaluation.purchases import Purchases, read_purchases
 from vlm4rec_edge.evaluation.significance import (
     RESAMPLES,
     PairedDifference,
@@ -91,16 +91,10 @@ def learn_from(
     table = store.table()
     new = marked_new(table, new_items)
     purchases = read_purchases(store, interactions, columns)
-    try:
-        split = leave_last_out(purchases.interactions, table.ids)
-    except UsageError:
-        raise UsageError(
-            "No user bought two different items of this index, so nothing tells what is bought together; give more "
-            f"purchases.{purchases.about_failures}"
-        ) from None
+    split = _split(purchases, table.ids)
 
     def content(positions: np.ndarray) -> np.ndarray:
-        return store.vectors_at(table.rows[positions])
+        return store.vectors_once(table.rows[positions])
 
     contents = [content, *(other.at for other in others)]
     judged = judge(split, contents, new=new, settings=settings, seed=seed, on_start=on_start)
@@ -109,20 +103,17 @@ def learn_from(
     chosen = others[judged.content - 1] if judged.content and name != CONTENT else None
     before = store.meta["encoded_text"]
     newest, age = _newest(purchases.interactions)
-    facts = {
-        "weights": asdict(weights),
-        "new_items": new_items,
-        "learned_at": datetime.now(UTC).date().isoformat(),
-        "newest_purchase": newest,
-        "users": len(split.training),
-        "judged_users": len(judged.users),
-        "purchases": len(split.training.items) + len(split.test.items),
-        "gain": asdict(gain),
-    }
     learned = None
     everything = split.with_tests()
     if name != CONTENT:
         factors = learn_factors(everything, contents[judged.content], len(table.ids), settings)
+        facts = {
+            "newest_purchase": newest,
+            "users": len(split.training),
+            "judged_users": len(judged.users),
+            "purchases": len(everything.items),
+            "gain": asdict(gain),
+        }
         learned = _kept(store, table, factors, weights, new_items, chosen.kind if chosen else before, facts)
     report = LearnReport(
         index=str(store.folder),
@@ -148,6 +139,16 @@ def learn_from(
         hint=purchases.hint,
     )
     return Outcome(report, learned, chosen)
+
+
+def _split(purchases: Purchases, ids: Sequence[str]) -> Split:
+    try:
+        return leave_last_out(purchases.interactions, ids)
+    except UsageError:
+        raise UsageError(
+            "No user bought two different items of this index, so nothing tells what is bought together; give more "
+            f"purchases.{purchases.about_failures}"
+        ) from None
 
 
 def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
@@ -228,7 +229,12 @@ def _kept(
         new_popularity=popularity_of_a_purchase(factors.buyers),
         new_items=new_items,
         last_number=store.last_number(),
-        facts=facts,
+        facts={
+            "weights": asdict(weights),
+            "new_items": new_items,
+            "learned_at": datetime.now(UTC).date().isoformat(),
+            **facts,
+        },
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
@@ -22,6 +21,7 @@ from vlm4rec_edge.store.learned import file_name, read_learned
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, photo_crc32, text_crc32
 from vlm4rec_edge.store.trouble import is_damage
+from vlm4rec_edge.store.vectors import vector_crc32
 
 _BLOCK_ROWS = 8192
 # A broken file breaks many rows alike; the first few tell what happened.
@@ -240,6 +240,6 @@ def bad_vector_rows(store: StoreReader) -> list[int]:
         vectors = np.asarray(store.vectors[rows])
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         for vector, length, (row, checksum) in zip(vectors, lengths, block, strict=True):
-            if zlib.crc32(vector.tobytes()) != checksum or not abs(length - 1.0) <= LENGTH_TOLERANCE:
+            if vector_crc32(vector) != checksum or not abs(length - 1.0) <= LENGTH_TOLERANCE:
                 bad.append(row)
     return bad

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from vlm4rec_edge.store.database import WritableDatabase
-from vlm4rec_edge.store.vectors import append_vectors, is_sparse, map_vectors, next_generation, vector_file_name
+from vlm4rec_edge.store.vectors import (
+    append_vectors,
+    is_sparse,
+    map_vectors,
+    next_generation,
+    vector_crc32,
+    vector_file_name,
+)
 
 _COMPACT_BLOCK = 4096
 
@@ -30,9 +37,9 @@ def append_content(database: WritableDatabase, vectors: Mapping[str, np.ndarray]
     if not vectors:
         return
     first = _end(database)
-    checksums = append_vectors(content_path(database), first, np.array(list(vectors.values())))
-    for row, (text, checksum) in enumerate(zip(vectors, checksums, strict=True), start=first):
-        database.connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, _sha256(text), checksum))
+    append_vectors(content_path(database), first, np.array(list(vectors.values())))
+    for row, (text, vector) in enumerate(vectors.items(), start=first):
+        database.connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, _sha256(text), vector_crc32(vector)))
 
 
 def forget_content(database: WritableDatabase) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -148,6 +149,14 @@ class StoreSnapshot(Closable):
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < self.rows:
             raise self.damaged("an item has a vector that is not there")
         return np.asarray(np.asarray(self.vectors)[wanted])
+
+    def vectors_once(self, rows: np.ndarray) -> np.ndarray:
+        """Return the same as ``vectors_at``, and keep no page of the file in memory: for one pass over a large catalog."""
+        found = self.vectors_at(rows)
+        pages = self.vectors.base
+        if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Windows does not have it
+            pages.madvise(mmap.MADV_DONTNEED)
+        return found
 
     def has_its_schema(self) -> bool:
         """Whether the tables are those that this version makes.

@@ -52,8 +52,8 @@ def map_vectors(path: Path, rows: int, dimensions: int) -> np.ndarray:
         raise StoreError(f"{path} cannot be read ({error.strerror}); run: vlm4rec-edge repair {path.parent}") from error
 
 
-def append_vectors(path: Path, row: int, vectors: np.ndarray) -> list[int]:
-    """Write ``vectors`` [n, dimensions] as rows ``row`` and following, force them to disk, and return their CRC-32s.
+def append_vectors(path: Path, row: int, vectors: np.ndarray) -> None:
+    """Write ``vectors`` [n, dimensions] as rows ``row`` and following, and force them to disk.
 
     Called before the database learns of the rows: what a crash leaves behind is overwritten by the next run.
 
@@ -76,7 +76,11 @@ def append_vectors(path: Path, row: int, vectors: np.ndarray) -> list[int]:
             _force_name_to_disk(path.parent)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}. What was finished before is kept.") from error
-    return [zlib.crc32(vector.tobytes()) for vector in data]
+
+
+def vector_crc32(vector: np.ndarray) -> int:
+    """Return the CRC-32 of a row of the file."""
+    return zlib.crc32(vector.astype(DTYPE, copy=False).tobytes())
 
 
 def _force_name_to_disk(folder: Path) -> None:
