@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
 CAPTION_VERSION = 1
+# The same for photos' own vectors.
+VECTOR_VERSION = 1
 # Two ways to use a captioner wrongly.
 CLOSED = "The captioner was closed while it was at work."
 ONE_STREAM = "A captioner goes through one stream of photos at a time; end the other one or close the captioner first."
@@ -52,6 +54,8 @@ class BaseCaptioner(Closable):
         batch: Photos decoded together; default: chosen from the model, the device and the memory at hand. On a CPU with
             several cores they are shared out to several engines, which load the projector once each.
         max_side: Longer side of a photo in pixels before the model's own preprocessing; default: the model's own, or 2048.
+        photo_vectors: Whether captions come with the photo's own vector (``Captioned.vector``): the mean of its image tokens
+            over all its views, as the text model reads them, scaled to length 1.
 
     Raises:
         UsageError: a setting out of range.
@@ -71,6 +75,7 @@ class BaseCaptioner(Closable):
         threads: int | None = None,
         batch: int | None = None,
         max_side: int | None = None,
+        photo_vectors: bool = False,
     ) -> None:
         # The folder that the program works in may change before the model is loaded.
         places = {role: getattr(files, role).absolute() for role in ("text", "projector", "folder")}
@@ -89,6 +94,7 @@ class BaseCaptioner(Closable):
         self._max_side = (files.settings.max_side or MAX_SIDE) if max_side is None else max_side
         if self._max_tokens < 1 or temperature < 0 or (batch is not None and batch < 1) or self._max_side < 16:
             raise UsageError("max_tokens and batch are at least 1, temperature at least 0, max_side at least 16.")
+        self._photo_vectors = photo_vectors
         self._rules = rules_of(self.schema) if self.schema else ""
 
     @cached_property
@@ -115,6 +121,16 @@ class BaseCaptioner(Closable):
                 "grammar_sha256": hashlib.sha256(self._rules.encode()).hexdigest(),
             }
         return described
+
+    @cached_property
+    def vector_identity(self) -> dict[str, Any] | None:
+        """All that decides a photo's own vector besides the photo; None where none was asked for."""
+        if not self._photo_vectors:
+            return None
+        from vlm4rec_edge.grounding.llama.native import context_of
+
+        shared = {name: self.identity[name] for name in ("name", "projector_sha256", "max_side")}
+        return {"vector_version": VECTOR_VERSION, **shared, "context": context_of(self.files)}
 
     @cached_property
     def fingerprint(self) -> str:

@@ -87,6 +87,8 @@ class LlamaCaptioner(BaseCaptioner):
 
     def _captioned(self, answer: Answer) -> Captioned | Failure:
         fields = None
+        if answer.only_vector:
+            return Captioned(answer.key, "", None, answer.vector)
         if self.schema is None:
             text = clean_caption(answer.text, cut_off=answer.cut_off)
         else:
@@ -97,7 +99,7 @@ class LlamaCaptioner(BaseCaptioner):
             text, fields = flatten(said), as_json(said)
         if not text:
             return Failure(answer.key, "grounding", f"{self.files.name} said nothing about this photo.")
-        return Captioned(answer.key, text, fields)
+        return Captioned(answer.key, text, fields, answer.vector)
 
     @property
     def batch(self) -> int:
@@ -152,6 +154,7 @@ class LlamaCaptioner(BaseCaptioner):
                     max_tokens=self._max_tokens,
                     temperature=self._temperature,
                     grammar=Grammar(model, self._rules) if self.schema else None,
+                    photo_vectors=self._photo_vectors,
                 )
                 for model in self._natives
             )
@@ -201,6 +204,7 @@ class LlamaCaptioner(BaseCaptioner):
             text = self._form.render(request.question, native.mtmd.mtmd_default_marker().decode())
             seed = int(hashlib.sha256(f"{self._seed}:{request.photo.sha256}".encode()).hexdigest()[:16], 16)
             photo = prepare(native, request.key, pixels, text, seed=seed)
+            photo.only_vector = request.only_vector
         except PhotoError as error:
             return Refusal(request.key, str(error))
         try:

@@ -18,6 +18,7 @@ import numpy as np
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.llama.grammar import Grammar, GrammarState
 from vlm4rec_edge.grounding.llama.native import BATCH_TOKENS, NativeModel, last_native_error
+from vlm4rec_edge.grounding.llama.photo_vector import TokenMean
 from vlm4rec_edge.grounding.llama.prepare import TEXT_CHUNK, PreparedPhoto
 from vlm4rec_edge.grounding.llama.vision import MtmdTower, PhotoImage, Tower
 
@@ -28,12 +29,18 @@ _ADMIT_SHARE = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said of one photo. ``cut_off``: the token bound ended it, not the model."""
+    """What the model said of one photo.
+
+    ``cut_off``: the token bound ended it, not the model. ``vector`` is the photo's own, where it was asked for; where nothing
+    else was asked for, ``only_vector``, the model said nothing.
+    """
 
     key: str
     text: str
     tokens: tuple[int, ...]
     cut_off: bool
+    vector: np.ndarray | None = None
+    only_vector: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class _Sequence:
     complete: bool = False  # the form has nothing more to ask
     stuck: bool = False  # the model has no token that goes on with the form
     images_read: int = 0
+    seen: TokenMean = field(default_factory=TokenMean)
 
 
 class _Batch:
@@ -104,6 +112,7 @@ class Engine:
             else is in the batch.
         grammar: The form that every answer is held to, if any; an answer that is ``cut_off`` is the beginning of one.
         tower: What gives the embeddings of images; default: llama.cpp's own.
+        photo_vectors: Whether answers have the photo's own vector.
 
     Attributes:
         stopped: Set by another thread, it ends ``answer`` before its next step, or the next part of the photos it is reading.
@@ -117,6 +126,7 @@ class Engine:
         temperature: float = 0.0,
         grammar: Grammar | None = None,
         tower: Tower | None = None,
+        photo_vectors: bool = False,
     ) -> None:
         self._native = native
         self._tower = tower or MtmdTower(native)
@@ -125,6 +135,7 @@ class Engine:
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._grammar = grammar
+        self._photo_vectors = photo_vectors
         self._batch = _Batch(self._llama, BATCH_TOKENS)
         self._mrope = bool(self._mtmd.mtmd_decode_use_mrope(native.projector))
         # The tokens before the photo that stand in each slot's memory.
@@ -148,6 +159,9 @@ class Engine:
                     self._release(sequence, active, free)
                 newcomers: list[_Sequence] = []
                 while self._may_admit(free, active, newcomers) and (photo := next(waiting, None)) is not None:
+                    if photo.only_vector:
+                        yield self._look_at(photo)
+                        continue
                     newcomers.append(_Sequence(free.pop(), photo))
                     active.append(newcomers[-1])
                     self._begin(newcomers[-1])
@@ -176,7 +190,7 @@ class Engine:
             sequence.form.free()
         sequence.form = self._grammar.begin() if self._grammar else None
         sequence.noise = np.random.default_rng(sequence.photo.seed) if self._temperature > 0 else None
-        sequence.position, sequence.images_read, sequence.said = 0, 0, []
+        sequence.position, sequence.images_read, sequence.said, sequence.seen = 0, 0, [], TokenMean()
         sequence.complete = sequence.stuck = False
 
     def _forget(self, slot: int) -> None:
@@ -212,7 +226,20 @@ class Engine:
         ended = self._ends(said[-1])
         tokens = said[:-1] if ended else said
         cut_off = not (ended or sequence.complete)
-        return Answer(sequence.photo.key, self._native.text_of(tokens), tuple(tokens), cut_off)
+        vector = sequence.seen.vector() if self._photo_vectors else None
+        return Answer(sequence.photo.key, self._native.text_of(tokens), tuple(tokens), cut_off, vector)
+
+    def _look_at(self, photo: PreparedPhoto) -> Answer | Refusal:
+        """Encode a photo of which only the vector is wanted; nothing of it is read by the text model."""
+        seen = TokenMean()
+        try:
+            for place in range(len(photo.images())):
+                seen.add(*self._tower.embeddings([PhotoImage(photo, place)]))
+        except PhotoError as error:
+            return Refusal(photo.key, str(error))
+        finally:
+            photo.free()
+        return Answer(photo.key, "", (), False, seen.vector(), only_vector=True)
 
     def _release(self, sequence: _Sequence, active: list[_Sequence], free: list[int]) -> None:
         self._forget_photo(sequence.slot)
@@ -367,6 +394,8 @@ class Engine:
         plain: list[tuple[_Sequence, np.ndarray]] = []
         for (sequence, chunk), embedding in zip(images, embeddings, strict=True):
             sequence.images_read += 1
+            if self._photo_vectors:
+                sequence.seen.add(embedding)
             if self._mrope or self._mtmd.mtmd_decode_use_non_causal(self._native.projector, chunk):
                 self._read_image_alone(sequence, chunk, embedding)
             else:

@@ -318,6 +318,15 @@ def _has_few_patches(projector: Path) -> bool:
     return isinstance(side, int) and isinstance(patch, int) and patch > 0 and (side // patch) ** 2 <= _FEW_PATCHES
 
 
+def context_of(files: LvlmFiles) -> int:
+    """Return how many tokens photo, question and answer may take together; a photo that takes much of it is made smaller.
+
+    Reads the header of the text model where its settings do not tell.
+    """
+    trained = read_header(files.text).context_length or CONTEXT_PER_PHOTO
+    return files.settings.context_length or min(trained, CONTEXT_PER_PHOTO)
+
+
 def affordable_slots(files: LvlmFiles, *, wanted: int, kv_budget: int) -> int:
     """Return how many photos may be decoded together: ``wanted``, or fewer if their KV memory exceeds ``kv_budget`` bytes.
 

@@ -35,6 +35,7 @@ class PreparedPhoto:
         tokens: How many tokens photo and question take.
         pixels: The pixels that llama.cpp preprocessed, [height, width, 3], uint8, until ``take_embeddings``.
         embeddings: Those known of its images, [tokens, width] in float32, by their places.
+        only_vector: Whether only the photo's own vector is wanted, and no answer.
     """
 
     key: str
@@ -44,6 +45,7 @@ class PreparedPhoto:
     tokens: int
     pixels: np.ndarray | None = None
     embeddings: dict[int, np.ndarray] = field(default_factory=dict)
+    only_vector: bool = False
     _parts: list[Any] = field(default_factory=list)
 
     def parts(self) -> list[Any]:
