@@ -33,6 +33,7 @@ def captioner_of(
     projector: Path | None = None,
     device: Device = "auto",
     photos: int | None = None,
+    photo_vectors: bool = False,
 ) -> Captioner:
     """Open the captioner that made the captions of an index or a bundle, with the settings it had.
 
@@ -42,6 +43,7 @@ def captioner_of(
         projector: As for ``open_captioner``.
         device: As there.
         photos: As there.
+        photo_vectors: As there.
 
     Raises:
         UsageError: its captions come from a table, or its items are encoded by their titles alone.
@@ -65,7 +67,9 @@ def captioner_of(
         raise StoreError(f"It is not noted what made the captions of {source.folder}; give the model with --model.")
     settings = settings_in(identity)
     try:
-        captioner = open_captioner(str(name), projector=projector, device=device, photos=photos, **settings)
+        captioner = open_captioner(
+            str(name), projector=projector, device=device, photos=photos, photo_vectors=photo_vectors, **settings
+        )
     except ModelError as error:
         if settings or model:
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.plugins import opened
 
 if TYPE_CHECKING:
@@ -168,6 +169,15 @@ MaxSide = Annotated[
         "model's own limit, or 2048.",
     ),
 ]
+PhotoVectors = Annotated[
+    bool | None,
+    typer.Option(
+        "--photo-vectors/--no-photo-vectors",
+        help="Keep a vector of each photo as the model sees it, for `learn` to use beside the words. Photos that were "
+        "captioned without one are looked at again, and not captioned. Default: as the index was made; none for a new one.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     DeviceName,
     typer.Option(
@@ -191,6 +201,19 @@ Explain = Annotated[
         "--explain", help="Explain each item: which items of the history, or which words, its score comes from."
     ),
 ]
+
+
+def refuse_photo_vectors(asked: bool | None) -> None:
+    """Refuse to make vectors of photos where no model looks at them.
+
+    Raises:
+        UsageError: they are asked for.
+    """
+    if asked:
+        raise UsageError(
+            "--photo-vectors needs a model that looks at the photos; where titles alone are encoded, or captions come from a "
+            "table, none does. Leave it out."
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class IndexProgress:
 
     ``done`` counts items and failures of items; ``captioned``, ``encoded``: new captions and vectors; ``reused``: photos whose
     caption was there already, from an earlier run or from this one, made for the same photo. ``failed`` counts failures, those
-    of single photos of items that have others among them.
+    of single photos of items that have others among them. ``photo_vectors``: photos that got a vector of their own.
     """
 
     done: int = 0
@@ -25,6 +25,7 @@ class IndexProgress:
     reused: int = 0
     encoded: int = 0
     failed: int = 0
+    photo_vectors: int = 0
 
 
 OnProgress = Callable[[IndexProgress], None]
@@ -94,4 +95,5 @@ class IndexReport:
             "encoded_text": self.encoded_text,
             "without_title": self.without_title,
             "learned": self.learned,
+            "photo_vectors": done.photo_vectors,
         }

@@ -18,7 +18,7 @@ from vlm4rec_edge.indexing.grounding import Grounding
 from vlm4rec_edge.indexing.remembered import place_of
 from vlm4rec_edge.indexing.report import IndexReport, OnProgress
 from vlm4rec_edge.indexing.window import Window
-from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.provenance import made_by, photo_vectors_by
 from vlm4rec_edge.store.making import Making
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.writer import StoreWriter
@@ -117,6 +117,7 @@ def _making(store: StoreWriter, captioner: Captioner | None, encoder: Encoder, e
         encoded_text,
         {"captioner_place": place_of(captioner)} if captioner else {},
         {"encoder_place": place_of(encoder)},
+        photo_vectors_by(captioner) if captioner else None,
     )
 
 
