@@ -12,12 +12,12 @@ llama.cpp.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from vlm4rec_edge.errors import MissingDependencyError
 from vlm4rec_edge.grounding.vision.projector import NotCoveredError, Projector
 
 if TYPE_CHECKING:
@@ -37,37 +37,32 @@ _MOST_BYTES = 2**31 - 1
 _FLOAT_BYTES = 4
 
 
-def build_graph(projector: Projector, precision: Precision) -> bytes:
+def build_graph(projector: Projector, precision: Precision, *, weight_bits: int = 8) -> bytes:
     """Return the graph as a file's content: ``view`` [1, 3, side, side] float32 to ``tokens`` [tokens, width] float32.
+
+    Args:
+        projector: Where its weights come from.
+        precision: What it computes with.
+        weight_bits: Bits of a weight in ``int8``: 8, or 7 for a processor whose sums of two products overflow.
 
     Raises:
         NotCoveredError: it is larger than the 2 GB of an ONNX file.
-        MissingDependencyError: onnx is not installed.
     """
-    try:
-        from onnx import checker, helper
-    except ImportError:
-        raise MissingDependencyError(
-            'The graph of a vision tower needs onnx: pip install "vlm4rec-edge[cpu]"'
-        ) from None
-    size = sum(weights.size for weights in projector.weights.values()) * _FLOAT_BYTES
+    from onnx import helper
+
+    size = sum(math.prod(sizes) for sizes in projector.weights.sizes.values()) * _FLOAT_BYTES
     if precision == "fp32" and size >= _MOST_BYTES:
         raise NotCoveredError(
             f"its graph of {size / 1e9:.1f} GB is larger than the 2 GB that one file holds; int8 fits"
         )
     shape = projector.shape
-    tower = _Tower(projector, precision)
+    tower = _Tower(projector, precision, weight_bits)
     tokens = tower.end(tower.layers(tower.patches()))
-    rows = next(
-        projector.weights[name].shape[axis]
-        for name, axis in (("mm.model.fc.weight", 0), ("mm.input_projection.weight", 1))
-        if name in projector.weights
-    )
     graph = helper.make_graph(
         tower.nodes,
         f"{shape.family} tower",
         [helper.make_tensor_value_info(INPUT, _FLOAT, [1, 3, shape.side, shape.side])],
-        [helper.make_tensor_value_info(tokens, _FLOAT, [shape.tokens, rows])],
+        [helper.make_tensor_value_info(tokens, _FLOAT, [shape.tokens, projector.text_width])],
         tower.constants,
     )
     model = helper.make_model(
@@ -79,7 +74,6 @@ def build_graph(projector: Projector, precision: Precision) -> bytes:
     properties = {SHAPE_KEY: json.dumps(asdict(shape)), PRECISION_KEY: precision, BUILDER_KEY: str(BUILDER_VERSION)}
     helper.set_model_props(model, properties)
     content: bytes = model.SerializeToString()
-    checker.check_model(content)
     return content
 
 
@@ -89,8 +83,9 @@ _FLOAT = 1  # onnx.TensorProto.FLOAT
 class _Tower:
     """A graph that grows: nodes and constants in order, each method returning the name of its result."""
 
-    def __init__(self, projector: Projector, precision: Precision) -> None:
+    def __init__(self, projector: Projector, precision: Precision, weight_bits: int) -> None:
         self.shape, self.weights, self.precision = projector.shape, projector.weights, precision
+        self.largest = 2 ** (weight_bits - 1) - 1
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -182,7 +177,7 @@ class _Tower:
         if self.precision == "fp32":
             product = self.add("MatMul", [states, self.constant(f"{name}.weight", weights.T)], f"{name}.product")
             return self.add("Add", [product, shift], f"{name}.out")
-        quantized, scales = _quantize(weights)
+        quantized, scales = _quantize(weights, self.largest)
         inputs = [
             states,
             self.constant(f"{name}.int8", quantized.T),
@@ -194,7 +189,7 @@ class _Tower:
 
     def bias(self, name: str, size: int) -> np.ndarray:
         """Return the bias of that name, [size]; zeros where there is none."""
-        return self.weights.get(f"{name}.bias", np.zeros(size, np.float32))
+        return self.weights[f"{name}.bias"] if f"{name}.bias" in self.weights else np.zeros(size, np.float32)
 
     def reshape(self, states: str, result: str, sizes: Sequence[int]) -> str:
         """Give a tensor other dimensions."""
@@ -215,10 +210,7 @@ class _Tower:
         return outputs[0]
 
 
-def _quantize(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 weights [outputs, inputs] and their scales [outputs], symmetric."""
-    scales = np.maximum(np.abs(weights).max(axis=1), np.finfo(np.float32).tiny) / np.float32(_LIMIT)
+def _quantize(weights: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return int8 weights [outputs, inputs] in [-largest, largest] and their scales [outputs]."""
+    scales = np.maximum(np.abs(weights).max(axis=1), np.finfo(np.float32).tiny) / np.float32(largest)
     return np.rint(weights / scales[:, None]).astype(np.int8), scales.astype(np.float32)
-
-
-_LIMIT = 127

@@ -6,8 +6,9 @@ brings), families ``idefics3`` (SmolVLM, SmolVLM2, Idefics3) and ``gemma3``: bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,6 +23,7 @@ FAMILIES: tuple[Family, ...] = ("idefics3", "gemma3")
 _MERGE_OF_GEMMA = 4
 # Tensors of the tower, of its projector, and of what hears; the last is nothing to a photo.
 _TOWER, _PROJECTOR = "v.", "mm."
+_FC, _INPUT_PROJECTION = "mm.model.fc.weight", "mm.input_projection.weight"
 _OPTIONAL = (".bias", "post_ln.weight")
 _LAYER_NORMS = ("ln1", "ln2")
 _LAYER_LINEAR = ("attn_q", "attn_k", "attn_v", "attn_out", "ffn_up", "ffn_down")
@@ -76,7 +78,39 @@ class Projector:
     """A tower's shape and its weights by llama.cpp's names, float32, rows as outputs ([outputs, inputs])."""
 
     shape: TowerShape
-    weights: Mapping[str, np.ndarray]
+    weights: Weights
+
+    @property
+    def text_width(self) -> int:
+        """Values of a token, as many as the text model reads."""
+        sizes = self.weights.sizes
+        return sizes[_FC][0] if self.shape.family == "idefics3" else sizes[_INPUT_PROJECTION][1]
+
+
+class Weights(Mapping[str, np.ndarray]):
+    """Tensors by name, each unpacked when it is asked for: a tower can take 2 GB. ``sizes`` tells their shapes."""
+
+    def __init__(self, tensors: Mapping[str, Any]) -> None:
+        self._tensors = tensors
+        self.sizes = {name: tuple(map(int, reversed(tensor.shape))) for name, tensor in tensors.items()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        from gguf.quants import dequantize
+
+        tensor = self._tensors[name]
+        try:
+            return np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
+        except NotImplementedError:
+            raise NotCoveredError(f"its tensor {name} is of a type that gguf cannot unpack") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def check_covered(path: Path) -> None:
@@ -94,8 +128,21 @@ def check_covered(path: Path) -> None:
         )
 
 
+def require_building() -> None:
+    """Look for the packages that make a graph, without loading them.
+
+    Raises:
+        MissingDependencyError: gguf, onnx or onnxruntime is not installed.
+    """
+    for package in ("gguf", "onnx", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MissingDependencyError(
+                f'The graph of a vision tower needs {package}: pip install "vlm4rec-edge[cpu]"'
+            )
+
+
 def read_projector(path: Path) -> Projector:
-    """Read a projector whole, its weights unpacked from whatever type they have.
+    """Read a projector and hold its tensors against what the graph uses; the weights are read when they are asked for.
 
     Raises:
         NotCoveredError: its family, or something in it, is not known here.
@@ -103,25 +150,18 @@ def read_projector(path: Path) -> Projector:
         ModelError: the file is damaged.
     """
     check_covered(path)
-    try:
-        import gguf
-        from gguf.quants import dequantize
-    except ImportError:
-        raise MissingDependencyError(
-            'The graph of a vision tower needs gguf: pip install "vlm4rec-edge[cpu]"'
-        ) from None
+    require_building()
+    import gguf
+
     try:
         reader = gguf.GGUFReader(path)
         values = {name: field.contents() for name, field in reader.fields.items()}
         shape = _shape(path, values)
-        weights = {
-            tensor.name: np.asarray(dequantize(tensor.data, tensor.tensor_type), np.float32)
-            for tensor in reader.tensors
-            if tensor.name.startswith((_TOWER, _PROJECTOR))
-        }
-    except (KeyError, ValueError, IndexError, NotImplementedError) as error:
+        tensors = [tensor for tensor in reader.tensors if tensor.name.startswith((_TOWER, _PROJECTOR))]
+    except (KeyError, ValueError, IndexError) as error:
         raise NotCoveredError(f"{path.name} cannot be read as {' or '.join(FAMILIES)} ({error!r})") from error
-    _check_tensors(path, shape, weights)
+    weights = Weights({tensor.name: tensor for tensor in tensors})
+    _check_tensors(path, shape, weights.sizes)
     return Projector(shape, weights)
 
 
@@ -164,19 +204,17 @@ def _colours(values: list[float]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _check_tensors(path: Path, shape: TowerShape, weights: Mapping[str, np.ndarray]) -> None:
+def _check_tensors(path: Path, shape: TowerShape, sizes: Mapping[str, tuple[int, ...]]) -> None:
     """Hold the tensors against what the graph uses: none may be missing, misshapen, or left over without a part in it."""
     expected = _expected(shape)
-    unknown = sorted(weights.keys() - expected.keys())
-    missing = sorted(name for name in expected.keys() - weights.keys() if not name.endswith(_OPTIONAL))
+    unknown = sorted(sizes.keys() - expected.keys())
+    missing = sorted(name for name in expected.keys() - sizes.keys() if not name.endswith(_OPTIONAL))
     if unknown or missing:
         what = f"has the tensor {unknown[0]}, which is not known" if unknown else f"lacks the tensor {missing[0]}"
         raise NotCoveredError(f"{path.name} {what} in a tower of {shape.family}")
     for name, dimensions in expected.items():
-        if name in weights and not _fits(weights[name].shape, dimensions):
-            raise NotCoveredError(
-                f"{path.name} has a tensor {name} of the shape {weights[name].shape}, not {dimensions}"
-            )
+        if name in sizes and not _fits(sizes[name], dimensions):
+            raise NotCoveredError(f"{path.name} has a tensor {name} of the shape {sizes[name]}, not {dimensions}")
 
 
 def _fits(found: tuple[int, ...], expected: tuple[int, ...]) -> bool:
@@ -200,8 +238,8 @@ def _expected(shape: TowerShape) -> dict[str, tuple[int, ...]]:
             rows, columns = {"ffn_up": (hidden, width), "ffn_down": (width, hidden)}.get(name, (width, width))
             expected |= {f"v.blk.{layer}.{name}.weight": (rows, columns), f"v.blk.{layer}.{name}.bias": (rows,)}
     if shape.family == "idefics3":
-        expected["mm.model.fc.weight"] = (0, width * shape.merge**2)
+        expected[_FC] = (0, width * shape.merge**2)
     else:
-        expected["mm.input_projection.weight"] = (width, 0)
+        expected[_INPUT_PROJECTION] = (width, 0)
         expected["mm.soft_emb_norm.weight"] = (width,)
     return expected

@@ -85,9 +85,13 @@ class OnnxTower(Closable):
         for view in views(pixels, self.shape):
             key = view.tobytes()
             if key not in encoded:
-                encoded[key] = np.asarray(self._session.run(None, {INPUT: view[None]})[0])
+                encoded[key] = self.encode_view(view)
             keys.append(key)
         return [encoded[key] for key in keys]
+
+    def encode_view(self, view: np.ndarray) -> np.ndarray:
+        """Return the embeddings [tokens, width] of one normalised view [3, side, side], both float32."""
+        return np.asarray(self._session.run(None, {INPUT: view[None]})[0])
 
     def close(self) -> None:
         """Free the graph."""
