@@ -215,7 +215,8 @@ def _learned(store: StoreReader) -> Iterator[Finding]:
         return
     with mixed:
         try:
-            photo_vectors = store.photo_vectors() if learned.photos else None
+            is_known = learned.photos and store.meta.get("photo_vectors") == learned.photos
+            photo_vectors = store.photo_vectors() if is_known else np.zeros((0, learned.photo_dimensions), np.float32)
         except StoreError:  # told by itself; what was mixed cannot be compared without them
             return
         items = store.query(
@@ -227,8 +228,9 @@ def _learned(store: StoreReader) -> Iterator[Finding]:
                 yield Finding(DATABASE_NAME, "Some items lack what was learned of them; run `vlm4rec-edge repair`.")
                 return
             photos = None
-            if photo_vectors is not None:
-                found = photos_of_items(ids, store.query, photo_vectors, (numbers[0], numbers[-1]))
+            if learned.photos:
+                query = store.query if is_known else lambda *_: []
+                found = photos_of_items(ids, query, photo_vectors, (numbers[0], numbers[-1]))
                 photos = found.at(np.arange(len(ids)))
             attributes = [json.loads(cell) for cell in cells]
             right = learned.vectors(ids, store.vectors_at(rows), attributes, numbers, photos)

@@ -69,7 +69,7 @@ def note_photo_vectors_by(database: WritableDatabase, made: MadeBy, dimensions: 
     """Note what makes the photos' own vectors; forget those of another tower, and what was learned of them."""
     if database.meta("photo_vectors") == made.fingerprint:
         return
-    if mixed.photos_count:
+    if mixed.photos not in ("", made.fingerprint):
         _forget_learned(database, mixed)
     if forgotten := begin_photo_vectors(database, made, dimensions):
         warnings.warn(

@@ -40,9 +40,9 @@ class MixedVectors:
         return bool(json.loads(self._database.meta("learned_facts") or "{}").get("new_items"))
 
     @property
-    def photos_count(self) -> bool:
-        """Whether it was learned from the photos' own vectors too."""
-        return bool(json.loads(self._database.meta("learned_facts") or "{}").get("photos"))
+    def photos(self) -> str:
+        """Fingerprint of what made the photos' own vectors, if it was learned from these too; else empty."""
+        return str(json.loads(self._database.meta("learned_facts") or "{}").get("photos", ""))
 
     @property
     def path(self) -> Path:
@@ -61,7 +61,10 @@ class MixedVectors:
         Raises:
             StoreError: it was learned of other vectors.
         """
-        if (learned.encoder, learned.encoded_text) != tuple(map(self._database.meta, ("encoder", "encoded_text"))):
+        of_others = learned.photos not in ("", self._database.meta("photo_vectors"))
+        if of_others or (learned.encoder, learned.encoded_text) != tuple(
+            map(self._database.meta, ("encoder", "encoded_text"))
+        ):
             raise StoreError(f"{self._database.folder} has other vectors than this was learned of; learn again.")
         learned.save(self._database.folder)
         self._database.set_meta(
@@ -86,7 +89,7 @@ class MixedVectors:
 
     def mix_anew_with_photos(self, hashes: Sequence[str]) -> None:
         """Take away the mixed vector of every item that shows one of these photos, if it was learned from photos."""
-        if self.photos_count:
+        if self.photos:
             for sha256 in hashes:
                 self._database.connection.execute(
                     "UPDATE items SET learned_row = NULL WHERE image_sha256 = ?1 "
@@ -109,7 +112,7 @@ class MixedVectors:
             numbers, ids, attributes, rows = zip(*items, strict=True)
             content = map_vectors(content_path(database), max(rows) + 1, database.number("dimensions"))[list(rows)]
             first = database.number("learned_rows")
-            photos = self._photos(ids, numbers) if self._learned.photos else None
+            photos = self._photos(self._learned, ids, numbers) if self._learned.photos else None
             mixed = self._learned.vectors(ids, content, list(map(json.loads, attributes)), numbers, photos)
             append_vectors(self.path, first, mixed)
             database.connection.executemany(
@@ -118,9 +121,11 @@ class MixedVectors:
             )
             database.set_meta(learned_rows=str(first + len(items)))
 
-    def _photos(self, ids: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
-        """Return the photo vectors of items, zero where an item has none."""
+    def _photos(self, learned: Learned, ids: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
+        """Return the photo vectors of items, zero where an item has none; those of another tower are none."""
         database = self._database
+        if database.meta("photo_vectors") != learned.photos:
+            return np.zeros((len(ids), learned.photo_dimensions), np.float32)
         rows = int(database.first("SELECT coalesce(max(row) + 1, 0) FROM photo_vectors")[0])
         vectors = map_vectors(photo_path(database), rows, database.number("photo_dimensions"))
         found = photos_of_items(ids, lambda sql, span: database.rows(sql, *span), vectors, (min(numbers), max(numbers)))

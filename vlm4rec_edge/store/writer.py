@@ -179,7 +179,7 @@ class StoreWriter(Closable):
                     note_vectors_by(self._database, self._making, self._mixed)
             append_content(self._database, vectors)
             new_photos = self._append_photo_vectors(batch)
-            counts = {"columns_count": self._mixed.columns_count, "photos_count": self._mixed.photos_count}
+            counts = {"columns_count": self._mixed.columns_count, "photos_count": bool(self._mixed.photos)}
             for entry in batch:
                 captions += sum(write_caption(connection, photo, captions_by) for photo in entry.photos)
                 row = row_of(self._database, entry.text)
