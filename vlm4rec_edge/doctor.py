@@ -232,7 +232,7 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
     try:
         require_captioning()
         files = resolve_lvlm()
-        with IsolatedCaptioner(files, batch=1) as captioner:
+        with IsolatedCaptioner(files, batch=1, vision="mtmd") as captioner:
             report = check_captions(_manifest(files.manifest), files.folder, captioner.caption_file)
             facts["llama_cpp_uses"] = captioner.llama_cpp.strip(" |")
             facts["llama_cpp_gpu"] = captioner.gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,14 +81,16 @@ class OnnxTower(Closable):
         Args:
             pixels: Photo, [height, width, 3], uint8, RGB: the very pixels that llama.cpp's tokenizer was given.
         """
+        return list(self.encode_each(pixels))
+
+    def encode_each(self, pixels: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield what ``encode`` returns, view by view, so that whoever has enough can stop."""
         encoded: dict[bytes, np.ndarray] = {}
-        keys = []
         for view in views(pixels, self.shape):
             key = view.tobytes()
             if key not in encoded:
                 encoded[key] = self.encode_view(view)
-            keys.append(key)
-        return [encoded[key] for key in keys]
+            yield encoded[key]
 
     def encode_view(self, view: np.ndarray) -> np.ndarray:
         """Return the embeddings [tokens, width] of one normalised view [3, side, side], both float32."""
