@@ -47,6 +47,7 @@ class LlamaCaptioner(BaseCaptioner):
     _engines: tuple[Engine, ...] = ()
     _form: ChatForm | None = None
     _tower: OnnxTower | None = None  # else each engine has llama.cpp's own
+    _workers: int = _DECODING_THREADS
     _stream: ExitStack | None = None  # ends the threads that are at work
 
     def caption(self, requests: Iterable[CaptionRequest | None]) -> Iterator[Captioned | Failure]:
@@ -124,11 +125,6 @@ class LlamaCaptioner(BaseCaptioner):
             return ""
         return f"onnx-{self._vision_precision}" if self._tower else "mtmd"
 
-    @property
-    def _workers(self) -> int:
-        """Threads that prepare photos: where they encode too, one for each engine, for the cores are shared out like that."""
-        return len(self._engines) if self._tower else _DECODING_THREADS
-
     def load(self) -> None:
         """Load the model now rather than with the first caption.
 
@@ -159,7 +155,12 @@ class LlamaCaptioner(BaseCaptioner):
                 )
                 self._natives = (*self._natives, model)
             if graph is not None:
-                self._tower = OnnxTower.open(graph.path, max(threads // lanes, 1))
+                on_gpu = native.use_gpu(self._device)
+                self._tower = OnnxTower.open(
+                    graph.path, max(threads // lanes, 1), device=self._device if on_gpu else "cpu"
+                )
+                # Each worker has the threads of an engine beside it; a GPU waits for as many as can prepare photos for it.
+                self._workers = threads if on_gpu else lanes
             self._form = self._chat_form(self._natives[0])
             self._engines = tuple(
                 Engine(
@@ -262,3 +263,4 @@ class LlamaCaptioner(BaseCaptioner):
         if self._tower is not None:
             self._tower.close()
         self._natives, self._engines, self._form, self._tower = (), (), None, None
+        self._workers = _DECODING_THREADS

@@ -64,6 +64,21 @@ def is_faster(graph: GraphFile) -> bool:
     return graph.agreement.onnx_s * _GAIN < graph.agreement.mtmd_s
 
 
+def told_of(known: GraphFile | NotCovered | None) -> str:
+    """Return in words what encodes photos unasked on a CPU, and why."""
+    if known is None:
+        return "not tried yet; the next `vlm4rec-edge index` with it does"
+    if isinstance(known, NotCovered):
+        return f"llama.cpp's own; {known.reason}"
+    agreement = known.agreement
+    times = agreement.mtmd_s / agreement.onnx_s
+    speed = f"{agreement.onnx_s * 1e3:.1f} against {agreement.mtmd_s * 1e3:.1f} ms a view, {times:.1f} times as fast"
+    same = f"cosine of their tokens {agreement.cosine_worst:.4f} at worst"
+    if is_faster(known):
+        return f"ONNX Runtime's rather than llama.cpp's own: {speed}; {same}"
+    return f"llama.cpp's own, as ONNX Runtime's is not faster here: {speed}"
+
+
 def loaded_bytes(graph: GraphFile | None) -> int:
     """Return the memory that a graph takes at most once it is loaded."""
     return int(_LOADED * graph.bytes) if graph else 0
