@@ -4,17 +4,17 @@ Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
   "run", "grounding", "encoder", "caption_fields": [name], "photos", "photo_vectors", "photo_vectors_by", "batch", "kv_bytes",
-  "learned", "index_backend"}``;
-  ``grounding`` and ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields of structured
-  captions, which are attributes of the items (none of free ones). ``photos`` is how many photos the items have together,
-  ``photo_vectors`` how many photos have a vector of their own, and ``photo_vectors_by`` the provenance of those.
+  "tower", "learned", "index_backend"}``; ``grounding`` and ``encoder`` hold the provenance of captions and vectors,
+  ``caption_fields`` the fields of structured captions, which are attributes of the items (none of free ones). ``photos`` is
+  how many photos the items have together, ``photo_vectors`` how many photos have a vector of their own, and
+  ``photo_vectors_by`` the provenance of those.
   ``batch`` photos were captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if
-  not known, and in a bundle). ``learned`` tells of what was learned from purchases: ``{"weights": {"together", "often"},
-  "new_items", "learned_at", "newest_purchase", "users", "judged_users", "purchases", "gain": {"mean", "low", "high",
-  "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors than are scanned by choice. Of a bundle also
-  ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
-  "name", "license", "source", "licence"}]}``, the last for programs that read it by its former name; its ``failures`` and
-  ``run`` are 0.
+  not known, and in a bundle); ``tower`` encoded them, as ``index`` tells it. ``learned`` tells of what was learned from
+  purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
+  "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors
+  than are scanned by choice. Of a bundle also ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries":
+  ["encoder" or "lvlm"], "models": [{"role", "name", "license", "source", "licence"}]}``, the last for programs that read it by
+  its former name; its ``failures`` and ``run`` are 0.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ from vlm4rec_edge.cli.output import emit_json, table
 
 if TYPE_CHECKING:
     from vlm4rec_edge.info import IndexInfo
+
+# What encodes photos, by the names of ``IndexReport.tower``.
+TOWERS = {
+    "onnx-fp32": "ONNX Runtime, fp32",
+    "onnx-int8": "ONNX Runtime, int8",
+    "mtmd": "llama.cpp (mtmd)",
+}
 
 
 def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
@@ -63,6 +70,8 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows.append(["learned", _learned(found.learned)])
     if found.bundle is None:
         rows.insert(len(rows) - 6, ["left out", f"{found.failures:,} in the last run"])
+        if found.tower:
+            rows.append(["vision encoder", TOWERS.get(found.tower, found.tower)])
         if found.kv_bytes:
             rows.append(
                 [

@@ -47,6 +47,7 @@ def add(
     encoder: options.EncoderOfIndex = None,
     device: options.Device = options.DeviceName.auto,
     photo_vectors: options.PhotoVectors = None,
+    vision: options.VisionTower = options.VisionName.auto,
     as_json: options.AsJson = False,
 ) -> None:
     """Add single photos to an index, or replace them, with the models, the prompt and the settings it was made with.
@@ -76,6 +77,7 @@ def add(
                     model,
                     projector=projector,
                     device=device.value,
+                    vision=vision.value,
                     photos=len(photos),
                     photo_vectors=has_photo_vectors(store) if photo_vectors is None else photo_vectors,
                 )

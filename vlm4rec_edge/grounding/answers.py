@@ -99,6 +99,12 @@ def working_memory(captioner: Captioner | None) -> tuple[int, int]:
     return (int(told["batch"]), int(told["kv_bytes"])) if told["kv_bytes"] else (0, 0)
 
 
+def tower_of(captioner: Captioner | None) -> str:
+    """Return what encodes the photos of a captioner, as ``BaseCaptioner.tower``; empty if it does not tell."""
+    tower = getattr(captioner, "tower", "")
+    return tower if _is_text(tower) else ""
+
+
 def _key_of(answer: object) -> object:
     if not isinstance(answer, Captioned | Failure):
         raise ModelError(f"The captioner answers with a {type(answer).__name__}, not with Captioned or Failure.")
