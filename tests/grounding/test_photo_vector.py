@@ -24,7 +24,7 @@ from vlm4rec_edge.items import Failure
 @pytest.fixture(scope="module")
 def seeing() -> Iterable[LlamaCaptioner]:
     """The embedded model, asked for vectors of photos."""
-    with LlamaCaptioner(resolve_lvlm(), batch=4, photo_vectors=True) as captioner:
+    with LlamaCaptioner(resolve_lvlm(), batch=4, photo_vectors=True, vision="mtmd") as captioner:
         yield captioner
 
 
@@ -84,7 +84,7 @@ def test_a_photo_whose_caption_is_known_is_only_looked_at(seeing: LlamaCaptioner
 
 def test_a_process_of_its_own_gives_the_same_vectors(seeing: LlamaCaptioner, photos: list[CaptionRequest]) -> None:
     expected = _found(seeing, photos[:3])
-    with isolated_captioner(photo_vectors=True) as captioner:
+    with isolated_captioner(photo_vectors=True, vision="mtmd") as captioner:
         found = _found(captioner, [*photos[:2], replace(photos[2], only_vector=True)])
         assert captioner.vector_identity == seeing.vector_identity
         assert captioner.fingerprint == seeing.fingerprint
@@ -111,6 +111,25 @@ def test_what_decides_it_is_the_projector_and_the_size_and_not_the_question(seei
 
     assert identity(prompt="What is it?", max_tokens=5, temperature=1.0) == seeing.vector_identity
     assert identity(max_side=64) != seeing.vector_identity
+    assert identity(vision="onnx") == identity(vision="mtmd") == seeing.vector_identity
+    assert identity(vision="onnx", vision_precision="int8") == {
+        **(seeing.vector_identity or {}),
+        "vision_precision": "int8",
+    }
+
+
+def test_both_towers_in_full_precision_give_the_same_up_to_rounding(
+    seeing: LlamaCaptioner, photos: list[CaptionRequest]
+) -> None:
+    pytest.importorskip("gguf")
+    expected = _found(seeing, photos[:4])
+    looked_at = [replace(photo, only_vector=True) for photo in photos[2:4]]
+    with LlamaCaptioner(resolve_lvlm(), batch=4, photo_vectors=True, vision="onnx") as captioner:
+        found = _found(captioner, [*photos[:2], *looked_at])
+        assert captioner.tower == "onnx-fp32"
+    for key, said in expected.items():
+        assert said.vector is not None
+        assert said.vector @ found[key].vector > 0.9999
 
 
 @pytest.mark.parametrize("vector", [None, [1.0], np.ones(4, np.float32), np.eye(4)[0], np.full(4, np.nan, np.float32)])
