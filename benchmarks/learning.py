@@ -6,6 +6,7 @@ other. Nothing is ever learned from what is held back.
 Example:
     python benchmarks/learning.py --data ../hm --cache ../captions --content title --users baskets --group id:7
     python benchmarks/learning.py --data ../hm --cache ../captions --model ours=stylist-lvlm --content caption
+    python benchmarks/learning.py --data ../hm --cache ../captions --model ours=stylist-lvlm --content title --sections photos
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from captioning.models import model_of
 from paper.rows import TRAINED_ROWS, TrainedRows
 from recommending.learning_tables import cold, curve, forward, guard, words
 from recommending.options import RESULTS, Cache, Data, Group, OrderOfDay, Out, Threads, about_same_day
+from recommending.photo_tables import both_ways, photo_cold, photo_guard, photo_table
 from recommending.purchases import WITHOUT, Found, Learners, Scores, Way, halves, learners
 from recommending.representations import Representations
 from recommending.shop import Task, read_shop
@@ -34,7 +36,7 @@ from vlm4rec_edge.evaluation.split import Split
 from vlm4rec_edge.learning.judging import GRID
 from vlm4rec_edge.mixture import Weights
 
-SECTIONS = ("rivals", "curve", "cold", "forward", "words", "guard")
+SECTIONS = ("rivals", "curve", "cold", "forward", "words", "guard", "photos")
 _CONTENT = Weights()
 _SHUFFLES = 200
 
@@ -128,6 +130,10 @@ def main(
         str, typer.Option(help=f"Rivals trained with torch, comma between: {', '.join(TRAINED_ROWS)}.")
     ] = "",
     sections: Annotated[str, typer.Option(help=f"Of {', '.join(SECTIONS)}; comma between.")] = "rivals,curve,cold",
+    photos: Annotated[
+        str,
+        typer.Option(help="The row that the section photos learns from beside the content: vision-tower or vision."),
+    ] = "vision-tower",
     guard_runs: Annotated[int, typer.Option(help="Runs on random purchases.")] = _SHUFFLES,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     threads: Threads = 0,
@@ -152,6 +158,7 @@ def main(
                 for name, row in {"the shop's description": "description", "its caption": "caption"}.items()
                 if "words" in wanted and row != content and not made.hindrance(row)
             }
+            seen = made.vectors(photos) if "photos" in wanted else None
             rows = [row.strip() for row in trained.split(",") if row.strip()]
             systems = list(TrainedRows(made, cache / "trained", threads, (seed,)).systems(rows))
     except Vlm4RecError as error:
@@ -176,9 +183,23 @@ def main(
         interactions = shop.baskets if users == "baskets" else shop.customers
         assert interactions is not None
         found.append(guard(vectors, interactions, shop.ids, guard_runs, seed))
+    if seen is not None:
+        learned = both_ways(split.training, vectors, seen)
+        told = {
+            f"photos{suffix}": task
+            for suffix, task in (("", tasks[users]), ("-no-variants", tasks.get(f"no-variants-{users}")))
+        }
+        titles = ("The photos' own vectors beside the words", "The photos' own vectors, without a user's own variants")
+        found += [
+            photo_table(learned, task.split, seen, (name, title), seed)
+            for (name, task), title in zip(told.items(), titles, strict=True)
+            if task is not None
+        ]
+        found += [photo_cold(split, vectors, seen, seed), photo_guard(split, vectors, seen, seed)]
     found = [replace(section, remarks=[*section.remarks, *about_same_day(same_day)]) for section in found]
     name = f"learning-{users}-{content}" + ("" if same_day == "by-id" else f"-{same_day}")
     name = "learning-guard" if wanted == ["guard"] else name
+    name += f"-photos-{photos}" if wanted == ["photos"] else ""
     typer.echo(write_report(out, name, f"Learning from purchases: {users}, {content}", found))
     _say(f"{time.monotonic() - started:.0f} s")
 

@@ -43,6 +43,7 @@ class EncodingWriter(StoreWriter):
         grounding: tuple[str, Mapping[str, Any]] | None,
         encoder: Encoder,
         encoded_text: EncodedText,
+        photo_vectors_by: MadeBy | None = None,
     ) -> None:
         super().__init__(folder)
         self.encoder = encoder
@@ -54,6 +55,7 @@ class EncodingWriter(StoreWriter):
                     encoder.dimensions,
                     checked_golden(self, encoder),
                     encoded_text,
+                    photo_vectors_by=photo_vectors_by,
                 )
             )
         except BaseException:

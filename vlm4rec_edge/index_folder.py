@@ -82,7 +82,9 @@ class IndexFolder:
         Args:
             catalog: A folder of photos, a table, an iterable of items, a DataFrame, or an opened catalog.
             captioner: Default: the one that made the captions, with the settings it had; for a new index the embedded
-                vision-language model, in a process of its own. ``ImportedCaptions`` takes captions from a table instead.
+                vision-language model, in a process of its own. One opened with ``photo_vectors=True`` has the index keep a
+                vector of each photo as well, for ``learn``; photos that lack one are looked at again, and not captioned.
+                ``ImportedCaptions`` takes captions from a table instead.
                 Not used when only titles are encoded.
             encoder: Default: the one that made the vectors; for a new index the embedded one.
             encoded_text: ``weighted`` (the mean of the vectors of title and captions, the title counting 0.9;
@@ -163,7 +165,8 @@ class IndexFolder:
 
         Args:
             items: Each with the path of its photo; its id may be a number.
-            captioner: Default: the one that made the captions, found by its name; see ``captioner_of``.
+            captioner: Default: the one that made the captions, found by its name; see ``captioner_of``. It gives photo vectors
+                where the index has some.
             encoder: Default: the one that made the vectors, found by its name.
             on_progress: Called in this thread.
 

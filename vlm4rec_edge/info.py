@@ -34,8 +34,11 @@ class IndexInfo:
         encoder: Identity of the encoder.
         caption_fields: The fields of structured captions, which are attributes of the items; none of free ones.
         photos: How many photos the items have together; in a bundle one an item.
+        photo_vectors: How many photos have a vector of their own, which ``learn`` may use; 0 in a bundle.
+        photo_vectors_by: Identity of what made those; empty if there are none.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
+        tower: What encoded the photos in that run, as ``IndexReport`` tells; empty if not known, and in a bundle.
         learned: What is told of what was learned from purchases (docs/learning.md); empty if nothing was.
         bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
             was made by; None of an index.
@@ -55,8 +58,11 @@ class IndexInfo:
     encoder: Mapping[str, Any]
     caption_fields: tuple[str, ...]
     photos: int = 0
+    photo_vectors: int = 0
+    photo_vectors_by: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 0
     kv_bytes: int = 0
+    tower: str = ""
     learned: Mapping[str, Any] = field(default_factory=dict)
     index_backend: str = ""
     bundle: Mapping[str, Any] | None = None
@@ -96,9 +102,12 @@ def _of_folder(folder: Path) -> IndexInfo:
             method=open_index(store).name,
             run=int(store.meta.get("run", 0)),
             photos=counts["photos"],
+            photo_vectors=counts["photo_vectors"],
+            photo_vectors_by=store.json_object(store.meta.get("photo_vectors_by", "{}")),
             index_backend=backend_of(store),
             batch=_count(store.meta.get("batch", "")),
             kv_bytes=_count(store.meta.get("kv_bytes", "")),
+            tower=store.meta.get("tower", ""),
             **_made_by(store),
         )
 

@@ -98,6 +98,20 @@ def popularity_of_a_purchase(buyers: np.ndarray) -> float:
     return float(popularity_of_buyers(buyers) @ buyers / max(int(buyers.sum()), 1))
 
 
+def beside_photos(content: np.ndarray, photos: np.ndarray, share: float) -> np.ndarray:
+    """Return the vectors that factors are predicted from, [sqrt(1 - s) c, sqrt(s) p]: [n, d + p], float32, unit length.
+
+    An item without a photo vector has [c, 0]: its factors are predicted from its words alone.
+
+    Args:
+        content: Unit vectors, [n, d].
+        photos: Unit vectors, zero where an item has none, [n, p].
+        share: s above.
+    """
+    counts = np.where(photos.any(axis=1), np.float32(share), np.float32(0))[:, None]
+    return np.concatenate([content * np.sqrt(1 - counts), photos * np.sqrt(counts)], axis=1, dtype=np.float32)
+
+
 def predicted_factors(content: np.ndarray, projection: np.ndarray, trust: float) -> np.ndarray:
     """Return the factors that content vectors [n, dimensions] predict: [n, factors], float32, of length ``trust``.
 

@@ -17,22 +17,32 @@ class MadeBy(NamedTuple):
     identity: Mapping[str, Any]
 
 
-def made_by(model: object) -> MadeBy:
-    """Return what a store notes of a captioner or an encoder.
+def made_by(model: object, attribute: str = "identity") -> MadeBy:
+    """Return what a store notes of a captioner or an encoder, as ``attribute`` tells it.
 
     Raises:
         ModelError: it has no identity, or one that no store can hold: without a name, not of JSON, or not always the same.
     """
-    first, second = _identity(model), _identity(model)
+    first, second = _identity(model, attribute), _identity(model, attribute)
     if fingerprint(first) != fingerprint(second):
         raise ModelError(f"The identity of {_kind(model)} changes from one look to the next; it must stay the same.")
     return MadeBy(fingerprint(first), first)
 
 
-def _identity(model: object) -> dict[str, Any]:
+def photo_vectors_by(captioner: object) -> MadeBy | None:
+    """Return what makes the vectors of photos; None where a captioner gives none.
+
+    Raises:
+        ModelError: as ``made_by``.
+    """
+    gives = getattr(captioner, "vector_identity", None) is not None
+    return made_by(captioner, "vector_identity") if gives else None
+
+
+def _identity(model: object, attribute: str) -> dict[str, Any]:
     """Return an identity as JSON gives it back, because its fingerprint is compared with that of the stored one."""
     try:
-        identity = getattr(model, "identity", None)
+        identity = getattr(model, attribute, None)
     except Vlm4RecError:
         raise
     except Exception as error:

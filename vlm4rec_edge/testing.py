@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import count, cycle
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from vlm4rec_edge.grounding.answers import NO_ANSWER, NO_REASON, answers, questi
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.index.contract import check_backend, require
 from vlm4rec_edge.items import Failure, Item
-from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.provenance import made_by, photo_vectors_by
 
 __all__ = ["check_backend", "check_captioner", "check_encoder"]
 
@@ -63,8 +64,15 @@ def check_captioner(captioner: Captioner, photos: Sequence[bytes]) -> None:
                 require(not answer.reason.startswith(NO_REASON), f"A failure says why. {answer.reason}")
             else:
                 _check_vector(answer.vector)
+        _check_photo_vectors(captioner, requests[0])
         _check_that_it_keeps_pace(captioner, requests)
         working_memory(captioner)
+
+
+def _check_photo_vectors(captioner: Captioner, request: CaptionRequest) -> None:
+    if photo_vectors_by(captioner) is not None:
+        found = list(answers(captioner, [replace(request, only_vector=True)]))
+        require(isinstance(found[0], Captioned), f"A photo of which only the vector is wanted failed: {found[0]}")
 
 
 def _check_vector(vector: object) -> None:

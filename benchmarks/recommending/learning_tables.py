@@ -12,7 +12,7 @@ from running.results_file import Section
 
 from recommending.purchases import WITHOUT, Found, Scores, halves, learners
 from vlm4rec_edge.evaluation import compare
-from vlm4rec_edge.evaluation.split import Split, leave_last_out
+from vlm4rec_edge.evaluation.split import ItemLists, Split, leave_last_out
 from vlm4rec_edge.interactions import Interactions
 from vlm4rec_edge.learning.factors import Factors
 from vlm4rec_edge.learning.judging import GRID, judge
@@ -21,7 +21,7 @@ from vlm4rec_edge.mixture import Weights, predicted_factors
 
 _CURVE = (100, 300, 1000, 3000)
 _COLD_SHARE = 0.2
-_COLD_DRAWS = 5
+COLD_DRAWS = 5
 _CONTENT = Weights()
 _QUERIES = 2_000
 _TOGETHER = (0.5, 0.85)
@@ -62,13 +62,8 @@ def _learned_from(few: Split, asked: Split, content: np.ndarray, seed: int) -> t
 def cold(split: Split, content: np.ndarray, seed: int) -> Section:
     """Leave a fifth of the items out of all learning, and ask for them; several times, with others left out."""
     ways: dict[str, list[Found]] = {}
-    for draw in range(_COLD_DRAWS):
-        items = np.random.default_rng((seed, draw)).random(split.item_count) < _COLD_SHARE
-        warm = split.training.only(~items[split.training.items])
-        is_asked = np.array([bool(items[split.test[user]].any()) for user in range(len(split))])
-        asked, rest = (split.of(np.flatnonzero(some)) for some in (is_asked, ~is_asked))
-        kept = asked.test.only(items[asked.test.items])
-        asked = replace(asked, test=kept, test_dates=np.zeros(len(kept.items)))
+    for draw in range(COLD_DRAWS):
+        items, warm, asked, rest = asked_cold(split, seed, draw)
         for name, new in (("marked as new", items), ("taken for unpopular", None)):
             known = learners(warm, content, new=new)
             weights = Scores.of(known, "learned", rest).best(GRID)
@@ -91,10 +86,20 @@ def cold(split: Split, content: np.ndarray, seed: int) -> Section:
         rows.append({"recommended by": way, "Recall@10": f"{values.mean():.4f}", "beyond content": beyond})
         figures.append({"way": way, "recall": float(values.mean()), "gain": vars(gain)})
     remarks = [
-        f"{_COLD_DRAWS} times a fifth of the items is left out of all learning, for everybody; asked for are test items among "
+        f"{COLD_DRAWS} times a fifth of the items is left out of all learning, for everybody; asked for are test items among "
         f"them ({len(base):,} in all), candidates are all items. Weights are chosen on users whose test items are others."
     ]
     return Section("cold", "Items that nobody bought yet", rows, figures, remarks)
+
+
+def asked_cold(split: Split, seed: int, draw: int) -> tuple[np.ndarray, ItemLists, Split, Split]:
+    """Return which items are left out, [items] bool, the training data without them, who is asked for them, and the others."""
+    items = np.random.default_rng((seed, draw)).random(split.item_count) < _COLD_SHARE
+    warm = split.training.only(~items[split.training.items])
+    is_asked = np.array([bool(items[split.test[user]].any()) for user in range(len(split))])
+    asked, rest = (split.of(np.flatnonzero(some)) for some in (is_asked, ~is_asked))
+    kept = asked.test.only(items[asked.test.items])
+    return items, warm, replace(asked, test=kept, test_dates=np.zeros(len(kept.items))), rest
 
 
 def forward(split: Split, content: np.ndarray, seed: int) -> Section | None:
@@ -153,7 +158,7 @@ def words(split: Split, content: np.ndarray, asked: Mapping[str, np.ndarray], se
         tell(f"the item that {name} describes", {way: values.astype(float) for way, values in found.items()})
     companions: dict[str, list[float]] = {}
     everything = split.with_tests()
-    for draw in range(_COLD_DRAWS):
+    for draw in range(COLD_DRAWS):
         is_cold = np.random.default_rng((seed, draw)).random(split.item_count) < _COLD_SHARE
         taught = everything.of(split.positions[first])
         factors = learners(taught.only(~is_cold[taught.items]), content).factors

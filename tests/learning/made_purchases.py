@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from made_store import EncodingWriter, GivenVectors, random_vectors
 
 from vlm4rec_edge.interactions import Interactions
 from vlm4rec_edge.items import Item
+from vlm4rec_edge.provenance import MadeBy, fingerprint
 from vlm4rec_edge.store.grounded import GroundedItem
 
 ITEMS, GROUPS, IN_A_GROUP = 240, 24, 10
@@ -47,13 +48,25 @@ def at_random(users: int = USERS, seed: int = 0) -> Interactions:
     return bought([random.permutation(ITEMS)[:EACH] for _ in range(users)])
 
 
-def shop(folder: Path, vectors: np.ndarray | None = None, rows: Sequence[int] | None = None) -> Path:
-    """Write items whose titles read like nothing in particular, or bring them up to date; return the folder."""
+def shop(
+    folder: Path,
+    vectors: np.ndarray | None = None,
+    rows: Sequence[int] | None = None,
+    photos: Mapping[int, np.ndarray] | None = None,
+    tower: int = 1,
+) -> Path:
+    """Write items whose titles read like nothing in particular, or bring them up to date; return the folder.
+
+    ``photos`` are the vectors of the photos that some items have, by the numbers of the items, made by some ``tower``.
+    """
     vectors = random_vectors(ITEMS) if vectors is None else vectors
-    items = [
-        GroundedItem(Item(f"item-{row}", folder / "none.png", str(row)), "", None, "", "", str(row))
-        for row in (range(len(vectors)) if rows is None else rows)
-    ]
-    with EncodingWriter(folder, grounding=None, encoder=GivenVectors(vectors), encoded_text="title") as store:
+    items = []
+    for row in range(len(vectors)) if rows is None else rows:
+        seen = (photos or {}).get(row)
+        item = Item(f"item-{row}", folder / "none.png", str(row))
+        items.append(GroundedItem(item, "" if seen is None else f"photo {row}", None, "", "", str(row), vector=seen))
+    encoder, made = GivenVectors(vectors), {"name": "tower", "version": tower}
+    by = None if photos is None else MadeBy(fingerprint(made), made)
+    with EncodingWriter(folder, grounding=None, encoder=encoder, encoded_text="title", photo_vectors_by=by) as store:
         store.put(items)
     return folder

@@ -66,7 +66,14 @@ def test_one_text_is_encoded_once_and_shared(tmp_path: Path) -> None:
         assert len(read.vectors) == 3
         assert read.ids_at([0])[0] == ["a", "b", "d"]
         assert read.rows_of(["d", "nobody", "a", "d"]) == {"d": 0, "a": 0}
-        assert read.counts() == {"items": 5, "captions": 3, "vectors": 3, "failures": 0, "photos": 5}
+        assert read.counts() == {
+            "items": 5,
+            "captions": 3,
+            "vectors": 3,
+            "failures": 0,
+            "photos": 5,
+            "photo_vectors": 0,
+        }
 
 
 def test_more_ids_than_one_statement_takes_are_found(tmp_path: Path) -> None:

@@ -3,26 +3,38 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes", "learned", "index_backend"}``;
-  ``grounding`` and ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields of structured
-  captions, which are attributes of the items (none of free ones). ``photos`` is how many photos the items have together.
+  "run", "grounding", "encoder", "caption_fields": [name], "photos", "photo_vectors", "photo_vectors_by", "batch", "kv_bytes",
+  "tower", "learned", "index_backend"}``; ``grounding`` and ``encoder`` hold the provenance of captions and vectors,
+  ``caption_fields`` the fields of structured captions, which are attributes of the items (none of free ones). ``photos`` is
+  how many photos the items have together, ``photo_vectors`` how many photos have a vector of their own, and
+  ``photo_vectors_by`` the provenance of those.
   ``batch`` photos were captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if
-  not known, and in a bundle). ``learned`` tells of what was learned from purchases: ``{"weights": {"together", "often"},
-  "new_items", "learned_at", "newest_purchase", "users", "judged_users", "purchases", "gain": {"mean", "low", "high",
-  "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors than are scanned by choice. Of a bundle also
-  ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
-  "name", "license", "source", "licence"}]}``, the last for programs that read it by its former name; its ``failures`` and
-  ``run`` are 0.
+  not known, and in a bundle); ``tower`` encoded them, as ``index`` tells it. ``learned`` tells of what was learned from
+  purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
+  "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors
+  than are scanned by choice. Of a bundle also ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries":
+  ["encoder" or "lvlm"], "models": [{"role", "name", "license", "source", "licence"}]}``, the last for programs that read it by
+  its former name; its ``failures`` and ``run`` are 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, table
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.info import IndexInfo
+
+# What encodes photos, by the names of ``IndexReport.tower``.
+TOWERS = {
+    "onnx-fp32": "ONNX Runtime, fp32",
+    "onnx-int8": "ONNX Runtime, int8",
+    "mtmd": "llama.cpp (mtmd)",
+}
 
 
 def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
@@ -41,6 +53,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
     rows = [
         ["items", f"{found.items:,}"],
         *([["photos", f"{found.photos:,}"]] if found.photos > found.items else []),
+        *([["photo vectors", _photo_vectors(found)]] if found.photo_vectors else []),
         ["captions", f"{found.captions:,}"],
         ["vectors", f"{found.vectors:,} of {found.dimensions} values"],
         ["on disk", f"{found.bytes / 1e6:.1f} MB"],
@@ -57,6 +70,8 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows.append(["learned", _learned(found.learned)])
     if found.bundle is None:
         rows.insert(len(rows) - 6, ["left out", f"{found.failures:,} in the last run"])
+        if found.tower:
+            rows.append(["vision encoder", TOWERS.get(found.tower, found.tower)])
         if found.kv_bytes:
             rows.append(
                 [
@@ -70,6 +85,10 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows += [["stored as", found.bundle["vectors"]], ["carries", ", ".join(found.bundle["carries"]) or "no model"]]
         rows += [["digest", found.bundle["digest"]]]
     table("", ["what", str(index)], rows)
+
+
+def _photo_vectors(found: IndexInfo) -> str:
+    return f"{found.photo_vectors:,}, by {found.photo_vectors_by.get('name', '?')}"
 
 
 def _learned(told: Mapping[str, Any]) -> str:

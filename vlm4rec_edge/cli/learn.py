@@ -3,9 +3,9 @@
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
 "failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "items_new", "same_day", "newest",
 "age_days", "systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}],
-"gain": {"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "encoded_text", "encoded_before", "note",
-"stored", "reason", "seconds"}``; ``age_days`` and ``weights`` of popularity may be null. With ``--forget``: ``{"index",
-"forgotten"}``.
+"gain": {"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "photos", "encoded_text", "encoded_before",
+"note", "stored", "reason", "seconds"}``; ``photos`` is how many items have a photo vector that could be learned from;
+``age_days`` and ``weights`` of popularity may be null. With ``--forget``: ``{"index", "forgotten"}``.
 """
 
 from __future__ import annotations

@@ -4,14 +4,16 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "fetched", "removed", "removed_ids": [id],
   "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes",
-  "added": [id], "replaced": [id], "encoded_text", "without_title", "learned"}``; ``added`` and ``replaced`` are filled by
-  ``add`` alone; ``encoded_text`` is what the index encodes, such as ``weighted:0.9``, ``without_title`` how many of its items
-  are known by captions for want of a title, ``learned`` whether it recommends by purchases as well; ``not_removed`` are items
-  that --prune would have removed, but that are too many to be removed unasked; ``unread`` is how many folders or rows could
-  not be read, with which nothing is pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the
-  bytes of KV memory that took (the model's memory of prompts and photos under way), 0 if it was not needed.
+  "tower", "added": [id], "replaced": [id], "encoded_text", "without_title", "learned", "photo_vectors"}``; ``added`` and
+  ``replaced`` are filled by ``add`` alone; ``encoded_text`` is what the index encodes, such as ``weighted:0.9``,
+  ``without_title`` how many items are known by captions for want of a title, ``learned`` whether it recommends by purchases as
+  well, ``photo_vectors`` how many photos got a vector of their own; ``not_removed`` are items that --prune would have removed,
+  but that are too many to be removed unasked; ``unread`` is how many folders or rows could not be read, with which nothing is
+  pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the bytes of KV memory that took (the
+  model's memory of prompts and photos under way), 0 if it was not needed; ``tower`` is what encoded the photos: ``onnx-fp32``,
+  ``onnx-int8`` or ``mtmd``, empty if it was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
-  "kv_bytes"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), and null for a free one.
+  "kv_bytes", "tower"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), null for a free one.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ _FAILURES_SHOWN = 20
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run may replace, remove and fetch, and what searches the index."""
+    """What a run may replace, remove and fetch, what searches the index, and what it keeps of photos."""
 
     remake: Annotated[
         bool,
@@ -85,6 +87,7 @@ class RunOptions:
             show_default=False,
         ),
     ] = None
+    photo_vectors: options.PhotoVectors = None
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ def index(
     with ExitStack() as models, IndexFolder(out) as folder:
         remembered = None if catalog.is_dir() or columns.are_given() else folder.catalog_columns()
         opened = open_catalog(catalog, images=images, columns=remembered or columns.columns(), fetched=cache.path_of)
-        describer = _describer(folder, imported, captioner, encoded_text)
+        describer = _describer(folder, imported, captioner, encoded_text, run.photo_vectors)
         models.callback(close_model, describer)
         own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)
         models.callback(close_model, own)
@@ -197,7 +200,11 @@ def index(
 
 
 def _describer(
-    folder: IndexFolder, imported: ImportOptions, captioner: options.CaptionerOptions, encoded_text: str | None
+    folder: IndexFolder,
+    imported: ImportOptions,
+    captioner: options.CaptionerOptions,
+    encoded_text: str | None,
+    photo_vectors: bool | None,
 ) -> Captioner | None:
     """Open what makes the captions: a table, a model, or nothing where titles alone are encoded."""
     table: Captioner | None = None
@@ -216,8 +223,9 @@ def _describer(
             "--encoded-text caption as well."
         )
     if table is not None or (encoded_text or folder.encoded_text()) == "title":
+        options.refuse_photo_vectors(photo_vectors)
         return table
-    return folder.captioner_as_before(captioner.model, **captioner.settings())
+    return folder.captioner_as_before(captioner.model, photo_vectors=photo_vectors, **captioner.settings())
 
 
 def _updated(
@@ -272,7 +280,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
         emit_json(report.to_dict())
     else:
         _show_failures(report.failures, done.failed)
-        _say_what_was_done(report.folder, report.items, done.captioned, done.encoded, report.removed, report.seconds)
+        _say_what_was_done(report)
         if report.fetched:
             note(f"{report.fetched:,} photos fetched into {report.folder / 'photos'}.")
         if report.removed_ids:
@@ -291,15 +299,15 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _say_what_was_done(out: Path, items: int, captioned: int, encoded: int, removed: int, seconds: float) -> None:
-    removed_text = f", {removed} removed" if removed else ""
-    if captioned == encoded == 0:
-        typer.echo(f"{out}: {items} items, nothing new to caption or encode{removed_text} ({seconds:.1f} s).")
+def _say_what_was_done(report: IndexReport) -> None:
+    done, seconds, named = report.progress, report.seconds, f"{report.folder}: {report.items} items"
+    further = f", {done.photo_vectors} photo vectors" if done.photo_vectors else ""
+    further += f", {report.removed} removed" if report.removed else ""
+    if done.captioned == done.encoded == 0:
+        typer.echo(f"{named}, nothing new to caption or encode{further} ({seconds:.1f} s).")
         return
-    rate = f", {captioned / seconds:.1f} photos/s" if captioned else ""
-    typer.echo(
-        f"{out}: {items} items; {captioned} captioned, {encoded} texts encoded{removed_text} in {seconds:.1f} s{rate}."
-    )
+    rate = f", {done.captioned / seconds:.1f} photos/s" if done.captioned else ""
+    typer.echo(f"{named}; {done.captioned} captioned, {done.encoded} texts encoded{further} in {seconds:.1f} s{rate}.")
 
 
 @grouped

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.plugins import opened
 
 if TYPE_CHECKING:
@@ -25,6 +26,21 @@ class DeviceName(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+class VisionName(StrEnum):
+    """What encodes photos."""
+
+    auto = "auto"
+    onnx = "onnx"
+    mtmd = "mtmd"
+
+
+class VisionPrecisionName(StrEnum):
+    """In which precision ONNX Runtime encodes photos."""
+
+    fp32 = "fp32"
+    int8 = "int8"
 
 
 # Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
@@ -168,10 +184,35 @@ MaxSide = Annotated[
         "model's own limit, or 2048.",
     ),
 ]
+PhotoVectors = Annotated[
+    bool | None,
+    typer.Option(
+        "--photo-vectors/--no-photo-vectors",
+        help="Keep a vector of each photo as the model sees it, for `learn` to use beside the words. Photos that were "
+        "captioned without one are looked at again, and not captioned. Default: as the index was made; none for a new one.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     DeviceName,
     typer.Option(
         help="Where to compute. auto takes a GPU if there is one; a device that is named and missing is an error."
+    ),
+]
+VisionTower = Annotated[
+    VisionName,
+    typer.Option(
+        "--vision",
+        help="What runs the model's vision encoder: ONNX Runtime (onnx) or llama.cpp (mtmd). auto takes the one that was "
+        "measured to be faster on this machine.",
+    ),
+]
+VisionPrecision = Annotated[
+    VisionPrecisionName | None,
+    typer.Option(
+        help="The precision of the vision encoder in ONNX Runtime. int8 is faster and changes some captions. Default: as the "
+        "index was made; fp32 for a new one.",
+        show_default=False,
     ),
 ]
 Where = Annotated[
@@ -193,6 +234,19 @@ Explain = Annotated[
 ]
 
 
+def refuse_photo_vectors(asked: bool | None) -> None:
+    """Refuse to make vectors of photos where no model looks at them.
+
+    Raises:
+        UsageError: they are asked for.
+    """
+    if asked:
+        raise UsageError(
+            "--photo-vectors needs a model that looks at the photos; where titles alone are encoded, or captions come from a "
+            "table, none does. Leave it out."
+        )
+
+
 @dataclass(frozen=True)
 class CaptionerOptions:
     """What describes the photos, and how."""
@@ -209,6 +263,8 @@ class CaptionerOptions:
     threads: Threads = None
     max_side: MaxSide = None
     device: Device = DeviceName.auto
+    vision: VisionTower = VisionName.auto
+    vision_precision: VisionPrecision = None
 
     def of_a_model(self) -> bool:
         """Whether an option is given that only a vision-language model heeds; threads and device are of the encoder too."""
@@ -237,6 +293,8 @@ class CaptionerOptions:
             "batch": self.batch or None,
             "threads": self.threads,
             "max_side": self.max_side,
+            "vision": None if self.vision == VisionName.auto else self.vision.value,
+            "vision_precision": self.vision_precision and self.vision_precision.value,
         }
 
 

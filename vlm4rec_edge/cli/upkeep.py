@@ -4,10 +4,10 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
 
 - ``add``: the document of ``index``, in which ``added`` and ``replaced`` are ids
 - ``remove``: ``{"index", "removed", "unknown": [id]}``
-- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "hnsw_recall", "findings": [{"file", "problem"}],
-  "remedy"}``
+- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "photo_vectors", "hnsw_recall", "findings": [{"file",
+  "problem"}], "remedy"}``
 - ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
-  "lost_notes"}``
+  "lost_notes", "dropped_photo_vectors"}``
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def add(
     projector: options.Projector = None,
     encoder: options.EncoderOfIndex = None,
     device: options.Device = options.DeviceName.auto,
+    photo_vectors: options.PhotoVectors = None,
+    vision: options.VisionTower = options.VisionName.auto,
     as_json: options.AsJson = False,
 ) -> None:
     """Add single photos to an index, or replace them, with the models, the prompt and the settings it was made with.
@@ -56,6 +58,7 @@ def add(
       vlm4rec-edge add shop.index IMG_0412.jpg --id scarf-9 --title "Striped scarf"
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.index_folder import IndexFolder
+    from vlm4rec_edge.indexing.remembered import has_photo_vectors
     from vlm4rec_edge.new_photo import captioner_of
     from vlm4rec_edge.store.reader import StoreReader
 
@@ -66,8 +69,18 @@ def add(
     with ExitStack() as models, IndexFolder(index) as folder:
         with StoreReader(index) as store:
             captioner = None
-            if store.meta.get("encoded_text") != "title":
-                captioner = captioner_of(store, model, projector=projector, device=device.value, photos=len(photos))
+            if store.meta.get("encoded_text") == "title":
+                options.refuse_photo_vectors(photo_vectors)
+            else:
+                captioner = captioner_of(
+                    store,
+                    model,
+                    projector=projector,
+                    device=device.value,
+                    vision=vision.value,
+                    photos=len(photos),
+                    photo_vectors=has_photo_vectors(store) if photo_vectors is None else photo_vectors,
+                )
                 models.callback(close_model, captioner)
         own = models.enter_context(options.named_encoder(encoder, device=device.value))
         with progress_bar("Indexing", len(items), shown=not as_json, out=index) as advance:
@@ -134,9 +147,10 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     if as_json:
         emit_json(report.to_dict())
     elif report.ok:
+        photos = f", {report.photo_vectors} photo vectors" if report.photo_vectors else ""
         recall = "" if report.hnsw_recall is None else f", HNSW finds {report.hnsw_recall:.1%} of the nearest"
         typer.echo(
-            f"{index} is whole: {report.items} items, {report.captions} captions, {report.vectors} vectors{recall}."
+            f"{index} is whole: {report.items} items, {report.captions} captions, {report.vectors} vectors{photos}{recall}."
         )
     else:
         for finding in report.findings:
@@ -169,5 +183,10 @@ def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: 
         note("The database could not be read whole; what could be saved is in it, the damaged file lies beside it.")
     if report.lost_notes:
         note("It is no longer noted what made the vectors, so all of them are gone; the captions are kept.")
+    if report.dropped_photo_vectors:
+        note(
+            f"{report.dropped_photo_vectors} photo vectors were damaged and dropped; nothing else depends on them. "
+            "`vlm4rec-edge index --photo-vectors` on the catalog makes them again."
+        )
     if report.needs_index:
         note("Run `vlm4rec-edge index` on the catalog again, to make what was lost anew.")

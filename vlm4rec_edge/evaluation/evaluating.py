@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from vlm4rec_edge.columns import ItemTable, group_codes
-from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.evaluation.comparison import SystemFigures, compare_systems
 from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, parse_metric
 from vlm4rec_edge.evaluation.purchases import read_purchases
@@ -171,8 +171,14 @@ _LEARNED_ANEW = (
 )
 
 
+_WITHOUT_PHOTOS = (
+    "It learned from the photos' own vectors too, which are not here: what it learns anew is of words alone, and not what it "
+    "recommends by."
+)
+
+
 def _representations(
-    source: ItemSource, items: ItemTable, split: Split, settings: EvaluationSettings
+    source: ItemSource, items: ItemTable, split: Split, settings: EvaluationSettings, photos: np.ndarray | None
 ) -> dict[str, Callable[[Split], Scorer]]:
     """Return the index as a system, and, where it learned from purchases, its words alone."""
     vectors = source.vectors_at(np.arange(source.rows))
@@ -183,12 +189,26 @@ def _representations(
     content, facts = content_part(vectors[items.rows], source.layout), source.learned
     column = facts["new_items"]
     new_items = column if column in items.columns else ""  # where it is gone from the catalog, nothing is new
-    learned = mixed_in(split, items, content, Weights(**facts["weights"]), new_items)
+    share = facts.get("photo_share", 0.0)
+    learned = mixed_in(split, items, content, Weights(**facts["weights"]), new_items, photos, share)
     rows = np.arange(len(content))
     return {
         "index": partial(_profiles, settings, learned, rows),
         "content": partial(_profiles, settings, content, rows),
     }
+
+
+def _photos(source: ItemSource, ids: Sequence[str]) -> np.ndarray | None:
+    """Return the photo vectors that an index learned from; None if it did not, or they are lost, or in a bundle."""
+    from vlm4rec_edge.store.reader import StoreReader
+
+    by = source.learned.get("photos", "")
+    if not (by and isinstance(source, StoreReader) and source.meta.get("photo_vectors") == by):
+        return None
+    try:
+        return source.photos_of(ids).at(np.arange(len(ids)))
+    except StoreError:
+        return None
 
 
 def _profiles(settings: EvaluationSettings, vectors: np.ndarray, rows: np.ndarray, users: Split) -> Scorer:
@@ -238,8 +258,9 @@ def evaluate(
         splits = {"kept": split}
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))
+        photos = _photos(source, items.ids)
         systems: dict[str, Callable[[Split], Scorer]] = {
-            **_representations(source, items, split, settings),
+            **_representations(source, items, split, settings, photos),
             "popularity": popularity_scorer,
             "random": lambda users: random_scorer(users, settings.seed),
         }
@@ -269,6 +290,10 @@ def evaluate(
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),
             tables=tables,
-            notes=(*purchases.interactions.notes, *([_LEARNED_ANEW] if source.layout else [])),
+            notes=(
+                *purchases.interactions.notes,
+                *([_LEARNED_ANEW] if source.layout else []),
+                *([_WITHOUT_PHOTOS] if source.learned.get("photos") and photos is None else []),
+            ),
             hint=purchases.hint,
         )

@@ -9,12 +9,17 @@ from contextlib import ExitStack
 from numbers import Integral
 from typing import get_args
 
+import numpy as np
+
 from vlm4rec_edge.errors import ModelError, Vlm4RecError
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.items import Failure, Item, Stage
+from vlm4rec_edge.provenance import photo_vectors_by
 
 NO_ANSWER = "The captioner gave no answer for this photo."
 NO_REASON = "The captioner gave no reason why it failed"
+# Float32 rounding of a unit vector stays far below this.
+_LENGTH_TOLERANCE = 1e-3
 
 
 def question_of(captioner: Captioner, item: Item) -> str:
@@ -42,7 +47,9 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
     Raises:
         ModelError: what answers is no captioner, or it answers for a photo that it was not given, or twice.
     """
-    waiting: dict[str, None] = {}
+    # Whether only its vector is wanted, by the key of each photo.
+    waiting: dict[str, bool] = {}
+    has_vectors = photo_vectors_by(captioner) is not None
     own_thread = threading.get_ident()
     asked_elsewhere = threading.Event()
 
@@ -51,7 +58,7 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
         while threading.get_ident() == own_thread:  # a store cannot be read from another one
             if (request := next(photos, None)) is None:
                 return
-            waiting[request.key] = None
+            waiting[request.key] = request.only_vector
             yield request
         # The photos end here, without an error: one raised in that thread could be lost, and the captioner wait for ever.
         asked_elsewhere.set()
@@ -66,15 +73,14 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
             raise ModelError(f"{type(captioner).__name__} is no captioner: its method caption gives no answers.")
         if isinstance(said, Generator):
             stack.callback(said.close)  # at once, also where an error keeps it alive
-        for answer in map(_checked, said):
+        for answer in said:
             check_thread()
-            key = answer.where if isinstance(answer, Failure) else answer.key
+            key = _key_of(answer)
             if not isinstance(key, str) or key not in waiting:
                 raise ModelError(
                     f"The captioner answers for {key!r:.80}, a photo that it was not given, or for a second time."
                 )
-            del waiting[key]
-            yield answer
+            yield _checked(answer, only_vector=waiting.pop(key), has_vector=has_vectors)
         check_thread()
     for key in waiting:
         yield Failure(key, "grounding", NO_ANSWER)
@@ -93,14 +99,28 @@ def working_memory(captioner: Captioner | None) -> tuple[int, int]:
     return (int(told["batch"]), int(told["kv_bytes"])) if told["kv_bytes"] else (0, 0)
 
 
-def _checked(answer: object) -> Captioned | Failure:
+def tower_of(captioner: Captioner | None) -> str:
+    """Return what encodes the photos of a captioner, as ``BaseCaptioner.tower``; empty if it does not tell."""
+    tower = getattr(captioner, "tower", "")
+    return tower if _is_text(tower) else ""
+
+
+def _key_of(answer: object) -> object:
+    if not isinstance(answer, Captioned | Failure):
+        raise ModelError(f"The captioner answers with a {type(answer).__name__}, not with Captioned or Failure.")
+    return answer.where if isinstance(answer, Failure) else answer.key
+
+
+def _checked(answer: Captioned | Failure, *, only_vector: bool, has_vector: bool) -> Captioned | Failure:
     if isinstance(answer, Failure):
         # Of its stage, and of a reason, a store can hold no other values.
         stage: Stage = answer.stage if answer.stage in get_args(Stage) else "grounding"
         has_reason = _is_text(answer.reason) and answer.reason.strip()
         return Failure(answer.where, stage, answer.reason if has_reason else f"{NO_REASON}, but {answer.reason!a:.80}.")
-    if not isinstance(answer, Captioned):
-        raise ModelError(f"The captioner answers with a {type(answer).__name__}, not with Captioned or Failure.")
+    if has_vector and not _is_unit_vector(answer.vector):
+        return Failure(answer.key, "grounding", "The captioner gave no float32 vector of length 1 for this photo.")
+    if only_vector:
+        return answer
     if not (_is_text(answer.text) and answer.text.strip()):
         return Failure(answer.key, "grounding", f"The captioner said {answer.text!a:.80}, which is no caption.")
     if not (answer.fields is None or _are_fields(answer.fields)):
@@ -110,6 +130,12 @@ def _checked(answer: object) -> Captioned | Failure:
             f"The captioner gave {answer.fields!a:.80}, which are no fields.",
         )
     return answer
+
+
+def _is_unit_vector(value: object) -> bool:
+    if not (isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype == np.float32):
+        return False
+    return bool(abs(np.linalg.norm(value.astype(np.float64)) - 1) <= _LENGTH_TOLERANCE)  # no NaN is
 
 
 def _is_text(value: object) -> bool:

@@ -23,6 +23,7 @@ def open_captioner(
     projector: Path | None = None,
     device: Device = "auto",
     photos: int | None = None,
+    photo_vectors: bool = False,
     **settings: Any,
 ) -> Captioner:
     """Find and check a captioner; nothing is loaded yet, unless a GPU was asked for.
@@ -32,7 +33,9 @@ def open_captioner(
             or pulled model, a model folder, or a text ``.gguf`` file. Default: the embedded model.
         projector: The mmproj file, for a text ``.gguf`` file without one beside it.
         device: ``auto``, ``cpu`` or ``cuda``.
-        photos: How many it will be given, where that is known; without ``batch``, no memory is held for more.
+        photos: How many it will be given, where that is known; without ``batch``, no memory is held for more, and for few
+            of them it is not found out whether ONNX Runtime's vision tower is faster, but only looked up.
+        photo_vectors: Whether captions come with vectors of the photos themselves, which an index then keeps for ``learn``.
         settings: Those of ``BaseCaptioner``, for a model of llama.cpp.
 
     Raises:
@@ -46,16 +49,21 @@ def open_captioner(
         if given := [name for name, value in settings.items() if value not in (None, False, 0)]:
             close_model(plugin)
             raise UsageError(f"{model} is a captioner with settings of its own; leave out {', '.join(given)}.")
+        if photo_vectors and getattr(plugin, "vector_identity", None) is None:
+            close_model(plugin)
+            raise UsageError(
+                f"{model} gives no vectors of photos; leave out --photo-vectors, or say --no-photo-vectors."
+            )
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
     from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
     from vlm4rec_edge.grounding.llama.native import require_captioning
     from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
 
     if settings.get("batch") is None and photos is not None and photos < _MANY_PHOTOS:
-        settings["batch"] = photos
+        settings |= {"batch": photos, "find_out": False}
     files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
     require_captioning()
-    captioner = IsolatedCaptioner(files, device=device, **settings)
+    captioner = IsolatedCaptioner(files, device=device, photo_vectors=photo_vectors, **settings)
     if device == "cuda":
         captioner.load()
     return captioner

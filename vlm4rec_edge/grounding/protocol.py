@@ -23,18 +23,21 @@ class CaptionRequest:
         key: What its caption comes back under.
         photo: ``photo.content`` are the bytes of the photo file, ``photo.sha256`` their hash (hex).
         question: What ``question`` of the captioner returned for the item; empty where it has no such method.
+        only_vector: The caption is known, and only the photo's vector is wanted; what ``text`` of the answer says is not
+            looked at, so it may be empty. Only a captioner with a ``vector_identity`` is asked so.
     """
 
     key: str
     photo: PhotoFile
     question: str = ""
+    only_vector: bool = False
 
 
 class Captioned(NamedTuple):
     """A finished caption under the key of its request.
 
     ``fields`` is the JSON object of a structured caption, None for a free one. ``vector`` may be a vector of the photo
-    itself, [dimensions], float32; a store of this version does not keep it.
+    itself, [dimensions], float32, of length 1; it is kept where the captioner has a ``vector_identity``.
     """
 
     key: str
@@ -48,7 +51,9 @@ class Captioner(Protocol):
 
     Besides these members it may have: ``question(item: Item) -> str``, what is asked about an item's photo, where that
     depends on the item; ``check_columns(columns)``, which raises ``UsageError`` before a run if the question needs a column
-    that a catalog does not have; ``batch`` and ``kv_bytes``, integers for the report; ``close()``.
+    that a catalog does not have; ``batch`` and ``kv_bytes``, integers for the report; ``close()``; and
+    ``vector_identity``, all that decides the ``vector`` of a caption besides the photo, as a JSON object with a ``name`` that
+    does not count, or None where captions have no vector. Vectors of different identities are never mixed.
     """
 
     @property

@@ -16,6 +16,7 @@ from vlm4rec_edge.encoding.text import check_encoded_text
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.indexing.access import FolderAccess
+from vlm4rec_edge.indexing.remembered import has_photo_vectors
 from vlm4rec_edge.indexing.report import IndexReport, OnProgress
 from vlm4rec_edge.indexing.run import index_catalog
 from vlm4rec_edge.items import Item, item_id
@@ -52,7 +53,10 @@ def add_items(
             if encoded_text != "title":
                 photos = sum(len(item.photos) for item in chosen)
                 its_captioner = models.enter_context(
-                    opened(captioner, lambda: captioner_of(store, photos=photos or None))
+                    opened(
+                        captioner,
+                        lambda: captioner_of(store, photos=photos or None, photo_vectors=has_photo_vectors(store)),
+                    )
                 )
                 check_captioner_of(store, its_captioner)
             name = store.provenance("encoders").get("name")

@@ -27,6 +27,7 @@ from vlm4rec_edge.store.writer import StoreWriter
 # busy in a catalog of which little is new, and a few MB.
 _MOST_PAST = 4096
 
+_NO_VECTOR = "The photo has a caption, but no vector of its own:"
 _TWICE = "The id {!r} stands in the catalog more than once; {} is left out, an earlier one is used."
 
 
@@ -49,6 +50,7 @@ class _Waiting:
     image_sha256: str
     question: str
     lacks_end: bool
+    known: Captioned | None  # its caption, where only its vector is being made
 
     @property
     def image(self) -> Path:
@@ -83,6 +85,7 @@ class Grounding:
         self._spare: dict[str, list[Item]] = {}
         self._again: list[Item] = []
         self._missing, self._first_missing = 0, ""
+        self._photo_dimensions = 0
 
     def results(self) -> Generator[GroundedItem | Failure]:
         """Yield every item of the catalog, grounded, or its failure, as they finish."""
@@ -172,14 +175,15 @@ class Grounding:
                 entry.failures[place] = Failure(item.id, "photo", str(error))
                 continue
             key = caption_key(photo, self._made_by, question)
-            waiting = _Waiting(entry, place, photo.sha256, question, photo.lacks_end)
-            if (said := self._known(key)) is not None:
+            said = self._known(key)
+            waiting = _Waiting(entry, place, photo.sha256, question, photo.lacks_end, said)
+            if said is not None and (said.vector is not None or not self._store.lacks_photo_vector(photo.sha256)):
                 entry.photos[place] = self._grounded(waiting, said, is_new=False)
             elif key in self._waiting:  # another item shows the same photo: one caption serves both
                 self._waiting[key].append(waiting)
             else:
                 self._waiting[key] = [waiting]
-                yield CaptionRequest(key, photo, question)
+                yield CaptionRequest(key, photo, question, only_vector=said is not None)
         self._past += self._complete(entry)
 
     def _known(self, key: str) -> Captioned | None:
@@ -191,21 +195,38 @@ class Grounding:
 
     def _finished(self, result: Captioned | Failure) -> Iterator[GroundedItem | Failure]:
         key = result.where if isinstance(result, Failure) else result.key
+        result = self._of_one_length(result)
         for number, waiting in enumerate(self._waiting.pop(key)):
-            entry = waiting.open
+            entry, known = waiting.open, waiting.known
             if isinstance(result, Failure):
                 reason = f"{waiting.image}: {result.reason}" if entry.item.more_photos else result.reason
-                entry.failures[waiting.place] = Failure(entry.item.id, result.stage, reason)
+                if known is not None:  # its caption is as good as before
+                    entry.photos[waiting.place] = self._grounded(waiting, known, is_new=False)
+                    yield LostPhoto(entry.item.id, result.stage, f"{_NO_VECTOR} {reason}")
+                else:
+                    entry.failures[waiting.place] = Failure(entry.item.id, result.stage, reason)
             else:
-                self._fresh[key] = result
-                entry.photos[waiting.place] = self._grounded(waiting, result, is_new=number == 0)
+                said = result if known is None else known._replace(vector=result.vector)
+                self._fresh[key] = said
+                entry.photos[waiting.place] = self._grounded(waiting, said, is_new=number == 0 and known is None)
             yield from self._complete(entry)
+
+    def _of_one_length(self, result: Captioned | Failure) -> Captioned | Failure:
+        """Return an answer whose vector, where the run makes some, is as long as all others."""
+        if isinstance(result, Failure) or result.vector is None:
+            return result
+        length = len(result.vector)
+        self._photo_dimensions = self._photo_dimensions or self._store.photo_dimensions() or length
+        if length == self._photo_dimensions:
+            return result
+        reason = f"The captioner gave a vector of {length} values for this photo, and of {self._photo_dimensions} for others."
+        return Failure(result.key, "grounding", reason)
 
     def _grounded(self, of: _Waiting, said: Captioned, *, is_new: bool) -> GroundedPhoto:
         self._progress.reused += not is_new
         if of.lacks_end:
             tell_cut(of.image)
-        return GroundedPhoto(of.image, of.image_sha256, said.key, of.question, said.text, said.fields)
+        return GroundedPhoto(of.image, of.image_sha256, said.key, of.question, said.text, said.fields, said.vector)
 
     def _complete(self, entry: _Open) -> Iterator[GroundedItem | Failure]:
         """Yield an item whose last photo is done, with the photos that can be used, and a failure for each other one."""
@@ -229,7 +250,7 @@ class Grounding:
         text = text_of_photos(self._encoded_text, title=item.title, captions=[photo.caption for photo in photos])
         shown = replace(item, image=first.image, more_photos=tuple(photo.image for photo in more))
         said = first.image_sha256, first.caption_key, first.question, first.caption
-        yield GroundedItem(shown, *said, text, first.fields, tuple(more))
+        yield GroundedItem(shown, *said, text, first.fields, tuple(more), first.vector)
 
     def _pass(self, entry: GroundedItem) -> None:
         self._open_ids.add(entry.item.id)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm4rec_edge.encoding.protocol import Encoder
-from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
+from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError, StoreError
 from vlm4rec_edge.indexing.access import FolderAccess
 from vlm4rec_edge.indexing.remembered import encoder_as_before
 from vlm4rec_edge.plugins import opened
 from vlm4rec_edge.provenance import made_by
+from vlm4rec_edge.store.photo_vectors import ItemPhotos
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.trouble import holds_nothing
 
@@ -43,11 +45,19 @@ def learn_and_keep(
             if store.is_empty():
                 raise holds_nothing(access.folder)
             others, note = _other_texts(store, encoder, on_texts)
-            outcome = learn_from(
-                store, interactions, columns=columns, new_items=new_items, others=others, seed=seed, on_start=on_start
-            )
             ids = store.table().ids
-        report = replace(outcome.report, note=note)
+            photos, about_photos = _photos(store, ids)
+            outcome = learn_from(
+                store,
+                interactions,
+                columns=columns,
+                new_items=new_items,
+                others=others,
+                photos=photos,
+                seed=seed,
+                on_start=on_start,
+            )
+        report = replace(outcome.report, note=" ".join(filter(None, (note, about_photos))))
         if writer is None or outcome.learned is None:
             return report
         if (chosen := outcome.texts) is None:
@@ -72,6 +82,15 @@ def _other_texts(store: StoreReader, encoder: Encoder | None, on_texts: OnStart 
             return other_texts(store, its_encoder, on_texts), ""
     except (ModelError, DeviceError, MissingDependencyError) as error:
         return [], f"How far title and caption count was left as it is: {error}"
+
+
+def _photos(store: StoreReader, ids: Sequence[str]) -> tuple[ItemPhotos | None, str]:
+    """Return the photos' own vectors, None where no item has any, and why they are left out where one would expect them."""
+    try:
+        photos = store.photos_of(ids)
+    except StoreError as error:
+        return None, f"The photos' own vectors were left out: {error}"
+    return (photos, "") if photos.count else (None, "")
 
 
 def forget_learned(access: FolderAccess) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
 
 # Settings of a captioner that change no caption.
-_WITHOUT_EFFECT = {"batch", "threads"}
+_WITHOUT_EFFECT = {"batch", "threads", "vision"}
 # What is asked for with a form for captions is not what is asked for without one, or with another.
 _OF_THE_FORM = {"prompt", "max_tokens", "structured"}
 
@@ -33,6 +33,7 @@ def captioner_as_before(
     projector: Path | None = None,
     device: Device = "auto",
     photos: int | None = None,
+    photo_vectors: bool | None = None,
     **settings: Any,
 ) -> Captioner:
     """Open the captioner that made the captions of an index, apart from what is given; without an index, the one given.
@@ -43,6 +44,7 @@ def captioner_as_before(
         projector: As for ``open_captioner``.
         device: As there.
         photos: As there.
+        photo_vectors: As there; default: where the index has some, unless another model is given.
         settings: As there; None is as before.
 
     Raises:
@@ -54,17 +56,30 @@ def captioner_as_before(
     given = {name: value for name, value in settings.items() if value is not None}
     imported = bool(identity.get("imported"))
     if store and imported and model is None and projector is None and not given.keys() - _WITHOUT_EFFECT:
+        if photo_vectors:
+            raise UsageError(
+                f"The captions of {store.folder} come from a table, and no model looks at the photos; leave out "
+                "--photo-vectors."
+            )
         return _captions_of_before(store, identity, place)
     name = None if imported else identity.get("name")
     if model is not None and not _is_the_same(model, name, place):
-        return open_captioner(model, projector=projector, device=device, photos=photos, **given)
+        return open_captioner(
+            model, projector=projector, device=device, photos=photos, photo_vectors=bool(photo_vectors), **given
+        )
     before = settings_in(identity)
     form = before.get("structured")
     if form is not None and given.get("structured") is True:
         given["structured"] = form
     if given.get("structured", form or False) != (form or False):
         before = {name: value for name, value in before.items() if name not in _OF_THE_FORM}
+    given["photo_vectors"] = has_photo_vectors(store) if photo_vectors is None else photo_vectors
     return _opened_again(store, model or name, place, projector, device=device, photos=photos, **{**before, **given})
+
+
+def has_photo_vectors(store: StoreReader | None) -> bool:
+    """Whether photos of an index have vectors of their own, so that new ones get them too."""
+    return bool(store and store.meta.get("photo_vectors"))
 
 
 def _is_the_same(model: str | Path, name: str | None, place: Mapping[str, str]) -> bool:

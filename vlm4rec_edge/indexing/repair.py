@@ -27,7 +27,8 @@ _ENCODE_TEXTS = 256
 class RepairReport:
     """What was done, and by ``needs_index`` whether the catalog must be indexed again to make what was dropped.
 
-    ``lost_notes``: it is no longer known what made the vectors, so all of them were dropped.
+    ``lost_notes``: it is no longer known what made the vectors, so all of them were dropped. ``dropped_photo_vectors`` are
+    made anew by the next run that makes such; nothing else depends on them.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class RepairReport:
     dropped_vectors: int
     encoded: int
     lost_notes: bool = False
+    dropped_photo_vectors: int = 0
 
     @property
     def needs_index(self) -> bool:
@@ -66,10 +68,19 @@ def repair_index(access: FolderAccess, encoder: Encoder | None) -> RepairReport:
         salvaged = store.salvage()
         dropped = store.drop_damaged()
         encoded = 0 if dropped.notes else _encode_again(store, encoder, rewrite=dropped.vectors > 0)
+        if dropped.photo_vectors:
+            store.compact_photo_vectors()
         store.mix_anew()
         access.refresh_index(anew=True)
     return RepairReport(
-        access.folder, salvaged, dropped.items, dropped.captions, dropped.vectors, encoded, lost_notes=dropped.notes
+        access.folder,
+        salvaged,
+        dropped.items,
+        dropped.captions,
+        dropped.vectors,
+        encoded,
+        lost_notes=dropped.notes,
+        dropped_photo_vectors=dropped.photo_vectors,
     )
 
 

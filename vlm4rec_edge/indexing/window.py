@@ -84,6 +84,7 @@ class Window:
             counts = self.store.write(self.items, vectors)
             self.progress.captioned += counts.captions
             self.progress.encoded += counts.encoded
+            self.progress.photo_vectors += counts.photo_vectors
         stored, self.items = self.items, []
         if self.failures:
             self.store.write_failures(self.failures)

@@ -3,7 +3,8 @@
 Users are dealt into folds. For each fold, factors and popularity are learned from everything but the last item of its users,
 and those last items are ranked among all others. The weights for a fold are those that rank best for the users of the other
 folds; so what is reported was neither learned on nor chosen by. Where an item has a title and a caption, how far each counts
-is chosen first, in the same way.
+is chosen first, in the same way. Where photos have vectors of their own, all of it is done once more with factors that are
+learned from, and predicted from, words and photos.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from vlm4rec_edge.evaluation.significance import RESAMPLES, PairedDifference, co
 from vlm4rec_edge.evaluation.split import Split
 from vlm4rec_edge.learning.factors import FactorSettings, learn_factors
 from vlm4rec_edge.learning.ranks import Content, Known, ranks
-from vlm4rec_edge.mixture import Weights, popularity_of_buyers
+from vlm4rec_edge.mixture import Weights, beside_photos, popularity_of_buyers
 
 # Content is never dropped: an item's words are all that is known of it where purchases are few.
 GRID = tuple(Weights(*pair) for pair in product((0.0, 0.3, 0.5, 0.7, 0.85), (0.0, 0.1, 0.2, 0.4, 0.8)))
 WITHOUT_FACTORS = np.array([place for place, weights in enumerate(GRID) if weights.together == 0])
 FOLDS = 4
+# How much a photo's own vector counts beside the words where factors are learned from both. Whether they are is judged.
+PHOTO_SHARE = 0.3
 # Stricter than where people look at a figure: nobody looks at what was switched on by itself, and several things are tried.
 LEVEL = 0.99
 # Users that are judged; more would make an interval narrower than anybody asks for.
@@ -46,6 +49,7 @@ class Judged:
         popularity: By popularity alone, [n], int32.
         present: By the content that the index has now, alone, [n], int32.
         content: Which of the contents was chosen; 0 is the present one.
+        with_photos: As ``ranks``, where factors are learned from the photos' own vectors too; None where there are none.
     """
 
     users: np.ndarray
@@ -54,15 +58,17 @@ class Judged:
     popularity: np.ndarray
     present: np.ndarray
     content: int = 0
+    with_photos: np.ndarray | None = None
 
-    def chosen(self, candidates: np.ndarray) -> tuple[int, np.ndarray]:
+    def chosen(self, candidates: np.ndarray, ranks: np.ndarray | None = None) -> tuple[int, np.ndarray]:
         """Return the best of some rows of ``ranks`` for all users, and the ranks of each user by those of other folds.
 
-        ``candidates`` are rows of ``GRID``; the first of equally good ones is taken.
+        ``candidates`` are rows of ``GRID``; the first of equally good ones is taken. ``ranks``: default: those of ``ranks``.
         """
-        best, of_fold = _best(self.ranks[candidates], self.fold)
+        ranks = self.ranks if ranks is None else ranks
+        best, of_fold = _best(ranks[candidates], self.fold)
         chosen = candidates[of_fold[self.fold]]
-        return int(candidates[best]), self.ranks[chosen, np.arange(len(self.users))]
+        return int(candidates[best]), ranks[chosen, np.arange(len(self.users))]
 
 
 def ndcg(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
@@ -83,10 +89,16 @@ def is_beyond_chance(gain: PairedDifference) -> bool:
     return gain.low > 0 and gain.p_value <= 1 - LEVEL
 
 
+def joined(content: Content, photos: Content) -> Content:
+    """Return what factors are learned and predicted from where photos count: words and photos side by side."""
+    return lambda positions: beside_photos(content(positions), photos(positions), PHOTO_SHARE)
+
+
 def judge(
     split: Split,
     contents: Sequence[Content],
     *,
+    photos: Content | None = None,
     new: np.ndarray | None = None,
     settings: FactorSettings | None = None,
     seed: int = 0,
@@ -97,6 +109,7 @@ def judge(
     Args:
         split: One held-back item a user, as ``leave_last_out`` makes it.
         contents: The content that the index has now, and others that it may have instead.
+        photos: The photos' own vectors, zero where an item has none, if factors may be learned from them too.
         new: Which items the shop marks as new, [items], bool.
         settings: Of the factors.
         seed: Of the folds and of the order of equal scores.
@@ -116,22 +129,25 @@ def judge(
     fold = random.permutation(np.arange(len(users)) % FOLDS).astype(np.int8)
     ties = random.random(len(users))
     content = _Contents(split, users, fold, ties, new).choose(contents, seed)
-    found = np.zeros((len(GRID) + 1, len(users)), np.int32)
-    done, advance = 0, on_start(len(users)) if on_start else lambda _: None
+    found = np.zeros((1 if photos is None else 2, len(GRID) + 1, len(users)), np.int32)
+    done, advance = 0, on_start(len(found) * len(users)) if on_start else lambda _: None
     once = len(users) <= _FEW * (len(split.training.items) + len(split.test.items))
-    factors = None
-    for number in range(FOLDS):
-        own = np.flatnonzero(fold == number)
-        chosen = contents[content.of_fold[number]]
-        if factors is None or not once or content.of_fold[number] != content.of_fold[number - 1]:
-            without = split.with_tests(but=users if once else users[own])
-            factors = learn_factors(without, chosen, split.item_count, settings)
-        known = Known(chosen, factors, popularity_of_buyers(factors.buyers, new))
-        found[:-1, own], found[-1, own] = ranks(split, users[own], known, GRID, ties[own])
-        done += len(own)
-        advance(done)
-    present = found[0] if content.present is None else content.present
-    return Judged(users, fold, found[:-1], found[-1], present, content.best)
+    for with_photos, part in enumerate(found):
+        factors = None
+        for number in range(FOLDS):
+            own = np.flatnonzero(fold == number)
+            chosen = contents[content.of_fold[number]]
+            seen = joined(chosen, photos) if with_photos and photos else None
+            if factors is None or not once or content.of_fold[number] != content.of_fold[number - 1]:
+                without = split.with_tests(but=users if once else users[own])
+                factors = learn_factors(without, seen or chosen, split.item_count, settings)
+            known = Known(chosen, factors, popularity_of_buyers(factors.buyers, new), seen)
+            part[:-1, own], part[-1, own] = ranks(split, users[own], known, GRID, ties[own])
+            done += len(own)
+            advance(done)
+    words, *more = found
+    present = words[0] if content.present is None else content.present
+    return Judged(users, fold, words[:-1], words[-1], present, content.best, more[0][:-1] if more else None)
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,11 @@ from vlm4rec_edge.learning.factors import Factors, FactorSettings, learn_factors
 from vlm4rec_edge.learning.judging import (
     GRID,
     LEVEL,
+    PHOTO_SHARE,
     WITHOUT_FACTORS,
     Judged,
     is_beyond_chance,
+    joined,
     judge,
     ndcg,
     recall,
@@ -37,11 +39,12 @@ from vlm4rec_edge.learning.report import JudgedSystem, LearnReport
 from vlm4rec_edge.learning.texts import OtherTexts
 from vlm4rec_edge.mixture import Weights, popularity_of_a_purchase, popularity_of_buyers
 from vlm4rec_edge.store.learned import NOT_NEW, Learned
+from vlm4rec_edge.store.photo_vectors import ItemPhotos
 
 if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
 
-CONTENT = "content"
+CONTENT, WITH_PHOTOS = "content", "learned, photos too"
 _LONG_LONG_AGO, _FAR_AHEAD = 3_650, 73_000  # days since 1970: dates of purchases lie between 1980 and 2170
 
 OnStart = Callable[[int], Callable[[int], None]]
@@ -66,6 +69,7 @@ def learn_from(
     columns: InteractionColumns | None = None,
     new_items: str = "",
     others: Sequence[OtherTexts] = (),
+    photos: ItemPhotos | None = None,
     seed: int = 0,
     settings: FactorSettings | None = None,
     on_start: OnStart | None = None,
@@ -78,6 +82,7 @@ def learn_from(
         columns: What the columns of the table are called, where it is nothing known.
         new_items: A column that marks new items, by anything but 0, no and false.
         others: What items may be compared by instead of what the index encodes now.
+        photos: The photos' own vectors, in the order of the store's table, if it may be learned from them too.
         seed: Of the folds, the intervals and the order of equal scores.
         settings: Of the factors.
         on_start: Told how many users are judged; what it returns is told how many are done.
@@ -97,7 +102,8 @@ def learn_from(
         return store.vectors_once(table.rows[positions])
 
     contents = [content, *(other.at for other in others)]
-    judged = judge(split, contents, new=new, settings=settings, seed=seed, on_start=on_start)
+    seen = photos.at if photos else None
+    judged = judge(split, contents, photos=seen, new=new, settings=settings, seed=seed, on_start=on_start)
     ways = _ways(judged, seed)
     name, weights, gain = _decided(ways, seed)
     chosen = others[judged.content - 1] if judged.content and name != CONTENT else None
@@ -106,13 +112,17 @@ def learn_from(
     learned = None
     everything = split.with_tests()
     if name != CONTENT:
-        factors = learn_factors(everything, contents[judged.content], len(table.ids), settings)
+        chosen_content = contents[judged.content]
+        by_photos = seen if name == WITH_PHOTOS else None
+        from_what = joined(chosen_content, by_photos) if by_photos else chosen_content
+        factors = learn_factors(everything, from_what, len(table.ids), settings)
         facts = {
             "newest_purchase": newest,
             "users": len(split.training),
             "judged_users": len(judged.users),
             "purchases": len(everything.items),
             "gain": asdict(gain),
+            **({"photos": store.meta["photo_vectors"], "photo_share": PHOTO_SHARE} if by_photos else {}),
         }
         learned = _kept(store, table, factors, weights, new_items, chosen.kind if chosen else before, facts)
     report = LearnReport(
@@ -133,6 +143,7 @@ def learn_from(
         encoded_text=chosen.kind if chosen else before,
         encoded_before=before,
         judged_texts=[other.kind for other in others],
+        photos=photos.count if photos else 0,
         stored=False,
         reason=_reason(name, gain, store.learned),
         seconds=round(time.monotonic() - started, 3),
@@ -157,9 +168,15 @@ def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
         (CONTENT, GRID[0], judged.present),
         ("popularity", None, judged.popularity),
     ]
-    for name, rows in (("content and popularity", WITHOUT_FACTORS), ("learned", np.arange(len(GRID)))):
-        best, ranks = judged.chosen(rows)
-        ways.append((name, GRID[best], ranks))
+    every = np.arange(len(GRID))
+    for name, rows, found in (
+        ("content and popularity", WITHOUT_FACTORS, judged.ranks),
+        ("learned", every, judged.ranks),
+        (WITH_PHOTOS, every, judged.with_photos),
+    ):
+        if found is not None:
+            best, ranks = judged.chosen(rows, found)
+            ways.append((name, GRID[best], ranks))
     return [
         (
             JudgedSystem(
@@ -184,7 +201,9 @@ def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tupl
     ranks = {way.name: own for way, own in ways}
     weights = {way.name: way.weights for way, _ in ways}
     chosen = CONTENT
-    for name in ("content and popularity", "learned"):
+    for name in ("content and popularity", "learned", WITH_PHOTOS):
+        if name not in ranks:
+            continue
         gain = compare(ndcg(ranks[name]), ndcg(ranks[chosen]), resamples=RESAMPLES, level=LEVEL, seed=seed)
         if is_beyond_chance(gain):
             chosen = name
@@ -217,6 +236,7 @@ def _kept(
 ) -> Learned:
     others = np.setdiff1d(np.flatnonzero(factors.buyers), factors.bought)
     bought = np.concatenate([factors.bought, others])
+    photos = facts.get("photos", "")
     return Learned(
         encoder=store.meta["encoder"],
         encoded_text=encoded_text,
@@ -235,6 +255,9 @@ def _kept(
             "learned_at": datetime.now(UTC).date().isoformat(),
             **facts,
         },
+        photos=photos,
+        photo_dimensions=int(store.meta["photo_dimensions"]) if photos else 0,
+        photo_share=PHOTO_SHARE if photos else 0.0,
     )
 
 

@@ -31,18 +31,22 @@ class Known:
         content: Their content vectors.
         factors: Their factors; None if they are not compared by any.
         popularity: [items], float32, 0 to 1.
+        seen: What factors are predicted from, where that is not the content alone.
     """
 
     content: Content
     factors: Factors | None
     popularity: np.ndarray
+    seen: Content | None = None
 
     def parts(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return content, factors and popularity of items, each [n, its dimensions], float32."""
         content = self.content(positions)
         popularity = self.popularity[positions][:, None]
-        factors = self.factors.of(content, positions) if self.factors else np.zeros_like(popularity)
-        return content, factors, popularity
+        if self.factors is None:
+            return content, np.zeros_like(popularity), popularity
+        seen = content if self.seen is None else self.seen(positions)
+        return content, self.factors.of(seen, positions), popularity
 
 
 def ranks(

@@ -43,13 +43,14 @@ class LearnReport:
             large, what is judged is completing a basket.
         newest: Day of the newest purchase (ISO), or empty where the dates are other numbers.
         age_days: How old that is, below 0 where it is yet to come, or None.
-        systems: Content, popularity, content and popularity, learned.
+        systems: Content, popularity, content and popularity, learned, and learned from photos too where they have vectors.
         gain: NDCG@10 of what was chosen less that of content, user by user, with the interval that decides.
         weights: What was chosen.
         encoded_text: By which text items are compared: as before, unless another share of the title is better.
         encoded_before: By which they were.
         judged_texts: The others that were judged.
-        note: Why no others were, where there are titles and captions; else empty.
+        photos: How many items have a photo vector that could be learned from.
+        note: Why other texts or photo vectors were left out, where there are such; else empty.
         stored: Whether the index recommends by it from now on.
         reason: Why it does, or does not.
         seconds: How long it took.
@@ -78,6 +79,7 @@ class LearnReport:
     seconds: float
     hint: str = ""
     note: str = ""
+    photos: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``learn --json`` prints."""
@@ -94,6 +96,7 @@ class LearnReport:
             "gain": asdict(self.gain),
             "weights": asdict(self.weights),
             "judged_texts": list(self.judged_texts),
+            "photos": self.photos,
             **{
                 name: getattr(self, name)
                 for name in ("encoded_text", "encoded_before", "note", "stored", "reason", "seconds")

@@ -18,6 +18,7 @@ from vlm4rec_edge.encoding.text import PLAIN_KINDS, check_encoded_text, text_of_
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.learned import file_name, read_learned
+from vlm4rec_edge.store.photo_vectors import photos_of_items
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME, caption_crc32, photo_crc32, text_crc32
 from vlm4rec_edge.store.trouble import is_damage
@@ -45,8 +46,8 @@ class Finding:
 class VerifyReport:
     """What was found, and how much was looked at (``items``, ``captions``, ``vectors``, ``hnsw_recall`` or None).
 
-    ``index`` is the path of the index or the bundle; ``remedy`` a sentence that says what to do, empty where nothing is wrong
-    or the findings say it.
+    ``photo_vectors`` of an index were looked at as well. ``index`` is the path of the index or the bundle; ``remedy`` a
+    sentence that says what to do, empty where nothing is wrong or the findings say it.
     """
 
     findings: tuple[Finding, ...]
@@ -56,6 +57,7 @@ class VerifyReport:
     hnsw_recall: float | None = None
     index: str = ""
     remedy: str = ""
+    photo_vectors: int = 0
 
     @property
     def ok(self) -> bool:
@@ -83,7 +85,7 @@ def check_store(folder: Path) -> VerifyReport:
         return VerifyReport((Finding(DATABASE_NAME, str(error)),), index=str(folder))
     with store:
         findings: list[Finding] = []
-        for check in (_database, _captions, _items, _texts, _vectors, _learned):
+        for check in (_database, _captions, _items, _texts, _vectors, _photo_vectors, _learned):
             try:
                 findings += check(store)
             except StoreError as error:
@@ -94,8 +96,9 @@ def check_store(folder: Path) -> VerifyReport:
             counts = store.counts()
         except StoreError:
             counts = {}
-    items, captions, vectors = (counts.get(name, 0) for name in ("items", "captions", "vectors"))
-    return VerifyReport(tuple(findings), items, captions, vectors, index=str(folder))
+    names = ("items", "captions", "vectors", "photo_vectors")
+    items, captions, vectors, photos = (counts.get(name, 0) for name in names)
+    return VerifyReport(tuple(findings), items, captions, vectors, index=str(folder), photo_vectors=photos)
 
 
 def damaged_content(store: StoreReader) -> list[Finding]:
@@ -104,7 +107,7 @@ def damaged_content(store: StoreReader) -> list[Finding]:
     Raises:
         StoreError: the database cannot be read.
     """
-    return [finding for check in (_captions, _items, _vectors, _learned) for finding in check(store)]
+    return [finding for check in (_captions, _items, _vectors, _photo_vectors, _learned) for finding in check(store)]
 
 
 def _database(store: StoreReader) -> Iterator[Finding]:
@@ -211,6 +214,11 @@ def _learned(store: StoreReader) -> Iterator[Finding]:
         yield Finding(file_name(fingerprint), str(error))
         return
     with mixed:
+        try:
+            is_known = learned.photos and store.meta.get("photo_vectors") == learned.photos
+            photo_vectors = store.photo_vectors() if is_known else np.zeros((0, learned.photo_dimensions), np.float32)
+        except StoreError:  # told by itself; what was mixed cannot be compared without them
+            return
         items = store.query(
             "SELECT number, id, attributes, vector_row, learned_row FROM items WHERE vector_row IS NOT NULL ORDER BY number"
         )
@@ -219,7 +227,13 @@ def _learned(store: StoreReader) -> Iterator[Finding]:
             if any(place is None for place in places):
                 yield Finding(DATABASE_NAME, "Some items lack what was learned of them; run `vlm4rec-edge repair`.")
                 return
-            right = learned.vectors(ids, store.vectors_at(rows), [json.loads(cell) for cell in cells], numbers)
+            photos = None
+            if learned.photos:
+                query = store.query if is_known else lambda *_: []
+                found = photos_of_items(ids, query, photo_vectors, (numbers[0], numbers[-1]))
+                photos = found.at(np.arange(len(ids)))
+            attributes = [json.loads(cell) for cell in cells]
+            right = learned.vectors(ids, store.vectors_at(rows), attributes, numbers, photos)
             wrong = np.abs(right - mixed.vectors_at(places)).max(axis=1) > _ROUNDING
             if wrong.any():
                 name = ids[int(np.argmax(wrong))]
@@ -227,17 +241,37 @@ def _learned(store: StoreReader) -> Iterator[Finding]:
                 return
 
 
+def _photo_vectors(store: StoreReader) -> Iterator[Finding]:
+    try:
+        store.photo_vectors()
+    except StoreError as error:  # only of the file; what is learned from is not what is recommended by
+        yield Finding(store.photo_vector_file, f"The photos' own vectors cannot be read: {error}")
+        return
+    if bad := bad_photo_rows(store):
+        rows = ", ".join(map(str, bad[:_NAMED]))
+        problem = f"{len(bad)} vectors of photos are not what was written (rows {rows} ...)."
+        yield Finding(store.photo_vector_file, problem)
+
+
+def bad_photo_rows(store: StoreReader) -> list[int]:
+    """Return the rows of the file of photo vectors whose bytes differ from their checksum, or that are no unit vectors."""
+    return _bad_rows(store.query("SELECT row, crc32 FROM photo_vectors ORDER BY row"), store.photo_vectors())
+
+
 def bad_vector_rows(store: StoreReader) -> list[int]:
     """Return the rows of the vector file whose bytes differ from their checksum, or that are no unit vectors."""
+    return _bad_rows(store.query("SELECT row, crc32 FROM vectors ORDER BY row"), store.vectors)
+
+
+def _bad_rows(known: Iterator[Any], written: np.ndarray) -> list[int]:
     bad: list[int] = []
-    known = store.query("SELECT row, crc32 FROM vectors ORDER BY row")
     while block := list(islice(known, _BLOCK_ROWS)):
         rows = [row for row, _ in block]
         if rows[0] < 0:  # no vector was ever written there
             bad += [row for row in rows if row < 0]
             block = [entry for entry in block if entry[0] >= 0]
             rows = [row for row, _ in block]
-        vectors = np.asarray(store.vectors[rows])
+        vectors = np.asarray(written[rows])
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
         for vector, length, (row, checksum) in zip(vectors, lengths, block, strict=True):
             if vector_crc32(vector) != checksum or not abs(length - 1.0) <= LENGTH_TOLERANCE:

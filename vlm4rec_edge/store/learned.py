@@ -19,7 +19,7 @@ import numpy as np
 
 from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.mixture import Layout, Weights, mixed, predicted_factors
+from vlm4rec_edge.mixture import Layout, Weights, beside_photos, mixed, predicted_factors
 
 _PATTERN = "learned-*.npz"
 # What a column says of items that are not new.
@@ -43,6 +43,9 @@ class Learned:
         new_items: The column that marks new items, or empty.
         last_number: The highest number of an item then; what came later is new by itself.
         facts: What is told of it: when, from how many purchases of when, what was gained. JSON.
+        photos: Fingerprint of what made the photos' own vectors, where factors are predicted from these too; else empty.
+        photo_dimensions: Their length; so many last rows of ``projection`` are theirs.
+        photo_share: How much they count beside the content.
     """
 
     encoder: str
@@ -57,11 +60,15 @@ class Learned:
     new_items: str = ""
     last_number: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    photos: str = ""
+    photo_dimensions: int = 0
+    photo_share: float = 0.0
 
     @property
     def layout(self) -> Layout:
         """Where the parts of a mixed vector lie."""
-        return Layout(*self.projection.shape)
+        rows, factors = self.projection.shape
+        return Layout(rows - self.photo_dimensions, factors)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -81,6 +88,7 @@ class Learned:
         content: np.ndarray,
         attributes: Sequence[Mapping[str, str]],
         numbers: Sequence[int],
+        photos: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the mixed vectors of items: [n, ``layout.dimensions``], float32.
 
@@ -89,8 +97,10 @@ class Learned:
             content: Their unit vectors, [n, dimensions].
             attributes: Their columns, where ``new_items`` is looked up.
             numbers: In which order they came into the store.
+            photos: Their photo vectors, zero where an item has none, [n, ``photo_dimensions``]; where ``photos`` is not empty.
         """
-        factors = predicted_factors(content, self.projection, self.trust)
+        seen = content if photos is None else beside_photos(content, photos, self.photo_share)
+        factors = predicted_factors(seen, self.projection, self.trust)
         new = [
             number > self.last_number or cells.get(self.new_items, "").strip().lower() not in NOT_NEW
             for number, cells in zip(numbers, attributes, strict=True)
@@ -115,6 +125,8 @@ class Learned:
             name: getattr(self, name)
             for name in ("encoder", "encoded_text", "trust", "new_popularity", "new_items", "last_number")
         }
+        if self.photos:  # without them it says what it said before there were any
+            scalars |= {name: getattr(self, name) for name in ("photos", "photo_dimensions", "photo_share")}
         return json.dumps({**scalars, "weights": asdict(self.weights), "facts": dict(self.facts)}, sort_keys=True)
 
     def _arrays(self) -> dict[str, np.ndarray]:

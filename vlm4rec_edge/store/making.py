@@ -12,6 +12,7 @@ from vlm4rec_edge.provenance import MadeBy
 from vlm4rec_edge.store.content import forget_content
 from vlm4rec_edge.store.database import WritableDatabase
 from vlm4rec_edge.store.mixing import MixedVectors
+from vlm4rec_edge.store.photo_vectors import begin_photo_vectors
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Making:
         vectors_by: The encoder.
         dimensions: Length of its vectors.
         golden: Its golden vectors, as text.
+        photo_vectors_by: What makes the photos' own vectors; None where none are made.
         encoded_text: Which text is encoded, for readers to show.
         captioner_notes: Further notes about what makes the captions, by which it is found again.
         encoder_notes: Those about what makes the vectors.
@@ -35,6 +37,7 @@ class Making:
     encoded_text: str
     captioner_notes: Mapping[str, str] = field(default_factory=dict)
     encoder_notes: Mapping[str, str] = field(default_factory=dict)
+    photo_vectors_by: MadeBy | None = None
 
 
 def note_captions_by(database: WritableDatabase, making: Making) -> None:
@@ -49,13 +52,7 @@ def note_vectors_by(database: WritableDatabase, making: Making, mixed: MixedVect
     before = database.meta("encoder")
     made = making.vectors_by.fingerprint, making.encoded_text
     if mixed.fingerprint and (before, database.meta("encoded_text")) != made:
-        warnings.warn(
-            f"What {database.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
-            f"vlm4rec-edge learn {database.folder} --interactions FILE",
-            Vlm4RecWarning,
-            stacklevel=3,
-        )
-        mixed.forget()
+        _forget_learned(database, mixed)
     if before != making.vectors_by.fingerprint:
         forget_content(database)
         database.set_meta(encoded_text="", encoded_before="")
@@ -66,6 +63,31 @@ def note_vectors_by(database: WritableDatabase, making: Making, mixed: MixedVect
         golden=making.golden,
         **making.encoder_notes,
     )
+
+
+def note_photo_vectors_by(database: WritableDatabase, made: MadeBy, dimensions: int, mixed: MixedVectors) -> None:
+    """Note what makes the photos' own vectors; forget those of another tower, and what was learned of them."""
+    if database.meta("photo_vectors") == made.fingerprint:
+        return
+    if mixed.photos not in ("", made.fingerprint):
+        _forget_learned(database, mixed)
+    if forgotten := begin_photo_vectors(database, made, dimensions):
+        warnings.warn(
+            f"The {forgotten:,} photo vectors of {database.folder} were made by another vision tower, or another precision or "
+            "size; those of two are never mixed, so they are made anew.",
+            Vlm4RecWarning,
+            stacklevel=3,
+        )
+
+
+def _forget_learned(database: WritableDatabase, mixed: MixedVectors) -> None:
+    warnings.warn(
+        f"What {database.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
+        f"vlm4rec-edge learn {database.folder} --interactions FILE",
+        Vlm4RecWarning,
+        stacklevel=4,
+    )
+    mixed.forget()
 
 
 def note_encoded_text(database: WritableDatabase, kind: str) -> None:

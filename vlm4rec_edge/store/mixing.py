@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from vlm4rec_edge.errors import StoreError
 from vlm4rec_edge.store.content import content_path
 from vlm4rec_edge.store.database import WritableDatabase
 from vlm4rec_edge.store.learned import Learned, read_learned
+from vlm4rec_edge.store.photo_vectors import photo_path, photos_of_items
 from vlm4rec_edge.store.vectors import append_vectors, is_sparse, map_vectors, next_generation, vector_file_name
 
 # Made and written at a time: 14 MB at 450 dimensions.
@@ -36,6 +40,11 @@ class MixedVectors:
         return bool(json.loads(self._database.meta("learned_facts") or "{}").get("new_items"))
 
     @property
+    def photos(self) -> str:
+        """Fingerprint of what made the photos' own vectors, if it was learned from these too; else empty."""
+        return str(json.loads(self._database.meta("learned_facts") or "{}").get("photos", ""))
+
+    @property
     def path(self) -> Path:
         """Where the mixed vectors lie."""
         name = vector_file_name(self.fingerprint, self._database.number("learned_generation"))
@@ -52,7 +61,10 @@ class MixedVectors:
         Raises:
             StoreError: it was learned of other vectors.
         """
-        if (learned.encoder, learned.encoded_text) != tuple(map(self._database.meta, ("encoder", "encoded_text"))):
+        of_others = learned.photos not in ("", self._database.meta("photo_vectors"))
+        if of_others or (learned.encoder, learned.encoded_text) != tuple(
+            map(self._database.meta, ("encoder", "encoded_text"))
+        ):
             raise StoreError(f"{self._database.folder} has other vectors than this was learned of; learn again.")
         learned.save(self._database.folder)
         self._database.set_meta(
@@ -75,6 +87,16 @@ class MixedVectors:
             self._database.connection.execute("UPDATE items SET learned_row = NULL")
             self.mix()
 
+    def mix_anew_with_photos(self, hashes: Sequence[str]) -> None:
+        """Take away the mixed vector of every item that shows one of these photos, if it was learned from photos."""
+        if self.photos:
+            for sha256 in hashes:
+                self._database.connection.execute(
+                    "UPDATE items SET learned_row = NULL WHERE image_sha256 = ?1 "
+                    "OR id IN (SELECT item FROM photos WHERE image_sha256 = ?1)",
+                    (sha256,),
+                )
+
     def mix(self) -> None:
         """Give the items that lack it their mixed vector."""
         fingerprint, database = self.fingerprint, self._database
@@ -90,10 +112,21 @@ class MixedVectors:
             numbers, ids, attributes, rows = zip(*items, strict=True)
             content = map_vectors(content_path(database), max(rows) + 1, database.number("dimensions"))[list(rows)]
             first = database.number("learned_rows")
-            mixed = self._learned.vectors(ids, content, list(map(json.loads, attributes)), numbers)
+            photos = self._photos(self._learned, ids, numbers) if self._learned.photos else None
+            mixed = self._learned.vectors(ids, content, list(map(json.loads, attributes)), numbers, photos)
             append_vectors(self.path, first, mixed)
             database.connection.executemany(
                 "UPDATE items SET learned_row = ? WHERE number = ?",
                 [(first + place, number) for place, number in enumerate(numbers)],
             )
             database.set_meta(learned_rows=str(first + len(items)))
+
+    def _photos(self, learned: Learned, ids: Sequence[str], numbers: Sequence[int]) -> np.ndarray:
+        """Return the photo vectors of items, zero where an item has none; those of another tower are none."""
+        database = self._database
+        if database.meta("photo_vectors") != learned.photos:
+            return np.zeros((len(ids), learned.photo_dimensions), np.float32)
+        rows = int(database.first("SELECT coalesce(max(row) + 1, 0) FROM photo_vectors")[0])
+        vectors = map_vectors(photo_path(database), rows, database.number("photo_dimensions"))
+        found = photos_of_items(ids, lambda sql, span: database.rows(sql, *span), vectors, (min(numbers), max(numbers)))
+        return found.at(np.arange(len(ids)))

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.items import Failure, StoredItem
+from vlm4rec_edge.store.photo_vectors import ItemPhotos, photo_file_name, photos_of_items
 from vlm4rec_edge.store.schema import DATABASE_NAME, EmptyIndexError, is_unicode
 from vlm4rec_edge.store.snapshot import StoreSnapshot
 from vlm4rec_edge.store.stored_items import stored_items
 from vlm4rec_edge.store.table import read_table
+from vlm4rec_edge.store.vectors import map_vectors
 
 # SQLite takes at least this many parameters in one statement, in every build.
 _PARAMETERS = 500
@@ -58,13 +62,14 @@ class StoreReader(StoreSnapshot):
         return not self.one(f"SELECT EXISTS (SELECT 1 FROM items WHERE {self.row_column} IS NOT NULL)")
 
     def counts(self) -> dict[str, int]:
-        """Return how many items, captions, vectors, failures and photos the store holds."""
+        """Return how many items, captions, vectors, failures, photos and photo vectors the store holds."""
         return {
             "items": int(self.one("SELECT count(*) FROM items")),
             "captions": int(self.one("SELECT count(*) FROM captions")),
             "vectors": int(self.one("SELECT count(*) FROM vectors")),
             "failures": int(self.one("SELECT count(*) FROM failures")),
             "photos": int(self.one("SELECT (SELECT count(*) FROM items) + (SELECT count(*) FROM photos)")),
+            "photo_vectors": int(self.one("SELECT count(*) FROM photo_vectors")),
         }
 
     def has_gaps(self) -> bool:
@@ -126,6 +131,29 @@ class StoreReader(StoreSnapshot):
     def caption(self, key: str) -> str | None:
         """Return a caption by its key, whether or not an item has it now."""
         return next((str(text) for (text,) in self.query("SELECT text FROM captions WHERE key = ?", [key])), None)
+
+    @property
+    def photo_vector_file(self) -> str:
+        """Name of the file of the photos' own vectors."""
+        return photo_file_name(self.meta.get("photo_vectors", ""), int(self.meta.get("photo_generation", 0)))
+
+    def photo_vectors(self) -> np.ndarray:
+        """Return the photos' own vectors as a memory map, [rows, dimensions], float32.
+
+        Raises:
+            StoreError: their file is missing or too short.
+        """
+        rows = int(self.one("SELECT coalesce(max(row) + 1, 0) FROM photo_vectors"))
+        dimensions = int(self.meta.get("photo_dimensions", 0))
+        return map_vectors(self.folder / self.photo_vector_file, rows, dimensions)
+
+    def photos_of(self, ids: Sequence[str]) -> ItemPhotos:
+        """Return the photo vectors of items.
+
+        Raises:
+            StoreError: as ``photo_vectors``.
+        """
+        return photos_of_items(ids, self.query, self.photo_vectors())
 
     def has_vector(self, text: str) -> bool:
         """Whether a text has a vector of the encoder that made the others."""

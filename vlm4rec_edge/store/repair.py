@@ -9,12 +9,14 @@ from pathlib import Path
 
 from vlm4rec_edge.provenance import is_provenance
 from vlm4rec_edge.store.check import (
+    bad_photo_rows,
     bad_vector_rows,
     damaged_captions,
     damaged_items,
     items_of_damaged_photos,
     items_of_other_texts,
 )
+from vlm4rec_edge.store.photo_vectors import NOTES, photo_file_name
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.salvage import keep_groundings_of_captions
 from vlm4rec_edge.store.schema import text_crc32
@@ -32,6 +34,7 @@ class Dropped:
     captions: int
     vectors: int
     notes: bool
+    photo_vectors: int = 0
 
 
 def drop_damaged(database: sqlite3.Connection, folder: Path) -> Dropped:
@@ -39,7 +42,8 @@ def drop_damaged(database: sqlite3.Connection, folder: Path) -> Dropped:
     lost = _drop_notes(database)
     captions, items = _drop_texts(database)
     vectors = _drop_vectors(database, folder) if lost is None else lost
-    return Dropped(items, captions, vectors, notes=lost is not None)
+    photo_vectors = _drop_photo_vectors(database, folder)
+    return Dropped(items, captions, vectors, notes=lost is not None, photo_vectors=photo_vectors)
 
 
 def _drop_notes(database: sqlite3.Connection) -> int | None:
@@ -105,6 +109,28 @@ def _drop_vectors(database: sqlite3.Connection, folder: Path) -> int:
         database.execute("UPDATE items SET vector_row = NULL WHERE id = ?", (item_id,))
     database.execute("COMMIT")
     return dropped
+
+
+def _drop_photo_vectors(database: sqlite3.Connection, folder: Path) -> int:
+    """Forget the photos' own vectors that are missing or not what was written; return how many."""
+    meta = dict(database.execute("SELECT key, value FROM meta"))
+    known = [row for (row,) in database.execute("SELECT row FROM photo_vectors")]
+    if not set(NOTES) <= meta.keys():  # it is no longer known what they are
+        database.execute("DELETE FROM meta WHERE key IN (?, ?, ?, ?)", NOTES)
+        return _forget_photos(database, known)
+    path = folder / photo_file_name(meta["photo_vectors"], int(meta["photo_generation"]))
+    whole = path.stat().st_size // (int(meta["photo_dimensions"]) * DTYPE.itemsize) if path.is_file() else 0
+    dropped = _forget_photos(database, [row for row in known if not 0 <= row < whole])
+    with StoreReader(folder, content=True) as store:
+        bad = bad_photo_rows(store)
+    return dropped + _forget_photos(database, bad)
+
+
+def _forget_photos(database: sqlite3.Connection, rows: Sequence[int]) -> int:
+    database.execute("BEGIN IMMEDIATE")
+    database.executemany("DELETE FROM photo_vectors WHERE row = ?", [(row,) for row in rows])
+    database.execute("COMMIT")
+    return len(rows)
 
 
 def _forget(database: sqlite3.Connection, rows: Sequence[int]) -> int:

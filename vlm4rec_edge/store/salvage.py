@@ -21,6 +21,7 @@ _TABLES = (
     ("encoders", "fingerprint"),
     ("captions", "key"),
     ("vectors", "row"),
+    ("photo_vectors", "row"),
     ("items", "number"),
     ("photos", "item"),
     ("failures", "rowid"),

@@ -5,6 +5,7 @@ A store is a folder:
 - ``store.sqlite``: items, captions, provenance, failures, and which row of the vector file belongs to which text.
 - ``vectors-<encoder>-<generation>.f32``: the vectors, float32 little-endian, row after row, no header. Rows beyond
   those the database knows are leftovers of an interrupted run.
+- ``photos-<fingerprint>-<generation>.f32``: vectors of the photos themselves, in the same form, where they were asked for.
 - ``learned-*.npz``: what was learned from purchases; a second vector file then holds the vectors mixed with it.
 - ``hnsw-*``: the derived index; may be deleted at any time.
 """
@@ -77,6 +78,12 @@ MIGRATIONS = (
     ALTER TABLE items ADD COLUMN learned_row INTEGER;
     CREATE INDEX items_by_learned_row ON items (learned_row);
     """,
+    # The photos' own vectors, kept on request, and by which photo items are found.
+    """
+    CREATE TABLE photo_vectors (row INTEGER PRIMARY KEY, image_sha256 TEXT NOT NULL UNIQUE, crc32 INTEGER NOT NULL);
+    CREATE INDEX items_by_image_sha256 ON items (image_sha256);
+    CREATE INDEX photos_by_image_sha256 ON photos (image_sha256);
+    """,
 )
 # What stands before the tables of an older format while it is only read, so that a reader finds what each migration added.
 _VIEWS = (
@@ -85,6 +92,7 @@ _VIEWS = (
     "CREATE TEMP VIEW photos AS SELECT '' AS item, 0 AS place, '' AS image, '' AS image_sha256, NULL AS caption_key, "
     "0 AS crc32 WHERE 0;",
     "CREATE TEMP VIEW items AS SELECT *, NULL AS learned_row FROM main.items;",
+    "CREATE TEMP VIEW photo_vectors AS SELECT 0 AS row, '' AS image_sha256, 0 AS crc32 WHERE 0;",
 )
 
 

@@ -23,9 +23,9 @@ def vector_file_name(encoder_fingerprint: str, generation: int) -> str:
     return f"vectors-{encoder_fingerprint[:16]}-{generation}.f32"
 
 
-def next_generation(folder: Path, current: int) -> int:
+def next_generation(folder: Path, current: int, pattern: str = "vectors-*.f32") -> int:
     """Return a number above ``current`` and every file: what a reader has mapped is never written with other vectors."""
-    numbers = [path.stem.rpartition("-")[2] for path in folder.glob("vectors-*.f32")]
+    numbers = [path.stem.rpartition("-")[2] for path in folder.glob(pattern)]
     return max([current, *(int(number) for number in numbers if number.isdecimal())]) + 1
 
 

@@ -18,18 +18,33 @@ from vlm4rec_edge.store.database import WritableDatabase
 from vlm4rec_edge.store.grounded import GroundedItem, write_caption, write_item
 from vlm4rec_edge.store.learned import Learned, drop_other_files
 from vlm4rec_edge.store.lock import LOCK_NAME, WriterLock
-from vlm4rec_edge.store.making import Making, note_captions_by, note_encoded_text, note_made_by, note_vectors_by
+from vlm4rec_edge.store.making import (
+    Making,
+    note_captions_by,
+    note_encoded_text,
+    note_made_by,
+    note_photo_vectors_by,
+    note_vectors_by,
+)
 from vlm4rec_edge.store.mixing import MixedVectors
+from vlm4rec_edge.store.photo_vectors import (
+    PATTERN,
+    append_photo_vectors,
+    compact_photo_vectors,
+    has_photo_vector,
+    photo_path,
+)
 from vlm4rec_edge.store.repair import Dropped, drop_damaged
 from vlm4rec_edge.store.salvage import salvage_if_needed
 from vlm4rec_edge.store.schema import DATABASE_NAME, is_unicode
 
 
 class BatchCounts(NamedTuple):
-    """What one batch changed: new captions, new vectors."""
+    """What one batch changed: new captions, new vectors of texts, new vectors of photos."""
 
     captions: int
     encoded: int
+    photo_vectors: int = 0
 
 
 class StoreWriter(Closable):
@@ -108,6 +123,17 @@ class StoreWriter(Closable):
         row = self._database.first("SELECT text FROM captions WHERE key = ?", key)
         return row[0] if row else None
 
+    def lacks_photo_vector(self, image_sha256: str) -> bool:
+        """Whether this run makes vectors of photos, and this one has none yet."""
+        by = self._making.photo_vectors_by if self._making else None
+        return by is not None and not has_photo_vector(self._database, by.fingerprint, image_sha256)
+
+    def photo_dimensions(self) -> int:
+        """Return the length of the photos' own vectors that this run goes on with; 0 where there are none yet."""
+        by = self._making.photo_vectors_by if self._making else None
+        is_the_same = by is not None and self.meta("photo_vectors") == by.fingerprint
+        return self._database.number("photo_dimensions") if is_the_same else 0
+
     def seen_in_this_run(self, item_id: str) -> bool:
         """Whether an item of this id was already written in this run, or failed in it and is kept from an earlier one."""
         row = self._database.first("SELECT seen_run FROM items WHERE id = ?", item_id)
@@ -152,15 +178,27 @@ class StoreWriter(Closable):
                 if vectors or not is_of_another:
                     note_vectors_by(self._database, self._making, self._mixed)
             append_content(self._database, vectors)
-            columns_count = self._mixed.columns_count
+            new_photos = self._append_photo_vectors(batch)
+            counts = {"columns_count": self._mixed.columns_count, "photos_count": bool(self._mixed.photos)}
             for entry in batch:
                 captions += sum(write_caption(connection, photo, captions_by) for photo in entry.photos)
                 row = row_of(self._database, entry.text)
-                write_item(connection, entry, row, self.run, columns_count=columns_count)
+                write_item(connection, entry, row, self.run, **counts)
+            self._mixed.mix_anew_with_photos(new_photos)
             self._mixed.mix()
         if vectors and is_of_another:
             self._drop_other_vector_files()
-        return BatchCounts(captions=captions, encoded=len(vectors))
+        return BatchCounts(captions=captions, encoded=len(vectors), photo_vectors=len(new_photos))
+
+    def _append_photo_vectors(self, batch: Sequence[GroundedItem]) -> list[str]:
+        """Store the photos' own vectors of a batch, and return the hashes of the photos that had none; in a transaction."""
+        by = self._making.photo_vectors_by if self._making else None
+        photos = [photo for entry in batch for photo in entry.photos]
+        vectors = {photo.image_sha256: photo.vector for photo in photos if photo.vector is not None}
+        if by is None or not vectors:
+            return []
+        note_photo_vectors_by(self._database, by, len(next(iter(vectors.values()))), self._mixed)
+        return append_photo_vectors(self._database, vectors)
 
     def write_vectors(self, texts: Mapping[str, str], vectors: Mapping[str, np.ndarray]) -> None:
         """Give items (id to text) the vectors of their texts; ``vectors`` are those that are new, as for ``write``."""
@@ -255,9 +293,15 @@ class StoreWriter(Closable):
         """Rewrite a vector file that many rows of no item are in, or with ``force``; return how many were dropped."""
         if self._mixed.is_sparse():
             self.mix_anew()
+        compact_photo_vectors(self._database, force=False)
         dropped = compact_content(self._database, force=force)
         self._drop_other_vector_files()
         return dropped
+
+    def compact_photo_vectors(self) -> None:
+        """Rewrite the file of the photos' own vectors without those of photos that no item has."""
+        compact_photo_vectors(self._database, force=True)
+        self._drop_other_vector_files()
 
     def salvage(self) -> bool:
         """Replace a database that SQLite cannot read by what can be saved of it; return whether it was so.
@@ -278,8 +322,8 @@ class StoreWriter(Closable):
 
     def _drop_other_vector_files(self) -> None:
         drop_other_files(self.folder, self._mixed.fingerprint)
-        current = {content_path(self._database), self._mixed.path}
-        for path in self.folder.glob("vectors-*.f32"):
+        current = {content_path(self._database), self._mixed.path, photo_path(self._database)}
+        for path in (*self.folder.glob("vectors-*.f32"), *self.folder.glob(PATTERN)):
             if path not in current:
                 with suppress(OSError):  # some systems keep a file that a reader has mapped; the next run removes it
                     path.unlink()

@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from vlm4rec_edge import errors
 from vlm4rec_edge.catalog.photo import PhotoFile
 from vlm4rec_edge.errors import ModelError, UsageError, Vlm4RecError, Vlm4RecWarning
@@ -125,6 +127,11 @@ class IsolatedCaptioner(BaseCaptioner):
         return self._worker.engines if self._worker else 0
 
     @property
+    def tower(self) -> str:
+        """See ``BaseCaptioner``."""
+        return self._worker.tower if self._worker else ""
+
+    @property
     def pid(self) -> int:
         """Process id of the child (0 where there is none just now)."""
         return self._worker.pid if self._worker else 0
@@ -193,6 +200,10 @@ class IsolatedCaptioner(BaseCaptioner):
                 "threads": self._threads,
                 "batch": self._halved or self._batch,
                 "max_side": self._max_side,
+                "photo_vectors": self._photo_vectors,
+                "vision": self._vision,
+                "vision_precision": self._vision_precision,
+                "find_out": self._find_out,
             },
         }
 
@@ -206,39 +217,41 @@ class _Worker:
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
-        self.batch, self.kv_bytes, self.engines = 1, 0, 0
+        self.batch, self.kv_bytes, self.engines, self.tower = 1, 0, 0, ""
 
     def load(self, described: dict[str, Any]) -> dict[str, Any]:
         """Have the model loaded; return what the child says of itself and of the machine."""
         self._send({"do": "load", **described})
-        facts = self.receive()
+        facts, _ = self.receive()
         self.batch, self.kv_bytes, self.engines = facts["batch"], facts["kv_bytes"], facts["engines"]
+        self.tower = facts["tower"]
         return facts
 
     def ask(self, number: int, request: CaptionRequest) -> None:
         """Send a photo."""
         photo = request.photo
-        self._send({"do": "caption", "id": number, "question": request.question, "sha256": photo.sha256}, photo.content)
+        wanted = {"question": request.question, "only_vector": request.only_vector}
+        self._send({"do": "caption", "id": number, **wanted, "sha256": photo.sha256}, photo.content)
 
     def _send(self, message: dict[str, Any], content: bytes = b"") -> None:
         with suppress(BrokenPipeError):  # it is dead; first comes what it still said
             wire.send(self._to, message, content)
 
-    def receive(self) -> dict[str, Any]:
-        """Wait for the next message that is no warning, and return it.
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        """Wait for the next message that is no warning, and return it with its bytes.
 
         Raises:
             _DiedError: there is none any more.
             Vlm4RecError: the child ended by an error of this package.
         """
         while (received := wire.receive(self._from)) is not None:
-            message, _ = received
+            message, content = received
             if message["event"] == "warning":
                 warnings.warn(message["message"], Vlm4RecWarning, stacklevel=2)
             elif message["event"] == "error":
                 raise _error_of(message)
             else:
-                return message
+                return message, content
         raise _DiedError(death_of(self._process, self._words.lines, oom_kills_before=self._oom_kills))
 
     def kill(self) -> None:
@@ -314,11 +327,12 @@ class _Run:
 
     def _receive(self) -> Captioned | Failure:
         assert self._worker is not None  # what is under way was sent to it
-        message = self._worker.receive()
+        message, content = self._worker.receive()
         request = self.under_way.pop(message["id"])
         self._was_killed, self._deaths_alone = False, 0
         if message["event"] == "caption":
-            return Captioned(request.key, message["text"], message["fields"])
+            vector = np.frombuffer(content, wire.VECTOR) if content else None
+            return Captioned(request.key, message["text"], message["fields"], vector)
         return Failure(request.key, message["stage"], message["reason"])
 
     def _after(self, death: Death) -> Failure | None:

@@ -3,11 +3,11 @@
 A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin and stdout (``grounding.child.wire``):
 
 - to it, once: ``{"do": "load", "files": ..., "settings": ...}``; then, as often as wanted, ``{"do": "caption", "id",
-  "question", "sha256"}`` and the bytes of a photo. When its stdin ends, so does it.
+  "question", "only_vector", "sha256"}`` and the bytes of a photo. When its stdin ends, so does it.
 - from it, after the line that every program of ``spawn`` begins with: ``{"event": "ready", "batch", "kv_bytes", "engines",
-  "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption", "id", "text", "fields"}`` or ``{"event": "failure", "id",
-  "stage", "reason"}`` for each photo, as they finish; at any time ``{"event": "warning", "message"}``; at its end perhaps
-  ``{"event": "error", "kind", "message"}``.
+  "tower", "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption", "id", "text", "fields"}`` and the bytes of the
+  photo's vector, if it has one, or ``{"event": "failure", "id", "stage", "reason"}`` for each photo, as they finish; at any
+  time ``{"event": "warning", "message"}``; at its end perhaps ``{"event": "error", "kind", "message"}``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _serve(inbox: IO[bytes], tell: Callable[..., None]) -> None:
         for result in captioner.caption(photos.requests()):
             photos.under_way -= 1
             if isinstance(result, Captioned):
-                tell("caption", id=int(result.key), text=result.text, fields=result.fields)
+                vector = b"" if result.vector is None else result.vector.astype(wire.VECTOR, copy=False).tobytes()
+                tell("caption", vector, id=int(result.key), text=result.text, fields=result.fields)
             else:
                 tell("failure", id=int(result.where), stage=result.stage, reason=result.reason)
 
@@ -88,7 +89,7 @@ class _Photos:
             while (received := wire.receive(inbox)) is not None:
                 order, content = received
                 photo = PhotoFile(content, order["sha256"])
-                self._arrived.put(CaptionRequest(str(order["id"]), photo, order["question"]))
+                self._arrived.put(CaptionRequest(str(order["id"]), photo, order["question"], order["only_vector"]))
         except MemoryError as error:
             self._arrived.put(error)
             return
@@ -140,6 +141,7 @@ def _facts(captioner: LlamaCaptioner) -> dict[str, Any]:
         "batch": captioner.batch,
         "kv_bytes": captioner.kv_bytes,
         "engines": captioner.engines,
+        "tower": captioner.tower,
         "gpu": bool(llama.llama_supports_gpu_offload()),
         "processor": list(found),
         "llama_cpp": llama.llama_print_system_info().decode("utf-8", "replace"),
@@ -169,9 +171,9 @@ class _Teller:
         self._outbox = outbox
         self._lock = Lock()
 
-    def tell(self, event: str, **message: Any) -> None:
+    def tell(self, event: str, content: bytes = b"", **message: Any) -> None:
         with self._lock, suppress(OSError):  # the parent is gone; the end of stdin says so as well
-            wire.send(self._outbox, {"event": event, **message})
+            wire.send(self._outbox, {"event": event, **message}, content)
 
 
 def _tell_warnings(tell: Callable[..., None]) -> None:

@@ -104,11 +104,11 @@ def _key() -> str:
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*"))]
     # NumPy asks the processor itself: in an emulator the system still tells of the real one.
     features = np.show_config(mode="dicts")["SIMD Extensions"]
-    told = [_VERSION, str(folder), files, features, _processor(), interpreter()]
+    told = [_VERSION, str(folder), files, features, processor(), interpreter()]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def _processor() -> str:
+def processor() -> str:
     """Return name and features of the processor, as far as the system tells."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

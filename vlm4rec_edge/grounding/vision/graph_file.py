@@ -1,0 +1,140 @@
+"""The graph of a model's vision tower: found where it lies, or made, checked and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlm4rec_edge.atomic import remove
+from vlm4rec_edge.checksums import sha256_of
+from vlm4rec_edge.errors import MissingDependencyError, UsageError
+from vlm4rec_edge.grounding.death import death_of, oom_kills
+from vlm4rec_edge.grounding.spawn import start
+from vlm4rec_edge.grounding.vision.check import Agreement
+from vlm4rec_edge.grounding.vision.graph import BUILDER_VERSION, Precision
+from vlm4rec_edge.grounding.vision.projector import NotCoveredError, check_covered, require_building
+from vlm4rec_edge.grounding.vision.record import Record, read_record
+from vlm4rec_edge.models.home import cache_home, models_home
+from vlm4rec_edge.models.resolve import LvlmFiles
+
+_FOLDER = "vision"
+_SHA256_SHOWN = 16
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A graph that may be used: it passed its check here. ``weight_bits`` are those of a linear layer's weight."""
+
+    path: Path
+    precision: Precision
+    builder_version: int
+    weight_bits: int
+    bytes: int
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class NotCovered:
+    """There is no graph, and llama.cpp's own tower has to do; ``reason`` is the end of a sentence."""
+
+    reason: str
+
+
+def known_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovered | None:
+    """Return what is known of a model's graph without making it; None where that has to be found out.
+
+    Costs the sha256 of the graph, some 0.2 s for that of SmolVLM-256M, and of the projector where no manifest tells it.
+
+    Raises:
+        ModelError: the projector is damaged.
+    """
+    try:
+        check_covered(files.projector)
+        return _found(files, precision, _sha256(files))
+    except (NotCoveredError, UsageError) as error:
+        return NotCovered(str(error))
+
+
+def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovered:
+    """Return the graph of a model's vision tower; make and check it where there is none yet.
+
+    A pulled model keeps it in its folder. Of others it lies in ``vision`` of the cache folder; beside the projector only if
+    somebody put it there. Its name tells the projector's sha256, the builder's version and the precision. Making takes
+    seconds, its check the time in which llama.cpp encodes three or four views (SmolVLM-256M: 20 s on two cores). That a
+    graph did not pass is remembered as well, until a package or the processor changes.
+
+    Raises:
+        ModelError: the projector is damaged.
+    """
+    try:
+        check_covered(files.projector)
+        sha256 = _sha256(files)
+        if known := _found(files, precision, sha256):
+            return known
+        require_building()
+        return _made(files, precision, sha256)
+    except (NotCoveredError, MissingDependencyError, UsageError) as error:
+        return NotCovered(str(error))
+
+
+def graph_name(sha256: str, precision: Precision) -> str:
+    """Return the name of a graph's file."""
+    return f"vision-{sha256[:_SHA256_SHOWN]}-v{BUILDER_VERSION}-{precision}.onnx"
+
+
+def _sha256(files: LvlmFiles) -> str:
+    return files.manifest.files["projector"].sha256 if files.manifest else sha256_of(files.projector)
+
+
+def _found(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | NotCovered | None:
+    for folder in dict.fromkeys((_own_folder(files), files.projector.parent)):
+        graph = folder / graph_name(sha256, precision)
+        record = read_record(graph)
+        if record is not None and record.projector_sha256 == sha256:
+            if record.reason:
+                return NotCovered(record.reason)
+            if found := _checked(graph, record):
+                return found
+    return None
+
+
+def _checked(graph: Path, record: Record) -> GraphFile | None:
+    """Return a graph if it is the one that its record tells of."""
+    file, agreement = record.graph, record.agreement
+    if file is None or agreement is None or not graph.is_file():
+        return None
+    if graph.stat().st_size != file.size or sha256_of(graph) != file.sha256:
+        return None
+    return GraphFile(graph, record.precision, record.builder_version, record.weight_bits, file.size, agreement)
+
+
+def _own_folder(files: LvlmFiles) -> Path:
+    """Return the folder to write to: a pulled model's own, else one in the cache. A folder of the user's is left alone."""
+    folder = files.projector.parent
+    pulled = folder.resolve().is_relative_to(models_home().resolve())
+    return folder if pulled and os.access(folder, os.W_OK) else cache_home() / _FOLDER
+
+
+def _made(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | NotCovered:
+    folder = _own_folder(files)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return NotCovered(f"its graph cannot be kept in {folder} ({error.strerror or error})")
+    graph = folder / graph_name(sha256, precision)
+    kills = oom_kills()
+    arguments = (files.text, files.projector, sha256, precision, graph)
+    process, words = start("vlm4rec_edge.grounding.vision.making", *map(str, arguments))
+    assert process.stdin and process.stdout
+    with process.stdin, process.stdout:
+        lines = [line for line in process.stdout.read().decode("utf-8", "replace").splitlines() if line.startswith("{")]
+    death = death_of(process, words.lines, oom_kills_before=kills)
+    if not lines:
+        for part in folder.glob(f"{graph.name}.{process.pid}.*"):  # what it had written so far
+            remove(part)
+        return NotCovered(f"its graph could not be made: the process that made it ended ({death})")
+    if reason := json.loads(lines[-1])["reason"]:
+        return NotCovered(f"its graph could not be made: {reason}")
+    return _found(files, precision, sha256) or NotCovered(f"its graph in {graph} was changed while it was made")

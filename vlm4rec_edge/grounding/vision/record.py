@@ -1,0 +1,85 @@
+"""What is written beside a graph: what it was made of, how near to mtmd's tower it came, and where that was tried."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from vlm4rec_edge.atomic import atomic_path
+from vlm4rec_edge.grounding.llama.library import processor
+from vlm4rec_edge.grounding.vision.check import Agreement
+from vlm4rec_edge.grounding.vision.graph import Precision
+from vlm4rec_edge.models.manifest import ModelFile
+
+_FORMAT = 2
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "llama-cpp-python")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came of making a graph.
+
+    Attributes:
+        precision, builder_version: Of the graph.
+        projector_sha256: Of the GGUF file that it was made from.
+        weight_bits: Bits of a weight of a linear layer.
+        graph: Name, size and sha256 of the graph; None where it did not pass.
+        agreement: With mtmd's tower; None where the two could not be compared.
+        reason: Why there is no graph, as the end of a sentence; empty where there is one.
+        conditions: What else the result depends on; see ``conditions``.
+    """
+
+    precision: Precision
+    builder_version: int
+    projector_sha256: str
+    weight_bits: int
+    graph: ModelFile | None
+    agreement: Agreement | None
+    reason: str
+    conditions: dict[str, str]
+
+    def write(self, graph: Path) -> None:
+        """Write it beside the place of its graph.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with atomic_path(record_path(graph)) as part:
+            content = {"format": _FORMAT, **asdict(self)}
+            part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def record_path(graph: Path) -> Path:
+    """Return where the record of a graph lies."""
+    return graph.with_suffix(".json")
+
+
+def read_record(graph: Path) -> Record | None:
+    """Return the record beside a graph's place; None where there is none, or one that holds no longer or cannot be read.
+
+    It holds for the packages and the processor that it was made with: on another processor 8-bit products may overflow.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content: dict[str, Any] = json.loads(record_path(graph).read_text(encoding="utf-8"))
+        if content.pop("format") == _FORMAT and content["conditions"] == conditions():
+            file, agreement = content.pop("graph"), content.pop("agreement")
+            return Record(
+                graph=ModelFile(**file) if file else None,
+                agreement=Agreement(**agreement) if agreement else None,
+                **content,
+            )
+    return None
+
+
+def conditions() -> dict[str, str]:
+    """Return the versions of the packages that compute, and a short sha256 of what the system tells of the processor."""
+    found = {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16]}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
