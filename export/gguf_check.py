@@ -52,7 +52,7 @@ def caption_photos(text: Path, projector: Path, settings: LvlmSettings, photos: 
     from vlm4rec_edge.models.resolve import resolve_lvlm
 
     files = replace(resolve_lvlm(text.resolve(), projector=projector.resolve()), settings=settings)
-    with LlamaCaptioner(files, device="cpu") as captioner:
+    with LlamaCaptioner(files, device="cpu", vision="mtmd") as captioner:
         return [captioner.caption_file(photo) for photo in photos]
 
 

@@ -40,6 +40,8 @@ _OPTIONAL = {
         'pip install "vlm4rec-edge[hnsw]"',
     ),
     "huggingface-hub": ("no model can be pulled", "pip install huggingface_hub"),
+    "gguf": ("llama.cpp encodes the photos itself, which is slower", _CAPTIONING),
+    "onnx": ("llama.cpp encodes the photos itself, which is slower", _CAPTIONING),
     "pyarrow": ("no Parquet file can be read", 'pip install "vlm4rec-edge[parquet]"'),
 }
 _OTHERS = ("vlm4rec-edge", "typer", "rich")
@@ -85,7 +87,8 @@ def examine() -> Diagnosis:
     """Look at the installation and the machine, and run both embedded models on their reference inputs (a few seconds)."""
     facts: dict[str, Any] = {"llama_cpp": None}
     looks = (
-        _packages, _machine, _llama, _onnx_runtime, _models, _plugins, _caption, _vector, _recommending, _telemetry, _cache,
+        _packages, _machine, _llama, _onnx_runtime, _models, _plugins, _caption, _vision, _vector, _recommending, _telemetry,
+        _cache,
     )  # fmt: skip
     findings: list[Finding] = []
     for look in looks:
@@ -232,7 +235,7 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
     try:
         require_captioning()
         files = resolve_lvlm()
-        with IsolatedCaptioner(files, batch=1) as captioner:
+        with IsolatedCaptioner(files, batch=1, vision="mtmd") as captioner:
             report = check_captions(_manifest(files.manifest), files.folder, captioner.caption_file)
             facts["llama_cpp_uses"] = captioner.llama_cpp.strip(" |")
             facts["llama_cpp_gpu"] = captioner.gpu
@@ -243,6 +246,27 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("llama.cpp uses", f"{', '.join(used)}; {'a GPU' if facts['llama_cpp_gpu'] else 'no GPU'}")
     same = f"{report.same_captions} of {report.captions} reference photos to the letter"
     yield Finding("a caption", f"comes out right ({same})")
+
+
+def _vision(facts: dict[str, Any]) -> Iterator[Finding]:
+    """Tell which tower encodes photos; of the embedded model that is found out, of others it is told as far as it is known."""
+    from vlm4rec_edge.grounding.llama.choice import told_of
+    from vlm4rec_edge.grounding.vision.graph_file import GraphFile, known_graph, vision_graph
+
+    towers = facts["vision"] = []
+    for model in facts["models"]:
+        if model["kind"] != "lvlm":
+            continue
+        name = model["name"]
+        try:
+            find = vision_graph if name == DEFAULT_LVLM else known_graph
+            known = find(resolve_lvlm(model["folder"]), "fp32")
+        except Vlm4RecError as error:
+            yield Finding(f"vision of {name}", str(error), False)
+            continue
+        agreement = asdict(known.agreement) if isinstance(known, GraphFile) else None
+        towers.append({"model": name, "says": told_of(known), "agreement": agreement})
+        yield Finding(f"vision of {name}", told_of(known))
 
 
 def _vector(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -292,5 +316,6 @@ def _cache(facts: dict[str, Any]) -> Iterator[Finding]:
 _RESTS_ON = {
     _llama: ("llama-cpp-python",),
     _caption: ("llama-cpp-python", "pillow", "jinja2", "llama.cpp", f"model {DEFAULT_LVLM}"),
+    _vision: ("llama-cpp-python", "llama.cpp", "ONNX Runtime", "gguf", "onnx", f"model {DEFAULT_LVLM}", "a caption"),
     _vector: ("onnxruntime", "ONNX Runtime", "tokenizers", f"model {DEFAULT_ENCODER}"),
 }

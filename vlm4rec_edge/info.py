@@ -36,6 +36,7 @@ class IndexInfo:
         photos: How many photos the items have together; in a bundle one an item.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
+        tower: What encoded the photos in that run, as ``IndexReport`` tells; empty if not known, and in a bundle.
         learned: What is told of what was learned from purchases (docs/learning.md); empty if nothing was.
         bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
             was made by; None of an index.
@@ -57,6 +58,7 @@ class IndexInfo:
     photos: int = 0
     batch: int = 0
     kv_bytes: int = 0
+    tower: str = ""
     learned: Mapping[str, Any] = field(default_factory=dict)
     index_backend: str = ""
     bundle: Mapping[str, Any] | None = None
@@ -99,6 +101,7 @@ def _of_folder(folder: Path) -> IndexInfo:
             index_backend=backend_of(store),
             batch=_count(store.meta.get("batch", "")),
             kv_bytes=_count(store.meta.get("kv_bytes", "")),
+            tower=store.meta.get("tower", ""),
             **_made_by(store),
         )
 

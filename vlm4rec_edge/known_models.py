@@ -156,7 +156,7 @@ def _check_lvlm(folder: Path, *, golden: bool) -> None:
         from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
         from vlm4rec_edge.models.golden import check_captions
 
-        with IsolatedCaptioner(files, device="cpu", batch=1) as captioner:
+        with IsolatedCaptioner(files, device="cpu", batch=1, vision="mtmd") as captioner:
             check_captions(files.manifest, folder, captioner.caption_file)
 
 

@@ -16,6 +16,7 @@ from vlm4rec_edge.recommend.selection import Selection
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
+    from vlm4rec_edge.grounding.llama.base import Vision
     from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.recommend.recommender import Recommender
@@ -32,6 +33,7 @@ def captioner_of(
     *,
     projector: Path | None = None,
     device: Device = "auto",
+    vision: Vision = "auto",
     photos: int | None = None,
 ) -> Captioner:
     """Open the captioner that made the captions of an index or a bundle, with the settings it had.
@@ -41,6 +43,7 @@ def captioner_of(
         model: Where the model is, if it cannot be found by the name that is noted.
         projector: As for ``open_captioner``.
         device: As there.
+        vision: As there. In which precision is noted.
         photos: As there.
 
     Raises:
@@ -64,6 +67,8 @@ def captioner_of(
     if not name:
         raise StoreError(f"It is not noted what made the captions of {source.folder}; give the model with --model.")
     settings = settings_in(identity)
+    if vision != "auto":
+        settings["vision"] = vision
     try:
         captioner = open_captioner(str(name), projector=projector, device=device, photos=photos, **settings)
     except ModelError as error:
@@ -101,6 +106,8 @@ def settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
     if not set(_SETTINGS) <= identity.keys():
         return {}
     settings = {name: identity[name] for name in _SETTINGS}
+    if precision := identity.get("vision_precision"):
+        settings["vision_precision"] = precision
     if form := identity.get("structured"):
         from vlm4rec_edge.grounding.schema import parse_schema
 
@@ -109,7 +116,12 @@ def settings_in(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_new_photo(
-    source: ItemSource, photo: Path | str, *, model: str | None = None, projector: Path | None = None
+    source: ItemSource,
+    photo: Path | str,
+    *,
+    model: str | None = None,
+    projector: Path | None = None,
+    vision: Vision = "auto",
 ) -> str:
     """Describe a photo that an index or a bundle does not hold, as the captioner that made it would have.
 
@@ -118,6 +130,7 @@ def describe_new_photo(
         photo: A photo file.
         model: Where the model is, if it cannot be found by the name that is noted.
         projector: As for ``open_captioner``.
+        vision: As there.
 
     Raises:
         UsageError, StoreError: as ``captioner_of``.
@@ -125,7 +138,7 @@ def describe_new_photo(
         ModelError, DeviceError, MissingDependencyError: the model is not on this machine, or what runs it.
     """
     photo = path_of(photo, "A photo")
-    captioner = captioner_of(source, model, projector=projector, photos=1)
+    captioner = captioner_of(source, model, projector=projector, vision=vision, photos=1)
     try:
         return caption_photo(photo, captioner)
     finally:
@@ -139,6 +152,7 @@ def similar_to_photo(
     *,
     model: str | None = None,
     projector: Path | None = None,
+    vision: Vision = "auto",
     encoder: Encoder | None = None,
     selection: Selection | None = None,
     explain: bool = False,
@@ -151,6 +165,7 @@ def similar_to_photo(
         k: How many items to return.
         model: As for ``describe_new_photo``.
         projector: As there.
+        vision: As there.
         encoder: As for ``Recommender.search``.
         selection: What may be recommended.
         explain: Whether to say what each came from.
@@ -158,7 +173,7 @@ def similar_to_photo(
     Raises:
         UsageError, StoreError, PhotoError, ModelError, DeviceError, MissingDependencyError: as ``describe_new_photo``.
     """
-    caption = describe_new_photo(shop.store, photo, model=model, projector=projector)
+    caption = describe_new_photo(shop.store, photo, model=model, projector=projector, vision=vision)
     found = shop.search(caption, k, encoder=encoder, selection=selection or Selection(), explain=explain)
     found.query, found.answered_by = {"photo": str(photo), "caption": caption}, "photo" if found else None
     return found

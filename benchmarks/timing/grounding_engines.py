@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,8 @@ class Task:
         threads: CPU threads.
         one_by_one: Time each photo by itself, the next one only when it is done.
         max_side: Longer side of a photo for our engine, 0: the model's own.
+        vision, vision_precision: The vision tower of our engine.
+        device: Where our engine computes.
     """
 
     engine: str
@@ -60,17 +63,34 @@ class Task:
     threads: int
     one_by_one: bool = False
     max_side: int = 0
+    vision: str = "auto"
+    vision_precision: str = "fp32"
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
 class Done:
-    """What an engine did: seconds of the whole and of each photo (if one by one), texts and tokens of the answers."""
+    """What an engine did.
+
+    Attributes:
+        seconds, each_s: Of the whole, and of each photo if one by one.
+        texts, tokens: Of the answers.
+        system: What llama.cpp says of its build.
+        cpu_s: Processor seconds of the whole, of all threads.
+        peak_mb: Most memory of the process so far.
+        vram_mb: Memory of the GPUs that came into use, on CUDA.
+        tower: What encoded the photos of our engine.
+    """
 
     seconds: float
     each_s: Sequence[float]
     texts: Sequence[str]
     tokens: Sequence[int]
     system: str = ""
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+    vram_mb: float = 0.0
+    tower: str = ""
 
     @property
     def rate(self) -> float:
@@ -120,7 +140,11 @@ def _ours(task: Task) -> Iterator[Callable[[Sequence[str]], list[tuple[str, int]
         batch=task.batch,
         threads=task.threads,
         max_side=task.max_side or None,
+        vision=task.vision,  # type: ignore[arg-type]
+        vision_precision=task.vision_precision,  # type: ignore[arg-type]
+        device=task.device,  # type: ignore[arg-type]
     ) as captioner:
+        caption.tower = lambda: captioner.tower  # type: ignore[attr-defined]
         yield caption
 
 
@@ -209,15 +233,29 @@ def _system(engine: str) -> str:
     return str(llama_cpp.llama_print_system_info().decode())
 
 
+def _vram_mb() -> float:
+    """Return the memory in use on all GPUs, by anybody."""
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return sum(map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()))
+
+
+def _peak_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if sys.platform == "linux" else 1024**2)
+
+
 _ENGINES = {OURS: _ours, HANDLER: _handler, SERVER: _server}
 
 
 def _main() -> None:
     task = Task(**json.load(sys.stdin))
+    vram = _vram_mb() if task.device == "cuda" else 0.0
     with _ENGINES[task.engine](task) as caption:
         caption(task.warm)
         each, said = [], []
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         if task.one_by_one:
             for photo in task.photos:
                 begun = time.perf_counter()
@@ -225,9 +263,12 @@ def _main() -> None:
                 each.append(time.perf_counter() - begun)
         else:
             said = caption(task.photos)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, time.process_time() - worked
         texts, tokens = zip(*said, strict=True)
-        done = Done(seconds, each, texts, tokens, _system(task.engine))
+        tower = caption.tower() if hasattr(caption, "tower") else ""
+        # Neither llama.cpp nor ONNX Runtime gives memory of a GPU back before the end, so what is taken now is the most.
+        vram = _vram_mb() - vram if task.device == "cuda" else 0.0
+        done = Done(seconds, each, texts, tokens, _system(task.engine), cpu, _peak_mb(), vram, tower)
         sys.stdout.write("\n" + json.dumps(asdict(done)) + "\n")
         sys.stdout.flush()
         if task.engine == SERVER:

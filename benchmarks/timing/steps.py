@@ -39,7 +39,8 @@ def steps(work: Path, chosen: Sequence[Model], *, runs: int) -> Section:
             {"model": model.label, "photos": photos, "whole_s": whole, "steps_s": per_photo, "beside": own[0]["beside"]}
         )
     remarks = [
-        f"Milliseconds a photo of `index`, batch {BATCH}; medians of {runs} runs. Timers stand around what the engine calls.",
+        f"Milliseconds a photo of `index`, batch {BATCH}; medians of {runs} runs, with llama.cpp's own vision tower. "
+        "Timers stand around what the engine calls.",
         "Engines work side by side, each in a thread with cores of its own: a step is the mean of their threads, and what "
         f"they do adds up to the whole; `{OTHER}` is Python, and waiting for a photo or a core.",
         f"Photos are read and preprocessed in threads of their own: `{READ}` is their processor time and runs beside the "
@@ -55,7 +56,10 @@ def measure_steps(work: Path, model: Model) -> dict[str, Any]:
     for place in (folder, out):
         shutil.rmtree(place, ignore_errors=True)
     photo_catalog(folder, model.counted, len(model.counted))
-    with LlamaCaptioner(model.files, batch=BATCH) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
+    with (
+        LlamaCaptioner(model.files, batch=BATCH, vision="mtmd") as captioner,
+        OnnxEncoder(resolve_encoder()) as encoder,
+    ):
         question = captioner.prompt.text
         for _ in captioner.caption(CaptionRequest(str(path), read_photo_file(path), question) for path in model.warm):
             pass

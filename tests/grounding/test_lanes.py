@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
@@ -15,6 +16,7 @@ from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.grounding.llama.engine import Answer, Refusal
 from vlm4rec_edge.grounding.llama.lanes import answer_side_by_side, lanes_for, shares
+from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 MIB = 1 << 20
@@ -80,35 +82,141 @@ def test_a_stream_that_is_left_leaves_no_thread_behind() -> None:
         assert answers(captioner, requests_for({"again": swatch(200, 30, 40)}))[0]["again"]
 
 
-class _Failing:
-    """In the place of an engine: answers one photo, then fails as a whole."""
+def _made(key: str) -> PreparedPhoto:
+    """A photo that no engine will look at."""
+    return PreparedPhoto(key, 0, None, None, 0)  # type: ignore[arg-type]
+
+
+def _side_by_side(engines: list[Any], requests: Iterable[str | None], **settings: Any) -> Iterator[Answer | Refusal]:
+    return answer_side_by_side(engines, iter(requests), **{"prepare": _made, "slots": 2, "workers": 2, **settings})
+
+
+def _endless() -> Iterator[str]:
+    return map(str, itertools.count())
+
+
+class _Patient:
+    """In the place of an engine: answers each photo at once until it is stopped."""
 
     stopped = False
 
-    def answer(self, photos: Iterable[Refusal | None]) -> Iterator[Answer | Refusal]:
-        for number, photo in enumerate(photos):
-            if number:
-                raise ModelError("llama.cpp stopped decoding (status 1).")
-            assert photo is not None
-            yield photo
-
-
-class _Patient(_Failing):
-    """In the place of an engine: hands refusals on until it is stopped."""
-
-    def answer(self, photos: Iterable[Refusal | None]) -> Iterator[Answer | Refusal]:
+    def answer(self, photos: Iterable[PreparedPhoto | None]) -> Iterator[Answer | Refusal]:
         for photo in photos:
             if photo is not None:
-                yield photo
+                yield Answer(photo.key, photo.key, (), False)
+
+
+class _Failing(_Patient):
+    """In the place of an engine: answers one photo, then fails as a whole."""
+
+    def answer(self, photos: Iterable[PreparedPhoto | None]) -> Iterator[Answer | Refusal]:
+        for number, answer in enumerate(super().answer(photos)):
+            if number:
+                raise ModelError("llama.cpp stopped decoding (status 1).")
+            yield answer
 
 
 def test_an_engine_that_fails_ends_the_others_too() -> None:
-    endless = (Refusal(str(number), "") for number in itertools.count())
     before = threading.active_count()
     with pytest.raises(ModelError, match="stopped decoding"):
-        for _ in answer_side_by_side([_Patient(), _Failing()], endless, slots=2):  # type: ignore[list-item]
+        for _ in _side_by_side([_Patient(), _Failing()], _endless()):
             pass
     assert threading.active_count() == before
+
+
+def test_a_preparation_that_fails_as_a_whole_ends_all() -> None:
+    def prepare(key: str) -> PreparedPhoto:
+        if key == "3":
+            raise ModelError("The graph cannot be run.")
+        return _made(key)
+
+    before = threading.active_count()
+    with pytest.raises(ModelError, match="graph cannot be run"):
+        for _ in _side_by_side([_Patient()], _endless(), prepare=prepare):
+            pass
+    assert threading.active_count() == before
+
+
+def test_every_request_is_answered_once_and_one_that_cannot_be_prepared_is_refused() -> None:
+    def prepare(key: str) -> PreparedPhoto | Refusal:
+        return Refusal(key, "no picture") if int(key) % 5 == 0 else _made(key)
+
+    found = list(_side_by_side([_Patient(), _Patient()], map(str, range(50)), prepare=prepare))
+    assert sorted(int(result.key) for result in found) == list(range(50))
+    assert {int(result.key) for result in found if isinstance(result, Refusal)} == set(range(0, 50, 5))
+
+
+def test_an_answer_is_handed_on_while_later_photos_are_still_prepared() -> None:
+    given = threading.Event()
+
+    def prepare(key: str) -> PreparedPhoto:
+        if key == "1":
+            assert given.wait(30)
+        return _made(key)
+
+    results = _side_by_side([_Patient()], iter("01"), prepare=prepare, workers=1)
+    assert next(results).key == "0"
+    given.set()
+    assert next(results).key == "1"
+
+
+def test_a_photo_is_prepared_while_an_earlier_one_is_decoded() -> None:
+    prepared = threading.Event()
+
+    class Slow(_Patient):
+        def answer(self, photos: Iterable[PreparedPhoto | None]) -> Iterator[Answer | Refusal]:
+            for answer in super().answer(photos):
+                assert answer.key == "1" or prepared.wait(30)
+                yield answer
+
+    def prepare(key: str) -> PreparedPhoto:
+        if key == "1":
+            prepared.set()
+        return _made(key)
+
+    assert len(list(_side_by_side([Slow()], iter("01"), prepare=prepare, workers=1))) == 2
+
+
+def test_what_is_under_way_is_bounded_however_slow_the_engines_are() -> None:
+    pulled: list[str] = []
+    may_go = threading.Event()
+
+    class Slow(_Patient):
+        def answer(self, photos: Iterable[PreparedPhoto | None]) -> Iterator[Answer | Refusal]:
+            for answer in super().answer(photos):
+                assert may_go.wait(30)
+                yield answer
+
+    def requests() -> Iterator[str]:
+        for key in _endless():
+            pulled.append(key)
+            if len(pulled) == 7:  # 2 at work, 2 that wait, 3 being prepared
+                may_go.set()
+            yield key
+
+    results = _side_by_side([Slow()], requests(), workers=3)
+    next(results)
+    assert len(pulled) == 7
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_a_photo_that_is_being_prepared_when_all_is_stopped_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    freed: list[str] = []
+    monkeypatch.setattr(PreparedPhoto, "free", lambda photo: freed.append(photo.key))
+
+    def prepare(key: str) -> PreparedPhoto:
+        if key == "1":
+            begun.set()
+            assert may_end.wait(30)
+        return _made(key)
+
+    results = _side_by_side([_Patient()], iter("01"), prepare=prepare, workers=1)
+    next(results)
+    assert begun.wait(30)
+    threading.Timer(0.1, may_end.set).start()
+    results.close()  # type: ignore[attr-defined]
+    assert freed == ["1"]
 
 
 class _InTheMiddle(_Patient):
@@ -117,17 +225,16 @@ class _InTheMiddle(_Patient):
     def __init__(self) -> None:
         self.done = threading.Event()
 
-    def answer(self, photos: Iterable[Refusal | None]) -> Iterator[Answer | Refusal]:
+    def answer(self, photos: Iterable[PreparedPhoto | None]) -> Iterator[Answer | Refusal]:
         yield from super().answer(photos)
         self.done.wait(30)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C there")
 def test_a_second_ctrl_c_waits_for_llama_cpp_too() -> None:
-    endless = (Refusal(str(number), "") for number in itertools.count())
     engines = [_InTheMiddle(), _InTheMiddle()]
     before = threading.active_count()
-    results = answer_side_by_side(engines, endless, slots=2)  # type: ignore[arg-type]
+    results = _side_by_side(engines, _endless())
     next(results)
     timers = [threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT]) for seconds in (0.2, 0.4)]
     timers += [threading.Timer(0.6, engine.done.set) for engine in engines]

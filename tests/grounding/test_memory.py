@@ -71,17 +71,27 @@ def test_a_batch_takes_half_of_what_the_model_leaves_and_at_least_one_photo(
     each = kv_bytes_per_token(files.text) * files.settings.context_length
     weights = files.text.stat().st_size + files.projector.stat().st_size
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: weights + 2 * photos * each + each)
-    with LlamaCaptioner(files, max_tokens=2, threads=1, device="cpu") as captioner:
+    with LlamaCaptioner(files, max_tokens=2, threads=1, device="cpu", vision="mtmd") as captioner:
         assert answers(captioner, requests_for({"a": swatch(200, 30, 40)}))[0]
         assert captioner.batch == photos
         assert captioner.kv_bytes == photos * each
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: 0)
-    assert LlamaCaptioner(files, device="cpu")._affordable_batch() == 1
+    assert LlamaCaptioner(files, device="cpu")._affordable_batch(0) == 1
+
+
+def test_the_graph_of_a_vision_tower_counts_as_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = resolve_lvlm()
+    each = kv_bytes_per_token(files.text) * files.settings.context_length
+    weights = files.text.stat().st_size + files.projector.stat().st_size
+    monkeypatch.setattr(captioner_module, "available_bytes", lambda: weights + 8 * each)
+    captioner = LlamaCaptioner(files, device="cpu")
+    assert captioner._affordable_batch(0) == 4
+    assert captioner._affordable_batch(4 * each) == 2
 
 
 def test_a_batch_is_no_larger_than_it_is_worth_and_never_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     captioner = LlamaCaptioner(resolve_lvlm(), device="cpu")
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: 1 << 50)
-    most = captioner._affordable_batch()
+    most = captioner._affordable_batch(0)
     monkeypatch.setattr(captioner_module, "available_bytes", lambda: None)
-    assert captioner._affordable_batch() == most < 100
+    assert captioner._affordable_batch(0) == most < 100

@@ -3,16 +3,17 @@
 Its ``--json`` document (a field may be added, none is renamed or removed):
 
 - ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes", "learned", "index_backend"}``;
-  ``grounding`` and ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields of structured
-  captions, which are attributes of the items (none of free ones). ``photos`` is how many photos the items have together.
+  "run", "grounding", "encoder", "caption_fields": [name], "photos", "batch", "kv_bytes", "tower", "learned",
+  "index_backend"}``; ``grounding`` and ``encoder`` hold the provenance of captions and vectors, ``caption_fields`` the fields
+  of structured captions, which are attributes of the items (none of free ones). ``photos`` is how many photos the items have
+  together.
   ``batch`` photos were captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if
-  not known, and in a bundle). ``learned`` tells of what was learned from purchases: ``{"weights": {"together", "often"},
-  "new_items", "learned_at", "newest_purchase", "users", "judged_users", "purchases", "gain": {"mean", "low", "high",
-  "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors than are scanned by choice. Of a bundle also
-  ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries": ["encoder" or "lvlm"], "models": [{"role",
-  "name", "license", "source", "licence"}]}``, the last for programs that read it by its former name; its ``failures`` and
-  ``run`` are 0.
+  not known, and in a bundle); ``tower`` encoded them, as ``index`` tells it. ``learned`` tells of what was learned from
+  purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
+  "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors
+  than are scanned by choice. Of a bundle also ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries":
+  ["encoder" or "lvlm"], "models": [{"role", "name", "license", "source", "licence"}]}``, the last for programs that read it by
+  its former name; its ``failures`` and ``run`` are 0.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ from typing import Any
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, table
+
+# What encodes photos, by the names of ``IndexReport.tower``.
+TOWERS = {
+    "onnx-fp32": "ONNX Runtime, fp32",
+    "onnx-int8": "ONNX Runtime, int8",
+    "mtmd": "llama.cpp (mtmd)",
+}
 
 
 def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
@@ -57,6 +65,8 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows.append(["learned", _learned(found.learned)])
     if found.bundle is None:
         rows.insert(len(rows) - 6, ["left out", f"{found.failures:,} in the last run"])
+        if found.tower:
+            rows.append(["vision encoder", TOWERS.get(found.tower, found.tower)])
         if found.kv_bytes:
             rows.append(
                 [

@@ -301,6 +301,7 @@ def similar(
     ] = None,
     model: options.Model = None,
     projector: options.Projector = None,
+    vision: options.VisionTower = options.VisionName.auto,
     encoder: options.EncoderModel = None,
     explain: options.Explain = False,
     as_json: options.AsJson = False,
@@ -325,7 +326,15 @@ def similar(
 
         with options.named_encoder(encoder) as own:
             found = similar_to_photo(
-                shop, photo, k, model=model, projector=projector, encoder=own, selection=chosen, explain=explain
+                shop,
+                photo,
+                k,
+                model=model,
+                projector=projector,
+                vision=vision.value,
+                encoder=own,
+                selection=chosen,
+                explain=explain,
             )
         if not as_json:
             note(f"The photo shows: {found.query['caption']}")

@@ -27,6 +27,21 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
+class VisionName(StrEnum):
+    """What encodes photos."""
+
+    auto = "auto"
+    onnx = "onnx"
+    mtmd = "mtmd"
+
+
+class VisionPrecisionName(StrEnum):
+    """In which precision ONNX Runtime encodes photos."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+
+
 # Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
 AS_JSON = "vlm4rec_edge.json"
 AsJson = Annotated[
@@ -174,6 +189,22 @@ Device = Annotated[
         help="Where to compute. auto takes a GPU if there is one; a device that is named and missing is an error."
     ),
 ]
+VisionTower = Annotated[
+    VisionName,
+    typer.Option(
+        "--vision",
+        help="What runs the model's vision encoder: ONNX Runtime (onnx) or llama.cpp (mtmd). auto takes the one that was "
+        "measured to be faster on this machine.",
+    ),
+]
+VisionPrecision = Annotated[
+    VisionPrecisionName | None,
+    typer.Option(
+        help="The precision of the vision encoder in ONNX Runtime. int8 is faster and changes some captions. Default: as the "
+        "index was made; fp32 for a new one.",
+        show_default=False,
+    ),
+]
 Where = Annotated[
     str | None,
     typer.Option(
@@ -209,6 +240,8 @@ class CaptionerOptions:
     threads: Threads = None
     max_side: MaxSide = None
     device: Device = DeviceName.auto
+    vision: VisionTower = VisionName.auto
+    vision_precision: VisionPrecision = None
 
     def of_a_model(self) -> bool:
         """Whether an option is given that only a vision-language model heeds; threads and device are of the encoder too."""
@@ -237,6 +270,8 @@ class CaptionerOptions:
             "batch": self.batch or None,
             "threads": self.threads,
             "max_side": self.max_side,
+            "vision": None if self.vision == VisionName.auto else self.vision.value,
+            "vision_precision": self.vision_precision and self.vision_precision.value,
         }
 
 

@@ -46,6 +46,7 @@ def add(
     projector: options.Projector = None,
     encoder: options.EncoderOfIndex = None,
     device: options.Device = options.DeviceName.auto,
+    vision: options.VisionTower = options.VisionName.auto,
     as_json: options.AsJson = False,
 ) -> None:
     """Add single photos to an index, or replace them, with the models, the prompt and the settings it was made with.
@@ -67,7 +68,9 @@ def add(
         with StoreReader(index) as store:
             captioner = None
             if store.meta.get("encoded_text") != "title":
-                captioner = captioner_of(store, model, projector=projector, device=device.value, photos=len(photos))
+                captioner = captioner_of(
+                    store, model, projector=projector, device=device.value, vision=vision.value, photos=len(photos)
+                )
                 models.callback(close_model, captioner)
         own = models.enter_context(options.named_encoder(encoder, device=device.value))
         with progress_bar("Indexing", len(items), shown=not as_json, out=index) as advance:

@@ -93,6 +93,12 @@ def working_memory(captioner: Captioner | None) -> tuple[int, int]:
     return (int(told["batch"]), int(told["kv_bytes"])) if told["kv_bytes"] else (0, 0)
 
 
+def tower_of(captioner: Captioner | None) -> str:
+    """Return what encodes the photos of a captioner, as ``BaseCaptioner.tower``; empty if it does not tell."""
+    tower = getattr(captioner, "tower", "")
+    return tower if _is_text(tower) else ""
+
+
 def _checked(answer: object) -> Captioned | Failure:
     if isinstance(answer, Failure):
         # Of its stage, and of a reason, a store can hold no other values.

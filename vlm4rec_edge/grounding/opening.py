@@ -32,7 +32,8 @@ def open_captioner(
             or pulled model, a model folder, or a text ``.gguf`` file. Default: the embedded model.
         projector: The mmproj file, for a text ``.gguf`` file without one beside it.
         device: ``auto``, ``cpu`` or ``cuda``.
-        photos: How many it will be given, where that is known; without ``batch``, no memory is held for more.
+        photos: How many it will be given, where that is known; without ``batch``, no memory is held for more, and for few
+            of them it is not found out whether ONNX Runtime's vision tower is faster, but only looked up.
         settings: Those of ``BaseCaptioner``, for a model of llama.cpp.
 
     Raises:
@@ -52,7 +53,7 @@ def open_captioner(
     from vlm4rec_edge.models.resolve import DEFAULT_LVLM, resolve_lvlm
 
     if settings.get("batch") is None and photos is not None and photos < _MANY_PHOTOS:
-        settings["batch"] = photos
+        settings |= {"batch": photos, "find_out": False}
     files = resolve_lvlm(model or DEFAULT_LVLM, projector=projector)
     require_captioning()
     captioner = IsolatedCaptioner(files, device=device, **settings)

@@ -12,7 +12,7 @@ from vlm4rec_edge.catalog.cut import tell_cut
 from vlm4rec_edge.catalog.photo import read_photo_file
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.given import each_path, path_of
-from vlm4rec_edge.grounding.answers import answers, question_of, working_memory
+from vlm4rec_edge.grounding.answers import answers, question_of, tower_of, working_memory
 from vlm4rec_edge.grounding.protocol import Captioned, Captioner, CaptionRequest
 from vlm4rec_edge.items import Failure, Item
 
@@ -21,13 +21,14 @@ from vlm4rec_edge.items import Failure, Item
 class CaptionReport:
     """Paths and captions of some photos, in the order given, and what could not be used.
 
-    ``batch`` and ``kv_bytes`` are those of ``IndexReport``.
+    ``batch``, ``kv_bytes`` and ``tower`` are those of ``IndexReport``.
     """
 
     captions: tuple[tuple[str, Captioned], ...]
     failures: tuple[Failure, ...]
     batch: int
     kv_bytes: int
+    tower: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``caption --json`` prints."""
@@ -36,7 +37,8 @@ class CaptionReport:
             for image, said in self.captions
         ]
         failures = [asdict(failure) for failure in self.failures]
-        return {"captions": captions, "failures": failures, "batch": self.batch, "kv_bytes": self.kv_bytes}
+        memory = {"batch": self.batch, "kv_bytes": self.kv_bytes}
+        return {"captions": captions, "failures": failures, **memory, "tower": self.tower}
 
 
 def caption_photos(
@@ -80,7 +82,7 @@ def caption_photos(
         if on_progress is not None:
             on_progress(len(captions) + len(failures))
     in_order = tuple((str(photo), captions[str(photo)]) for photo in paths if str(photo) in captions)
-    return CaptionReport(in_order, tuple(failures), *working_memory(captioner))
+    return CaptionReport(in_order, tuple(failures), *working_memory(captioner), tower_of(captioner))
 
 
 def caption_photo(photo: Path | str, captioner: Captioner) -> str:

@@ -130,6 +130,10 @@ def _of_captions(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
         if name in before and name in now and before[name] != now[name]:
             yield f"{name}: {before[name]!r} -> {now[name]!r}"
             told = True
+    precision, other = (identity.get("vision_precision", "fp32") for identity in (before, now))
+    if precision != other:
+        yield f"vision precision: {precision} -> {other}"
+        told = True
     if before.get("structured") != now.get("structured"):
         yield f"fields: {_fields(before)} -> {_fields(now)}"
         told = True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.store.reader import StoreReader
 
 # Settings of a captioner that change no caption.
-_WITHOUT_EFFECT = {"batch", "threads"}
+_WITHOUT_EFFECT = {"batch", "threads", "vision"}
 # What is asked for with a form for captions is not what is asked for without one, or with another.
 _OF_THE_FORM = {"prompt", "max_tokens", "structured"}
 

@@ -12,7 +12,7 @@ from vlm4rec_edge.encoding.golden import check_golden, golden_of
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import EncodedText
 from vlm4rec_edge.errors import StoreError
-from vlm4rec_edge.grounding.answers import working_memory
+from vlm4rec_edge.grounding.answers import tower_of, working_memory
 from vlm4rec_edge.grounding.protocol import Captioner
 from vlm4rec_edge.indexing.grounding import Grounding
 from vlm4rec_edge.indexing.remembered import place_of
@@ -63,6 +63,8 @@ def index_catalog(
         batch, kv_bytes = working_memory(captioner)
         if kv_bytes:
             store.note(batch=str(batch), kv_bytes=str(kv_bytes))
+        if tower := tower_of(captioner):
+            store.note(tower=tower)
         store.compact()  # before it is pruned: should it be a mistake, the next run finds all vectors again
         if prune and not window.unread:
             not_removed = [] if prune_anyway else _too_many(store.unseen(), items_before)
@@ -90,6 +92,7 @@ def index_catalog(
         unread=window.unread,
         batch=batch,
         kv_bytes=kv_bytes,
+        tower=tower_of(captioner),
         removed_ids=tuple(removed),
         not_removed=tuple(not_removed),
         encoded_text=encoded_text,

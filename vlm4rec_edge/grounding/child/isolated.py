@@ -125,6 +125,11 @@ class IsolatedCaptioner(BaseCaptioner):
         return self._worker.engines if self._worker else 0
 
     @property
+    def tower(self) -> str:
+        """See ``BaseCaptioner``."""
+        return self._worker.tower if self._worker else ""
+
+    @property
     def pid(self) -> int:
         """Process id of the child (0 where there is none just now)."""
         return self._worker.pid if self._worker else 0
@@ -193,6 +198,9 @@ class IsolatedCaptioner(BaseCaptioner):
                 "threads": self._threads,
                 "batch": self._halved or self._batch,
                 "max_side": self._max_side,
+                "vision": self._vision,
+                "vision_precision": self._vision_precision,
+                "find_out": self._find_out,
             },
         }
 
@@ -206,13 +214,14 @@ class _Worker:
         assert self._process.stdin and self._process.stdout
         self._to, self._from = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
-        self.batch, self.kv_bytes, self.engines = 1, 0, 0
+        self.batch, self.kv_bytes, self.engines, self.tower = 1, 0, 0, ""
 
     def load(self, described: dict[str, Any]) -> dict[str, Any]:
         """Have the model loaded; return what the child says of itself and of the machine."""
         self._send({"do": "load", **described})
         facts = self.receive()
         self.batch, self.kv_bytes, self.engines = facts["batch"], facts["kv_bytes"], facts["engines"]
+        self.tower = facts["tower"]
         return facts
 
     def ask(self, number: int, request: CaptionRequest) -> None:

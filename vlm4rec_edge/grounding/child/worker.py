@@ -5,9 +5,9 @@ A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin 
 - to it, once: ``{"do": "load", "files": ..., "settings": ...}``; then, as often as wanted, ``{"do": "caption", "id",
   "question", "sha256"}`` and the bytes of a photo. When its stdin ends, so does it.
 - from it, after the line that every program of ``spawn`` begins with: ``{"event": "ready", "batch", "kv_bytes", "engines",
-  "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption", "id", "text", "fields"}`` or ``{"event": "failure", "id",
-  "stage", "reason"}`` for each photo, as they finish; at any time ``{"event": "warning", "message"}``; at its end perhaps
-  ``{"event": "error", "kind", "message"}``.
+  "tower", "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption", "id", "text", "fields"}`` or ``{"event": "failure",
+  "id", "stage", "reason"}`` for each photo, as they finish; at any time ``{"event": "warning", "message"}``; at its end
+  perhaps ``{"event": "error", "kind", "message"}``.
 """
 
 from __future__ import annotations
@@ -140,6 +140,7 @@ def _facts(captioner: LlamaCaptioner) -> dict[str, Any]:
         "batch": captioner.batch,
         "kv_bytes": captioner.kv_bytes,
         "engines": captioner.engines,
+        "tower": captioner.tower,
         "gpu": bool(llama.llama_supports_gpu_offload()),
         "processor": list(found),
         "llama_cpp": llama.llama_print_system_info().decode("utf-8", "replace"),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from vlm4rec_edge.catalog.photo import MAX_SIDE
 from vlm4rec_edge.checksums import sha256_of
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 # Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
 CAPTION_VERSION = 1
+# Which vision tower encodes photos: ONNX Runtime's where it is known here and faster, that one, or llama.cpp's own (mtmd).
+Vision = Literal["auto", "onnx", "mtmd"]
+# In which precision ONNX Runtime's computes.
+VisionPrecision = Literal["fp32", "int8"]
 # Two ways to use a captioner wrongly.
 CLOSED = "The captioner was closed while it was at work."
 ONE_STREAM = "A captioner goes through one stream of photos at a time; end the other one or close the captioner first."
@@ -52,6 +56,11 @@ class BaseCaptioner(Closable):
         batch: Photos decoded together; default: chosen from the model, the device and the memory at hand. On a CPU with
             several cores they are shared out to several engines, which load the projector once each.
         max_side: Longer side of a photo in pixels before the model's own preprocessing; default: the model's own, or 2048.
+        vision: What encodes photos: ``onnx`` (ONNX Runtime), ``mtmd`` (llama.cpp's own), or ``auto``, the one that was
+            measured to be faster here. They give the same embeddings up to rounding, so this is no part of ``identity``.
+        vision_precision: ``fp32``, or ``int8``, which is faster and gives other captions, and is ONNX Runtime's alone.
+        find_out: Whether ``auto`` makes, checks and measures ONNX Runtime's tower where that was not done here yet, which
+            takes as long as a photo or two; without it, llama.cpp's own encodes until somebody did.
 
     Raises:
         UsageError: a setting out of range.
@@ -71,6 +80,9 @@ class BaseCaptioner(Closable):
         threads: int | None = None,
         batch: int | None = None,
         max_side: int | None = None,
+        vision: Vision = "auto",
+        vision_precision: VisionPrecision = "fp32",
+        find_out: bool = True,
     ) -> None:
         # The folder that the program works in may change before the model is loaded.
         places = {role: getattr(files, role).absolute() for role in ("text", "projector", "folder")}
@@ -89,6 +101,8 @@ class BaseCaptioner(Closable):
         self._max_side = (files.settings.max_side or MAX_SIDE) if max_side is None else max_side
         if self._max_tokens < 1 or temperature < 0 or (batch is not None and batch < 1) or self._max_side < 16:
             raise UsageError("max_tokens and batch are at least 1, temperature at least 0, max_side at least 16.")
+        self._vision, self._vision_precision, self._find_out = vision, vision_precision, find_out
+        _check_vision(vision, vision_precision)
         self._rules = rules_of(self.schema) if self.schema else ""
 
     @cached_property
@@ -108,6 +122,8 @@ class BaseCaptioner(Closable):
             "seed": self._seed if self._temperature > 0 else 0,
             "max_side": self._max_side,
         }
+        if self._vision_precision != "fp32":  # the towers that compute in float give the same captions up to rounding
+            described["vision_precision"] = self._vision_precision
         if self.schema is not None:  # nothing of it in a free caption, whose fingerprint stays what it was
             described["structured"] = {
                 "version": STRUCTURED_VERSION,
@@ -177,6 +193,20 @@ class BaseCaptioner(Closable):
     @abstractmethod
     def engines(self) -> int:
         """How many engines work side by side (0 before the model is loaded)."""
+
+    @property
+    @abstractmethod
+    def tower(self) -> str:
+        """What encodes photos: ``onnx-fp32``, ``onnx-int8`` or ``mtmd`` (empty before the model is loaded)."""
+
+
+def _check_vision(vision: str, precision: str) -> None:
+    if vision not in get_args(Vision) or precision not in get_args(VisionPrecision):
+        raise UsageError("vision is auto, onnx or mtmd, and vision_precision fp32 or int8.")
+    if vision == "mtmd" and precision != "fp32":
+        raise UsageError(
+            f"llama.cpp's own vision tower has the precision of its file; leave out --vision mtmd, or {precision}."
+        )
 
 
 def _own_schema(files: LvlmFiles) -> Schema:

@@ -12,18 +12,20 @@ from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.llama.base import CLOSED, ONE_STREAM, BaseCaptioner
+from vlm4rec_edge.grounding.llama.choice import choose_graph, loaded_bytes
 from vlm4rec_edge.grounding.llama.grammar import Grammar
 from vlm4rec_edge.grounding.llama.memory import available_bytes
 from vlm4rec_edge.grounding.llama.prompt import ChatForm
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.structured import as_json, fields_of, flatten
+from vlm4rec_edge.grounding.vision.tower import OnnxTower
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.prefetch import prefetch
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.engine import Answer, Engine, Refusal
     from vlm4rec_edge.grounding.llama.native import NativeModel
     from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
+    from vlm4rec_edge.grounding.vision.graph_file import GraphFile
 
 # Sequences decoded together when the user does not say: on the CPU the gain flattens out here; a GPU carries more.
 BATCH_CPU, _BATCH_GPU = 16, 32
@@ -44,6 +46,8 @@ class LlamaCaptioner(BaseCaptioner):
     _natives: tuple[NativeModel, ...] = ()
     _engines: tuple[Engine, ...] = ()
     _form: ChatForm | None = None
+    _tower: OnnxTower | None = None  # else each engine has llama.cpp's own
+    _workers: int = _DECODING_THREADS
     _stream: ExitStack | None = None  # ends the threads that are at work
 
     def caption(self, requests: Iterable[CaptionRequest | None]) -> Iterator[Captioned | Failure]:
@@ -54,7 +58,6 @@ class LlamaCaptioner(BaseCaptioner):
         """
         from vlm4rec_edge.grounding.llama.engine import Refusal
         from vlm4rec_edge.grounding.llama.lanes import answer_side_by_side
-        from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
         if self._stream is not None:
             raise UsageError(ONE_STREAM)
@@ -68,17 +71,11 @@ class LlamaCaptioner(BaseCaptioner):
             yield first
             yield from requests
 
-        def discard(result: PreparedPhoto | Refusal | None) -> None:
-            if isinstance(result, PreparedPhoto):
-                result.free()
-
-        prepared = prefetch(
-            self._prepare, with_first(), threads=_DECODING_THREADS, ahead=2 * self.batch, discard=discard
+        answers = answer_side_by_side(
+            self._engines, with_first(), self._prepare, slots=self.batch, workers=self._workers
         )
-        answers = answer_side_by_side(self._engines, prepared, slots=self.batch)
         stream = self._stream = ExitStack()
-        stream.callback(prepared.close)  # type: ignore[attr-defined]  # both are generators
-        stream.callback(answers.close)  # type: ignore[attr-defined]
+        stream.callback(answers.close)  # type: ignore[attr-defined]  # it is a generator
         try:
             for answer in answers:
                 if isinstance(answer, Refusal):
@@ -121,6 +118,13 @@ class LlamaCaptioner(BaseCaptioner):
         """See ``BaseCaptioner``."""
         return len(self._engines)
 
+    @property
+    def tower(self) -> str:
+        """See ``BaseCaptioner``."""
+        if not self._engines:
+            return ""
+        return f"onnx-{self._vision_precision}" if self._tower else "mtmd"
+
     def load(self) -> None:
         """Load the model now rather than with the first caption.
 
@@ -132,10 +136,12 @@ class LlamaCaptioner(BaseCaptioner):
         from vlm4rec_edge.grounding.llama import native
         from vlm4rec_edge.grounding.llama.engine import Engine
         from vlm4rec_edge.grounding.llama.lanes import shares
+        from vlm4rec_edge.grounding.llama.vision import EncodedAhead, MtmdTower
 
-        slots = self._batch or self._affordable_batch()
+        graph = self._graph()
+        slots = self._batch or self._affordable_batch(loaded_bytes(graph))
         threads = self._threads or usable_cores()
-        lanes = self._lanes(slots, threads)
+        lanes = self._lanes(slots, threads, shares_projector=graph is not None)
         try:
             for own_slots, own_threads in zip(shares(slots, lanes), shares(threads, lanes), strict=True):
                 model = native.NativeModel(
@@ -145,12 +151,21 @@ class LlamaCaptioner(BaseCaptioner):
                     slots=own_slots,
                     context=self.files.settings.context_length,
                     beside=self._natives[0] if self._natives else None,
+                    own_projector=graph is None,
                 )
                 self._natives = (*self._natives, model)
+            if graph is not None:
+                on_gpu = native.use_gpu(self._device)
+                self._tower = OnnxTower.open(
+                    graph.path, max(threads // lanes, 1), device=self._device if on_gpu else "cpu"
+                )
+                # Each worker has the threads of an engine beside it; a GPU waits for as many as can prepare photos for it.
+                self._workers = threads if on_gpu else lanes
             self._form = self._chat_form(self._natives[0])
             self._engines = tuple(
                 Engine(
                     model,
+                    tower=EncodedAhead() if self._tower else MtmdTower(model),
                     max_tokens=self._max_tokens,
                     temperature=self._temperature,
                     grammar=Grammar(model, self._rules) if self.schema else None,
@@ -161,22 +176,33 @@ class LlamaCaptioner(BaseCaptioner):
             self.close()
             raise
 
-    def _lanes(self, slots: int, threads: int) -> int:
+    def _graph(self) -> GraphFile | None:
+        from vlm4rec_edge.grounding.llama.native import use_gpu
+
+        return choose_graph(
+            self.files,
+            vision=self._vision,
+            precision=self._vision_precision,
+            find_out=self._find_out,
+            on_gpu=use_gpu(self._device),
+        )
+
+    def _lanes(self, slots: int, threads: int, *, shares_projector: bool) -> int:
         from vlm4rec_edge.grounding.llama.lanes import lanes_for
         from vlm4rec_edge.grounding.llama.native import use_gpu
 
         if use_gpu(self._device):
             return 1
-        projector_bytes = self.files.projector.stat().st_size
+        projector_bytes = 0 if shares_projector else self.files.projector.stat().st_size
         return lanes_for(slots=slots, threads=threads, projector_bytes=projector_bytes, free_bytes=available_bytes())
 
-    def _affordable_batch(self) -> int:
+    def _affordable_batch(self, graph_bytes: int) -> int:
         """Return how many photos to decode together on this machine: as many as are worth it, and as have room."""
         from vlm4rec_edge.grounding.llama import native
 
         on_gpu = native.use_gpu(self._device)
         free = None if on_gpu else available_bytes()
-        weights = sum(path.stat().st_size for path in (self.files.text, self.files.projector))
+        weights = sum(path.stat().st_size for path in (self.files.text, self.files.projector)) + graph_bytes
         budget = _KV_BUDGET_BYTES if free is None else max(free - weights, 0) // _KV_SHARE
         return native.affordable_slots(self.files, wanted=_BATCH_GPU if on_gpu else BATCH_CPU, kv_budget=budget)
 
@@ -190,13 +216,11 @@ class LlamaCaptioner(BaseCaptioner):
         bos = model.piece(llama.llama_vocab_bos(model.vocabulary))
         return ChatForm(template, bos, model.piece(llama.llama_vocab_eos(model.vocabulary)))
 
-    def _prepare(self, request: CaptionRequest | None) -> PreparedPhoto | Refusal | None:
-        """Decode, preprocess and tokenise one photo; runs in a thread."""
+    def _prepare(self, request: CaptionRequest) -> PreparedPhoto | Refusal:
+        """Decode, preprocess and tokenise one photo, and encode it where the engines do not; runs in a thread."""
         from vlm4rec_edge.grounding.llama.engine import Refusal
         from vlm4rec_edge.grounding.llama.prepare import prepare
 
-        if request is None:
-            return None
         if not self._natives or self._form is None:
             raise ModelError(CLOSED)
         try:
@@ -204,9 +228,30 @@ class LlamaCaptioner(BaseCaptioner):
             native = self._natives[0]
             text = self._form.render(request.question, native.mtmd.mtmd_default_marker().decode())
             seed = int(hashlib.sha256(f"{self._seed}:{request.photo.sha256}".encode()).hexdigest()[:16], 16)
-            return prepare(native, request.key, pixels, text, seed=seed)
+            photo = prepare(native, request.key, pixels, text, seed=seed)
         except PhotoError as error:
             return Refusal(request.key, str(error))
+        try:
+            self._encode_ahead(photo)
+        except PhotoError as error:
+            photo.free()
+            return Refusal(request.key, str(error))
+        except BaseException:
+            photo.free()
+            raise
+        return photo
+
+    def _encode_ahead(self, photo: PreparedPhoto) -> None:
+        """Encode the images of a photo where ONNX Runtime does it; its pixels are let go of either way."""
+        pixels, photo.pixels = photo.pixels, None
+        if self._tower is None or pixels is None:
+            return
+        embeddings = []
+        for embedding in self._tower.encode_each(pixels):
+            embeddings.append(embedding)
+            if self._engines[0].stopped:  # nobody waits for it any more
+                raise PhotoError(CLOSED)
+        photo.take_embeddings(embeddings)
 
     def close(self) -> None:
         """Free the model; first the stream at work is ended, if there is one."""
@@ -215,4 +260,7 @@ class LlamaCaptioner(BaseCaptioner):
             stream.close()
         for model in reversed(self._natives):  # the first owns the weights of all
             model.close()
-        self._natives, self._engines, self._form = (), (), None
+        if self._tower is not None:
+            self._tower.close()
+        self._natives, self._engines, self._form, self._tower = (), (), None, None
+        self._workers = _DECODING_THREADS

@@ -19,13 +19,11 @@ from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.llama.grammar import Grammar, GrammarState
 from vlm4rec_edge.grounding.llama.native import BATCH_TOKENS, NativeModel, last_native_error
 from vlm4rec_edge.grounding.llama.prepare import TEXT_CHUNK, PreparedPhoto
-from vlm4rec_edge.grounding.llama.vision import encode_images, overview_is_tile
+from vlm4rec_edge.grounding.llama.vision import MtmdTower, PhotoImage, Tower
 
 # New photos are read once a quarter of the places is free. At once would be 110 small prefills for 160 photos instead of
 # 34, and 15 to 20 % slower; waiting for half of the places leaves too few sequences to decode together.
 _ADMIT_SHARE = 4
-# Whether overviews need no encoding of their own is found out with four images; of the first photos it is not worth it.
-_PHOTOS_BEFORE_PROBE = 2
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,7 @@ class _Sequence:
     said: list[int] = field(default_factory=list)
     complete: bool = False  # the form has nothing more to ask
     stuck: bool = False  # the model has no token that goes on with the form
-    images: int = 0
-    seen: np.ndarray | None = None  # the embedding of the image chunk read last
+    images_read: int = 0
 
 
 class _Batch:
@@ -106,15 +103,23 @@ class Engine:
         temperature: 0 takes the likeliest token; above, tokens are drawn, reproducibly for a photo and a seed whatever
             else is in the batch.
         grammar: The form that every answer is held to, if any; an answer that is ``cut_off`` is the beginning of one.
+        tower: What gives the embeddings of images; default: llama.cpp's own.
 
     Attributes:
         stopped: Set by another thread, it ends ``answer`` before its next step, or the next part of the photos it is reading.
     """
 
     def __init__(
-        self, native: NativeModel, *, max_tokens: int, temperature: float = 0.0, grammar: Grammar | None = None
+        self,
+        native: NativeModel,
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        grammar: Grammar | None = None,
+        tower: Tower | None = None,
     ) -> None:
         self._native = native
+        self._tower = tower or MtmdTower(native)
         self._llama, self._mtmd = native.llama, native.mtmd
         self.stopped = False
         self._max_tokens = max_tokens
@@ -122,12 +127,10 @@ class Engine:
         self._grammar = grammar
         self._batch = _Batch(self._llama, BATCH_TOKENS)
         self._mrope = bool(self._mtmd.mtmd_decode_use_mrope(native.projector))
-        self._overview_is_tile: bool | None = None  # not found out yet
-        self._photos_read = 0
         # The tokens before the photo that stand in each slot's memory.
         self._kept: list[tuple[int, ...]] = [()] * native.shape.slots
 
-    def answer(self, photos: Iterable[PreparedPhoto | Refusal | None]) -> Iterator[Answer | Refusal]:
+    def answer(self, photos: Iterable[PreparedPhoto | None]) -> Iterator[Answer | Refusal]:
         """Yield an answer for each photo, in the order they finish; ``photos`` is pulled as places become free.
 
         A None among them says that no photo is ready now, which it may only do while others are at work.
@@ -145,9 +148,6 @@ class Engine:
                     self._release(sequence, active, free)
                 newcomers: list[_Sequence] = []
                 while self._may_admit(free, active, newcomers) and (photo := next(waiting, None)) is not None:
-                    if isinstance(photo, Refusal):
-                        yield photo
-                        continue
                     newcomers.append(_Sequence(free.pop(), photo))
                     active.append(newcomers[-1])
                     self._begin(newcomers[-1])
@@ -176,7 +176,7 @@ class Engine:
             sequence.form.free()
         sequence.form = self._grammar.begin() if self._grammar else None
         sequence.noise = np.random.default_rng(sequence.photo.seed) if self._temperature > 0 else None
-        sequence.position, sequence.said = 0, []
+        sequence.position, sequence.images_read, sequence.said = 0, 0, []
         sequence.complete = sequence.stuck = False
 
     def _forget(self, slot: int) -> None:
@@ -289,12 +289,6 @@ class Engine:
     def _read(self, newcomers: Sequence[_Sequence]) -> None:
         """Decode the newcomers' chunks in step: the first of each, the second of each, and so on."""
         chunks = [self._parts_to_read(sequence) for sequence in newcomers]
-        for sequence in newcomers:
-            sequence.images, sequence.seen = len(sequence.photo.images()), None
-        self._photos_read += len(newcomers)
-        worth_it = self._overview_is_tile is None and self._photos_read > _PHOTOS_BEFORE_PROBE
-        if worth_it and any(sequence.images == 2 for sequence in newcomers):
-            self._overview_is_tile = overview_is_tile(self._native)
         for turn in range(max(map(len, chunks))):
             if self.stopped:
                 raise _StoppedError
@@ -368,25 +362,11 @@ class Engine:
                 f"llama.cpp could not read the photo and its question (status {status}){last_native_error()}."
             )
 
-    def _embeddings(self, images: Sequence[tuple[_Sequence, Any]]) -> list[np.ndarray]:
-        """Return the embeddings of image chunks; an overview that equals its tile is not encoded again."""
-        known = {
-            index: sequence.seen
-            for index, (sequence, _) in enumerate(images)
-            if self._overview_is_tile and sequence.seen is not None and sequence.images == 2
-        }
-        fresh = iter(
-            encode_images(self._native, [chunk for index, (_, chunk) in enumerate(images) if index not in known])
-        )
-        embeddings = [known[index] if index in known else next(fresh) for index in range(len(images))]
-        for (sequence, _), embedding in zip(images, embeddings, strict=True):
-            sequence.seen = embedding
-        return embeddings
-
     def _read_images(self, images: Sequence[tuple[_Sequence, Any]]) -> None:
-        embeddings = self._embeddings(images)
+        embeddings = self._tower.embeddings([PhotoImage(one.photo, one.images_read) for one, _ in images])
         plain: list[tuple[_Sequence, np.ndarray]] = []
         for (sequence, chunk), embedding in zip(images, embeddings, strict=True):
+            sequence.images_read += 1
             if self._mrope or self._mtmd.mtmd_decode_use_non_causal(self._native.projector, chunk):
                 self._read_image_alone(sequence, chunk, embedding)
             else:

@@ -1,26 +1,28 @@
-"""Several engines at work side by side, each on cores of its own.
+"""Photos on their way: prepared in some threads, read and answered by several engines side by side in others.
 
 Two engines with a thread each are faster than one with two threads: the threads of one engine wait for each other hundreds
 of times a step, and as soon as another program wants a core, or our own decoding of photos does, both wait for it.
 
-llama.cpp computes in the threads that are started here and in no other, and nothing else runs in them. Intel's AMX keeps the
-shape of its tiles in the thread: ONNX Runtime's 8-bit kernels load another one, and llama.cpp would go on with that,
-silently wrong.
+llama.cpp computes in the threads of the engines, which are started here, and in no other, and nothing else runs in them.
+Intel's AMX keeps the shape of its tiles in the thread: ONNX Runtime's 8-bit kernels load another one, and llama.cpp would go
+on with that, silently wrong. Where ONNX Runtime is the vision tower, it computes in the threads that prepare photos.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.engine import Answer, Engine, Refusal
+
+Request = TypeVar("Request")
 
 # Photos of one lane, at least: below that a step is little cheaper than single ones.
 _PHOTOS_A_LANE = 4
@@ -48,53 +50,67 @@ def shares(whole: int, parts: int) -> list[int]:
 
 
 def answer_side_by_side(
-    engines: Sequence[Engine], photos: Iterator[PreparedPhoto | Refusal | None], *, slots: int
+    engines: Sequence[Engine],
+    requests: Iterator[Request | None],
+    prepare: Callable[[Request], PreparedPhoto | Refusal],
+    *,
+    slots: int,
+    workers: int,
 ) -> Iterator[Answer | Refusal]:
-    """Yield an answer for each photo, in the order they finish; any engine takes any photo.
+    """Yield an answer for each request, in the order they finish; any engine takes any photo.
 
-    ``photos`` is pulled in the caller's thread, at most ``2 * slots`` ahead of the answers. A None among them says that none
-    is ready now, which it may only do while others are at work.
+    ``requests`` is pulled in the caller's thread, at most ``2 * slots + workers`` ahead of the answers: as many as are decoded
+    together, as many that wait for it, and those that are being prepared. A None among them says that none is ready now,
+    which it may only do while others are at work. ``prepare`` runs in ``workers`` threads, in which llama.cpp never computes.
 
     Raises:
         ModelError: as ``Engine.answer``; the other engines are stopped.
     """
-    lanes = _Lanes(engines)
+    lanes = _Lanes(engines, prepare, workers)
     try:
-        yield from lanes.answer(photos, 2 * slots)
+        yield from lanes.answer(requests, 2 * slots + workers)
     finally:
         lanes.stop()
 
 
 class _End(Enum):
-    """Told apart from every photo, and from None."""
+    """Told apart from every request, and from None."""
 
     END = 0
 
 
-class _Lanes:
-    """The threads of the engines, with one queue in and one out."""
+class _Lanes(Generic[Request]):
+    """The threads that prepare photos and those of the engines, with a queue to each and one out.
 
-    def __init__(self, engines: Sequence[Engine]) -> None:
-        # None tells an engine that no photo comes any more.
-        self._inbox: queue.Queue[PreparedPhoto | Refusal | None] = queue.Queue()
+    What is under way is bounded by whoever puts requests in, so no queue needs a bound, and no thread waits to get rid of
+    what it made.
+    """
+
+    def __init__(
+        self, engines: Sequence[Engine], prepare: Callable[[Request], PreparedPhoto | Refusal], workers: int
+    ) -> None:
+        # None tells a thread that nothing comes any more.
+        self._requests: queue.Queue[Request | None] = queue.Queue()
+        self._inbox: queue.Queue[PreparedPhoto | None] = queue.Queue()
         self._outbox: queue.Queue[Answer | Refusal | BaseException] = queue.Queue()
-        self._engines = engines
+        self._engines, self._prepare, self._workers = engines, prepare, workers
         for engine in engines:
             engine.stopped = False
         self._ended = threading.Semaphore(0)
-        self._threads = [threading.Thread(target=self._work, args=(engine,), daemon=True) for engine in engines]
+        self._threads = [threading.Thread(target=self._answer, args=(engine,), daemon=True) for engine in engines]
+        self._threads += [threading.Thread(target=self._make_ready, daemon=True) for _ in range(workers)]
         for thread in self._threads:
             thread.start()
 
-    def answer(self, photos: Iterator[PreparedPhoto | Refusal | None], ahead: int) -> Iterator[Answer | Refusal]:
+    def answer(self, requests: Iterator[Request | None], ahead: int) -> Iterator[Answer | Refusal]:
         under_way, ended = 0, False
         while True:
             while not ended and under_way < ahead:
-                photo = next(photos, _End.END)
-                ended = photo is _End.END
-                if photo is None or photo is _End.END:
+                request = next(requests, _End.END)
+                ended = request is _End.END
+                if request is None or request is _End.END:
                     break
-                self._inbox.put(photo)
+                self._requests.put(request)
                 under_way += 1
             if ended and not under_way:
                 return
@@ -104,10 +120,23 @@ class _Lanes:
             under_way -= 1
             yield result
 
-    def _work(self, engine: Engine) -> None:
+    def _make_ready(self) -> None:
+        try:
+            while (request := self._requests.get()) is not None:
+                prepared = self._prepare(request)
+                if isinstance(prepared, PreparedPhoto):
+                    self._inbox.put(prepared)
+                else:
+                    self._outbox.put(prepared)
+        except BaseException as error:
+            self._outbox.put(error)
+        finally:
+            self._ended.release()
+
+    def _answer(self, engine: Engine) -> None:
         under_way = 0
 
-        def waiting() -> Iterator[PreparedPhoto | Refusal | None]:
+        def waiting() -> Iterator[PreparedPhoto | None]:
             nonlocal under_way
             while True:
                 try:
@@ -136,6 +165,11 @@ class _Lanes:
         for engine in self._engines:
             engine.stopped = True
             self._inbox.put(None)
+        with suppress(queue.Empty):  # what nobody has begun to prepare
+            while True:
+                self._requests.get_nowait()
+        for _ in range(self._workers):
+            self._requests.put(None)
         interrupted, running = False, len(self._threads)
         while running:
             try:
@@ -146,8 +180,7 @@ class _Lanes:
         for thread in self._threads:
             thread.join()
         while not self._inbox.empty():
-            photo = self._inbox.get()
-            if isinstance(photo, PreparedPhoto):
+            if (photo := self._inbox.get()) is not None:
                 photo.free()
         if interrupted:
             raise KeyboardInterrupt

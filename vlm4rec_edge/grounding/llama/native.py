@@ -166,6 +166,7 @@ class NativeModel(Closable):
         slots: int,
         context: int = 0,
         beside: NativeModel | None = None,
+        own_projector: bool = True,
     ) -> None:
         """Load the model.
 
@@ -176,6 +177,7 @@ class NativeModel(Closable):
             slots: Sequences decoded together.
             context: Tokens a sequence may hold; 0 chooses.
             beside: Another one of the same files, whose text weights are used as well; to be closed after this one.
+            own_projector: False to use that of ``beside`` as well, which must not encode then: two would at once.
 
         Raises:
             ModelError: llama.cpp refuses a file, the two do not belong together, or memory is short.
@@ -205,7 +207,10 @@ class NativeModel(Closable):
             self.vocabulary = self.llama.llama_model_get_vocab(self.model)
             context = context or min(self._trained_context(), CONTEXT_PER_PHOTO)
             self._load_context(threads, slots, context, gpu)
-            self._load_projector(files, gpu, threads)
+            if beside and not own_projector:
+                self.projector: Any = beside.projector
+            else:
+                self._load_projector(files, gpu, threads)
         except BaseException:
             self._open.close()
             raise

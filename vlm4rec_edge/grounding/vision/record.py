@@ -16,7 +16,7 @@ from vlm4rec_edge.grounding.vision.check import Agreement
 from vlm4rec_edge.grounding.vision.graph import Precision
 from vlm4rec_edge.models.manifest import ModelFile
 
-_FORMAT = 1
+_FORMAT = 2
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "llama-cpp-python")
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from vlm4rec_edge.closable import Closable
-from vlm4rec_edge.errors import MissingDependencyError, ModelError
+from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
 from vlm4rec_edge.grounding.vision.graph import BUILDER_KEY, INPUT, PRECISION_KEY, SHAPE_KEY
 from vlm4rec_edge.grounding.vision.projector import TowerShape
 from vlm4rec_edge.grounding.vision.views import views
 from vlm4rec_edge.quiet import load
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.grounding.llama.native import Device
 
 
 class OnnxTower(Closable):
@@ -34,15 +38,17 @@ class OnnxTower(Closable):
         self.identity = identity
 
     @classmethod
-    def open(cls, graph_file: Path, threads: int) -> Self:
-        """Load a graph, one of ``graph.build_graph``, onto the CPU.
+    def open(cls, graph_file: Path, threads: int, *, device: Device = "cpu") -> Self:
+        """Load a graph, one of ``graph.build_graph``.
 
         Args:
             graph_file: Where it lies.
             threads: CPU threads of one call of ``encode``.
+            device: ``auto`` takes CUDA where this ONNX Runtime has it; ``cuda`` insists; ``cpu``.
 
         Raises:
             MissingDependencyError: onnxruntime is not installed.
+            DeviceError: CUDA was asked for and is not there.
             ModelError: the graph cannot be used.
         """
         try:
@@ -51,13 +57,20 @@ class OnnxTower(Closable):
             raise MissingDependencyError(
                 'The ONNX vision tower needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
             ) from None
+        has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        if device == "cuda" and not has_cuda:
+            raise DeviceError(
+                "This ONNX Runtime has no CUDA: pip uninstall -y onnxruntime && pip install onnxruntime-gpu, or use "
+                "--vision mtmd."
+            )
+        providers = (["CUDAExecutionProvider"] if has_cuda and device != "cpu" else []) + ["CPUExecutionProvider"]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong comes back as an error
         options.intra_op_num_threads = threads
         # Between calls its threads leave the cores to llama.cpp.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            session = onnxruntime.InferenceSession(str(graph_file), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(str(graph_file), options, providers=providers)
             meta = session.get_modelmeta()
             properties = meta.custom_metadata_map
             values = json.loads(properties[SHAPE_KEY])
@@ -68,6 +81,11 @@ class OnnxTower(Closable):
             raise ModelError(
                 f"ONNX Runtime cannot load {graph_file} ({reason}); remove it, it is made anew."
             ) from error
+        if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+            raise DeviceError(
+                "ONNX Runtime fell back to the CPU: CUDA or cuDNN is missing or of another version than onnxruntime-gpu "
+                "needs; install it, or use --vision mtmd."
+            )
         return cls(session, shape, identity)
 
     def encode(self, pixels: np.ndarray) -> list[np.ndarray]:
@@ -80,14 +98,16 @@ class OnnxTower(Closable):
         Args:
             pixels: Photo, [height, width, 3], uint8, RGB: the very pixels that llama.cpp's tokenizer was given.
         """
+        return list(self.encode_each(pixels))
+
+    def encode_each(self, pixels: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield what ``encode`` returns, view by view, so that whoever has enough can stop."""
         encoded: dict[bytes, np.ndarray] = {}
-        keys = []
         for view in views(pixels, self.shape):
             key = view.tobytes()
             if key not in encoded:
                 encoded[key] = self.encode_view(view)
-            keys.append(key)
-        return [encoded[key] for key in keys]
+            yield encoded[key]
 
     def encode_view(self, view: np.ndarray) -> np.ndarray:
         """Return the embeddings [tokens, width] of one normalised view [3, side, side], both float32."""

@@ -1,0 +1,222 @@
+"""Vision towers: llama.cpp's own and ONNX Runtime's in our engine beside other engines, in turns; and whose words they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from running.results_file import Section
+
+from timing.grounding_engines import HANDLER, OURS, PEERS, SERVER, Done, Task, measure
+from timing.photos import photos_in
+from timing.spread import spread
+from vlm4rec_edge import resolve_lvlm
+from vlm4rec_edge.cores import usable_cores
+from vlm4rec_edge.grounding.clean import clean_caption
+from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
+
+# Photos that are captioned before time counts.
+_WARM = 1
+# What the real SmolVLM enlarges every photo to, before it cuts it into views.
+_EDGE = 2048
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to caption: its name in the table, its engine, and what is set of ours."""
+
+    label: str
+    engine: str
+    vision: str = "auto"
+    precision: str = "fp32"
+    device: str = "cpu"
+
+
+WAYS = {
+    "mtmd": Way("ours, llama.cpp's tower (mtmd)", OURS, "mtmd"),
+    "fp32": Way("ours, ONNX Runtime, fp32", OURS, "onnx"),
+    "int8": Way("ours, ONNX Runtime, int8", OURS, "onnx", "int8"),
+    "handler": Way("llama-cpp-python's handler", HANDLER),
+    "server": Way("xllamacpp's server", SERVER),
+    "cuda-mtmd": Way("ours on CUDA, llama.cpp's tower (mtmd)", OURS, "mtmd", device="cuda"),
+    "cuda-fp32": Way("ours on CUDA, ONNX Runtime, fp32", OURS, "onnx", device="cuda"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model, the photos it is shown, and how many of them are at work together."""
+
+    label: str
+    model: Path | str
+    photos: Sequence[Path]
+    batch: int
+
+    def task(self, way: Way) -> Task:
+        """Return the task of captioning them in one way."""
+        files = resolve_lvlm(self.model)
+        own, names = files.settings, tuple(map(str, self.photos))
+        return Task(
+            way.engine,
+            str(self.model),
+            str(files.text),
+            str(files.projector),
+            names[_WARM:],
+            names[:_WARM],
+            own.prompt or DEFAULT_PROMPT,
+            own.max_tokens,
+            1 if way.engine == HANDLER else self.batch,
+            own.context_length,
+            usable_cores(),
+            vision=way.vision,
+            vision_precision=way.precision,
+            device=way.device,
+        )
+
+
+def large_model(work: Path) -> Path:
+    """Make SmolVLM-256M's shape with the real model's number of views, or take the one made before."""
+    place = work / "smolvlm-256m-shape-2048"
+    if not place.is_dir():
+        script = str(Path(__file__).parents[1] / "smolvlm_shape.py")
+        command = [sys.executable, script, str(place), "--edge", str(_EDGE)]
+        if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+            raise SystemExit("The large model could not be made; give another with --large-model, or --large-photos 0.")
+    return place
+
+
+def photos_of_side(work: Path, folder: Path | None, count: int, side: int) -> list[Path]:
+    """Return ``count`` photos and some to warm up with, their longer side ``side`` pixels."""
+    from PIL import Image
+
+    target = work / f"photos-{side}"
+    target.mkdir(parents=True, exist_ok=True)
+    made = []
+    for number, photo in enumerate(photos_in(work, folder, count + _WARM)):
+        made.append(target / f"{number:05}-{photo.stem}.jpg")
+        if not made[-1].exists():
+            with Image.open(photo) as picture:
+                scale = side / max(picture.size)
+                width, height = (max(round(size * scale), 1) for size in picture.size)
+                picture.convert("RGB").resize((width, height)).save(made[-1], quality=92)
+    return made
+
+
+def speed(settings: Sequence[Setting], ways: Sequence[str], *, rounds: int) -> Section:
+    """Measure photos a second in each way, the ways in turns."""
+    figures: list[dict[str, Any]] = []
+    remarks = [
+        "From the files to the captions; the model is loaded and its graph made before. Each way is a process of its own with "
+        f"{usable_cores()} threads; medians of {rounds} rounds, in which they took turns; lowest and highest in brackets.",
+        "Processor seconds count all threads of a process: on a busy machine they tell more than the time that passed.",
+    ]
+    for setting in settings:
+        remarks.append(f"{setting.label}: {len(setting.photos) - _WARM} photos, {setting.batch} at work together.")
+        measured: dict[Way, list[Done]] = {}
+        broken: dict[Way, str] = {}
+        for _ in range(rounds):
+            for way in _there(ways, remarks):
+                if way not in broken:
+                    try:
+                        measured.setdefault(way, []).append(measure(setting.task(way)))
+                    except RuntimeError as error:
+                        broken[way] = str(error)
+        remarks += [f"{setting.label}: {way.label} failed and was left out: {why}" for way, why in broken.items()]
+        figures += _figures(setting, {way: done for way, done in measured.items() if way not in broken})
+    rows = [
+        {
+            "model": own["model"],
+            "engine": own["engine"],
+            "photos/s": spread(own["photos_per_s"]).text(1, 3),
+            "times the handler": _times(own["times_handler"]),
+            "times the server": _times(own["times_server"]),
+            "CPU s/photo": spread(own["cpu_s_per_photo"]).text(1, 3),
+            "peak MB": f"{own['peak_mb']:,.0f}",
+            **({"VRAM MB": f"{own['vram_mb']:,.0f}"} if any(figure["vram_mb"] for figure in figures) else {}),
+        }
+        for own in figures
+    ]
+    return Section("speed", "Photos a second with each vision tower", rows, figures, list(dict.fromkeys(remarks)))
+
+
+def _there(names: Sequence[str], remarks: list[str]) -> Iterator[Way]:
+    for name in names:
+        way = WAYS[name]
+        if way.engine in PEERS and find_spec(PEERS[way.engine][0]) is None:
+            remarks.append(f"{way.label} was left out: pip install {PEERS[way.engine][1]}")
+        else:
+            yield way
+
+
+def _figures(setting: Setting, done: dict[Way, list[Done]]) -> Iterator[dict[str, Any]]:
+    medians = {way.engine: spread([one.rate for one in own]).median for way, own in done.items() if way.engine != OURS}
+    for way, own in done.items():
+        rates = [one.rate for one in own]
+        of_others = {engine: spread(rates).median / rate for engine, rate in medians.items()}
+        yield {
+            "model": setting.label,
+            "engine": way.label,
+            "photos": len(own[0].texts),
+            "batch": setting.batch,
+            "photos_per_s": rates,
+            "times_handler": of_others.get(HANDLER),
+            "times_server": of_others.get(SERVER),
+            "cpu_s_per_photo": [one.cpu_s / len(one.texts) for one in own],
+            "peak_mb": max(one.peak_mb for one in own),
+            "vram_mb": max(one.vram_mb for one in own),
+            "tower": own[0].tower,
+            "tokens": float(np.mean(own[0].tokens)),
+            "system": own[0].system,
+        }
+
+
+def _times(value: float | None) -> str:
+    return f"{value:.2f}" if value else ""
+
+
+def words(setting: Setting, ways: Sequence[str]) -> Section:
+    """Compare captions with those of llama.cpp's tower, photo by photo."""
+    remarks: list[str] = []
+    said = {way: _captions(setting, way) for way in _there(["mtmd", *ways], remarks)}
+    reference = said.pop(WAYS["mtmd"])
+    figures = [
+        {
+            "engine": way.label,
+            "photos": len(own),
+            "same": float(np.mean([a == b for a, b in zip(own, reference, strict=True)])),
+            "same_words": float(np.mean([_shared(a, b) for a, b in zip(own, reference, strict=True)])),
+        }
+        for way, own in said.items()
+    ]
+    rows = [
+        {
+            "engine": own["engine"],
+            "the very same caption": f"{own['same']:.1%}",
+            "words in common": f"{own['same_words']:.1%}",
+        }
+        for own in figures
+    ]
+    remarks.append(
+        f"{setting.label}, {len(reference)} photos, against our engine with llama.cpp's own tower. Words in common: of the "
+        "different words of both captions, the share that stands in both; the mean over photos."
+    )
+    return Section("words", "Whose words they say", rows, figures, remarks)
+
+
+def _captions(setting: Setting, way: Way) -> list[str]:
+    task = setting.task(way)
+    done = measure(replace(task, photos=(*task.warm, *task.photos)))
+    return [
+        clean_caption(text, cut_off=said >= task.max_tokens) for text, said in zip(done.texts, done.tokens, strict=True)
+    ]
+
+
+def _shared(one: str, other: str) -> float:
+    own, others = set(one.lower().split()), set(other.lower().split())
+    return len(own & others) / max(len(own | others), 1)

@@ -1,0 +1,124 @@
+"""ONNX Runtime's tower is taken where it is right, faster and affordable, or asked for; what stands against it is told."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vlm4rec_edge import resolve_lvlm
+from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
+from vlm4rec_edge.grounding.llama import choice
+from vlm4rec_edge.grounding.llama.choice import choose_graph, loaded_bytes
+from vlm4rec_edge.grounding.vision.check import Agreement
+from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered
+from vlm4rec_edge.grounding.vision.projector import NotCoveredError
+
+
+def _graph(*, mtmd_s: float = 0.02, onnx_s: float = 0.01) -> GraphFile:
+    agreement = Agreement(4, 64, 0.9999, 0.9999, 0.001, mtmd_s, onnx_s)
+    return GraphFile(Path("tower.onnx"), "fp32", 1, 32, 1000, agreement)
+
+
+class _Found:
+    """What is known of a model's graph, and what making it would give; counts how often it is made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.known: GraphFile | NotCovered | None = _graph()
+        self.made: GraphFile | NotCovered = _graph()
+        self.makings = 0
+        monkeypatch.setattr(choice, "known_graph", lambda *_: self.known)
+        monkeypatch.setattr(choice, "vision_graph", self._make)
+        monkeypatch.setattr(choice, "check_covered", lambda _: None)
+        monkeypatch.setattr(choice, "require_building", lambda: None)
+        monkeypatch.setattr(choice, "available_bytes", lambda: 10_000)
+
+    def _make(self, *_: Any) -> GraphFile | NotCovered:
+        self.makings += 1
+        return self.known or self.made
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> _Found:
+    return _Found(monkeypatch)
+
+
+def _chosen(**settings: Any) -> GraphFile | None:
+    asked = {"vision": "auto", "precision": "fp32", "find_out": True, "on_gpu": False, **settings}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return choose_graph(resolve_lvlm(), **asked)
+
+
+def test_unasked_it_is_taken_where_it_was_measured_to_be_faster(found: _Found) -> None:
+    assert _chosen() == found.known
+    assert found.makings == 0
+    found.known = _graph(mtmd_s=0.0105, onnx_s=0.01)
+    assert _chosen() is None
+    assert _chosen(vision="onnx") == found.known
+
+
+def test_it_is_found_out_unless_few_photos_are_not_worth_it(found: _Found) -> None:
+    found.known = None
+    assert _chosen(find_out=False) is None
+    assert found.makings == 0
+    assert _chosen() == found.made
+    assert found.makings == 1
+
+
+def test_llama_cpps_own_is_taken_where_it_is_asked_for_or_computes_on_a_gpu(found: _Found) -> None:
+    assert _chosen(vision="mtmd") is None
+    assert _chosen(on_gpu=True) is None
+    assert _chosen(on_gpu=True, vision="onnx") == found.known
+
+
+def test_int8_is_only_given_by_onnx_runtime_however_fast(found: _Found) -> None:
+    found.known = _graph(mtmd_s=0.001)
+    assert _chosen(precision="int8") == found.known
+    assert _chosen(precision="int8", find_out=False, on_gpu=True) == found.known
+
+
+def test_a_graph_that_takes_more_than_half_of_the_memory_is_not_taken_unasked(
+    found: _Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "available_bytes", lambda: 2 * loaded_bytes(_graph()) - 1)
+    assert _chosen() is None
+    assert _chosen(vision="onnx") is not None
+    monkeypatch.setattr(choice, "available_bytes", lambda: None)
+    assert _chosen() is not None
+    assert loaded_bytes(None) == 0
+
+
+def test_a_graph_that_failed_its_check_is_told_and_llama_cpps_own_encodes(found: _Found) -> None:
+    found.known = NotCovered("its tokens are not those of llama.cpp's own tower")
+    with pytest.warns(Vlm4RecWarning, match="llama.cpp's own vision tower encodes .* its tokens are not those"):
+        assert choose_graph(resolve_lvlm(), vision="auto", precision="fp32", find_out=True, on_gpu=False) is None
+
+
+@pytest.mark.parametrize(
+    "lack", [NotCoveredError("the family is unknown"), MissingDependencyError("onnx is not installed")]
+)
+def test_without_a_word_llama_cpps_own_encodes_where_no_graph_can_be_made(
+    found: _Found, monkeypatch: pytest.MonkeyPatch, lack: Exception
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise lack
+
+    monkeypatch.setattr(choice, "check_covered" if isinstance(lack, NotCoveredError) else "require_building", refuse)
+    assert _chosen() is None
+    assert found.makings == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"vision": "onnx"}, "--vision onnx: the family is unknown"),
+        ({"precision": "int8"}, "--vision-precision int8: the"),
+    ],
+)
+def test_what_is_asked_for_and_cannot_be_is_an_error(found: _Found, asked: dict[str, Any], says: str) -> None:
+    found.known = NotCovered("the family is unknown")
+    with pytest.raises(ModelError, match=says):
+        _chosen(**asked)

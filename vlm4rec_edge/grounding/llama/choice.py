@@ -1,0 +1,106 @@
+"""Which vision tower encodes the photos of a model on this machine: llama.cpp's own, or ONNX Runtime's."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
+from vlm4rec_edge.grounding.llama.memory import available_bytes
+from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered, known_graph, vision_graph
+from vlm4rec_edge.grounding.vision.projector import NotCoveredError, check_covered, require_building
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.grounding.llama.base import Vision, VisionPrecision
+    from vlm4rec_edge.models.resolve import LvlmFiles
+
+# So much faster it must have been measured to be taken unasked: below that, chance may have decided.
+_GAIN = 1.1
+# What a graph takes at most while it is loaded, against its file. Measured with SmolVLM-256M's: 1.1 in fp32, 1.7 in int8.
+_LOADED = 1.75
+# The share of the memory at hand that it may take unasked.
+_MEMORY_SHARE = 2
+
+
+def choose_graph(
+    files: LvlmFiles, *, vision: Vision, precision: VisionPrecision, find_out: bool, on_gpu: bool
+) -> GraphFile | None:
+    """Return the graph of ONNX Runtime's vision tower, or None where llama.cpp's own encodes.
+
+    Unasked it is taken where llama.cpp computes on a CPU, a graph can be made of the projector, gives what llama.cpp's own
+    tower gives, was measured to be faster on this processor, and takes at most half of the memory at hand. A graph that
+    cannot be used is warned of.
+
+    Args:
+        files: The model.
+        vision: As for ``BaseCaptioner``.
+        precision: As there.
+        find_out: As there.
+        on_gpu: Whether llama.cpp computes on a GPU.
+
+    Raises:
+        ModelError: ONNX Runtime's was asked for and cannot be used; or the projector is damaged.
+    """
+    if vision == "onnx" or precision != "fp32":
+        return _asked_for(files, precision)
+    if vision == "mtmd" or on_gpu or not _may_be_made(files):
+        return None
+    known = known_graph(files, precision)
+    if known is None and find_out:
+        known = vision_graph(files, precision)
+    if isinstance(known, NotCovered):
+        warnings.warn(
+            f"llama.cpp's own vision tower encodes the photos for {files.name}, for ONNX Runtime's cannot be used: "
+            f"{known.reason}.",
+            Vlm4RecWarning,
+            stacklevel=2,
+        )
+        return None
+    return known if known and is_faster(known) and _has_room(known) else None
+
+
+def is_faster(graph: GraphFile) -> bool:
+    """Whether ONNX Runtime's tower was measured to be faster than llama.cpp's own, beyond chance."""
+    return graph.agreement.onnx_s * _GAIN < graph.agreement.mtmd_s
+
+
+def told_of(known: GraphFile | NotCovered | None) -> str:
+    """Return in words what encodes photos unasked on a CPU, and why."""
+    if known is None:
+        return "not tried yet; the next `vlm4rec-edge index` with it does"
+    if isinstance(known, NotCovered):
+        return f"llama.cpp's own; {known.reason}"
+    agreement = known.agreement
+    times = agreement.mtmd_s / agreement.onnx_s
+    speed = f"{agreement.onnx_s * 1e3:.1f} against {agreement.mtmd_s * 1e3:.1f} ms a view, {times:.1f} times as fast"
+    same = f"cosine of their tokens {agreement.cosine_worst:.4f} at worst"
+    if is_faster(known):
+        return f"ONNX Runtime's rather than llama.cpp's own: {speed}; {same}"
+    return f"llama.cpp's own, as ONNX Runtime's is not faster here: {speed}"
+
+
+def loaded_bytes(graph: GraphFile | None) -> int:
+    """Return the memory that a graph takes at most once it is loaded."""
+    return int(_LOADED * graph.bytes) if graph else 0
+
+
+def _asked_for(files: LvlmFiles, precision: VisionPrecision) -> GraphFile:
+    found = vision_graph(files, precision)
+    if isinstance(found, NotCovered):
+        asked = "--vision onnx" if precision == "fp32" else f"--vision-precision {precision}"
+        raise ModelError(f"{files.name} cannot be used with {asked}: {found.reason}. Leave it out.")
+    return found
+
+
+def _may_be_made(files: LvlmFiles) -> bool:
+    try:
+        check_covered(files.projector)
+        require_building()
+    except (NotCoveredError, MissingDependencyError):
+        return False
+    return True
+
+
+def _has_room(graph: GraphFile) -> bool:
+    free = available_bytes()
+    return free is None or loaded_bytes(graph) * _MEMORY_SHARE <= free
