@@ -48,7 +48,8 @@ class Captioner(Protocol):
 
     Besides these members it may have: ``question(item: Item) -> str``, what is asked about an item's photo, where that
     depends on the item; ``check_columns(columns)``, which raises ``UsageError`` before a run if the question needs a column
-    that a catalog does not have; ``batch`` and ``kv_bytes``, integers for the report; ``close()``.
+    that a catalog does not have; ``batch`` and ``kv_bytes``, integers, and ``tower``, a text, for the report;
+    ``close()``.
     """
 
     @property
