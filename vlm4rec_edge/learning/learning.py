@@ -144,6 +144,7 @@ def learn_from(
         encoded_before=before,
         judged_texts=[other.kind for other in others],
         photos=photos.count if photos else 0,
+        uses_photos=name == WITH_PHOTOS,
         stored=False,
         reason=_reason(name, gain, store.learned),
         seconds=round(time.monotonic() - started, 3),
