@@ -12,7 +12,7 @@ Example:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ from captioning.models import model_of
 from paper.rows import TRAINED_ROWS, TrainedRows
 from recommending.learning_tables import cold, curve, forward, guard, words
 from recommending.options import RESULTS, Cache, Data, Group, OrderOfDay, Out, Threads, about_same_day
-from recommending.photo_tables import both_ways, photo_cold, photo_guard, photo_table
+from recommending.photo_tables import both_ways, photo_cold, photo_judged, photo_table
 from recommending.purchases import WITHOUT, Found, Learners, Scores, Way, halves, learners
 from recommending.representations import Representations
 from recommending.shop import Task, read_shop
@@ -36,7 +36,8 @@ from vlm4rec_edge.evaluation.split import Split
 from vlm4rec_edge.learning.judging import GRID
 from vlm4rec_edge.mixture import Weights
 
-SECTIONS = ("rivals", "curve", "cold", "forward", "words", "guard", "photos")
+PHOTO_SECTIONS = ("photos", "photos-halves", "photos-cold")
+SECTIONS = ("rivals", "curve", "cold", "forward", "words", "guard", *PHOTO_SECTIONS)
 _CONTENT = Weights()
 _SHUFFLES = 200
 
@@ -132,7 +133,7 @@ def main(
     sections: Annotated[str, typer.Option(help=f"Of {', '.join(SECTIONS)}; comma between.")] = "rivals,curve,cold",
     photos: Annotated[
         str,
-        typer.Option(help="The row that the section photos learns from beside the content: vision-tower or vision."),
+        typer.Option(help="The row that the sections of photos learn from beside the content: vision-tower or vision."),
     ] = "vision-tower",
     guard_runs: Annotated[int, typer.Option(help="Runs on random purchases.")] = _SHUFFLES,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
@@ -158,7 +159,7 @@ def main(
                 for name, row in {"the shop's description": "description", "its caption": "caption"}.items()
                 if "words" in wanted and row != content and not made.hindrance(row)
             }
-            seen = made.vectors(photos) if "photos" in wanted else None
+            seen = made.vectors(photos) if set(wanted) & set(PHOTO_SECTIONS) else None
             rows = [row.strip() for row in trained.split(",") if row.strip()]
             systems = list(TrainedRows(made, cache / "trained", threads, (seed,)).systems(rows))
     except Vlm4RecError as error:
@@ -184,22 +185,11 @@ def main(
         assert interactions is not None
         found.append(guard(vectors, interactions, shop.ids, guard_runs, seed))
     if seen is not None:
-        learned = both_ways(split.training, vectors, seen)
-        told = {
-            f"photos{suffix}": task
-            for suffix, task in (("", tasks[users]), ("-no-variants", tasks.get(f"no-variants-{users}")))
-        }
-        titles = ("The photos' own vectors beside the words", "The photos' own vectors, without a user's own variants")
-        found += [
-            photo_table(learned, task.split, seen, (name, title), seed)
-            for (name, task), title in zip(told.items(), titles, strict=True)
-            if task is not None
-        ]
-        found += [photo_cold(split, vectors, seen, seed), photo_guard(split, vectors, seen, seed)]
+        found += _of_photos(wanted, tasks, users, (vectors, seen), seed)
     found = [replace(section, remarks=[*section.remarks, *about_same_day(same_day)]) for section in found]
     name = f"learning-{users}-{content}" + ("" if same_day == "by-id" else f"-{same_day}")
     name = "learning-guard" if wanted == ["guard"] else name
-    name += f"-photos-{photos}" if wanted == ["photos"] else ""
+    name += "-" + "-".join(wanted) if set(wanted) <= set(PHOTO_SECTIONS) else ""
     typer.echo(write_report(out, name, f"Learning from purchases: {users}, {content}", found))
     _say(f"{time.monotonic() - started:.0f} s")
 
@@ -212,6 +202,24 @@ def _rivals(task: Task, known: Learners, content: str, seed: int) -> Section:
     ]
     title = "Rivals with the same content and popularity" + (", without a user's own variants" if suffix else "")
     return table(f"rivals{suffix}", title, rivals(known, task.split, seed), remarks, seed)
+
+
+def _of_photos(
+    wanted: Sequence[str], tasks: Mapping[str, Task], users: str, vectors: tuple[np.ndarray, np.ndarray], seed: int
+) -> Iterator[Section]:
+    """Yield what photos add to the content, by the vectors of both."""
+    split, (content, photos) = tasks[users].split, vectors
+    if "photos" in wanted:
+        yield photo_judged(split, content, photos, seed)
+    if "photos-halves" in wanted:
+        learned = both_ways(split.training, content, photos)
+        for task in (tasks[users], tasks.get(f"no-variants-{users}")):
+            if task is not None:
+                about = ("-no-variants", ", without a user's own variants") if task.whole else ("", "")
+                title = f"photos-halves{about[0]}", f"One half of the users{about[1]}"
+                yield photo_table(learned, task.split, photos, title, seed)
+    if "photos-cold" in wanted:
+        yield photo_cold(split, content, photos, seed)
 
 
 def _trained(scorer: Callable[[Split], Scorer]) -> Way:

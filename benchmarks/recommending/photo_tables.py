@@ -12,8 +12,8 @@ from recommending.learning_tables import COLD_DRAWS, asked_cold
 from recommending.purchases import WITHOUT, Found, Learners, Scores, halves, learners
 from vlm4rec_edge.evaluation import bootstrap_interval, compare
 from vlm4rec_edge.evaluation.split import ItemLists, Split
-from vlm4rec_edge.learning.judging import GRID, PHOTO_SHARE, judge
-from vlm4rec_edge.learning.learning import WITH_PHOTOS, decided
+from vlm4rec_edge.learning.judging import GRID, PHOTO_SHARE, judge, recall
+from vlm4rec_edge.learning.learning import WITH_PHOTOS, decided, ways_of
 from vlm4rec_edge.mixture import Weights, beside_photos
 
 LEARNED = "learned"
@@ -100,15 +100,35 @@ def photo_cold(split: Split, content: np.ndarray, photos: np.ndarray, seed: int)
     return Section("photos-cold", "Items that nobody bought yet", rows, figures, remarks)
 
 
-def photo_guard(split: Split, content: np.ndarray, photos: np.ndarray, seed: int) -> Section:
-    """Ask the guard of ``learn`` what it would switch on."""
-    name, weights, gain = decided(
-        judge(split, [lambda positions: content[positions]], photos=lambda positions: photos[positions], seed=seed),
-        seed,
-    )
-    row = {
-        "chosen": name,
-        "weights: together, often": f"{weights.together:g}, {weights.often:g}",
-        "NDCG@10 beyond content (99 %)": f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})",
-    }
-    return Section("photos-guard", "What the guard of learn chooses", [row], [{"chosen": name, "gain": vars(gain)}], [])
+def photo_judged(split: Split, content: np.ndarray, photos: np.ndarray, seed: int) -> Section:
+    """Judge as ``learn`` does, by its own folds and guard, and say what it would switch on."""
+    judged = judge(split, [lambda positions: content[positions]], photos=lambda positions: photos[positions], seed=seed)
+    ways = ways_of(judged, seed)
+    name, _, gain = decided(judged, seed)
+    base = {system.name: recall(ranks) for system, ranks in ways}
+    rows, figures = [], []
+    for system, ranks in ways:
+        one, beyond = system.recall, compare(recall(ranks), base["content"], seed=seed)
+        further = compare(recall(ranks), base[LEARNED], seed=seed)
+        told = {"beyond content": (beyond, "content"), f"beyond {LEARNED}": (further, LEARNED)}
+        rows.append(
+            {
+                "recommended by": system.name,
+                "Recall@10 (95 %)": f"{one.mean:.4f} ({one.low:.4f} to {one.high:.4f})",
+                **{
+                    column: "-" if system.name == other else f"{own.mean:+.4f} ({own.low:+.4f} to {own.high:+.4f})"
+                    for column, (own, other) in told.items()
+                },
+                "weights: together, often": "-"
+                if system.weights is None
+                else f"{system.weights.together:g}, {system.weights.often:g}",
+            }
+        )
+        figures.append(
+            {"way": system.name, **vars(one), "beyond content": vars(beyond), "beyond learned": vars(further)}
+        )
+    remarks = [
+        f"{len(judged.users):,} users, judged as learn judges: four folds, weights chosen on the others. It chooses: {name} "
+        f"(NDCG@10 {gain.mean:+.4f}, {gain.low:+.4f} to {gain.high:+.4f} at 99 %, beyond content)."
+    ]
+    return Section("photos", "Judged by learn itself", rows, [*figures, {"chosen": name, "gain": vars(gain)}], remarks)

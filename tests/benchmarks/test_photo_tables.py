@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from recommending.photo_tables import LEARNED, both_ways, photo_cold, photo_guard, photo_table
+from recommending.photo_tables import LEARNED, both_ways, photo_cold, photo_judged, photo_table
 
 from vlm4rec_edge.evaluation.split import Split, leave_last_out
 from vlm4rec_edge.interactions import Interactions
@@ -62,8 +62,8 @@ def test_photos_find_items_that_nobody_bought(split: Split, content: np.ndarray,
 
 
 def test_the_guard_is_that_of_the_command(split: Split, content: np.ndarray, photos: np.ndarray) -> None:
-    (figure,) = photo_guard(split, content, photos, seed=0).figures
-    assert figure["chosen"] == WITH_PHOTOS
+    *figures, chosen = photo_judged(split, content, photos, seed=0).figures
+    assert [row["way"] for row in figures] == ["content", "popularity", "content and popularity", LEARNED, WITH_PHOTOS]
+    assert chosen["chosen"] == WITH_PHOTOS
     noise = _unit(np.random.default_rng(5).standard_normal((_ITEMS, 8)))
-    (figure,) = photo_guard(split, content, noise, seed=0).figures
-    assert figure["chosen"] != WITH_PHOTOS
+    assert photo_judged(split, content, noise, seed=0).figures[-1]["chosen"] != WITH_PHOTOS

@@ -11,9 +11,12 @@ from made_purchases import EACH, GROUPS, IN_A_GROUP, ITEMS, at_random, bought, s
 from made_store import random_vectors, unit
 
 from vlm4rec_edge import Recommender
+from vlm4rec_edge.bundle.check import verify_bundle
+from vlm4rec_edge.bundle.writer import make_bundle
 from vlm4rec_edge.errors import StoreError, Vlm4RecWarning
 from vlm4rec_edge.evaluation.evaluating import EvaluationSettings, evaluate
 from vlm4rec_edge.index_folder import IndexFolder
+from vlm4rec_edge.info import describe_index
 from vlm4rec_edge.interactions import Interactions
 from vlm4rec_edge.learning.learning import WITH_PHOTOS
 from vlm4rec_edge.learning.report import LearnReport
@@ -62,6 +65,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shop(tmp_path_factory.mktemp("photos") / "shop.index", photos=photos)
     report = learn(folder, few())
     assert (report.systems[-1].name, report.stored, report.photos) == (WITH_PHOTOS, True, ITEMS - 10)
+    assert report.uses_photos
     assert report.reason.startswith("Learned, photos too recommends better")
     return folder
 
@@ -82,7 +86,9 @@ def test_photos_that_tell_nothing_are_left_alone(tmp_path: Path) -> None:
     photos = dict(enumerate(random_vectors(ITEMS, 16, seed=4)))
     folder = shop(tmp_path / "shop.index", photos=photos)
     assert not learn(folder, at_random()).stored
-    assert learn(folder, together()).reason.startswith("Learned recommends better")
+    report = learn(folder, together())
+    assert report.reason.startswith("Learned recommends better")
+    assert (report.photos, report.uses_photos) == (ITEMS, False)
     assert _learned(folder).photos == ""
 
 
@@ -130,6 +136,17 @@ def test_an_item_with_another_photo_and_the_same_words_is_mixed_anew(own: Path) 
     shop(own, rows=[late])  # no longer with a photo
     assert not np.allclose(_vector(own, late), with_photo, atol=1e-3)
     assert IndexFolder(own).verify().findings == ()
+
+
+def test_a_bundle_recommends_the_same_ten_and_carries_no_photo_vector(learned: Path, tmp_path: Path) -> None:
+    make_bundle(learned, tmp_path / "shop.zip", vectors="float32")
+    assert verify_bundle(tmp_path / "shop.zip").findings == ()
+    with Recommender.open(learned) as whole, Recommender.open(tmp_path / "shop.zip") as bundle:
+        expected = whole.recommend(["item-1", "item-2"], 10)
+        found = bundle.recommend(["item-1", "item-2"], 10)
+    assert [hit.item_id for hit in found] == [hit.item_id for hit in expected]
+    assert describe_index(tmp_path / "shop.zip").photo_vectors == 0
+    assert "which are not here" in evaluate(tmp_path / "shop.zip", few(), settings=_SETTINGS).notes[-1]
 
 
 def test_lost_photo_vectors_take_nothing_from_what_is_recommended(own: Path) -> None:

@@ -3,8 +3,8 @@
 Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
 "failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "items_new", "same_day", "newest",
 "age_days", "systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}],
-"gain": {"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "photos", "encoded_text", "encoded_before",
-"note", "stored", "reason", "seconds"}``; ``photos`` is how many items have a photo vector that could be learned from;
+"gain": {"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "photos", "uses_photos", "encoded_text",
+"encoded_before", "note", "stored", "reason", "seconds"}``; ``photos`` items have a photo vector that could be learned from;
 ``age_days`` and ``weights`` of popularity may be null. With ``--forget``: ``{"index", "forgotten"}``.
 """
 
@@ -139,6 +139,13 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
         is_other = report.encoded_text != report.encoded_before
         outcome = f"{report.encoded_text} is better" if is_other else f"{report.encoded_before} stays"
         note(f"Other shares of title and caption were judged as well ({', '.join(report.judged_texts)}): {outcome}.")
+    if report.photos:
+        outcome = (
+            "they help beyond chance" if report.uses_photos else "they do not help beyond chance, and are left out"
+        )
+        note(
+            f"Learning from the photos' own vectors, which {report.photos:,} items have, was judged as well: {outcome}."
+        )
     if dry_run:
         note("Nothing was changed (--dry-run).")
     elif report.stored:

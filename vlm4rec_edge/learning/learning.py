@@ -104,7 +104,7 @@ def learn_from(
     contents = [content, *(other.at for other in others)]
     seen = photos.at if photos else None
     judged = judge(split, contents, photos=seen, new=new, settings=settings, seed=seed, on_start=on_start)
-    ways = _ways(judged, seed)
+    ways = ways_of(judged, seed)
     name, weights, gain = _decided(ways, seed)
     chosen = others[judged.content - 1] if judged.content and name != CONTENT else None
     before = store.meta["encoded_text"]
@@ -144,6 +144,7 @@ def learn_from(
         encoded_before=before,
         judged_texts=[other.kind for other in others],
         photos=photos.count if photos else 0,
+        uses_photos=name == WITH_PHOTOS,
         stored=False,
         reason=_reason(name, gain, store.learned),
         seconds=round(time.monotonic() - started, 3),
@@ -162,8 +163,8 @@ def _split(purchases: Purchases, ids: Sequence[str]) -> Split:
         ) from None
 
 
-def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
-    """Return each way to recommend with the ranks that it gave."""
+def ways_of(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
+    """Return each way to recommend, with the ranks that it gave to what was held back."""
     ways: list[tuple[str, Weights | None, np.ndarray]] = [
         (CONTENT, GRID[0], judged.present),
         ("popularity", None, judged.popularity),
@@ -193,7 +194,7 @@ def _ways(judged: Judged, seed: int) -> list[tuple[JudgedSystem, np.ndarray]]:
 
 def decided(judged: Judged, seed: int = 0) -> tuple[str, Weights, PairedDifference]:
     """Return by what to recommend from now on, its weights, and how much better than content that is in NDCG@10."""
-    return _decided(_ways(judged, seed), seed)
+    return _decided(ways_of(judged, seed), seed)
 
 
 def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tuple[str, Weights, PairedDifference]:

@@ -50,6 +50,7 @@ class LearnReport:
         encoded_before: By which they were.
         judged_texts: The others that were judged.
         photos: How many items have a photo vector that could be learned from.
+        uses_photos: Whether what was chosen is learned from these.
         note: Why other texts or photo vectors were left out, where there are such; else empty.
         stored: Whether the index recommends by it from now on.
         reason: Why it does, or does not.
@@ -80,6 +81,7 @@ class LearnReport:
     hint: str = ""
     note: str = ""
     photos: int = 0
+    uses_photos: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``learn --json`` prints."""
@@ -97,6 +99,7 @@ class LearnReport:
             "weights": asdict(self.weights),
             "judged_texts": list(self.judged_texts),
             "photos": self.photos,
+            "uses_photos": self.uses_photos,
             **{
                 name: getattr(self, name)
                 for name in ("encoded_text", "encoded_before", "note", "stored", "reason", "seconds")
