@@ -76,6 +76,9 @@ class ItemSource(Protocol):
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
 
+    def thumbnail(self, item_id: str) -> bytes | None:
+        """Return the small JPEG picture that came with an item, or None if none did."""
+
     def provenance(self, table: str) -> dict[str, Any]:
         """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
 
@@ -88,6 +91,18 @@ class ItemSource(Protocol):
 
     def close(self) -> None:
         """Let go of all files."""
+
+
+def generation_of(path: Path) -> str:
+    """Return a text that is another one after every change of the index or the bundle at ``path``, without opening it."""
+    from vlm4rec_edge.bundle.container import generation as of_bundle
+    from vlm4rec_edge.bundle.container import is_bundle
+
+    if is_bundle(path):
+        return of_bundle(path)
+    from vlm4rec_edge.store.generation import generation as of_store
+
+    return of_store(path)
 
 
 def query_vectors(source: ItemSource, rows: np.ndarray | Sequence[int]) -> np.ndarray:
