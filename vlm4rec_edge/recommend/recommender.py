@@ -62,14 +62,22 @@ class Recommender(Closable):
         *,
         exact_limit: int | None = None,
         backend: str | None = None,
+        words_alone: bool = False,
         generation: str | None = None,
     ) -> None:
-        self._how = {"exact_limit": exact_limit, "backend": backend}
+        self._how = {"exact_limit": exact_limit, "backend": backend, "words_alone": words_alone}
         self._snapshot = Snapshot(store, index, generation=generation or generation_of(store.folder))
         self._reloading = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path | str, *, exact_limit: int | None = None, backend: str | None = None) -> Recommender:
+    def open(
+        cls,
+        folder: Path | str,
+        *,
+        exact_limit: int | None = None,
+        backend: str | None = None,
+        words_alone: bool = False,
+    ) -> Recommender:
         """Open the index or the bundle at ``folder``.
 
         Args:
@@ -77,13 +85,15 @@ class Recommender(Closable):
             exact_limit: Up to so many vectors are scanned exactly, beyond, an index back end answers; default:
                 ``vlm4rec_edge.index.EXACT_LIMIT``.
             backend: Its name; default: the one that the index was built with, HNSW as a rule.
+            words_alone: Compare items by their words, whatever was learned from purchases.
 
         Raises:
             StoreError: there is no index, or it is damaged or empty.
+            UsageError: ``folder`` is no path, or ``words_alone`` is asked of a bundle that learned.
         """
         generation = generation_of(path_of(folder, "An index"))  # before it is opened: what comes between is seen later
-        opened = open_source(folder, exact_limit=exact_limit, backend=backend)
-        return cls(*opened, exact_limit=exact_limit, backend=backend, generation=generation)
+        opened = open_source(folder, exact_limit=exact_limit, backend=backend, words_alone=words_alone)
+        return cls(*opened, exact_limit=exact_limit, backend=backend, words_alone=words_alone, generation=generation)
 
     def reload(self) -> None:
         """Answer from the index as it is now. Calls under way end with what they began with; a loaded encoder is kept.
