@@ -10,7 +10,7 @@ import numpy as np
 from vlm4rec_edge.columns import MISSING, Column, ItemTable
 
 # As many values as a person looks through.
-MOST_VALUES = 40
+MOST_VALUES = 100
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ import { counted, el, redraw } from "./dom.js";
 import { change, onChange, state } from "./state.js";
 
 const SHOWN = 6;
+// Numbers of so few values are choices, such as sizes.
+const FEW = 12;
 const place = document.getElementById("filters");
 let columns = [];
 let isOpen = false;
@@ -37,8 +39,8 @@ export async function loadColumns() {
 
 function kindOf(column) {
   if (column.name === "title" || column.name === "caption" || column.distinct < 2) return "";
-  if (column.distinct <= column.values.length) return "choices";
-  return column.least !== null ? "range" : "part";
+  if (column.least !== null && column.distinct > FEW) return "range";
+  return column.distinct <= column.values.length ? "choices" : "part";
 }
 
 function draw() {

@@ -16,6 +16,7 @@ let isFirst = true;
 
 function search() {
   clearTimeout(typing);
+  typing = undefined;
   const words = query.value.trim();
   if (words !== state.search) change({ search: words });
 }
@@ -25,12 +26,13 @@ query.addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(search, 250);
 });
+query.addEventListener("change", search); // also when the field is left before the pause
 document.getElementById("search").addEventListener("submit", (event) => {
   event.preventDefault();
   search();
 });
 onChange((now) => {
-  if (document.activeElement !== query && query.value !== now.search) query.value = now.search;
+  if (typing === undefined && query.value.trim() !== now.search) query.value = now.search;
 });
 
 for (const button of document.querySelectorAll(".views button")) {

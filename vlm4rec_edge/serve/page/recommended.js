@@ -139,7 +139,7 @@ function row(reason, most, parts) {
   const told = reason.kind === "disliked" ? `disliked ${name}` : name;
   const own = parts.filter((one) => Math.abs(reason.parts?.[one] ?? 0) >= 0.005);
   const sum = own.map((one) => `${one} ${signed(reason.parts[one])}`).join(", ");
-  const bars = own.length ? own.map((one) => bar(tone(one), Math.abs(reason.parts[one]) / most)) : [bar("b1", Math.abs(reason.amount) / most)];
+  const bars = own.length ? own.map((one) => bar(tone(one) + (reason.parts[one] * reason.amount < 0 ? " minus" : ""), Math.abs(reason.parts[one]) / most)) : [bar("b1", Math.abs(reason.amount) / most)];
   return el(
     "li",
     { className: reason.amount < 0 ? "away" : "", title: sum },

@@ -150,7 +150,7 @@ function drawControls() {
   });
   const learned = about.representations.length > 1;
   const by = about.representations.includes(state.by) ? state.by : about.representations[0];
-  const names = { learned: "Purchases and words", words: "Words alone" };
+  const names = { learned: "With purchases", words: "Words alone" };
   const filtered = Object.keys(state.filters).length > 0;
   redraw(
     controls,
@@ -161,7 +161,7 @@ function drawControls() {
       el("span", { id: "by", textContent: "Compared by" }),
       learned
         ? segments("by", about.representations.map((name) => [name, names[name]]), by, (value) => change({ by: value === about.representations[0] ? "" : value }))
-        : el("span", { className: "wide", textContent: about.representations[0] === "learned" ? "purchases and words" : made || "\u2026" }),
+        : el("span", { className: "wide", textContent: about.representations[0] === "learned" ? "words, and what was bought together" : made || "\u2026" }),
     ),
     el(
       "div",

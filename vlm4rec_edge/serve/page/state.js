@@ -1,6 +1,7 @@
 // All that a person has chosen, in one place and in the link: behind the #, which a browser never sends to a server.
 
 const EMPTY = { history: [], search: "", filters: {}, variety: 0, by: "", count: 12, within: false, item: "" };
+const OURS = "ours";
 const listeners = new Set();
 export let state = read();
 
@@ -46,12 +47,14 @@ function written() {
   return told.toString();
 }
 
+history.replaceState(OURS, "");
+
 // Change some of it. Opening an item is a step that "back" undoes.
 export function change(part) {
   const before = state;
   state = { ...state, ...part };
   const opened = state.item && state.item !== before.item;
-  history[opened ? "pushState" : "replaceState"](null, "", `#${written()}`);
+  history[opened ? "pushState" : "replaceState"](OURS, "", `#${written()}`);
   tell(before);
 }
 
@@ -63,9 +66,12 @@ function tell(before) {
   for (const listen of listeners) listen(state, before);
 }
 
-addEventListener("popstate", () => {
+// "Back" closes an item and leaves the rest as it is now; a link that somebody types or follows is read as a whole.
+addEventListener("popstate", (event) => {
   const before = state;
-  state = read();
+  const told = read();
+  state = event.state === OURS ? { ...state, item: told.item } : told;
+  if (event.state === OURS) history.replaceState(OURS, "", `#${written()}`);
   tell(before);
 });
 
