@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from program import program
 from running_server import PROGRAM, Server, running
 
 from vlm4rec_edge import Recommender, make_bundle
+from vlm4rec_edge.serve.running import _listening
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -131,6 +133,12 @@ def test_a_port_that_is_taken_is_told(served_index: Path) -> None:
     assert done.code == 2
     assert f"127.0.0.1:{port}" in done.err
     assert "--port" in done.err
+
+
+def test_answers_are_sent_without_waiting_for_the_last_one_to_be_confirmed() -> None:
+    """What asyncio decides by; otherwise every answer takes 40 ms longer (Nagle's algorithm and delayed confirmations)."""
+    with closing(_listening("127.0.0.1", 0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_no_index_is_told_as_by_every_command(tmp_path: Path) -> None:

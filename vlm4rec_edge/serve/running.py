@@ -120,8 +120,20 @@ def _listening(host: str, port: int) -> socket.socket:
         UsageError: the port is taken, or the address is none of this machine's.
     """
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(place[:2], family=family, backlog=_MOST_CONNECTIONS)
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # asyncio sends small answers without delay (TCP_NODELAY) only where it is said that the protocol is TCP.
+        listener = socket.socket(family, kind, protocol)
+        try:
+            if sys.platform != "win32":  # where it means another thing
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            listener.listen(_MOST_CONNECTIONS)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(

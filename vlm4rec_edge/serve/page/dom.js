@@ -10,6 +10,10 @@ const PATHS = {
   remove: "M4 4l8 8M12 4l-8 8",
 };
 
+// Of the frames, as page.css has it, and how much of a photo they may cut off.
+export const RATIO = 3 / 4;
+const NEARLY = 1.15;
+
 export function el(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -39,7 +43,12 @@ export function icon(name) {
 export function framed(address, ...badges) {
   const frame = el("span", { className: "frame" }, ...badges);
   const image = el("img", { alt: "", decoding: "async", draggable: false });
-  image.addEventListener("load", () => image.classList.add("there"));
+  image.addEventListener("load", () => {
+    // A photo of nearly these proportions fills the frame; any other is shown whole.
+    const share = image.naturalWidth / image.naturalHeight / RATIO;
+    image.classList.toggle("fills", Math.max(share, 1 / share) < NEARLY);
+    image.classList.add("there");
+  });
   image.addEventListener("error", () => {
     image.remove();
     frame.classList.add("none");

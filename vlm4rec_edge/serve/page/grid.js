@@ -1,14 +1,13 @@
 // The catalog as a grid as high as all its items, of which only what is seen is there: pages are fetched as they come into view.
 
 import { ask, query, remember } from "./api.js";
-import { counted, el, fault } from "./dom.js";
+import { counted, el, fault, RATIO } from "./dom.js";
 import { onChange, state, where } from "./state.js";
 import { mark, tile, waiting } from "./tile.js";
 
 const PAGE = 60;
 const WORDS = 76;
 const GAP = 24;
-const RATIO = 3 / 4; // as .frame has it
 // Browsers end a page at some 17 to 33 million pixels.
 const HIGHEST = 15_000_000;
 
