@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -113,8 +114,8 @@ def main(
     work: Annotated[Path | None, typer.Option(help="Folder for made indexes; kept for the next run.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
-    """Serve an index of made items and ask it. Server and clients share the machine."""
-    rows = []
+    """Serve an index of made items and ask it. Server and clients share the machine; Linux, macOS."""
+    rows, load = [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=".") as own_folder:
         folder = work or Path(own_folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,6 +138,7 @@ def main(
         "in another on the same machine, so that both share its cores. `healthz` does nothing: it is what HTTP alone costs.",
         f"From the start of the process to its first answer, {starts} times: median {np.median(cold):.2f} s, "
         f"longest {max(cold):.2f} s.",
+        f"When it began, other programs of this machine kept {load:.1f} cores busy (load average) of {os.cpu_count()}.",
     ]
     typer.echo(write_results(out, "serving", "How quick the server is", rows, remarks, more={"cold_seconds": cold}))
 

@@ -77,13 +77,11 @@ def test_nothing_but_the_command_knows_that_an_index_can_be_served() -> None:
     assert found == {"cli/serve.py"}
 
 
-def test_serving_asks_the_online_half_alone_until_a_photo_comes() -> None:
+def test_serving_asks_the_online_half_alone_and_knows_captioners_by_their_type() -> None:
     allowed = {"bundle", "catalog", "info", "new_photo", "recommend", "serve", "store", *SHARED}
     found = {(path.name, part) for path in _modules("serve") for part in _imports(path) if part in _parts()}
-    assert {entry for entry in found if entry[1] not in allowed} <= {
-        ("__init__.py", "grounding"),
-        ("endpoints.py", "grounding"),
-    }
+    others = {entry for entry in found if entry[1] not in allowed}
+    assert others == {(name, "grounding") for name in ("__init__.py", "endpoints.py", "running.py")}
 
 
 def test_sql_is_written_in_the_store_alone() -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from pictures import encoded
+from PIL import Image
 from program import program
 from running_server import PROGRAM, Server, running
 
@@ -164,6 +166,36 @@ def test_headers_without_end_and_nonsense_are_refused_and_others_are_answered(se
         assert server.ask("healthz").status == 200
 
 
+def test_a_connection_on_which_no_whole_request_comes_is_let_go_of(
+    opened: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import threading
+
+    import uvicorn
+
+    from vlm4rec_edge.serve import app, protocol
+
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.5)
+    with app(opened) as application, closing(_listening("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(application, http=protocol.ImpatientProtocol, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with socket.create_connection(listener.getsockname(), timeout=30) as silent:
+                assert silent.recv(100) == b""
+            with socket.create_connection(listener.getsockname(), timeout=30) as slow:
+                for line in (b"GET /healthz HTTP/1.1\r\n", b"Host: 127.0.0.1\r\n\r\n"):
+                    slow.sendall(line)
+                assert slow.recv(1000).startswith(b"HTTP/1.1 200")
+                slow.sendall(b"GET /healthz HTTP/1.1\r\n")  # and of a second one only this
+                while received := slow.recv(1000):
+                    assert b"HTTP/1.1 2" not in received
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
 def test_a_huge_body_is_refused_before_it_has_come(served_index: Path) -> None:
     with running(served_index) as server, _socket(server) as attacker:
         attacker.sendall(
@@ -232,6 +264,8 @@ def test_an_uploaded_photo_is_described_where_the_server_was_started_for_it(
         assert found[1]["recommendations"][0]["score"] > 0.9
         refused = _uploaded(place, b"no photo")
         assert (refused[0], refused[1]["error"]["kind"]) == (422, "PhotoError")
+        bomb = _uploaded(place, encoded(Image.new("1", (12_000, 12_000))))
+        assert (bomb[0], "megapixels" in bomb[1]["error"]["message"]) == (422, True), bomb
         assert "/tmp" not in refused[1]["error"]["message"], "where it lay for a moment is nobody's business"
 
 

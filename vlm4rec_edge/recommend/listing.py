@@ -38,7 +38,7 @@ class ListedItem:
 
     def to_dict(self) -> dict[str, Any]:
         """Return its part of the document that ``items --json`` prints."""
-        return {**asdict(self), "attributes": dict(self.attributes), "photos": [asdict(photo) for photo in self.photos]}
+        return {**vars(self), "attributes": dict(self.attributes), "photos": [asdict(photo) for photo in self.photos]}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ItemPage:
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``items --json`` prints."""
         items = [item.to_dict() for item in self.items]
-        return {**asdict(self), "items": items, "unknown": list(self.unknown)}
+        return {**vars(self), "items": items, "unknown": list(self.unknown)}
 
 
 class Listing:

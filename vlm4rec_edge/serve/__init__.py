@@ -4,7 +4,8 @@
     >>> from vlm4rec_edge.serve import app
     >>> application = app(Recommender.open("shop.index"))  # doctest: +SKIP
 
-``app`` returns an ASGI application, to be run by any server or mounted in another application; ``serve`` runs it.
+``app`` returns an ASGI application, to be run by any server or mounted in another application;
+``vlm4rec_edge.serve.running.serve`` runs it.
 """
 
 from __future__ import annotations

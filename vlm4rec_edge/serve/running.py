@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.errors import UsageError, Vlm4RecWarning
-from vlm4rec_edge.new_photo import captioner_of
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.plugins import opened
 from vlm4rec_edge.recommend.recommender import Recommender
 from vlm4rec_edge.serve import app
 from vlm4rec_edge.serve.guards import ANY_ADDRESS, LOOPBACK, SHORTEST_TOKEN
+
+if TYPE_CHECKING:
+    from vlm4rec_edge.grounding.protocol import Captioner
 
 PORT = 8000
 # Connections at a time, beyond which uvicorn answers 503; a browser opens six.
@@ -77,6 +79,8 @@ def serve(
         ModelError, DeviceError: there is no such model for ``captioner``.
     """
     uvicorn = optional("uvicorn", "Serving needs Starlette and uvicorn", "serve")
+    from vlm4rec_edge.serve.protocol import ImpatientProtocol
+
     if not _is_loopback(host) and token is None:
         raise UsageError(
             f"At {host} others than this machine can ask; give them a --token of {SHORTEST_TOKEN} characters or more, or "
@@ -86,7 +90,7 @@ def serve(
     warnings.filterwarnings("ignore", category=Vlm4RecWarning)
     _log_to_stderr(logging.INFO if log or log_histories else logging.ERROR)
     with Recommender.open(index) as shop, closing(_listening(host, port)) as listener:
-        model = opened(None, lambda: captioner_of(shop.store, photos=1)) if captioner else nullcontext()
+        model = opened(None, lambda: _captioner(shop)) if captioner else nullcontext()
         with model as describes:
             names = {*LOOPBACK, host, *hosts, *(() if _is_loopback(host) else (ANY_ADDRESS,))}
             application = app(
@@ -94,7 +98,7 @@ def serve(
             )
             config = uvicorn.Config(
                 application,
-                http="h11",
+                http=ImpatientProtocol,
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -111,6 +115,12 @@ def serve(
                 on_start(told)  # who asks from now on waits for the answer, and is not refused
             with closing(application):
                 uvicorn.Server(config).run(sockets=[listener])
+
+
+def _captioner(shop: Recommender) -> Captioner:
+    from vlm4rec_edge.new_photo import captioner_of  # which loads all that captioning needs
+
+    return captioner_of(shop.store, photos=1)
 
 
 def _listening(host: str, port: int) -> socket.socket:

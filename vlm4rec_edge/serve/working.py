@@ -60,8 +60,8 @@ class Workers:
 
 
 def answering() -> Workers:
-    """Return the threads that answer: NumPy lets go of Python's lock while it computes, so a few more than cores."""
-    return Workers(2 + (os.cpu_count() or 1), 64, "answers")
+    """Return the threads that answer, as many as cores: more only take turns at Python's lock."""
+    return Workers(max(2, os.cpu_count() or 1), 64, "answers")
 
 
 def decoding() -> Workers:

@@ -8,7 +8,7 @@ import { mark, tile, waiting } from "./tile.js";
 const PAGE = 60;
 const WORDS = 76;
 const GAP = 24;
-// Browsers end a page at some 17 to 33 million pixels.
+// Browsers end a page at some 17 to 33 million pixels; a higher grid is scrolled through faster.
 const HIGHEST = 15_000_000;
 
 const grid = document.getElementById("grid");
@@ -22,6 +22,8 @@ let shown = new Map();
 let columns = 1;
 let width = 0;
 let height = 0;
+let faster = 1;
+let shift = 0;
 let active = 0;
 let going = new AbortController();
 
@@ -103,7 +105,9 @@ function measure() {
   const gap = room < 500 ? 14 : GAP;
   width = (room - gap * (columns - 1)) / columns;
   height = Math.round(width / RATIO) + WORDS + (room < 500 ? 8 : 16);
-  grid.style.height = `${Math.min(Math.ceil(total / columns) * height, HIGHEST)}px`;
+  const whole = Math.ceil(total / columns) * height;
+  faster = whole > HIGHEST ? (whole - innerHeight) / (HIGHEST - innerHeight) : 1;
+  grid.style.height = `${Math.min(whole, HIGHEST)}px`;
   for (const [place, made] of shown) put(made, place);
   return true;
 }
@@ -111,12 +115,14 @@ function measure() {
 function put(made, place) {
   const gap = columns > 1 ? (grid.clientWidth - width * columns) / (columns - 1) : 0;
   made.style.width = `${width}px`;
-  made.style.transform = `translate(${(place % columns) * (width + gap)}px, ${Math.floor(place / columns) * height}px)`;
+  made.style.transform = `translate(${(place % columns) * (width + gap)}px, ${Math.floor(place / columns) * height - shift}px)`;
 }
 
 function draw() {
   if (!width) return;
-  const top = -grid.getBoundingClientRect().top;
+  const scrolled = -grid.getBoundingClientRect().top;
+  const top = scrolled * (scrolled > 0 ? faster : 1);
+  shift = top - scrolled;
   const first = Math.max(0, Math.floor(top / height) - 2) * columns;
   const last = Math.min(total, (Math.ceil((top + innerHeight) / height) + 2) * columns);
   for (const [place, made] of shown) {
@@ -124,7 +130,7 @@ function draw() {
     if (!kept) {
       made.remove();
       shown.delete(place);
-    }
+    } else if (faster > 1) put(made, place);
   }
   for (let place = first; place < last; place++) {
     const item = itemAt(place);
@@ -195,10 +201,10 @@ function move(event) {
   if (place < 0 || place >= total) return;
   event.preventDefault();
   const kind = event.target.classList.contains("more") ? ".more" : ".pick";
-  const offset = grid.getBoundingClientRect().top + Math.floor(place / columns) * height;
+  const offset = grid.getBoundingClientRect().top + Math.floor(place / columns) * height - shift;
   const bar = 84;
-  if (offset < bar) scrollBy({ top: offset - bar });
-  else if (offset + height > innerHeight) scrollBy({ top: offset + height - innerHeight + 8 });
+  if (offset < bar) scrollBy({ top: (offset - bar) / faster });
+  else if (offset + height > innerHeight) scrollBy({ top: (offset + height - innerHeight + 8) / faster });
   draw();
   activate(place);
   shown.get(place)?.querySelector(kind)?.focus({ preventScroll: true });
