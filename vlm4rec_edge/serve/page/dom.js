@@ -86,5 +86,5 @@ export function redraw(place, ...children) {
 }
 
 export const title = (item) => item.title || item.id || item.item_id;
-export const signed = (number) => (number < 0 ? "\u2212" : "+") + Math.abs(number).toFixed(2);
+export const signed = (number) => (Math.abs(number) < 0.005 ? "" : number < 0 ? "\u2212" : "+") + Math.abs(number).toFixed(2);
 export const counted = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;

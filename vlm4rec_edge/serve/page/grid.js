@@ -112,6 +112,12 @@ function measure() {
   return true;
 }
 
+// How much further the grid is than the page was scrolled: nothing, unless it is higher than a page can be.
+function shifted(scrolled) {
+  const end = HIGHEST - innerHeight;
+  return Math.max(0, Math.min(scrolled, end)) * (faster - 1);
+}
+
 function put(made, place) {
   const gap = columns > 1 ? (grid.clientWidth - width * columns) / (columns - 1) : 0;
   made.style.width = `${width}px`;
@@ -121,8 +127,8 @@ function put(made, place) {
 function draw() {
   if (!width) return;
   const scrolled = -grid.getBoundingClientRect().top;
-  const top = scrolled * (scrolled > 0 ? faster : 1);
-  shift = top - scrolled;
+  shift = shifted(scrolled);
+  const top = scrolled + shift;
   const first = Math.max(0, Math.floor(top / height) - 2) * columns;
   const last = Math.min(total, (Math.ceil((top + innerHeight) / height) + 2) * columns);
   for (const [place, made] of shown) {
