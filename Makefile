@@ -13,7 +13,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/nu
 MODELS := ./models/all-minilm-l6-v2 ./models/stylist-lvlm
 PACKAGING := build/packaging
 
-.PHONY: demo test test-export test-wheel wheels test-bare test-machines check train-lvlm clean
+.PHONY: demo test test-pages test-export test-wheel wheels test-bare test-machines check train-lvlm clean
 
 demo: $(VENV)/installed-cpu
 	$(BIN)/vlm4rec-edge demo
@@ -23,6 +23,12 @@ TEST := python -m pytest --numprocesses auto --dist loadfile
 
 test: $(VENV)/installed-dev
 	$(BIN)/$(TEST)
+
+# The page in a real browser. Debian: apt-get install chromium chromium-driver npm
+test-pages: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,pages]"
+	npm install --silent --no-audit --no-fund --prefix build/pages axe-core@4
+	$(BIN)/python -m pytest tests/pages
 
 # Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
 test-export: $(VENV)/installed-export
@@ -85,7 +91,7 @@ $(VENV)/installed-cpu: pyproject.toml packaging/llama.cpp.cmake packaging/native
 	$(PYTHON) -m venv $(VENV)
 	llama_cpp=$$($(BIN)/python packaging/native.py) && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $$llama_cpp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,serve]"
 	touch $@
 
 $(PACKAGING)/installed:

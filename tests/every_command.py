@@ -94,6 +94,7 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
     "caption": [lambda _: ["caption", "photos/new-0.jpg", "--max-tokens", 3]],
     "info": [lambda _: ["info", INDEX]],
     "items": [lambda _: ["items", INDEX, "--limit", 3]],
+    "serve": [],  # it listens, and ends when it is told to: a test of its own in test_nothing_leaves.py
     "doctor": [lambda _: ["doctor"], lambda _: ["doctor", "--json"]],
     "evaluate": [lambda work: ["evaluate", INDEX, "--interactions", _purchases(work), "--resamples", 10]],
     "learn": [

@@ -68,6 +68,22 @@ def test_what_all_stages_share_imports_none_of_them(part: str) -> None:
     assert {entry for entry in found if entry[1] not in SHARED} == set()
 
 
+def test_nothing_but_the_command_knows_that_an_index_can_be_served() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "serve" and "serve" in set(_imports(path))
+    }
+    assert found == {"cli/serve.py"}
+
+
+def test_serving_asks_the_online_half_alone_and_knows_captioners_by_their_type() -> None:
+    allowed = {"bundle", "catalog", "info", "new_photo", "recommend", "serve", "store", *SHARED}
+    found = {(path.name, part) for path in _modules("serve") for part in _imports(path) if part in _parts()}
+    others = {entry for entry in found if entry[1] not in allowed}
+    assert others == {(name, "grounding") for name in ("__init__.py", "endpoints.py", "running.py")}
+
+
 def test_sql_is_written_in_the_store_alone() -> None:
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] != "store":

@@ -157,6 +157,42 @@ def test_a_process_that_lives_long_speaks_to_nobody(lives: dict[str, tuple[Owner
     owner.check(trace)
 
 
+# Serves, asks as a browser would, and ends the server.
+_SERVES = """
+import json, signal, subprocess, sys, urllib.request
+command = [*sys.argv[1:], "serve", "shop.index", "--port", "0", "--json", "--captioner"]
+process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+lines = iter(process.stdout.readline, "}\\n")
+address = json.loads("".join(lines) + "}")["address"]
+def ask(path, body=None, kind="application/json"):
+    request = urllib.request.Request(address + path, body, {"Content-Type": kind} if body else {})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        return answer.read()
+item = json.loads(ask("v1/items?limit=1"))["items"][0]["id"]
+assert ask(f"v1/items/{item}/photo")
+for path in ("", "page/main.js", "reference", "openapi.json", "v1/search?q=red", "v1/state", "v1/info"):
+    assert ask(path)
+assert ask("v1/recommend", json.dumps({"history": [item], "explain": True}).encode())
+assert ask("v1/similar-photo", open("photos/new-0.jpg", "rb").read(), "image/jpeg")
+process.send_signal(signal.SIGTERM)
+process.wait()
+print("asked at", address)
+"""
+
+
+def test_a_server_listens_on_this_machine_alone_and_speaks_to_who_asks(owner: Owner) -> None:
+    trace = owner.start(sys.executable, "-c", _SERVES, PROGRAM).wait()
+    assert trace.code == 0, trace.err
+    port = trace.out.rstrip("/\n").rpartition(":")[2]
+    assert port.isdecimal(), trace.out
+    named = [call for call in trace.spoken if not call.startswith("listen(")]
+    assert all(f"htons({port})" in call and '"127.0.0.1"' in call for call in named if "htons" in call), named
+    assert len([call for call in trace.spoken if call.startswith("listen(")]) == 1
+    assert owner.outside(trace) == []
+    assert [path for path in owner.home.rglob("*") if not _is_in_or_above(path, owner.cache)] == []
+    assert list(owner.temporary.iterdir()) == []
+
+
 class _Refusing(FileHandler):
     """A server that has nothing."""
 

@@ -39,7 +39,7 @@ def test_every_package_that_is_imported_is_declared() -> None:
     extras = project["optional-dependencies"]
     wanted = [
         *project["dependencies"],
-        *(one for name in ("cpu", "parquet", "faiss", "qdrant") for one in extras[name]),
+        *(one for name in ("cpu", "parquet", "faiss", "qdrant", "serve") for one in extras[name]),
     ]
     declared = {re.split(r"[<>=\[;]", one)[0].lower().replace("_", "-") for one in wanted}
     imported = set()

@@ -85,8 +85,14 @@ def test_only_the_files_behind_the_list_of_who_speaks_can_speak() -> None:
         "vlm4rec_edge/catalog/web/addresses.py",  # index --fetch
         "vlm4rec_edge/catalog/web/transfer.py",
         "vlm4rec_edge/interchange/qdrant.py",  # export --format qdrant
+        "vlm4rec_edge/serve/running.py",  # serve, which listens
+        "vlm4rec_edge/serve/protocol.py",
+        "vlm4rec_edge/serve/requests.py",
+        "vlm4rec_edge/serve/working.py",
         "export/checkpoint.py",
         "benchmarks/fetching/download.py",
+        "benchmarks/serving.py",  # asks its own server
+        "benchmarks/timing/http_client.py",
     }
 
 

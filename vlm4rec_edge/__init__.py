@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.indexing.remove import RemoveReport
     from vlm4rec_edge.indexing.repair import RepairReport
     from vlm4rec_edge.indexing.report import IndexProgress, IndexReport
-    from vlm4rec_edge.info import IndexInfo, describe_index
+    from vlm4rec_edge.info import IndexInfo, IndexState, describe_index, state_of
     from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
     from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles, resolve_encoder, resolve_lvlm
     from vlm4rec_edge.new_photo import captioner_of, describe_new_photo, similar_to_photo
     from vlm4rec_edge.recommend.explanation import Reason
+    from vlm4rec_edge.recommend.facets import ColumnSummary
     from vlm4rec_edge.recommend.history import History
     from vlm4rec_edge.recommend.listing import ItemPage, ListedItem, list_items
     from vlm4rec_edge.recommend.many import Answer
@@ -93,6 +94,7 @@ _HOMES = {
     "Captioner": "grounding.protocol",
     "CatalogColumns": "catalog.layouts",
     "CatalogError": "errors",
+    "ColumnSummary": "recommend.facets",
     "DeltaReport": "bundle.delta",
     "DeviceError": "errors",
     "Encoder": "encoding.protocol",
@@ -108,6 +110,7 @@ _HOMES = {
     "IndexInfo": "info",
     "IndexProgress": "indexing.report",
     "IndexReport": "indexing.report",
+    "IndexState": "info",
     "InteractionColumns": "interactions",
     "Interactions": "interactions",
     "IsolatedCaptioner": "grounding.child.isolated",
@@ -167,6 +170,7 @@ _HOMES = {
     "resolve_encoder": "models.resolve",
     "resolve_lvlm": "models.resolve",
     "similar_to_photo": "new_photo",
+    "state_of": "info",
     "verify_bundle": "bundle.check",
 }
 
@@ -182,6 +186,7 @@ __all__ = [
     "Captioner",
     "CatalogColumns",
     "CatalogError",
+    "ColumnSummary",
     "DeltaReport",
     "DeviceError",
     "Encoder",
@@ -197,6 +202,7 @@ __all__ = [
     "IndexInfo",
     "IndexProgress",
     "IndexReport",
+    "IndexState",
     "InteractionColumns",
     "Interactions",
     "IsolatedCaptioner",
@@ -257,6 +263,7 @@ __all__ = [
     "resolve_encoder",
     "resolve_lvlm",
     "similar_to_photo",
+    "state_of",
     "verify_bundle",
 ]
 

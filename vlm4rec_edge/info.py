@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
 from vlm4rec_edge.given import path_of
+from vlm4rec_edge.items import Failure
 
 if TYPE_CHECKING:
     from vlm4rec_edge.recommend.source import ItemSource
@@ -73,6 +75,55 @@ class IndexInfo:
         if self.bundle is None:
             del document["bundle"]
         return document
+
+
+@dataclass(frozen=True)
+class IndexState:
+    """What happens to an index, and what its last run could not use.
+
+    Attributes:
+        writer: Who writes it now, as "process 12 on a-machine"; empty if nobody does.
+        run: Number of the last run, or of the one under way; 0 in a bundle.
+        items: How many can be recommended.
+        left_out: How many things the run could not use so far.
+        failures: The first of them.
+    """
+
+    writer: str
+    run: int
+    items: int
+    left_out: int
+    failures: tuple[Failure, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a JSON document."""
+        return {**asdict(self), "failures": [asdict(failure) for failure in self.failures]}
+
+
+def state_of(path: Path | str, *, failures: int = 100) -> IndexState:
+    """Say who writes an index or a bundle now, and the first ``failures`` things that the last run could not use.
+
+    Raises:
+        StoreError: there is none, or it is damaged.
+        UsageError: ``path`` is no path.
+    """
+    path = path_of(path, "An index")
+    if is_bundle(path):
+        from vlm4rec_edge.bundle.reader import BundleReader
+
+        with BundleReader(path) as bundle:
+            return IndexState("", 0, bundle.count(), 0, ())
+    from vlm4rec_edge.store.lock import writer_of
+    from vlm4rec_edge.store.reader import StoreReader
+
+    with StoreReader(path) as store:
+        return IndexState(
+            writer_of(path),
+            int(store.meta.get("run", 0)),
+            store.count(),
+            store.counts()["failures"],
+            tuple(islice(store.failures(), failures)),
+        )
 
 
 def describe_index(path: Path | str) -> IndexInfo:

@@ -157,6 +157,7 @@ def similar_to_photo(
     model: str | None = None,
     projector: Path | None = None,
     vision: Vision = "auto",
+    captioner: Captioner | None = None,
     encoder: Encoder | None = None,
     selection: Selection | None = None,
     explain: bool = False,
@@ -170,6 +171,7 @@ def similar_to_photo(
         model: As for ``describe_new_photo``.
         projector: As there.
         vision: As there.
+        captioner: In place of the three an open one, as ``captioner_of`` returns it; stays open.
         encoder: As for ``Recommender.search``.
         selection: What may be recommended.
         explain: Whether to say what each came from.
@@ -177,7 +179,11 @@ def similar_to_photo(
     Raises:
         UsageError, StoreError, PhotoError, ModelError, DeviceError, MissingDependencyError: as ``describe_new_photo``.
     """
-    caption = describe_new_photo(shop.store, photo, model=model, projector=projector, vision=vision)
+    if captioner is None:
+        caption = describe_new_photo(shop.store, photo, model=model, projector=projector, vision=vision)
+    else:
+        check_captioner_of(shop.store, captioner)
+        caption = caption_photo(path_of(photo, "A photo"), captioner)
     found = shop.search(caption, k, encoder=encoder, selection=selection or Selection(), explain=explain)
     found.query, found.answered_by = {"photo": str(photo), "caption": caption}, "photo" if found else None
     return found

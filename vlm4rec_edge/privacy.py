@@ -55,6 +55,14 @@ COMMANDS = (
         tells="ids, titles, captions, attributes and vectors of all items, `QDRANT_API_KEY` if there is one",
         purpose="writes the items into a collection",
     ),
+    Speaker(
+        command="serve",
+        when="it runs, and only where it is asked",
+        to="programs and browsers of this machine (127.0.0.1); with `--host`, whoever reaches that address and shows the "
+        "token",
+        tells="what the index holds, and what is recommended from it",
+        purpose="answers; it opens no connection itself",
+    ),
 )
 
 # What a plug-in of somebody else's package does, its own documentation says; of the example in ``docs/examples``:
@@ -102,7 +110,8 @@ PLACES = (
     ),
     Place(
         path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",
-        by="`bundle --thumbnails`, SQLite when it sorts a large index",
+        by="`bundle --thumbnails`, SQLite when it sorts a large index, `serve --captioner` while it describes an uploaded "
+        "photo",
         holds="what is needed until the command ends, and is removed then",
     ),
     Place(

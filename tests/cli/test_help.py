@@ -18,7 +18,19 @@ import vlm4rec_edge
 from vlm4rec_edge.cli.app import make_app
 
 # What help must not pay for.
-HEAVY = {"numpy", "llama_cpp", "onnxruntime", "tokenizers", "hnswlib", "PIL", "huggingface_hub", "pyarrow", "torch"}
+HEAVY = {
+    "numpy",
+    "llama_cpp",
+    "onnxruntime",
+    "tokenizers",
+    "hnswlib",
+    "PIL",
+    "huggingface_hub",
+    "pyarrow",
+    "torch",
+    "starlette",
+    "uvicorn",
+}
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -73,6 +73,15 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
+def generation(path: Path) -> str:
+    """Return a text that is another one after every change of the bundle at ``path``; empty where none is there."""
+    try:
+        status = (path / MANIFEST_NAME if path.is_dir() else path).stat()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"{status.st_ino} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
+
+
 def open_container(path: Path) -> Container:
     """Open the folder or zip file at ``path``.
 

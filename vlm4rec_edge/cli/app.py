@@ -29,6 +29,7 @@ _HOMES = {
     "caption": "offline",
     "info": "info",
     "items": "items",
+    "serve": "serve",
     "evaluate": "evaluate",
     "learn": "learn",
     "add": "upkeep",

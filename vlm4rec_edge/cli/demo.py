@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -60,4 +63,11 @@ def demo(
         typer.echo()
     speed = f" at {result.captions_per_second:.1f} a second" if result.captions_per_second else " in an earlier run"
     typer.echo(f"{result.items} pictures captioned{speed}.")
-    note(f"Open {result.report} in a browser to see it all.")
+    note(f"Open {result.report} in a browser to see it all. To shop in it yourself:")
+    typer.echo(f"{_program()} serve {shlex.quote(str(result.index))} --open")
+
+
+def _program() -> str:
+    """Return the program as it can be typed here: by its name, or where that is not found, as it was typed."""
+    name = "vlm4rec-edge"
+    return name if shutil.which(name) else shlex.quote(sys.argv[0])

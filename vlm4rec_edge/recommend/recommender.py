@@ -13,13 +13,15 @@ import numpy as np
 
 from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.errors import ProfileError, UsageError
-from vlm4rec_edge.given import text_of
+from vlm4rec_edge.given import path_of, text_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import item_id as text_of_id
 from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.recommend.choice import Choice
 from vlm4rec_edge.recommend.explanation import Part
+from vlm4rec_edge.recommend.facets import ColumnSummary
 from vlm4rec_edge.recommend.history import History
+from vlm4rec_edge.recommend.listing import PAGE_ITEMS, ItemPage, ListedItem
 from vlm4rec_edge.recommend.many import Answer, answer_many
 from vlm4rec_edge.recommend.popularity import most_popular, popularity_column
 from vlm4rec_edge.recommend.profile import DISLIKE_WEIGHT, ProfileSettings, combine
@@ -28,7 +30,7 @@ from vlm4rec_edge.recommend.result import Basis, Recommendations
 from vlm4rec_edge.recommend.running import Profile
 from vlm4rec_edge.recommend.selection import Selection
 from vlm4rec_edge.recommend.snapshot import Snapshot
-from vlm4rec_edge.recommend.source import ItemSource, as_asked, open_source, query_vectors
+from vlm4rec_edge.recommend.source import ItemSource, as_asked, generation_of, open_source, query_vectors
 
 if TYPE_CHECKING:
     from vlm4rec_edge.encoding.protocol import Encoder
@@ -54,14 +56,28 @@ class Recommender(Closable):
     """
 
     def __init__(
-        self, store: ItemSource, index: VectorIndex, *, exact_limit: int | None = None, backend: str | None = None
+        self,
+        store: ItemSource,
+        index: VectorIndex,
+        *,
+        exact_limit: int | None = None,
+        backend: str | None = None,
+        words_alone: bool = False,
+        generation: str | None = None,
     ) -> None:
-        self._how = {"exact_limit": exact_limit, "backend": backend}
-        self._snapshot = Snapshot(store, index)
+        self._how = {"exact_limit": exact_limit, "backend": backend, "words_alone": words_alone}
+        self._snapshot = Snapshot(store, index, generation=generation or generation_of(store.folder))
         self._reloading = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path | str, *, exact_limit: int | None = None, backend: str | None = None) -> Recommender:
+    def open(
+        cls,
+        folder: Path | str,
+        *,
+        exact_limit: int | None = None,
+        backend: str | None = None,
+        words_alone: bool = False,
+    ) -> Recommender:
         """Open the index or the bundle at ``folder``.
 
         Args:
@@ -69,12 +85,15 @@ class Recommender(Closable):
             exact_limit: Up to so many vectors are scanned exactly, beyond, an index back end answers; default:
                 ``vlm4rec_edge.index.EXACT_LIMIT``.
             backend: Its name; default: the one that the index was built with, HNSW as a rule.
+            words_alone: Compare items by their words, whatever was learned from purchases.
 
         Raises:
             StoreError: there is no index, or it is damaged or empty.
+            UsageError: ``folder`` is no path, or ``words_alone`` is asked of a bundle that learned.
         """
-        opened = open_source(folder, exact_limit=exact_limit, backend=backend)
-        return cls(*opened, exact_limit=exact_limit, backend=backend)
+        generation = generation_of(path_of(folder, "An index"))  # before it is opened: what comes between is seen later
+        opened = open_source(folder, exact_limit=exact_limit, backend=backend, words_alone=words_alone)
+        return cls(*opened, exact_limit=exact_limit, backend=backend, words_alone=words_alone, generation=generation)
 
     def reload(self) -> None:
         """Answer from the index as it is now. Calls under way end with what they began with; a loaded encoder is kept.
@@ -83,9 +102,28 @@ class Recommender(Closable):
             StoreError: it is closed, or what lies there now cannot be opened; then it goes on with what it has.
         """
         with self._reloading, self._snapshot.held() as old:
+            generation = generation_of(old.source.folder)
             source, index = open_source(old.source.folder, **self._how)  # type: ignore[arg-type]  # as they were given
-            self._snapshot = Snapshot(source, index, old.take_encoder(source.meta["encoder"]))
+            self._snapshot = Snapshot(source, index, old.take_encoder(source.meta["encoder"]), generation)
             old.retire()
+
+    def reload_if_changed(self) -> bool:
+        """Reload if something was written since, and return whether; two looks at the folder where nothing was.
+
+        Raises:
+            StoreError: as ``reload``.
+        """
+        with self._snapshot.held() as now:
+            if generation_of(now.source.folder) == now.generation:
+                return False
+        self.reload()
+        return True
+
+    @property
+    def generation(self) -> str:
+        """Which moment of the index it answers from: another text after every change that was taken up."""
+        with self._snapshot.held() as now:
+            return now.generation
 
     @property
     def store(self) -> ItemSource:
@@ -119,6 +157,28 @@ class Recommender(Closable):
         """
         with self._snapshot.held() as now:
             return list(now.selector.named_by(selection).unknown)
+
+    def items(
+        self, *, where: str | None = None, after: Any = None, skip: int = 0, limit: int | None = PAGE_ITEMS
+    ) -> ItemPage:
+        """Return a page of the items, ordered by id; arguments and errors as ``list_items``."""
+        with self._snapshot.held() as now:
+            return now.listing.page(where=where, after=after, skip=skip, limit=limit)
+
+    def listed(self, items: Iterable[Any]) -> list[ListedItem]:
+        """Return items given by id, in order; those that the index does not hold are left out."""
+        with self._snapshot.held() as now:
+            return now.listing.listed(now.ids.look_up(item_ids(items)).ids)
+
+    def columns(self) -> list[ColumnSummary]:
+        """Return the columns that filters may name, with their commonest values; all items are read the first time."""
+        with self._snapshot.held() as now:
+            return now.columns()
+
+    def thumbnail(self, item: Any) -> bytes | None:
+        """Return the small JPEG picture that a bundle carries of an item; None if there is none, or no such item."""
+        with self._snapshot.held() as now:
+            return now.source.thumbnail(now.ids.look_up([text_of_id(item)]).ids[0])
 
     def vectors(self, items: Iterable[Any]) -> np.ndarray:
         """Return the vectors of items given by id, shape [items, dimensions], float32, in order, for a query or a profile.

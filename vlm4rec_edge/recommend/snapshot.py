@@ -17,7 +17,9 @@ from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.choice import Choice, choose
 from vlm4rec_edge.recommend.explanation import Reason, reasons_for, sources_compared, with_words
+from vlm4rec_edge.recommend.facets import ColumnSummary, summaries
 from vlm4rec_edge.recommend.ids import KnownIds
+from vlm4rec_edge.recommend.listing import Listing
 from vlm4rec_edge.recommend.query import Query
 from vlm4rec_edge.recommend.result import Basis, Recommendation, Recommendations
 from vlm4rec_edge.recommend.selection import Selection, Selector
@@ -37,16 +39,25 @@ class Snapshot:
         source: What it reads; closed with it.
         index: What searches the vectors of ``source``.
         encoder: The encoder of the snapshot before, if it was loaded; used where it made these vectors as well.
+        generation: Of the index just before it was opened.
     """
 
-    def __init__(self, source: ItemSource, index: VectorIndex, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, source: ItemSource, index: VectorIndex, encoder: Encoder | None = None, generation: str = ""
+    ) -> None:
         self.source = source
         self.index = index
+        self.generation = generation
         self.ids = KnownIds(source)
         self.selector = Selector(source, self.ids)
-        self._lock = threading.Lock()  # around what is loaded when it is first needed, and around the count of callers
+        self.listing = Listing(source, self.selector, self.ids)
+        self._lock = threading.Lock()  # around the count of callers
+        self._loading = (
+            threading.Lock()
+        )  # around what is loaded when it is first needed; callers of anything else go on
         self._encoder = encoder
         self._words: InformativeWords | None = None
+        self._columns: list[ColumnSummary] | None = None
         self._callers = 0
         self._is_retired = False
 
@@ -80,7 +91,7 @@ class Snapshot:
 
     def take_encoder(self, fingerprint: str) -> Encoder | None:
         """Hand over the encoder that was loaded, if it is the one of this fingerprint."""
-        with self._lock:
+        with self._loading:
             encoder = self._encoder
             if encoder is None or made_by(encoder).fingerprint != fingerprint:
                 return None
@@ -160,10 +171,17 @@ class Snapshot:
         return EncodedText(self.source.meta.get("encoded_text", CAPTION))  # as it was checked when written
 
     def _informative_words(self) -> InformativeWords:
-        with self._lock:
+        with self._loading:
             if self._words is None:
                 self._words = words_of_table(self.source.table(), self._encoded_text)
             return self._words
+
+    def columns(self) -> list[ColumnSummary]:
+        """Return the columns of the items, counted once."""
+        with self._loading:
+            if self._columns is None:
+                self._columns = summaries(self.source.table())
+            return self._columns
 
     def encode(self, text: str, encoder: Encoder | None) -> np.ndarray:
         """Return the vector of a text, [dimensions], float32; without ``encoder``, by the one that the source names.
@@ -173,7 +191,7 @@ class Snapshot:
             ModelError: the encoder is not on this machine.
         """
         if encoder is None:
-            with self._lock:
+            with self._loading:
                 if self._encoder is None:
                     from vlm4rec_edge.encoding.opening import open_encoder
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import StoredItem
@@ -76,6 +77,9 @@ class ItemSource(Protocol):
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
 
+    def thumbnail(self, item_id: str) -> bytes | None:
+        """Return the small JPEG picture that came with an item, or None if none did."""
+
     def provenance(self, table: str) -> dict[str, Any]:
         """Return what made the captions (``groundings``) or the vectors (``encoders``); empty if nothing."""
 
@@ -88,6 +92,18 @@ class ItemSource(Protocol):
 
     def close(self) -> None:
         """Let go of all files."""
+
+
+def generation_of(path: Path) -> str:
+    """Return a text that is another one after every change of the index or the bundle at ``path``, without opening it."""
+    from vlm4rec_edge.bundle.container import generation as of_bundle
+    from vlm4rec_edge.bundle.container import is_bundle
+
+    if is_bundle(path):
+        return of_bundle(path)
+    from vlm4rec_edge.store.generation import generation as of_store
+
+    return of_store(path)
 
 
 def query_vectors(source: ItemSource, rows: np.ndarray | Sequence[int]) -> np.ndarray:
@@ -110,15 +126,16 @@ def as_asked(source: ItemSource, vector: np.ndarray) -> np.ndarray:
 
 
 def open_source(
-    path: Path | str, *, exact_limit: int | None = None, backend: str | None = None
+    path: Path | str, *, exact_limit: int | None = None, backend: str | None = None, words_alone: bool = False
 ) -> tuple[ItemSource, VectorIndex]:
     """Open what lies at ``path``, and the index that searches its vectors.
 
-    The one place that tells kinds of sources apart.
+    The one place that tells kinds of sources apart. With ``words_alone`` the vectors are those of the texts, whatever was
+    learned from purchases.
 
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
-        UsageError: ``path`` is no path.
+        UsageError: ``path`` is no path, or a bundle that holds no vectors of the words alone.
     """
     path = path_of(path, "An index")
     from vlm4rec_edge.bundle.container import is_bundle
@@ -127,13 +144,18 @@ def open_source(
         from vlm4rec_edge.bundle.reader import BundleReader
 
         bundle = BundleReader(path)
+        if words_alone and bundle.layout is not None:
+            bundle.close()
+            raise UsageError(
+                f"The bundle {path} holds no vectors of the words alone; ask the index that it was made of."
+            )
         return bundle, bundle.vectors
     # A device that only reads bundles needs no SQLite, and who reads an index no bundles.
     from vlm4rec_edge.index import open_index
     from vlm4rec_edge.store.reader import StoreReader
     from vlm4rec_edge.store.trouble import holds_nothing
 
-    store = StoreReader(path, mapped=True)
+    store = StoreReader(path, mapped=True, content=words_alone)
     if store.is_empty():
         store.close()
         raise holds_nothing(path)

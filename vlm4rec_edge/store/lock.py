@@ -15,6 +15,26 @@ LOCK_NAME = "writer.lock"
 _HOLDER_NAME = "writer.txt"
 
 
+def writer_of(folder: Path) -> str:
+    """Return who writes the index in a folder now, as "process 12 on a-machine"; empty if nobody does. Takes no lock.
+
+    The writer says so in a file, which a process that was killed leaves behind; then nobody does.
+    """
+    try:
+        holder = (folder / _HOLDER_NAME).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    _, process, _, machine = (holder.split(" ", 3) + [""] * 4)[:4]
+    if machine == platform.node() and process.isdecimal() and os.name == "posix":
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            return ""
+        except (OSError, OverflowError):  # it is somebody else's
+            pass
+    return holder
+
+
 class WriterLock:
     """The right to write a store, held from construction to ``release``.
 

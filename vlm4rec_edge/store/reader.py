@@ -168,6 +168,9 @@ class StoreReader(StoreSnapshot):
                     self._table = read_table(self)
             return self._table
 
+    def thumbnail(self, item_id: str) -> None:
+        """Return nothing: an index notes where the photos are, and keeps no pictures of them."""
+
     def failures(self) -> Iterator[Failure]:
         """Yield what the last run could not use."""
         for place, stage, reason in self.query("SELECT place, stage, reason FROM failures ORDER BY rowid"):

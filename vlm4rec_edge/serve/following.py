@@ -1,0 +1,117 @@
+"""The index that is served, as it is now: a recommender that takes up what is written, and one of the words alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from vlm4rec_edge.bundle.container import is_bundle
+from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.info import describe_index, state_of
+from vlm4rec_edge.recommend.recommender import Recommender
+
+# An answer is at most so many seconds older than the index. Where taking it up is slow, it may take a tenth of the time.
+_LOOK_SECONDS = 1.0
+_SHARE = 10
+
+
+class ServedIndex:
+    """What is served. Safe to use from several threads.
+
+    Attributes:
+        is_bundle: Whether it is a bundle, of which the pictures alone are shown.
+        problem: Why what was written last could not be taken up; empty if it could.
+    """
+
+    def __init__(self, shop: Recommender) -> None:
+        self._shop = shop
+        self._words: Recommender | None = None
+        self._lock = threading.Lock()
+        self._look_at = 0.0
+        self._documents: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.is_bundle = is_bundle(shop.store.folder)
+        self.problem = ""
+
+    @property
+    def representations(self) -> list[str]:
+        """By what items can be compared: ``learned`` where something was learned from purchases, and ``words``."""
+        if not self._shop.store.learned:
+            return ["words"]
+        return ["learned"] if self.is_bundle else ["learned", "words"]
+
+    @property
+    def generation(self) -> str:
+        """Which moment of the index answers."""
+        return self._shop.generation
+
+    def shop(self, representation: str | None = None) -> Recommender:
+        """Return what answers by a representation; by default as the index is.
+
+        Raises:
+            UsageError: there is no such representation of this index.
+        """
+        known = self.representations
+        if representation is None or representation == known[0]:
+            return self._shop
+        if representation not in known:
+            raise UsageError(f"Items of this index can be compared by {' or '.join(known)} only, not {representation}.")
+        with self._lock:
+            if self._words is None:
+                self._words = Recommender.open(self._shop.store.folder, words_alone=True)
+            return self._words
+
+    def is_time_to_look(self) -> bool:
+        """Whether the index is to be looked at again; whoever gets a yes does it, and nobody else meanwhile."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + _LOOK_SECONDS
+        return True
+
+    def look(self) -> None:
+        """Take up what was written since. Where it cannot be opened, what was there before goes on to answer."""
+        started = time.monotonic()
+        try:
+            if self._shop.reload_if_changed() and self._words is not None:
+                with suppress(StoreError):  # the words alone are asked for again, and then it is told
+                    self._words.reload()
+            self.problem = ""
+        except StoreError as error:
+            self.problem = str(error)
+        ended = time.monotonic()
+        self._look_at = ended + max(_LOOK_SECONDS, _SHARE * (ended - started))
+
+    def info(self) -> dict[str, Any]:
+        """Return the document of ``info --json``."""
+        return self._once("info", self.generation, lambda: describe_index(self._shop.store.folder).to_dict())
+
+    def state(self) -> dict[str, Any]:
+        """Return who writes the index, and what its last run could not use."""
+        folder = self._shop.store.folder
+        try:
+            if not self.is_bundle:
+                from vlm4rec_edge.store.lock import writer_of
+
+                # Who writes changes without the index being written.
+                told = self._once("state", self.generation, lambda: state_of(folder).to_dict())
+                return {**told, "writer": writer_of(folder)}
+        except StoreError as error:  # it was moved away: what was opened goes on to answer
+            self.problem = str(error)
+        count = self._shop.store.count()
+        return {"writer": "", "run": 0, "items": count, "left_out": 0, "failures": []}
+
+    def _once(self, name: str, of: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        known = self._documents.get(name)
+        if known is None or known[0] != of:
+            known = self._documents[name] = (of, make())
+        return known[1]
+
+    def close(self) -> None:
+        """Let go of what was opened here; the recommender that was given stays open."""
+        with self._lock:
+            words, self._words = self._words, None
+        if words is not None:
+            words.close()
