@@ -35,7 +35,6 @@ def main(
     large_model: Annotated[
         Path | None, typer.Option(help="The large model; default: SmolVLM-256M's shape, made in --work.", exists=True)
     ] = None,
-    device: Annotated[str, typer.Option(help="Where ours computes: auto, cpu or cuda.")] = "auto",
     work: Annotated[Path, typer.Option(help="Folder for made models and photos; kept, and used again.")] = Path(
         "latency-work"
     ),
@@ -74,11 +73,11 @@ def main(
         if small_count:
             own = vision.photos_in(work, photos, small_count + 1)
             settings.append(vision.Setting(embedded, embedded, own, small_batch))
-        measured.append(vision.speed(settings, chosen, rounds=rounds, device=device))
+        measured.append(vision.speed(settings, chosen, rounds=rounds))
     if "words" in wanted:
         setting = vision.Setting(embedded, embedded, vision.photos_in(work, photos, words_count), small_batch)
-        ours = [way for way in chosen if way in ("fp32", "int8")]
-        measured.append(vision.words(setting, ours, device=device))
+        ours = [way for way in chosen if way != "mtmd" and vision.WAYS[way].engine == vision.OURS]
+        measured.append(vision.words(setting, ours))
     typer.echo(write_report(out, name, "Vision towers", measured))
 
 

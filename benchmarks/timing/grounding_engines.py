@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -77,6 +78,7 @@ class Done:
         system: What llama.cpp says of its build.
         cpu_s: Processor seconds of the whole, of all threads.
         peak_mb: Most memory of the process so far.
+        vram_mb: Memory of the GPUs that came into use, on CUDA.
         tower: What encoded the photos of our engine.
     """
 
@@ -87,6 +89,7 @@ class Done:
     system: str = ""
     cpu_s: float = 0.0
     peak_mb: float = 0.0
+    vram_mb: float = 0.0
     tower: str = ""
 
     @property
@@ -230,6 +233,12 @@ def _system(engine: str) -> str:
     return str(llama_cpp.llama_print_system_info().decode())
 
 
+def _vram_mb() -> float:
+    """Return the memory in use on all GPUs, by anybody."""
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return sum(map(float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()))
+
+
 def _peak_mb() -> float:
     import resource
 
@@ -242,6 +251,7 @@ _ENGINES = {OURS: _ours, HANDLER: _handler, SERVER: _server}
 
 def _main() -> None:
     task = Task(**json.load(sys.stdin))
+    vram = _vram_mb() if task.device == "cuda" else 0.0
     with _ENGINES[task.engine](task) as caption:
         caption(task.warm)
         each, said = [], []
@@ -256,7 +266,9 @@ def _main() -> None:
         seconds, cpu = time.perf_counter() - started, time.process_time() - worked
         texts, tokens = zip(*said, strict=True)
         tower = caption.tower() if hasattr(caption, "tower") else ""
-        done = Done(seconds, each, texts, tokens, _system(task.engine), cpu, _peak_mb(), tower)
+        # Neither llama.cpp nor ONNX Runtime gives memory of a GPU back before the end, so what is taken now is the most.
+        vram = _vram_mb() - vram if task.device == "cuda" else 0.0
+        done = Done(seconds, each, texts, tokens, _system(task.engine), cpu, _peak_mb(), vram, tower)
         sys.stdout.write("\n" + json.dumps(asdict(done)) + "\n")
         sys.stdout.flush()
         if task.engine == SERVER:

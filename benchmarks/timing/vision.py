@@ -35,6 +35,7 @@ class Way:
     engine: str
     vision: str = "auto"
     precision: str = "fp32"
+    device: str = "cpu"
 
 
 WAYS = {
@@ -43,6 +44,8 @@ WAYS = {
     "int8": Way("ours, ONNX Runtime, int8", OURS, "onnx", "int8"),
     "handler": Way("llama-cpp-python's handler", HANDLER),
     "server": Way("xllamacpp's server", SERVER),
+    "cuda-mtmd": Way("ours on CUDA, llama.cpp's tower (mtmd)", OURS, "mtmd", device="cuda"),
+    "cuda-fp32": Way("ours on CUDA, ONNX Runtime, fp32", OURS, "onnx", device="cuda"),
 }
 
 
@@ -55,7 +58,7 @@ class Setting:
     photos: Sequence[Path]
     batch: int
 
-    def task(self, way: Way, device: str = "auto") -> Task:
+    def task(self, way: Way) -> Task:
         """Return the task of captioning them in one way."""
         files = resolve_lvlm(self.model)
         own, names = files.settings, tuple(map(str, self.photos))
@@ -73,7 +76,7 @@ class Setting:
             usable_cores(),
             vision=way.vision,
             vision_precision=way.precision,
-            device=device,
+            device=way.device,
         )
 
 
@@ -105,7 +108,7 @@ def photos_of_side(work: Path, folder: Path | None, count: int, side: int) -> li
     return made
 
 
-def speed(settings: Sequence[Setting], ways: Sequence[str], *, rounds: int, device: str = "auto") -> Section:
+def speed(settings: Sequence[Setting], ways: Sequence[str], *, rounds: int) -> Section:
     """Measure photos a second in each way, the ways in turns."""
     figures: list[dict[str, Any]] = []
     remarks = [
@@ -121,7 +124,7 @@ def speed(settings: Sequence[Setting], ways: Sequence[str], *, rounds: int, devi
             for way in _there(ways, remarks):
                 if way not in broken:
                     try:
-                        measured.setdefault(way, []).append(measure(setting.task(way, device)))
+                        measured.setdefault(way, []).append(measure(setting.task(way)))
                     except RuntimeError as error:
                         broken[way] = str(error)
         remarks += [f"{setting.label}: {way.label} failed and was left out: {why}" for way, why in broken.items()]
@@ -135,6 +138,7 @@ def speed(settings: Sequence[Setting], ways: Sequence[str], *, rounds: int, devi
             "times the server": _times(own["times_server"]),
             "CPU s/photo": spread(own["cpu_s_per_photo"]).text(1, 3),
             "peak MB": f"{own['peak_mb']:,.0f}",
+            **({"VRAM MB": f"{own['vram_mb']:,.0f}"} if any(figure["vram_mb"] for figure in figures) else {}),
         }
         for own in figures
     ]
@@ -165,6 +169,7 @@ def _figures(setting: Setting, done: dict[Way, list[Done]]) -> Iterator[dict[str
             "times_server": of_others.get(SERVER),
             "cpu_s_per_photo": [one.cpu_s / len(one.texts) for one in own],
             "peak_mb": max(one.peak_mb for one in own),
+            "vram_mb": max(one.vram_mb for one in own),
             "tower": own[0].tower,
             "tokens": float(np.mean(own[0].tokens)),
             "system": own[0].system,
@@ -175,10 +180,10 @@ def _times(value: float | None) -> str:
     return f"{value:.2f}" if value else ""
 
 
-def words(setting: Setting, ways: Sequence[str], *, device: str = "auto") -> Section:
+def words(setting: Setting, ways: Sequence[str]) -> Section:
     """Compare captions with those of llama.cpp's tower, photo by photo."""
     remarks: list[str] = []
-    said = {way: _captions(setting, way, device) for way in _there(["mtmd", *ways], remarks)}
+    said = {way: _captions(setting, way) for way in _there(["mtmd", *ways], remarks)}
     reference = said.pop(WAYS["mtmd"])
     figures = [
         {
@@ -204,8 +209,8 @@ def words(setting: Setting, ways: Sequence[str], *, device: str = "auto") -> Sec
     return Section("words", "Whose words they say", rows, figures, remarks)
 
 
-def _captions(setting: Setting, way: Way, device: str) -> list[str]:
-    task = setting.task(way, device)
+def _captions(setting: Setting, way: Way) -> list[str]:
+    task = setting.task(way)
     done = measure(replace(task, photos=(*task.warm, *task.photos)))
     return [
         clean_caption(text, cut_off=said >= task.max_tokens) for text, said in zip(done.texts, done.tokens, strict=True)

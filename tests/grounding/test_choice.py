@@ -68,6 +68,15 @@ def test_it_is_found_out_unless_few_photos_are_not_worth_it(found: _Found) -> No
     assert found.makings == 1
 
 
+def test_that_a_large_graph_is_made_is_told_before(found: _Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "_LARGE_BYTES", 1)
+    assert _chosen() == _chosen(vision="onnx") == found.known  # it is there already
+    found.known = None
+    for asked in ({}, {"vision": "onnx"}):
+        with pytest.raises(Vlm4RecWarning, match="made ready for ONNX Runtime"):
+            _chosen(**asked)
+
+
 def test_llama_cpps_own_is_taken_where_it_is_asked_for_or_computes_on_a_gpu(found: _Found) -> None:
     assert _chosen(vision="mtmd") is None
     assert _chosen(on_gpu=True) is None

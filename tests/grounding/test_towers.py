@@ -13,6 +13,7 @@ from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, 
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
+from vlm4rec_edge.grounding.llama.base import VisionPrecision
 from vlm4rec_edge.grounding.llama.native import NativeModel
 from vlm4rec_edge.grounding.llama.prepare import PreparedPhoto, prepare
 from vlm4rec_edge.grounding.llama.vision import EncodedAhead, PhotoImage, encode_images
@@ -216,3 +217,21 @@ def test_the_tower_is_no_part_of_a_fingerprint_but_int8_is() -> None:
 def test_a_tower_that_there_is_not_is_refused_with_a_sentence(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         LlamaCaptioner(resolve_lvlm(), **settings)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_onnx_runtime_gives_a_photo_the_same_words_in_any_company(
+    precision: VisionPrecision, photos: list[CaptionRequest]
+) -> None:
+    pytest.importorskip("gguf")
+    pytest.importorskip("onnx")
+    found = []
+    for batch, threads in ((1, 1), (8, 2)):
+        with LlamaCaptioner(
+            resolve_lvlm(), batch=batch, threads=threads, vision="onnx", vision_precision=precision
+        ) as captioner:
+            found.append(answers(captioner, photos)[0])
+            assert captioner.tower == f"onnx-{precision}"
+            assert len({native.projector for native in captioner._natives}) == 1
+    assert found[0] == found[1]
+    assert len(found[0]) == len(photos)

@@ -51,7 +51,7 @@ class Captioner(Protocol):
 
     Besides these members it may have: ``question(item: Item) -> str``, what is asked about an item's photo, where that
     depends on the item; ``check_columns(columns)``, which raises ``UsageError`` before a run if the question needs a column
-    that a catalog does not have; ``batch`` and ``kv_bytes``, integers for the report; ``close()``; and
+    that a catalog does not have; ``batch`` and ``kv_bytes``, integers, and ``tower``, a text, for the report; ``close()``; and
     ``vector_identity``, all that decides the ``vector`` of a caption besides the photo, as a JSON object with a ``name`` that
     does not count, or None where captions have no vector. Vectors of different identities are never mixed.
     """

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # So much faster it must have been measured to be taken unasked: below that, chance may have decided.
 _GAIN = 1.1
+# Making the graph of a larger projector takes so long that it is told.
+_LARGE_BYTES = 50_000_000
 # What a graph takes at most while it is loaded, against its file. Measured with SmolVLM-256M's: 1.1 in fp32, 1.7 in int8.
 _LOADED = 1.75
 # The share of the memory at hand that it may take unasked.
@@ -47,6 +49,7 @@ def choose_graph(
         return None
     known = known_graph(files, precision)
     if known is None and find_out:
+        _tell_making(files)
         known = vision_graph(files, precision)
     if isinstance(known, NotCovered):
         warnings.warn(
@@ -85,11 +88,23 @@ def loaded_bytes(graph: GraphFile | None) -> int:
 
 
 def _asked_for(files: LvlmFiles, precision: VisionPrecision) -> GraphFile:
+    if known_graph(files, precision) is None:
+        _tell_making(files)
     found = vision_graph(files, precision)
     if isinstance(found, NotCovered):
         asked = "--vision onnx" if precision == "fp32" else f"--vision-precision {precision}"
         raise ModelError(f"{files.name} cannot be used with {asked}: {found.reason}. Leave it out.")
     return found
+
+
+def _tell_making(files: LvlmFiles) -> None:
+    if files.projector.stat().st_size >= _LARGE_BYTES:
+        warnings.warn(
+            f"The vision encoder of {files.name} is made ready for ONNX Runtime and compared with llama.cpp's own, once; this "
+            "may take minutes.",
+            Vlm4RecWarning,
+            stacklevel=4,
+        )
 
 
 def _may_be_made(files: LvlmFiles) -> bool:

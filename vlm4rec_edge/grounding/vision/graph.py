@@ -56,14 +56,11 @@ def build_graph(projector: Projector, precision: Precision, *, weight_bits: int 
             f"its graph of {size / 1e9:.1f} GB is larger than the 2 GB that one file holds; int8 fits"
         )
     shape = projector.shape
-    tower = _Tower(projector, precision, weight_bits)
-    tokens = tower.end(tower.layers(tower.patches()))
     graph = helper.make_graph(
-        tower.nodes,
+        [],
         f"{shape.family} tower",
         [helper.make_tensor_value_info(INPUT, _FLOAT, [1, 3, shape.side, shape.side])],
-        [helper.make_tensor_value_info(tokens, _FLOAT, [shape.tokens, projector.text_width])],
-        tower.constants,
+        [helper.make_tensor_value_info(OUTPUT, _FLOAT, [shape.tokens, projector.text_width])],
     )
     model = helper.make_model(
         graph,
@@ -73,6 +70,8 @@ def build_graph(projector: Projector, precision: Precision, *, weight_bits: int 
     )
     properties = {SHAPE_KEY: json.dumps(asdict(shape)), PRECISION_KEY: precision, BUILDER_KEY: str(BUILDER_VERSION)}
     helper.set_model_props(model, properties)
+    tower = _Tower(model.graph, projector, precision, weight_bits)
+    tower.end(tower.layers(tower.patches()))
     content: bytes = model.SerializeToString()
     return content
 
@@ -81,13 +80,12 @@ _FLOAT = 1  # onnx.TensorProto.FLOAT
 
 
 class _Tower:
-    """A graph that grows: nodes and constants in order, each method returning the name of its result."""
+    """A graph that grows in its place, for weights are large: each method returns the name of its result."""
 
-    def __init__(self, projector: Projector, precision: Precision, weight_bits: int) -> None:
+    def __init__(self, graph: Any, projector: Projector, precision: Precision, weight_bits: int) -> None:
+        self.graph = graph
         self.shape, self.weights, self.precision = projector.shape, projector.weights, precision
         self.largest = 2 ** (weight_bits - 1) - 1
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
 
     def patches(self) -> str:
         """Cut the view into patches and add where each lies: [1, patches, width]."""
@@ -199,14 +197,18 @@ class _Tower:
         """Add a constant and return its name."""
         from onnx import numpy_helper
 
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name))
+        self.graph.initializer.append(
+            numpy_helper.from_array(np.ascontiguousarray(values).reshape(np.shape(values)), name)
+        )
         return name
 
     def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
         """Add a node and return the name of its first output."""
         from onnx import helper
 
-        self.nodes.append(helper.make_node(operator, inputs, outputs, name=f"{outputs[0]}/{operator}", **attributes))
+        self.graph.node.append(
+            helper.make_node(operator, inputs, outputs, name=f"{outputs[0]}/{operator}", **attributes)
+        )
         return outputs[0]
 
 

@@ -1,6 +1,6 @@
 """A program that makes a vision tower's graph and checks it against mtmd; ``graph_file.vision_graph`` runs it.
 
-It has a process of its own: building takes twice the memory of the graph, and llama.cpp and ONNX Runtime both compute here.
+It has a process of its own: building takes three times the graph in memory, and both llama.cpp and ONNX Runtime compute here.
 """
 
 from __future__ import annotations
