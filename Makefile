@@ -27,7 +27,8 @@ test: $(VENV)/installed-dev
 # The page in a real browser. Debian: apt-get install chromium chromium-driver npm
 test-pages: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,pages]"
-	npm install --silent --no-audit --no-fund --prefix build/pages axe-core@4
+	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix build/pages axe-core@4 \
+		|| echo "There is no npm: the tests with axe-core are skipped."
 	$(BIN)/python -m pytest tests/pages
 
 # Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
@@ -55,6 +56,9 @@ test-wheel: $(VENV)/installed-cpu
 	$(PYTHON) -m venv $(VENV)/wheel/device
 	$(VENV)/wheel/device/bin/python -m pip install --quiet --disable-pip-version-check $(VENV)/wheel/vlm4rec_edge-*.whl
 	cd $(VENV)/wheel && device/bin/python $(abspath tests/on_a_device.py) shop.zip
+	$(VENV)/wheel/device/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$(echo $(VENV)/wheel/vlm4rec_edge-*.whl)[serve]"
+	cd $(VENV)/wheel && device/bin/python $(abspath tests/served_on_a_device.py) shop.zip
 
 # Every wheel that an empty environment needs, in dist/. Needs g++ (Debian: apt-get install g++); compiles for 11 minutes on two
 # cores, and not again while nothing changed.

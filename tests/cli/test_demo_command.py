@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shlex
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -48,6 +50,13 @@ def test_the_demo_answers_a_program_with_the_documented_fields(demo: Done, folde
         assert not set(recommended) & set(shopper["history"])
         scores = [entry["score"] for entry in shopper["recommendations"]]
         assert scores == sorted(scores, reverse=True)
+
+
+def test_it_ends_with_the_command_that_opens_its_shop_in_the_page(demo: Done, folder: Path) -> None:
+    done = program("demo", "--out", "my demo", cwd=folder)
+    name, *arguments = shlex.split(done.out.splitlines()[-1])
+    assert arguments == ["serve", demo.json["index"], "--open"]
+    assert shutil.which(name), "it can be typed as it stands"
 
 
 def test_its_recommendations_are_those_of_its_index(demo: Done, folder: Path) -> None:

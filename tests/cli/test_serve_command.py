@@ -8,11 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from vlm4rec_edge.cli.app import make_app
-
-pytest.importorskip("uvicorn", reason="the extra serve is not installed")
-
 from vlm4rec_edge.cli import serve as command
+from vlm4rec_edge.cli.app import make_app
 from vlm4rec_edge.serve import running
 from vlm4rec_edge.serve.running import Serving
 

@@ -31,6 +31,19 @@ def test_a_recommender_keeps_its_moment_until_it_is_reloaded(tmp_path: Path) -> 
         assert shop.store.count() == 20
 
 
+def test_what_was_derived_before_is_derived_again_before_anybody_asks(tmp_path: Path) -> None:
+    folder = _written(tmp_path / "s", 10)
+    with Recommender.open(folder) as shop:
+        shop.columns()
+        shop.recommend(["item-1"], explain=True)
+        _written(folder, 20)
+        shop.reload()
+        with shop._snapshot.held() as now:
+            assert now._columns is not None
+            assert now._words is not None
+            assert now.source.count() == 20
+
+
 def test_a_bundle_that_was_replaced_is_reloaded(tmp_path: Path) -> None:
     bundle = tmp_path / "s.zip"
     make_bundle(_written(tmp_path / "s", 10), bundle)

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from made_store import random_vectors, write_store
 from pictures import encoded, swatch
-
-pytest.importorskip("starlette", reason="the extra serve is not installed")
 from served import HERE, ODD_IDS, SCRIPT, Client
 from starlette.testclient import TestClient
 

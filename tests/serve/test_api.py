@@ -131,6 +131,7 @@ def test_columns_are_those_that_a_filter_may_name(client: TestClient) -> None:
         ("GET", "/v1/items?where=price+%3C", {}, 400, "UsageError", "cannot be read"),
         ("GET", "/v1/items?limit=501", {}, 400, "UsageError", "limit is 501"),
         ("GET", "/v1/items?q=red", {}, 400, "UsageError", "no field 'q'"),
+        ("GET", "/v1/items?id=item-1&text=red", {}, 400, "UsageError", "not by both"),
         ("GET", "/v1/search", {}, 400, "UsageError", "q is missing"),
         ("GET", "/v1/nothing", {}, 404, "NotFoundError", "/reference"),
         ("GET", "/v1/items/", {}, 404, "NotFoundError", "nothing at this path"),

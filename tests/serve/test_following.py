@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from served import Client
 
 from vlm4rec_edge import IndexFolder, Recommender, make_bundle
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.serve import following
+from vlm4rec_edge.serve import application, following
 from vlm4rec_edge.store.lock import WriterLock
 
 VECTORS = random_vectors(30)
@@ -40,6 +41,29 @@ def test_new_items_appear_and_the_tag_is_another(client_of: Client, tmp_path: Pa
     assert client.get("/v1/info").json()["items"] == 20
     found = client.get("/v1/items/item-15/similar?k=30").json()["recommendations"]
     assert len(found) == 19
+
+
+def test_nobody_waits_for_a_large_index_to_be_taken_up(
+    client_of: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, ended = threading.Event(), threading.Event()
+    look = following.ServedIndex.look
+
+    def slow(served: following.ServedIndex) -> None:
+        may_end.wait(30)
+        look(served)
+        ended.set()
+
+    monkeypatch.setattr(application, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(following.ServedIndex, "look", slow)
+    folder = _written(tmp_path / "s", 10)
+    with client_of(folder) as client:
+        _written(folder, 20)
+        assert [client.get("/v1/items").json()["total"] for _ in range(3)] == [10] * 3
+        assert not may_end.is_set()
+        may_end.set()
+        assert ended.wait(30)
+        assert client.get("/v1/items").json()["total"] == 20
 
 
 def test_while_an_index_is_written_it_is_served_and_that_is_told(client_of: Client, tmp_path: Path) -> None:

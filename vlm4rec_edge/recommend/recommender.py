@@ -104,7 +104,14 @@ class Recommender(Closable):
         with self._reloading, self._snapshot.held() as old:
             generation = generation_of(old.source.folder)
             source, index = open_source(old.source.folder, **self._how)  # type: ignore[arg-type]  # as they were given
-            self._snapshot = Snapshot(source, index, old.take_encoder(source.meta["encoder"]), generation)
+            new = Snapshot(source, index, generation=generation)
+            try:
+                new.prepare_like(old)
+            except BaseException:
+                new.retire()
+                raise
+            new.give_encoder(old.take_encoder(source.meta["encoder"]))
+            self._snapshot = new
             old.retire()
 
     def reload_if_changed(self) -> bool:

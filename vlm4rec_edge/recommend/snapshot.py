@@ -38,13 +38,10 @@ class Snapshot:
     Args:
         source: What it reads; closed with it.
         index: What searches the vectors of ``source``.
-        encoder: The encoder of the snapshot before, if it was loaded; used where it made these vectors as well.
         generation: Of the index just before it was opened.
     """
 
-    def __init__(
-        self, source: ItemSource, index: VectorIndex, encoder: Encoder | None = None, generation: str = ""
-    ) -> None:
+    def __init__(self, source: ItemSource, index: VectorIndex, *, generation: str = "") -> None:
         self.source = source
         self.index = index
         self.generation = generation
@@ -55,7 +52,7 @@ class Snapshot:
         self._loading = (
             threading.Lock()
         )  # around what is loaded when it is first needed; callers of anything else go on
-        self._encoder = encoder
+        self._encoder: Encoder | None = None
         self._words: InformativeWords | None = None
         self._columns: list[ColumnSummary] | None = None
         self._callers = 0
@@ -97,6 +94,11 @@ class Snapshot:
                 return None
             self._encoder = None
             return encoder
+
+    def give_encoder(self, encoder: Encoder | None) -> None:
+        """Take the encoder that the snapshot before had loaded, if it made these vectors as well."""
+        with self._loading:
+            self._encoder = encoder
 
     def _close(self) -> None:
         close_model(self._encoder)
@@ -182,6 +184,13 @@ class Snapshot:
             if self._columns is None:
                 self._columns = summaries(self.source.table())
             return self._columns
+
+    def prepare_like(self, before: Snapshot) -> None:
+        """Derive now what was derived from the snapshot before, so that whoever asks next need not wait for it."""
+        if before._columns is not None:
+            self.columns()
+        if before._words is not None:
+            self._informative_words()
 
     def encode(self, text: str, encoder: Encoder | None) -> np.ndarray:
         """Return the vector of a text, [dimensions], float32; without ``encoder``, by the one that the source names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import time
@@ -32,6 +33,8 @@ _log = logging.getLogger("vlm4rec_edge.serve")
 # What an answer of these says does not hang on the index alone.
 _CHANGING = {"state", "health", "session"}
 _LOGGED_BYTES = 4_000
+# A request waits so long for what was written to be taken up; of 100,000 items that takes some seconds.
+_PATIENCE_SECONDS = 1.0
 
 
 class Application(Closable):
@@ -133,8 +136,7 @@ class Application(Closable):
             photo = await photo_body(headers, receive)
         if operation.name == "session":
             return self._session(query["token"])
-        if self._served.is_time_to_look():
-            await self._answering.do(self._served.look)
+        await self._look()
         known = headers.get("if-none-match", "").removeprefix("W/").strip('"')
         if operation.name == "photo":
             picture = await self._decoding.do(lambda: self._endpoints.photo(Asked(query, item or "", known_tag=known)))
@@ -146,6 +148,13 @@ class Application(Closable):
         work = self._work(operation, Asked(query, item or "", photo))
         answer = Answer.of(await (self._captioning if operation.uploads else self._answering).do(work))
         return answer.tagged(tag) if is_tagged else answer
+
+    async def _look(self) -> None:
+        """Take up what was written to the index, if it is time to look; a large index goes on doing so behind the answer."""
+        if self._served.is_time_to_look():
+            looking = asyncio.ensure_future(self._answering.do(self._served.look))
+            looking.add_done_callback(_tell_of_fault)
+            await asyncio.wait({looking}, timeout=_PATIENCE_SECONDS)
 
     def _work(self, operation: Operation, asked: Asked) -> Callable[[], Any]:
         if operation.name == "openapi":
@@ -194,6 +203,11 @@ class Application(Closable):
         for workers in (self._answering, self._decoding, self._captioning):
             workers.close()
         self._served.close()
+
+
+def _tell_of_fault(looking: asyncio.Future[None]) -> None:
+    if not looking.cancelled() and (fault := looking.exception()) and not isinstance(fault, HttpError):
+        _log.error("Looking at the index failed", exc_info=fault)
 
 
 def _picture(picture: Picture, known: str) -> Answer:

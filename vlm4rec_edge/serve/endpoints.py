@@ -84,6 +84,8 @@ class Endpoints:
         """Answer ``/v1/items``."""
         fields = asked.fields
         if fields["id"]:
+            if others := [name for name in ("where", "text", "after") if fields[name] is not None]:
+                raise UsageError(f"Items are asked for by id or by {others[0]}, not by both.")
             return self._these(fields["id"])
         shop = self._served.shop()
         text = containing(fields["text"] or "")

@@ -16,6 +16,8 @@ from vlm4rec_edge.recommend.recommender import Recommender
 # An answer is at most so many seconds older than the index. Where taking it up is slow, it may take a tenth of the time.
 _LOOK_SECONDS = 1.0
 _SHARE = 10
+# Where nobody has said how a look ended, another one may begin.
+_LOST_SECONDS = 60.0
 
 
 class ServedIndex:
@@ -66,10 +68,11 @@ class ServedIndex:
     def is_time_to_look(self) -> bool:
         """Whether the index is to be looked at again; whoever gets a yes does it, and nobody else meanwhile."""
         now = time.monotonic()
-        if now < self._look_at:
-            return False
-        self._look_at = now + _LOOK_SECONDS
-        return True
+        with self._lock:
+            is_time = now >= self._look_at
+            if is_time:
+                self._look_at = now + _LOST_SECONDS
+        return is_time
 
     def look(self) -> None:
         """Take up what was written since. Where it cannot be opened, what was there before goes on to answer."""

@@ -18,7 +18,7 @@ const notice = document.getElementById("notice");
 let total = 0;
 let asked = "";
 let pages = new Map();
-let shown = new Map();
+const shown = new Map();
 let columns = 1;
 let width = 0;
 let height = 0;
@@ -56,13 +56,9 @@ export async function reload({ top = false } = {}) {
     if (asked !== now) return;
     total = first.total;
     pages = new Map([[0, first.items]]);
-    for (const made of shown.values()) made.remove();
-    shown = new Map();
-    active = Math.min(active, Math.max(0, total - 1));
-    if (top) {
-      active = 0;
-      scrollTo({ top: 0 });
-    }
+    keep(top ? 0 : total); // what is there stays until it is known to be another item
+    active = top ? 0 : Math.min(active, Math.max(0, total - 1));
+    if (top) scrollTo({ top: 0 });
     tell();
     measure();
     draw();
@@ -70,13 +66,22 @@ export async function reload({ top = false } = {}) {
     if (error.name === "AbortError") return;
     total = 0;
     pages = new Map();
-    for (const made of shown.values()) made.remove();
-    shown = new Map();
+    keep(0);
     measure();
     count.textContent = "";
     notice.replaceChildren(fault(error, () => reload({})));
   } finally {
     if (asked === now) grid.removeAttribute("aria-busy");
+  }
+}
+
+// Take away the tiles from a place on.
+function keep(end) {
+  for (const [place, made] of shown) {
+    if (place >= end) {
+      made.remove();
+      shown.delete(place);
+    }
   }
 }
 
@@ -141,8 +146,10 @@ function draw() {
   for (let place = first; place < last; place++) {
     const item = itemAt(place);
     const made = shown.get(place);
-    if (made && (made.dataset.id !== undefined || !item)) continue;
+    const told = item ? `${item.id}\n${item.title}\n${item.caption}` : "";
+    if (made && (!item || made.told === told)) continue;
     const next = item ? tile(item, Math.round(width / RATIO), { reachable: place === active }) : waiting();
+    next.told = told;
     next.dataset.place = place;
     next.setAttribute("aria-setsize", total);
     next.setAttribute("aria-posinset", place + 1);
