@@ -23,7 +23,7 @@ ELSEWHERE = {
     ("README.md", 0): ("makes a virtual environment, with a compiler and downloads", ".ci/run"),
     **{("README.md", number): ("in order, in one folder", "tests/test_readme.py") for number in range(1, 8)},
     ("docs/learning.md", 0): ("needs the purchases of a shop", "tests/cli/test_learn_command.py"),
-    ("docs/serving.md", 0): ("runs until it is stopped", "tests/serve/test_running.py"),
+    ("docs/serving.md", 0): ("runs until it is stopped", "tests/serve/test_running_server.py"),
     ("docs/serving.md", 1): ("needs a server", "tests/serve/test_operations.py"),
     ("docs/plugins.md", 2): ("needs the endpoint of a model", "tests/plugins/test_examples.py"),
 }
