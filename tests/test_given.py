@@ -49,6 +49,7 @@ from vlm4rec_edge import (
     resolve_encoder,
     resolve_lvlm,
     similar_to_photo,
+    state_of,
     verify_bundle,
 )
 
@@ -133,6 +134,7 @@ CALLS: dict[str, Call] = {
     "open": (lambda _, given: Recommender.open(given).close(), "path", _INDEX),
     "IndexFolder": (lambda _, given: IndexFolder(given).verify(), "path", _INDEX),
     "describe_index": (lambda _, given: describe_index(given), "path", _INDEX),
+    "state_of": (lambda _, given: state_of(given), "path", _INDEX),
     "verify_bundle": (lambda _, given: verify_bundle(given), "path", _BUNDLE),
     "make_bundle": (lambda at, given: make_bundle(given, at.folder / "made.zip"), "path", _INDEX),
     "make_bundle, out": (lambda at, given: make_bundle(at.index, given), "path", _NEW),
