@@ -86,6 +86,7 @@ def test_only_the_files_behind_the_list_of_who_speaks_can_speak() -> None:
         "vlm4rec_edge/catalog/web/transfer.py",
         "vlm4rec_edge/interchange/qdrant.py",  # export --format qdrant
         "vlm4rec_edge/serve/running.py",  # serve, which listens
+        "vlm4rec_edge/serve/application.py",
         "vlm4rec_edge/serve/protocol.py",
         "vlm4rec_edge/serve/requests.py",
         "vlm4rec_edge/serve/working.py",
