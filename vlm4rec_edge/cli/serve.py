@@ -18,29 +18,33 @@ if TYPE_CHECKING:
     from vlm4rec_edge.serve.running import Serving
 
 
+_Host = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="The address to listen at. One that others can reach, such as 0.0.0.0, needs --token.",
+    ),
+]
+_Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        envvar="VLM4REC_EDGE_TOKEN",
+        help="What clients must know, at least 16 characters. Better in the environment than on the command line, where "
+        "other users of the machine can read it.",
+        show_default=False,
+    ),
+]
+
+
 def serve(
     index: options.Shipped,
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help="The port to listen at; 0 takes any that is free.")
     ] = 8000,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    host: Annotated[
-        str,
-        typer.Option(
-            metavar="ADDRESS",
-            help="The address to listen at. One that others can reach, such as 0.0.0.0, needs --token.",
-        ),
-    ] = "127.0.0.1",
-    token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            envvar="VLM4REC_EDGE_TOKEN",
-            help="What clients must know, at least 16 characters. Better in the environment than on the command line, where "
-            "other users of the machine can read it.",
-            show_default=False,
-        ),
-    ] = None,
+    host: _Host = "127.0.0.1",
+    token: _Token = None,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(

@@ -16,7 +16,7 @@ from vlm4rec_edge.columns import ItemTable, group_codes
 from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.evaluation.comparison import SystemFigures, compare_systems
 from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, parse_metric
-from vlm4rec_edge.evaluation.purchases import read_purchases
+from vlm4rec_edge.evaluation.purchases import Purchases, read_purchases
 from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_scorer, random_scorer
 from vlm4rec_edge.evaluation.significance import RESAMPLES
 from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
@@ -215,6 +215,18 @@ def _profiles(settings: EvaluationSettings, vectors: np.ndarray, rows: np.ndarra
     return profile_scorer(users, vectors, rows, settings=settings.profile, weighted=settings.weighted)
 
 
+def _split(settings: EvaluationSettings, purchases: Purchases, ids: Sequence[str]) -> Split:
+    if settings.weighted and not purchases.interactions.has_weights:
+        raise UsageError(
+            f"{purchases.file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the "
+            "column with --weight-column."
+        )
+    try:
+        return settings.split(purchases.interactions, ids)
+    except UsageError as error:
+        raise UsageError(f"{error}{purchases.about_failures}") from None
+
+
 def evaluate(
     index: Path | str,
     interactions: Path | str | Interactions,
@@ -246,15 +258,7 @@ def evaluate(
     with closing(source):
         items = source.table()
         purchases = read_purchases(source, interactions, columns)
-        if settings.weighted and not purchases.interactions.has_weights:
-            raise UsageError(
-                f"{purchases.file} has no column weight, and --weighted (weighted=True) was given; leave it out, or name the "
-                "column with --weight-column."
-            )
-        try:
-            split = settings.split(purchases.interactions, items.ids)
-        except UsageError as error:
-            raise UsageError(f"{error}{purchases.about_failures}") from None
+        split = _split(settings, purchases, items.ids)
         splits = {"kept": split}
         if settings.group is not None:
             splits["removed"] = without_variants(split, group_codes(items, settings.group))

@@ -107,24 +107,15 @@ def learn_from(
     ways = ways_of(judged, seed)
     name, weights, gain = _decided(ways, seed)
     chosen = others[judged.content - 1] if judged.content and name != CONTENT else None
-    before = store.meta["encoded_text"]
+    encoded_text = chosen.kind if chosen else store.meta["encoded_text"]
     newest, age = _newest(purchases.interactions)
-    learned = None
-    everything = split.with_tests()
+    everything, learned = split.with_tests(), None
     if name != CONTENT:
-        chosen_content = contents[judged.content]
         by_photos = seen if name == WITH_PHOTOS else None
-        from_what = joined(chosen_content, by_photos) if by_photos else chosen_content
+        from_what = joined(contents[judged.content], by_photos) if by_photos else contents[judged.content]
         factors = learn_factors(everything, from_what, len(table.ids), settings)
-        facts = {
-            "newest_purchase": newest,
-            "users": len(split.training),
-            "judged_users": len(judged.users),
-            "purchases": len(everything.items),
-            "gain": asdict(gain),
-            **({"photos": store.meta["photo_vectors"], "photo_share": PHOTO_SHARE} if by_photos else {}),
-        }
-        learned = _kept(store, table, factors, weights, new_items, chosen.kind if chosen else before, facts)
+        facts = _facts(split, judged, gain, newest, store.meta["photo_vectors"] if by_photos else "")
+        learned = _kept(store, table, factors, weights, new_items, encoded_text, facts)
     report = LearnReport(
         index=str(store.folder),
         interactions=purchases.file,
@@ -140,8 +131,8 @@ def learn_from(
         systems=[way for way, _ in ways],
         gain=gain,
         weights=weights,
-        encoded_text=chosen.kind if chosen else before,
-        encoded_before=before,
+        encoded_text=encoded_text,
+        encoded_before=store.meta["encoded_text"],
         judged_texts=[other.kind for other in others],
         photos=photos.count if photos else 0,
         uses_photos=name == WITH_PHOTOS,
@@ -151,6 +142,17 @@ def learn_from(
         hint=purchases.hint,
     )
     return Outcome(report, learned, chosen)
+
+
+def _facts(split: Split, judged: Judged, gain: PairedDifference, newest: str, photos: str) -> dict[str, Any]:
+    return {
+        "newest_purchase": newest,
+        "users": len(split.training),
+        "judged_users": len(judged.users),
+        "purchases": len(split.training.items) + len(split.test.items),
+        "gain": asdict(gain),
+        **({"photos": photos, "photo_share": PHOTO_SHARE} if photos else {}),
+    }
 
 
 def _split(purchases: Purchases, ids: Sequence[str]) -> Split:
