@@ -194,3 +194,15 @@ def test_a_token_is_in_no_log_line(client_of: Client, served_index: Path, caplog
     client_of(served_index, token=TOKEN, log_histories=True).post("/v1/session", json={"token": TOKEN})
     assert "/v1/session" in caplog.text
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize("token", ["пароль-пароль-пароль", " blanks at its ends ", " " * 20, "a line\nand another one"])
+def test_a_token_that_no_header_carries_is_refused_at_once(opened: Recommender, token: str) -> None:
+    with pytest.raises(UsageError, match="The token"):
+        app(opened, token=token)
+
+
+@pytest.mark.parametrize("origin", ["http://[::1", "http://[", "//", "http://]"])
+def test_half_an_origin_is_a_foreign_one(client: TestClient, origin: str) -> None:
+    answer = client.get("/v1/info", headers={"origin": origin})
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (403, "ForbiddenOriginError")

@@ -196,6 +196,43 @@ def test_a_connection_on_which_no_whole_request_comes_is_let_go_of(
             thread.join(30)
 
 
+def test_a_client_that_does_not_read_is_let_go_of(opened: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    import uvicorn
+
+    from vlm4rec_edge.serve import app, protocol
+
+    monkeypatch.setattr(protocol, "UNREAD_SECONDS", 0.5)
+    with app(opened) as application, closing(_listening("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(application, http=protocol.ImpatientProtocol, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            with socket.socket() as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+                client.settimeout(60)
+                client.connect(listener.getsockname())
+                asked = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+                with pytest.raises(OSError):  # the server has let go, so it takes no further request
+                    for _ in range(100_000):
+                        client.sendall(asked)
+                        time.sleep(0.01)
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+def test_a_photo_that_nobody_will_describe_is_refused_before_it_has_come(served_index: Path) -> None:
+    with running(served_index) as server, _socket(server) as client:
+        client.sendall(
+            b"POST /v1/similar-photo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+            b"Content-Length: 20000000\r\n\r\n"
+        )
+        assert client.recv(1000).startswith(b"HTTP/1.1 501")
+
+
 def test_a_huge_body_is_refused_before_it_has_come(served_index: Path) -> None:
     with running(served_index) as server, _socket(server) as attacker:
         attacker.sendall(

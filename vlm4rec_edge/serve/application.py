@@ -25,7 +25,7 @@ from vlm4rec_edge.serve.openapi import openapi_document
 from vlm4rec_edge.serve.operations import Operation, matching
 from vlm4rec_edge.serve.photos import Picture
 from vlm4rec_edge.serve.reference import reference_page
-from vlm4rec_edge.serve.requests import json_body, photo_body, query_of, segments_of
+from vlm4rec_edge.serve.requests import check_photo, json_body, photo_body, query_of, segments_of
 from vlm4rec_edge.serve.response import Answer
 from vlm4rec_edge.serve.working import answering, captioning, decoding
 
@@ -33,6 +33,7 @@ _log = logging.getLogger("vlm4rec_edge.serve")
 # What an answer of these says does not hang on the index alone.
 _CHANGING = {"state", "health", "session"}
 _LOGGED_BYTES = 4_000
+_MOST_UPLOADS = 4
 # A request waits so long for what was written to be taken up; of 100,000 items that takes some seconds.
 _PATIENCE_SECONDS = 1.0
 
@@ -45,6 +46,7 @@ class Application(Closable):
         self._endpoints = endpoints
         self._guard = guard
         self._logs_histories = log_histories
+        self._uploads = 0  # photos that are being sent
         self._answering, self._decoding, self._captioning = answering(), decoding(), captioning()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,7 +135,7 @@ class Application(Closable):
             told["body"] = b"" if operation.name == "session" else body
             query = {**query, **read_body(operation.body, document)}
         elif operation.uploads:
-            photo = await photo_body(headers, receive)
+            photo = await self._upload(headers, receive)
         if operation.name == "session":
             return self._session(query["token"])
         await self._look()
@@ -148,6 +150,23 @@ class Application(Closable):
         work = self._work(operation, Asked(query, item or "", photo))
         answer = Answer.of(await (self._captioning if operation.uploads else self._answering).do(work))
         return answer.tagged(tag) if is_tagged else answer
+
+    async def _upload(self, headers: Headers, receive: Receive) -> bytes:
+        """Return an uploaded photo; of few clients at a time, for each may send 25 MB."""
+        check_photo(headers)
+        self._endpoints.check_captioner()
+        if self._uploads >= _MOST_UPLOADS:
+            raise HttpError(
+                429,
+                "TooManyRequests",
+                f"{_MOST_UPLOADS} photos are being sent already; ask again in a second.",
+                **{"retry-after": "1"},
+            )
+        self._uploads += 1
+        try:
+            return await photo_body(headers, receive)
+        finally:
+            self._uploads -= 1
 
     async def _look(self) -> None:
         """Take up what was written to the index, if it is time to look; a large index goes on doing so behind the answer."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.recommend.recommender import Recommender
 
+# Each goes through the ids, titles and captions of the whole catalog.
+_MOST_WORDS = 16
 _SETTINGS = ("last", "half_life", "interests", "merge", "dislike_weight", "text_weight")
 _SELECTION = ("where", "allow", "deny", "one_per", "diversity", "min_score")
 
@@ -87,6 +89,8 @@ class Endpoints:
             if others := [name for name in ("where", "text", "after") if fields[name] is not None]:
                 raise UsageError(f"Items are asked for by id or by {others[0]}, not by both.")
             return self._these(fields["id"])
+        if len((fields["text"] or "").split()) > _MOST_WORDS:
+            raise UsageError(f"text has more than {_MOST_WORDS} words, each of which is looked for; give fewer.")
         shop = self._served.shop()
         text = containing(fields["text"] or "")
         where = " and ".join(
@@ -155,15 +159,9 @@ class Endpoints:
 
     def similar_photo(self, asked: Asked) -> dict[str, Any]:
         """Answer ``/v1/similar-photo``."""
-        if self._captioner is None:
-            raise HttpError(
-                501,
-                "MissingCaptionerError",
-                "This server describes no photos; start it with vlm4rec-edge serve --captioner.",
-            )
         from vlm4rec_edge.new_photo import similar_to_photo
 
-        fields = asked.fields
+        fields, captioner = asked.fields, self.check_captioner()
         with tempfile.TemporaryDirectory(prefix="vlm4rec-edge-") as folder:
             photo = Path(folder, "photo")
             photo.write_bytes(asked.photo)
@@ -171,13 +169,27 @@ class Endpoints:
                 self._served.shop(),
                 photo,
                 fields["k"],
-                captioner=self._captioner,
+                captioner=captioner,
                 selection=_selection(fields),
                 explain=fields["explain"],
             )
         document = found.to_dict()
         document["query"]["photo"] = ""  # where it lay for a moment is nobody's business
         return document
+
+    def check_captioner(self) -> Captioner:
+        """Return what describes uploaded photos.
+
+        Raises:
+            HttpError: nothing does (501).
+        """
+        if self._captioner is None:
+            raise HttpError(
+                501,
+                "MissingCaptionerError",
+                "This server describes no photos; start it with vlm4rec-edge serve --captioner.",
+            )
+        return self._captioner
 
     def _of(self, fields: Mapping[str, Any]) -> Recommender:
         return self._served.shop(fields["representation"])

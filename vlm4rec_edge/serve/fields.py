@@ -65,11 +65,12 @@ class Number:
     def read(self, value: Any, name: str) -> float | int:
         """Return the number."""
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or (self.whole and value != int(value)):
+        is_finite = isinstance(value, int) or (is_number and math.isfinite(value))  # 400 digits fit in no float
+        if not is_number or not is_finite or (self.whole and value != int(value)):
             raise UsageError(f"{name} is a {'whole ' if self.whole else ''}number, not {_shown(value)}.")
         if not self.least <= value <= self.most or (self.above and value == self.least):
             words = f"above {self.least:g}, up to" if self.above else f"from {self.least:g} to"
-            raise UsageError(f"{name} is {value:.6g}; it may be {words} {self.most:g}.")
+            raise UsageError(f"{name} is {_shown(value)}; it may be {words} {self.most:g}.")
         return int(value) if self.whole else float(value)
 
     def of_text(self, text: str, name: str) -> float | int:

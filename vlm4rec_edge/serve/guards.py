@@ -48,16 +48,18 @@ class Guard:
         """Return a guard.
 
         Raises:
-            UsageError: the token is too short to be one, or an origin is none.
+            UsageError: the token is too short or has characters that no header has, or an origin is none.
         """
         if token is not None and len(token) < SHORTEST_TOKEN:
             raise UsageError(
                 f"The token has {len(token)} characters; take at least {SHORTEST_TOKEN} that nobody can guess."
             )
+        if token is not None and not (token.isascii() and token.isprintable() and len(token) == len(token.strip())):
+            raise UsageError("The token may have what a header carries: printable ASCII, no blanks at its ends.")
         named = frozenset(origins)
         for origin in named:
-            parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+            scheme, host = _split(origin)
+            if scheme not in ("http", "https") or f"{scheme}://{host}" != origin:
                 raise UsageError(f"{origin!r} is no origin; write one as https://shop.example, without a path.")
         return cls(None if hosts is None else frozenset(map(_without_brackets, hosts)), named, token)
 
@@ -92,7 +94,7 @@ class Guard:
         if origin is not None:
             if origin in self.origins:
                 return origin
-            if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            if _split(origin)[1].lower() != headers.get("host", "").lower():
                 raise HttpError(403, "ForbiddenOriginError", f"Pages of {origin[:100]!a} may not ask this server.")
         elif headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
             raise HttpError(403, "ForbiddenOriginError", "Pages of other sites may not ask this server.")
@@ -134,6 +136,15 @@ class Guard:
     @staticmethod
     def _session(token: str) -> str:
         return hmac.new(token.encode("utf-8", "surrogatepass"), b"session of a page", hashlib.sha256).hexdigest()
+
+
+def _split(origin: str) -> tuple[str, str]:
+    """Return the scheme and the host of an origin; empty texts where it is none."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # half of an IPv6 address
+        return "", ""
+    return parts.scheme, parts.netloc
 
 
 def _equal(one: str, other: str) -> bool:

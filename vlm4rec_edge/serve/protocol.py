@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, which also lets go of connections on which no whole request comes.
+"""uvicorn's HTTP, which also lets go of connections on which no whole request comes, or whose answers nobody reads.
 
 uvicorn closes a connection that is silent after an answer. One on which the first request never comes, or only a line of it
 now and then, it would hold forever, and some hundred of them would keep everybody else out.
@@ -13,12 +13,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # For the line and the headers of a request; bodies have bounds of their own.
 HEADER_SECONDS = 20.0
+# For a client to take up some of the answer that is ready for it.
+UNREAD_SECONDS = 60.0
 
 
 class ImpatientProtocol(H11Protocol):
     """One connection."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -33,9 +36,20 @@ class ImpatientProtocol(H11Protocol):
         else:
             self._stop_waiting()
 
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on writing: the client reads."""
+        self._stop_waiting_for_reader()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._stop_waiting()
+        self._stop_waiting_for_reader()
         super().connection_lost(exc)
 
     @property
@@ -50,6 +64,11 @@ class ImpatientProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _give_up(self) -> None:
         self._deadline = None

@@ -72,13 +72,22 @@ async def json_body(headers: Headers, receive: Receive) -> tuple[Any, bytes]:
         raise HttpError(400, "UsageError", f"The body is no JSON: {reason[:200]}.") from None
 
 
-async def photo_body(headers: Headers, receive: Receive) -> bytes:
-    """Return the bytes of an uploaded photo.
+def check_photo(headers: Headers) -> None:
+    """Look at what is said of an uploaded photo before it is taken.
 
     Raises:
-        HttpError: it is of another type, too large, too slow, or empty.
+        HttpError: it is of another type, or too large.
     """
     _check_type(headers, "image/")
+    _check_length(headers, MOST_PHOTO_BYTES)
+
+
+async def photo_body(headers: Headers, receive: Receive) -> bytes:
+    """Return the bytes of an uploaded photo, after ``check_photo``.
+
+    Raises:
+        HttpError: it is too large, too slow, or empty.
+    """
     body = await _body(headers, receive, MOST_PHOTO_BYTES, _PHOTO_SECONDS)
     if not body:
         raise HttpError(400, "UsageError", "The body is empty; send the bytes of a photo file.")
@@ -96,11 +105,18 @@ def _check_type(headers: Headers, wanted: str) -> None:
         raise HttpError(415, "UnsupportedTypeError", "Send the body as it is, without a Content-Encoding.")
 
 
-async def _body(headers: Headers, receive: Receive, most: int, seconds: float) -> bytes:
-    too_large = HttpError(413, "TooLargeError", f"The body may have {most:,} bytes.")
+def _check_length(headers: Headers, most: int) -> None:
     length = headers.get("content-length", "")
     if length.isdecimal() and (len(length) > _MOST_DIGITS or int(length) > most):
-        raise too_large
+        raise _too_large(most)
+
+
+def _too_large(most: int) -> HttpError:
+    return HttpError(413, "TooLargeError", f"The body may have {most:,} bytes.")
+
+
+async def _body(headers: Headers, receive: Receive, most: int, seconds: float) -> bytes:
+    _check_length(headers, most)
     try:
         async with asyncio.timeout(seconds):
             parts: list[bytes] = []
@@ -112,7 +128,7 @@ async def _body(headers: Headers, receive: Receive, most: int, seconds: float) -
                 part = message.get("body", b"")
                 size += len(part)
                 if size > most:
-                    raise too_large
+                    raise _too_large(most)
                 parts.append(part)
                 more = message.get("more_body", False)
             return b"".join(parts)

@@ -1,6 +1,6 @@
 // All that a person has chosen, in one place and in the link: behind the #, which a browser never sends to a server.
 
-const EMPTY = { history: [], search: "", filters: {}, variety: 0, by: "", count: 12, within: false, item: "" };
+const EMPTY = { history: [], search: "", filters: Object.create(null), variety: 0, by: "", count: 12, within: false, item: "" };
 const OURS = "ours";
 const listeners = new Set();
 export let state = read();
