@@ -22,7 +22,7 @@ _SIDE = 1024
 
 def main(
     sections: Annotated[str, typer.Option(help="speed, words, or both with a comma between.")] = "speed,words",
-    ways: Annotated[str, typer.Option(help="What is measured, commas between.")] = "mtmd,fp32,int8,handler,server",
+    ways: Annotated[str, typer.Option(help="What is measured, commas between.")] = "mtmd,fp32,int8,bf16,handler,server",
     photos: Annotated[
         Path | None, typer.Option(help="Folder of photos; default: drawings.", exists=True, file_okay=False)
     ] = None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer.main
 from program import program
+from with_bf16 import why_no_bf16
 
 from vlm4rec_edge.cli.app import make_app
 from vlm4rec_edge.store.reader import StoreReader
@@ -79,6 +80,7 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
     "index": [
         lambda _: ["index", "photos", "--out", "new.index", "--max-tokens", 3],
         lambda _: ["index", "photos", "--out", "new.index", "--structured", "--batch", 1],
+        *([] if why_no_bf16() else [lambda _: ["index", "photos", "--out", "new.index", "--vision-precision", "bf16"]]),
     ],
     "recommend": [
         lambda work: ["recommend", INDEX, "--history", _first(work), "--explain"],

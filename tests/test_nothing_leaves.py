@@ -18,6 +18,7 @@ from every_command import INDEX, RECIPES, commands, stock
 from file_server import FileHandler, Files, serving
 from pictures import encoded, swatch
 from traced import PROGRAM, Running, Trace, why_not
+from with_bf16 import needs_bf16
 
 from vlm4rec_edge import privacy
 
@@ -250,6 +251,13 @@ def test_onnxruntime_as_it_comes_would_be_found_out(lives: dict[str, tuple[Owner
         pytest.skip("this ONNX Runtime has no telemetry")
     owner, trace = lives["loud"]
     assert any("DeveloperTools" in path for path in owner.outside(trace))
+    assert any("AF_INET" in call for call in trace.spoken)
+
+
+@needs_bf16
+def test_openvino_as_it_comes_would_be_found_out(owner: Owner) -> None:
+    trace = owner.start(sys.executable, "-c", "import openvino").wait()
+    assert any("openvino_ga_cid" in path for path in owner.outside(trace))
     assert any("AF_INET" in call for call in trace.spoken)
 
 

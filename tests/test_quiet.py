@@ -42,7 +42,7 @@ def _imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 def _loud(source: str) -> list[int]:
     """Return the lines of a source that import a package with telemetry by themselves."""
-    return [line for name, line in _imported(ast.parse(source)) if name.partition(".")[0] in VARIABLES]
+    return [line for name, line in _imported(ast.parse(source)) if name.partition(".")[0] in {*VARIABLES, "openvino"}]
 
 
 def test_the_search_finds_every_way_of_importing() -> None:
@@ -52,8 +52,9 @@ def test_the_search_finds_every_way_of_importing() -> None:
         "def f():\n    import numpy, huggingface_hub.errors",
         'import importlib\nimportlib.import_module("onnxruntime")',
         '__import__("huggingface_hub")',
+        "from openvino import Core",
     )
-    assert [_loud(way) for way in ways] == [[1], [1], [2], [2], [1]]
+    assert [_loud(way) for way in ways] == [[1], [1], [2], [2], [1], [1]]
     assert _loud('from vlm4rec_edge.quiet import load\nload("onnxruntime")\nimport onnx') == []
 
 
@@ -183,3 +184,45 @@ def test_a_hub_that_another_package_imported_first_is_still_made_quiet() -> None
         DO_NOT_TRACK="",
     )
     assert told == {"before": False, "after": True}
+
+
+# An OpenVINO that does what the true one does when it is imported, beside a package of telemetry.
+_OPENVINO = """
+try:
+    import openvino_telemetry
+    has_telemetry = True
+except ImportError:
+    has_telemetry = False
+"""
+_IMPORTED = """
+import warnings
+sys.path.insert(0, os.environ["PACKAGES"])
+from vlm4rec_edge import quiet
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("default")
+    if os.environ["FIRST"]:
+        import openvino
+    for _ in range(2):
+        told["has"] = quiet.load("openvino").has_telemetry
+import openvino_telemetry
+told["said"] = [str(warning.message) for warning in said]
+"""
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> str:
+    """A folder of packages with that OpenVINO."""
+    (tmp_path / "openvino.py").write_text(_OPENVINO, encoding="utf-8")
+    (tmp_path / "openvino_telemetry.py").write_text("", encoding="utf-8")
+    return str(tmp_path)
+
+
+def test_openvino_does_not_find_its_telemetry_which_stays_there_for_others(packages: str) -> None:
+    assert _told(_IMPORTED, PACKAGES=packages, FIRST="") == {"has": False, "said": []}
+
+
+def test_an_openvino_that_another_package_imported_first_is_told_once(packages: str) -> None:
+    told = _told(_IMPORTED, PACKAGES=packages, FIRST="yes")
+    assert told["has"] is True
+    (said,) = told["said"]  # type: ignore[misc]
+    assert "opt_in_out --opt_out" in said

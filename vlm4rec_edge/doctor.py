@@ -44,7 +44,7 @@ _OPTIONAL = {
     "onnx": ("llama.cpp encodes the photos itself, which is slower", _CAPTIONING),
     "pyarrow": ("no Parquet file can be read", 'pip install "vlm4rec-edge[parquet]"'),
 }
-_OTHERS = ("vlm4rec-edge", "typer", "rich")
+_OTHERS = ("vlm4rec-edge", "typer", "rich", "openvino")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ another package, finds telemetry turned off, and so does every process that is s
 place of this repository that imports these packages, which a test holds.
 
 Sources: ONNX Runtime's ``Privacy.md`` (since 1.29 telemetry is on by default on Linux and macOS; the variable counts until
-its library is loaded, and nothing stops it after that); huggingface_hub's ``constants.py``.
+its library is loaded, and nothing stops it after that); huggingface_hub's ``constants.py``; OpenVINO's
+``tools/ovc/__init__.py`` and ``telemetry_utils.py``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from typing import Any, NamedTuple
 from vlm4rec_edge.errors import Vlm4RecWarning
 
 VARIABLES = {"onnxruntime": "ORT_DISABLE_TELEMETRY", "huggingface_hub": "HF_HUB_DISABLE_TELEMETRY"}
+# Has no such variable: when it is imported it writes an id into the home folder and tells its maker, unless the second package
+# is missing, of which it then does without.
+_OPENVINO, _OPENVINO_TELEMETRY = "openvino", "openvino_telemetry"
 _TRUE = {"1", "true", "yes", "on"}
 # Packages that another one imported before us with their telemetry on, and that cannot be stopped any more.
 _too_late: set[str] = set()
@@ -43,15 +47,17 @@ def keep_quiet() -> None:
 
 
 def load(name: str) -> Any:
-    """Import a module of onnxruntime or huggingface_hub, such as ``onnxruntime.transformers.float16``, and return it.
+    """Import a module of onnxruntime, huggingface_hub or openvino, such as ``onnxruntime.transformers.float16``.
 
-    Warns (``Vlm4RecWarning``) where another package imported onnxruntime first, with its telemetry on.
+    Warns (``Vlm4RecWarning``) where another package imported onnxruntime or openvino first, with its telemetry on.
 
     Raises:
         ImportError: the package is not installed.
     """
-    module = import_module(name)
     package = name.partition(".")[0]
+    if package == _OPENVINO:
+        return _load_openvino(name)
+    module = import_module(name)
     if package == "onnxruntime":  # its older Windows builds report through the system, which only this call stops
         sys.modules[package].disable_telemetry_events()
     state = telemetry_of(package)
@@ -71,3 +77,23 @@ def telemetry_of(package: str) -> Telemetry:
         f"{package} was imported before vlm4rec_edge, with its telemetry on: it may write a device id into the home folder "
         f"and speak to its maker. Import vlm4rec_edge first, or set {variable}=1 before Python starts.",
     )
+
+
+def _load_openvino(name: str) -> Any:
+    """Import a module of openvino as if openvino-telemetry were not installed; it has a stub of its own for that."""
+    if _OPENVINO in sys.modules:
+        if sys.modules.get(_OPENVINO_TELEMETRY) is not None:
+            warnings.warn(
+                "openvino was imported before vlm4rec_edge did it, with its telemetry on: unless you opted out, it wrote an "
+                "id into the home folder and spoke to its maker. Run `opt_in_out --opt_out`, or open the captioner first.",
+                Vlm4RecWarning,
+                stacklevel=3,
+            )
+        return import_module(name)
+    before = {own: module for own, module in sys.modules.items() if own == _OPENVINO_TELEMETRY}
+    sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment]  # whoever imports it is told that it is not there
+    try:
+        return import_module(name)
+    finally:
+        del sys.modules[_OPENVINO_TELEMETRY]
+        sys.modules.update(before)

@@ -18,8 +18,10 @@ from timing.photos import photos_in
 from timing.spread import spread
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.cores import usable_cores
+from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
+from vlm4rec_edge.grounding.vision.bfloat16 import require_bfloat16
 
 # Photos that are captioned before time counts.
 _WARM = 1
@@ -42,6 +44,7 @@ WAYS = {
     "mtmd": Way("ours, llama.cpp's tower (mtmd)", OURS, "mtmd"),
     "fp32": Way("ours, ONNX Runtime, fp32", OURS, "onnx"),
     "int8": Way("ours, ONNX Runtime, int8", OURS, "onnx", "int8"),
+    "bf16": Way("ours, OpenVINO, bf16", OURS, "onnx", "bf16"),
     "handler": Way("llama-cpp-python's handler", HANDLER),
     "server": Way("xllamacpp's server", SERVER),
     "cuda-mtmd": Way("ours on CUDA, llama.cpp's tower (mtmd)", OURS, "mtmd", device="cuda"),
@@ -150,8 +153,18 @@ def _there(names: Sequence[str], remarks: list[str]) -> Iterator[Way]:
         way = WAYS[name]
         if way.engine in PEERS and find_spec(PEERS[way.engine][0]) is None:
             remarks.append(f"{way.label} was left out: pip install {PEERS[way.engine][1]}")
+        elif way.precision == "bf16" and (lack := _lack_of_bf16()):
+            remarks.append(f"{way.label} was left out: {lack}")
         else:
             yield way
+
+
+def _lack_of_bf16() -> str:
+    try:
+        require_bfloat16()
+    except Vlm4RecError as error:
+        return str(error)
+    return ""
 
 
 def _figures(setting: Setting, done: dict[Way, list[Done]]) -> Iterator[dict[str, Any]]:

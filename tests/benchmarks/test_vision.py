@@ -10,6 +10,7 @@ import pytest
 from forked import run_script
 from timing import vision
 from timing.grounding_engines import HANDLER, OURS, Done, Task
+from with_bf16 import why_no_bf16
 
 pytest.importorskip("gguf")
 pytest.importorskip("onnx")
@@ -20,17 +21,18 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def test_every_way_is_measured_on_the_same_photos(tmp_path: Path) -> None:
     small = ("--photo-count", "0", "--small-count", "2", "--words-count", "3", "--rounds", "1", "--small-batch", "2")
     places = ("--work", tmp_path / "work", "--out", tmp_path / "out")
-    process = run_script(BENCHMARKS / "vision.py", "--ways", "mtmd,fp32,int8,handler,server", *small, *places)
+    process = run_script(BENCHMARKS / "vision.py", "--ways", "mtmd,fp32,int8,bf16,handler,server", *small, *places)
     assert process.returncode == 0, process.stderr
     speed, words = json.loads((tmp_path / "out" / "vision.json").read_text())["sections"]
     towers = {own["engine"]: own["tower"] for own in speed["figures"]}
     expected = {"mtmd": "mtmd", "fp32": "onnx-fp32", "int8": "onnx-int8", "handler": ""}
     expected |= {"server": ""} if find_spec("xllamacpp") else {}
+    expected |= {} if why_no_bf16() else {"bf16": "onnx-bf16"}
     assert towers == {vision.WAYS[way].label: tower for way, tower in expected.items()}
     for own in speed["figures"]:
         assert own["photos"] == 2
         assert min(own["photos_per_s"][0], own["cpu_s_per_photo"][0], own["times_handler"]) > 0
-    assert [own["photos"] for own in words["figures"]] == [3, 3]
+    assert [own["photos"] for own in words["figures"]] == [3] * (2 if why_no_bf16() else 3)
 
 
 def test_a_way_that_fails_is_left_out_with_the_reason_and_the_others_are_measured(

@@ -72,8 +72,12 @@ def test_that_a_large_graph_is_made_is_told_before(found: _Found, monkeypatch: p
     monkeypatch.setattr(choice, "_LARGE_BYTES", 1)
     assert _chosen() == _chosen(vision="onnx") == found.known  # it is there already
     found.known = None
-    for asked in ({}, {"vision": "onnx"}):
-        with pytest.raises(Vlm4RecWarning, match="made ready for ONNX Runtime"):
+    for asked, runtime in (
+        ({}, "ONNX Runtime"),
+        ({"vision": "onnx"}, "ONNX Runtime"),
+        ({"precision": "bf16"}, "OpenVINO"),
+    ):
+        with pytest.raises(Vlm4RecWarning, match=f"made ready for {runtime}"):
             _chosen(**asked)
 
 
@@ -83,10 +87,11 @@ def test_llama_cpps_own_is_taken_where_it_is_asked_for_or_computes_on_a_gpu(foun
     assert _chosen(on_gpu=True, vision="onnx") == found.known
 
 
-def test_int8_is_only_given_by_onnx_runtime_however_fast(found: _Found) -> None:
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_another_precision_is_only_given_by_a_graph_however_fast(found: _Found, precision: str) -> None:
     found.known = _graph(mtmd_s=0.001)
-    assert _chosen(precision="int8") == found.known
-    assert _chosen(precision="int8", find_out=False, on_gpu=True) == found.known
+    assert _chosen(precision=precision) == found.known
+    assert _chosen(precision=precision, find_out=False, on_gpu=True) == found.known
 
 
 def test_a_graph_that_takes_more_than_half_of_the_memory_is_not_taken_unasked(
@@ -125,6 +130,7 @@ def test_without_a_word_llama_cpps_own_encodes_where_no_graph_can_be_made(
     [
         ({"vision": "onnx"}, "--vision onnx: the family is unknown"),
         ({"precision": "int8"}, "--vision-precision int8: the"),
+        ({"precision": "bf16"}, "--vision-precision bf16: the"),
     ],
 )
 def test_what_is_asked_for_and_cannot_be_is_an_error(found: _Found, asked: dict[str, Any], says: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
+from with_bf16 import BF16
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
@@ -196,14 +197,15 @@ def test_embeddings_of_another_photo_are_refused(native: NativeModel) -> None:
     photo.free()
 
 
-def test_the_tower_is_no_part_of_a_fingerprint_but_int8_is() -> None:
+def test_the_tower_is_no_part_of_a_fingerprint_but_another_precision_is() -> None:
     def identity(**settings: Any) -> dict[str, Any]:
         return LlamaCaptioner(resolve_lvlm(), **settings).identity
 
     plain = identity()
     assert "vision_precision" not in plain
     assert identity(vision="mtmd") == identity(vision="onnx") == identity(vision_precision="fp32") == plain
-    assert identity(vision_precision="int8") == {**plain, "vision_precision": "int8"}
+    for precision in ("int8", "bf16"):
+        assert identity(vision_precision=precision) == {**plain, "vision_precision": precision}
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,8 @@ def test_the_tower_is_no_part_of_a_fingerprint_but_int8_is() -> None:
     [
         ({"vision": "mtmd", "vision_precision": "int8"}, "has the precision of its file"),
         ({"vision": "openvino"}, "auto, onnx or mtmd"),
-        ({"vision_precision": "bf16"}, "fp32 or int8"),
+        ({"vision": "mtmd", "vision_precision": "bf16"}, "has the precision of its file"),
+        ({"vision_precision": "fp16"}, "fp32, int8 or bf16"),
     ],
 )
 def test_a_tower_that_there_is_not_is_refused_with_a_sentence(settings: dict[str, Any], says: str) -> None:
@@ -219,8 +222,8 @@ def test_a_tower_that_there_is_not_is_refused_with_a_sentence(settings: dict[str
         LlamaCaptioner(resolve_lvlm(), **settings)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_onnx_runtime_gives_a_photo_the_same_words_in_any_company(
+@pytest.mark.parametrize("precision", ["fp32", "int8", BF16])
+def test_a_graph_gives_a_photo_the_same_words_in_any_company(
     precision: VisionPrecision, photos: list[CaptionRequest]
 ) -> None:
     pytest.importorskip("gguf")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 TOWERS = {
     "onnx-fp32": "ONNX Runtime, fp32",
     "onnx-int8": "ONNX Runtime, int8",
+    "onnx-bf16": "OpenVINO, bf16",
     "mtmd": "llama.cpp (mtmd)",
 }
 

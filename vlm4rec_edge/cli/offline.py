@@ -11,7 +11,7 @@ Their ``--json`` documents (a field may be added, none is renamed or removed):
   but that are too many to be removed unasked; ``unread`` is how many folders or rows could not be read, with which nothing is
   pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the bytes of KV memory that took (the
   model's memory of prompts and photos under way), 0 if it was not needed; ``tower`` is what encoded the photos: ``onnx-fp32``,
-  ``onnx-int8`` or ``mtmd``, empty if it was not needed.
+  ``onnx-int8``, ``onnx-bf16`` or ``mtmd``, empty if it was not needed.
 - ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
   "kv_bytes", "tower"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), null for a free one.
 """

@@ -37,10 +37,11 @@ class VisionName(StrEnum):
 
 
 class VisionPrecisionName(StrEnum):
-    """In which precision ONNX Runtime encodes photos."""
+    """In which precision ONNX Runtime, or OpenVINO, encodes photos."""
 
     fp32 = "fp32"
     int8 = "int8"
+    bf16 = "bf16"
 
 
 # Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
@@ -210,8 +211,9 @@ VisionTower = Annotated[
 VisionPrecision = Annotated[
     VisionPrecisionName | None,
     typer.Option(
-        help="The precision of the vision encoder in ONNX Runtime. int8 is faster and changes some captions. Default: as the "
-        "index was made; fp32 for a new one.",
+        help="The precision of the vision encoder in ONNX Runtime. int8 is faster and changes some captions; bf16 is computed "
+        "by OpenVINO (extra [openvino]), on processors with bfloat16 instructions. Default: as the index was made; fp32 for a "
+        "new one.",
         show_default=False,
     ),
 ]

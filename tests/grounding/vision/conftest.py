@@ -53,7 +53,7 @@ def by_graph(
         path.write_bytes(build_graph(read_projector(projector), precision))
 
         def work() -> Embeddings:
-            with OnnxTower.open(path, threads=1) as tower:
+            with OnnxTower.open(path, threads=1, precision=precision) as tower:
                 return [tower.encode(pixels) for pixels in photos]
 
         with ThreadPoolExecutor(1) as own_thread:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import gguf
 import numpy as np
 import pytest
 from made_projectors import FAMILIES, SMALL, beside_the_embedded_text, random_projector, random_weights, write_projector
+from with_bf16 import BF16
 
-from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.errors import MissingDependencyError, ModelError
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.grounding.vision import check, graph_file, making, record
 from vlm4rec_edge.grounding.vision.graph import Precision, build_graph
 from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered, graph_name, known_graph, vision_graph
-from vlm4rec_edge.grounding.vision.projector import Family, Projector, read_projector
+from vlm4rec_edge.grounding.vision.projector import Family, NotCoveredError, Projector, read_projector
 from vlm4rec_edge.grounding.vision.record import record_path
 from vlm4rec_edge.models.home import HOME_VARIABLE, models_home
 from vlm4rec_edge.models.manifest import LvlmSettings, Manifest, Source, describe_file
@@ -63,7 +65,7 @@ def made(files: LvlmFiles, precision: Precision = "fp32") -> GraphFile:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", BF16])
 def test_a_graph_is_made_checked_and_found_again(
     tmp_path: Path, home: Path, family: Family, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +146,27 @@ def test_a_graph_is_checked_anew_with_other_packages_or_on_another_processor(
     made(files)
     monkeypatch.setattr(record, "processor", lambda: "another one")
     assert known_graph(files, "fp32") is None
+
+
+@pytest.mark.parametrize(("precision", "holds"), [("fp32", True), ("int8", True), ("bf16", False)])
+def test_openvino_is_a_condition_of_bfloat16_alone(
+    monkeypatch: pytest.MonkeyPatch, precision: Precision, holds: bool
+) -> None:
+    before = record.conditions(precision)
+    monkeypatch.setattr(record, "version", lambda name: "another" if name == "openvino" else version(name))
+    assert (record.conditions(precision) == before) is holds
+
+
+@pytest.mark.parametrize("lack", [MissingDependencyError("it is not installed"), NotCoveredError("no instructions")])
+def test_bfloat16_that_there_is_not_is_told_and_tried_again(
+    files: LvlmFiles, nothing_is_made: None, monkeypatch: pytest.MonkeyPatch, lack: Exception
+) -> None:
+    def refuse() -> None:
+        raise lack
+
+    monkeypatch.setattr(graph_file, "require_bfloat16", refuse)
+    assert vision_graph(files, "bf16") == NotCovered(str(lack))
+    assert known_graph(files, "bf16") is None
 
 
 def test_a_family_without_a_graph_is_told(tmp_path: Path, nothing_is_made: None) -> None:

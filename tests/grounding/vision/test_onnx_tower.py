@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gguf
 import numpy as np
+import onnx
 import pytest
 from made_projectors import FAMILIES, random_projector
 from test_views import photo
+from with_bf16 import BF16, needs_bf16
 
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.errors import ModelError
@@ -68,6 +71,39 @@ def test_embeddings_of_8_bit_products_are_near_those_of_mtmd(
     assert 0.999 < found.min() < 0.999999
 
 
+@needs_bf16
+@pytest.mark.parametrize("family", FAMILIES)
+def test_embeddings_in_bfloat16_are_near_those_of_mtmd(
+    tmp_path: Path, family: Family, by_mtmd: Encode, by_graph: Encode
+) -> None:
+    projector = random_projector(tmp_path / "mmproj.gguf", family, linear=Kind.F32)
+    photos = [photo(*size) for size in SIZES]
+    found = cosines(by_graph(projector, photos, "bf16"), by_mtmd(projector, photos))
+    assert 0.999 < found.min() < 0.999999
+
+
+@needs_bf16
+def test_the_embedded_tower_in_bfloat16_is_near_that_of_mtmd(by_mtmd: Encode, by_graph: Encode) -> None:
+    projector = resolve_lvlm().projector
+    photos = [photo(240, 320), photo(300, 60)]
+    assert cosines(by_graph(projector, photos, "bf16"), by_mtmd(projector, photos)).min() > 0.998
+
+
+@needs_bf16
+@pytest.mark.parametrize("callers", [1, 4])
+def test_several_threads_encode_in_bfloat16_at_once(tmp_path: Path, callers: int) -> None:
+    graph = tmp_path / "tower.onnx"
+    graph.write_bytes(build_graph(read_projector(resolve_lvlm().projector), "bf16"))
+    photos = [photo(64 + 20 * number, 64) for number in range(16)]
+    with OnnxTower.open(graph, threads=1, precision="bf16", callers=callers) as tower:
+        with ThreadPoolExecutor(1) as one:
+            alone = list(one.map(tower.encode, photos))
+        with ThreadPoolExecutor(4) as several:
+            together = list(several.map(tower.encode, photos))
+    for own, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
 def test_the_embedded_tower_gives_the_embeddings_of_mtmd(by_mtmd: Encode, by_graph: Encode) -> None:
     projector = resolve_lvlm().projector
     photos = [photo(240, 320), photo(300, 60)]
@@ -113,19 +149,30 @@ class Counting:
         return self.session.run(*arguments)  # type: ignore[attr-defined]
 
 
-def test_a_graph_tells_what_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8", BF16])
+def test_a_graph_tells_what_it_is(tmp_path: Path, precision: Precision) -> None:
     projector = read_projector(random_projector(tmp_path / "mmproj.gguf", "gemma3", linear=Kind.F32))
     graph = tmp_path / "tower.onnx"
-    precisions: tuple[Precision, ...] = ("fp32", "int8")
-    for precision in precisions:
-        graph.write_bytes(build_graph(projector, precision))
-        with OnnxTower.open(graph, threads=1) as tower:
-            assert tower.shape == projector.shape
-            assert tower.identity["precision"] == precision
+    graph.write_bytes(build_graph(projector, precision))
+    with OnnxTower.open(graph, threads=1, precision=precision) as tower:
+        assert tower.shape == projector.shape
+        assert tower.identity["precision"] == precision
 
 
-def test_a_damaged_graph_is_refused_with_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", BF16])
+def test_a_damaged_graph_is_refused_with_a_sentence(tmp_path: Path, precision: Precision) -> None:
     graph = tmp_path / "tower.onnx"
     graph.write_bytes(b"no graph")
-    with pytest.raises(ModelError, match=r"cannot load .*tower\.onnx"):
+    with pytest.raises(ModelError, match=r"cannot load .*tower\.onnx \([^E].*\); remove it"):
+        OnnxTower.open(graph, threads=1, precision=precision)
+
+
+def test_a_graph_that_does_not_tell_of_its_tower_is_refused(tmp_path: Path) -> None:
+    graph = tmp_path / "tower.onnx"
+    model = onnx.load_from_string(
+        build_graph(read_projector(random_projector(tmp_path / "mmproj.gguf", "gemma3", linear=Kind.F32)), "fp32")
+    )
+    del model.metadata_props[:]
+    onnx.save(model, graph)
+    with pytest.raises(ModelError, match=r"tower\.onnx does not tell of which tower it is"):
         OnnxTower.open(graph, threads=1)

@@ -33,8 +33,8 @@ CAPTION_VERSION = 1
 VECTOR_VERSION = 1
 # Which vision tower encodes photos: ONNX Runtime's where it is known here and faster, that one, or llama.cpp's own (mtmd).
 Vision = Literal["auto", "onnx", "mtmd"]
-# In which precision ONNX Runtime's computes.
-VisionPrecision = Literal["fp32", "int8"]
+# In which precision ONNX Runtime's computes; in bf16 OpenVINO takes its place.
+VisionPrecision = Literal["fp32", "int8", "bf16"]
 # Two ways to use a captioner wrongly.
 CLOSED = "The captioner was closed while it was at work."
 ONE_STREAM = "A captioner goes through one stream of photos at a time; end the other one or close the captioner first."
@@ -60,7 +60,8 @@ class BaseCaptioner(Closable):
         max_side: Longer side of a photo in pixels before the model's own preprocessing; default: the model's own, or 2048.
         vision: What encodes photos: ``onnx`` (ONNX Runtime), ``mtmd`` (llama.cpp's own), or ``auto``, the one that was
             measured to be faster here. They give the same embeddings up to rounding, so this is no part of ``identity``.
-        vision_precision: ``fp32``, or ``int8``, which is faster and gives other captions, and is ONNX Runtime's alone.
+        vision_precision: ``fp32``; ``int8``, which is faster and gives other captions, and is ONNX Runtime's alone; or
+            ``bf16``, which is fast on processors with instructions for it, and is OpenVINO's alone (``[openvino]``).
         find_out: Whether ``auto`` makes, checks and measures ONNX Runtime's tower where that was not done here yet, which
             takes as long as a photo or two; without it, llama.cpp's own encodes until somebody did.
         photo_vectors: Whether captions come with the photo's own vector (``Captioned.vector``): the mean of its image tokens
@@ -128,7 +129,9 @@ class BaseCaptioner(Closable):
             "seed": self._seed if self._temperature > 0 else 0,
             "max_side": self._max_side,
         }
-        if self._vision_precision != "fp32":  # the towers that compute in float give the same captions up to rounding
+        if (
+            self._vision_precision != "fp32"
+        ):  # the towers that compute in full precision give the same captions up to rounding
             described["vision_precision"] = self._vision_precision
         if self.schema is not None:  # nothing of it in a free caption, whose fingerprint stays what it was
             described["structured"] = {
@@ -218,12 +221,12 @@ class BaseCaptioner(Closable):
     @property
     @abstractmethod
     def tower(self) -> str:
-        """What encodes photos: ``onnx-fp32``, ``onnx-int8`` or ``mtmd`` (empty before the model is loaded)."""
+        """What encodes photos: ``onnx-fp32``, ``onnx-int8``, ``onnx-bf16`` or ``mtmd`` (empty before the model is loaded)."""
 
 
 def _check_vision(vision: str, precision: str) -> None:
     if vision not in get_args(Vision) or precision not in get_args(VisionPrecision):
-        raise UsageError("vision is auto, onnx or mtmd, and vision_precision fp32 or int8.")
+        raise UsageError("vision is auto, onnx or mtmd, and vision_precision fp32, int8 or bf16.")
     if vision == "mtmd" and precision != "fp32":
         raise UsageError(
             f"llama.cpp's own vision tower has the precision of its file; leave out --vision mtmd, or {precision}."

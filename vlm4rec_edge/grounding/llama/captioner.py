@@ -158,11 +158,15 @@ class LlamaCaptioner(BaseCaptioner):
                 self._natives = (*self._natives, model)
             if graph is not None:
                 on_gpu = native.use_gpu(self._device)
-                self._tower = OnnxTower.open(
-                    graph.path, max(threads // lanes, 1), device=self._device if on_gpu else "cpu"
-                )
                 # Each worker has the threads of an engine beside it; a GPU waits for as many as can prepare photos for it.
                 self._workers = threads if on_gpu else lanes
+                self._tower = OnnxTower.open(
+                    graph.path,
+                    max(threads // lanes, 1),
+                    precision=graph.precision,
+                    device=self._device if on_gpu else "cpu",
+                    callers=self._workers,
+                )
             self._form = self._chat_form(self._natives[0])
             self._engines = tuple(
                 Engine(

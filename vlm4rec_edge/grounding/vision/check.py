@@ -75,7 +75,7 @@ class Agreement:
 
 # Worst and mean cosine. mtmd itself rounds what it multiplies with weights of 8 or 4 bits, which costs a token some 0.0002; a
 # wrong graph is far below.
-_BOUNDS: dict[Precision, tuple[float, float]] = {"fp32": (0.99, 0.999), "int8": (0.96, 0.995)}
+_BOUNDS: dict[Precision, tuple[float, float]] = {"fp32": (0.99, 0.999), "int8": (0.96, 0.995), "bf16": (0.98, 0.998)}
 _LENGTH = 0.1
 
 
@@ -129,15 +129,15 @@ def ask_mtmd(files: LvlmFiles, pictures: Sequence[np.ndarray], *, threads: int) 
     return references
 
 
-def compare(graph_file: Path, references: Sequence[Reference], *, threads: int) -> Agreement:
+def compare(graph_file: Path, references: Sequence[Reference], *, precision: Precision, threads: int) -> Agreement:
     """Encode the same views with a graph and compare, in a thread of its own, where llama.cpp never computes.
 
     Raises:
-        ModelError: ONNX Runtime cannot load the graph.
+        ModelError: ONNX Runtime, or OpenVINO in ``bf16``, cannot load the graph.
         CheckFailedError: it makes another number of views or tokens of a picture than mtmd.
     """
     with ThreadPoolExecutor(1) as own_thread:
-        pairs, seconds = own_thread.submit(_pairs, graph_file, references, threads).result()
+        pairs, seconds = own_thread.submit(_pairs, graph_file, references, precision, threads).result()
     own, theirs = (np.concatenate(tokens).astype(np.float64) for tokens in zip(*pairs, strict=True))
     lengths, expected = np.linalg.norm(own, axis=1), np.linalg.norm(theirs, axis=1)
     cosines = (own * theirs).sum(axis=1) / (lengths * expected)
@@ -165,11 +165,11 @@ def _timed(encode: Callable[[], Encoded]) -> tuple[Encoded, float]:
 
 
 def _pairs(
-    graph_file: Path, references: Sequence[Reference], threads: int
+    graph_file: Path, references: Sequence[Reference], precision: Precision, threads: int
 ) -> tuple[list[tuple[np.ndarray, np.ndarray]], float]:
     """Return the graph's tokens and mtmd's, view by view, and the seconds of the graph's quickest view."""
     pairs, seconds = [], math.inf
-    with OnnxTower.open(graph_file, threads) as tower:
+    with OnnxTower.open(graph_file, threads, precision=precision) as tower:
         for reference in references:
             own_views = views(reference.pixels, tower.shape)
             if len(own_views) != reference.views:

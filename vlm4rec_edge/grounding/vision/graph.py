@@ -3,7 +3,7 @@
 Nodes are those of ONNX and a few that ONNX Runtime has on every provider ("com.microsoft"). In ``int8`` the linear layers
 multiply integers: weights of 8 bits with one scale an output, activations of 8 bits with one scale a view, found while it runs
 ("dynamic"). The patches, the attention's own products and the projector behind the tower stay in float: they are a few per
-cent of the time.
+cent of the time. The graph of ``bf16`` is that of ``fp32``: OpenVINO rounds to bfloat16 while it computes.
 
 Source of the arithmetic: ``tools/mtmd/models/siglip.cpp`` and ``clip.cpp`` (``build_vit``, ``build_patch_merge_permute``) of
 llama.cpp.
@@ -23,8 +23,8 @@ from vlm4rec_edge.grounding.vision.projector import NotCoveredError, Projector
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Precision = Literal["fp32", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+Precision = Literal["fp32", "int8", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "bf16")
 # Raised when a graph computes otherwise, so that it is made and checked anew.
 BUILDER_VERSION = 1
 # Under these names a graph keeps what it is; with its tower's shape, views can be made.
@@ -51,7 +51,7 @@ def build_graph(projector: Projector, precision: Precision, *, weight_bits: int 
     from onnx import helper
 
     size = sum(math.prod(sizes) for sizes in projector.weights.sizes.values()) * _FLOAT_BYTES
-    if precision == "fp32" and size >= _MOST_BYTES:
+    if precision != "int8" and size >= _MOST_BYTES:
         raise NotCoveredError(
             f"its graph of {size / 1e9:.1f} GB is larger than the 2 GB that one file holds; int8 fits"
         )
@@ -172,7 +172,7 @@ class _Tower:
     def linear(self, states: str, name: str, weights: np.ndarray, bias: np.ndarray) -> str:
         """Multiply with weights [outputs, inputs] and add a bias, in the precision of the graph."""
         shift = self.constant(f"{name}.bias", bias)
-        if self.precision == "fp32":
+        if self.precision != "int8":
             product = self.add("MatMul", [states, self.constant(f"{name}.weight", weights.T)], f"{name}.product")
             return self.add("Add", [product, shift], f"{name}.out")
         quantized, scales = _quantize(weights, self.largest)

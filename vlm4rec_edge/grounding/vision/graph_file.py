@@ -12,6 +12,7 @@ from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, UsageError
 from vlm4rec_edge.grounding.death import death_of, oom_kills
 from vlm4rec_edge.grounding.spawn import start
+from vlm4rec_edge.grounding.vision.bfloat16 import require_bfloat16
 from vlm4rec_edge.grounding.vision.check import Agreement
 from vlm4rec_edge.grounding.vision.graph import BUILDER_VERSION, Precision
 from vlm4rec_edge.grounding.vision.projector import NotCoveredError, check_covered, require_building
@@ -74,6 +75,8 @@ def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCover
         if known := _found(files, precision, sha256):
             return known
         require_building()
+        if precision == "bf16":
+            require_bfloat16()
         return _made(files, precision, sha256)
     except (NotCoveredError, MissingDependencyError, UsageError) as error:
         return NotCovered(str(error))

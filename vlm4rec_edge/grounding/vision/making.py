@@ -1,6 +1,7 @@
 """A program that makes a vision tower's graph and checks it against mtmd; ``graph_file.vision_graph`` runs it.
 
-It has a process of its own: building takes three times the graph in memory, and both llama.cpp and ONNX Runtime compute here.
+It has a process of its own: building takes three times the graph in memory, and both llama.cpp and ONNX Runtime (or
+OpenVINO) compute here.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def make_graph(files: LvlmFiles, sha256: str, precision: Precision, graph: Path)
         with atomic_path(graph) as part:
             part.write_bytes(build_graph(read_projector(files.projector), precision, weight_bits=bits))
             references = ask_mtmd(files, reference_pictures(), threads=threads)
-            agreement = compare(part, references, threads=threads)
+            agreement = compare(part, references, precision=precision, threads=threads)
             agreement.check(precision)
     except CheckFailedError as error:
         reason = str(error)
@@ -67,7 +68,7 @@ def make_graph(files: LvlmFiles, sha256: str, precision: Precision, graph: Path)
         graph=None if reason else describe_file(graph),
         agreement=agreement,
         reason=reason,
-        conditions=conditions(),
+        conditions=conditions(precision),
     )
     record.write(graph)
     return record

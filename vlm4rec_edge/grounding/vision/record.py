@@ -17,7 +17,7 @@ from vlm4rec_edge.grounding.vision.graph import Precision
 from vlm4rec_edge.models.manifest import ModelFile
 
 _FORMAT = 2
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "llama-cpp-python")
+_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_record(graph: Path) -> Record | None:
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
         content: dict[str, Any] = json.loads(record_path(graph).read_text(encoding="utf-8"))
-        if content.pop("format") == _FORMAT and content["conditions"] == conditions():
+        if content.pop("format") == _FORMAT and content["conditions"] == conditions(content["precision"]):
             file, agreement = content.pop("graph"), content.pop("agreement")
             return Record(
                 graph=ModelFile(**file) if file else None,
@@ -76,10 +76,10 @@ def read_record(graph: Path) -> Record | None:
     return None
 
 
-def conditions() -> dict[str, str]:
+def conditions(precision: Precision) -> dict[str, str]:
     """Return the versions of the packages that compute, and a short sha256 of what the system tells of the processor."""
     found = {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16]}
-    for package in _PACKAGES:
+    for package in ("llama-cpp-python", *(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES)):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found

@@ -1,4 +1,4 @@
-"""The vision tower in ONNX Runtime: a photo's pixels to the embeddings that the text model reads in their place."""
+"""The vision tower in ONNX Runtime, or OpenVINO: a photo's pixels to the embeddings that the text model reads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
+from vlm4rec_edge.grounding.vision.bfloat16 import Bfloat16Session
 from vlm4rec_edge.grounding.vision.graph import BUILDER_KEY, INPUT, PRECISION_KEY, SHAPE_KEY
 from vlm4rec_edge.grounding.vision.projector import TowerShape
 from vlm4rec_edge.grounding.vision.views import views
@@ -18,13 +19,14 @@ from vlm4rec_edge.quiet import load
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.native import Device
+    from vlm4rec_edge.grounding.vision.graph import Precision
 
 
 class OnnxTower(Closable):
     """A vision tower, open; a context manager.
 
     ``encode`` must be called in threads in which llama.cpp never computes. Both configure the processor's tiles (AMX), each in
-    its own way, and llama.cpp does so once a thread: what it computes after ONNX Runtime in the same thread is wrong. Whoever
+    its own way, and llama.cpp does so once a thread: what it computes after the other in the same thread is wrong. Whoever
     owns the engine sees to that. Several threads may call ``encode`` at once.
 
     Attributes:
@@ -38,54 +40,39 @@ class OnnxTower(Closable):
         self.identity = identity
 
     @classmethod
-    def open(cls, graph_file: Path, threads: int, *, device: Device = "cpu") -> Self:
+    def open(
+        cls, graph_file: Path, threads: int, *, precision: Precision = "fp32", device: Device = "cpu", callers: int = 1
+    ) -> Self:
         """Load a graph, one of ``graph.build_graph``.
 
         Args:
             graph_file: Where it lies.
             threads: CPU threads of one call of ``encode``.
+            precision: Of the graph. In ``bf16`` OpenVINO computes, always on the CPU; else ONNX Runtime.
             device: ``auto`` takes CUDA where this ONNX Runtime has it; ``cuda`` insists; ``cpu``.
+            callers: How many threads call ``encode`` at once; OpenVINO lets further ones wait.
 
         Raises:
-            MissingDependencyError: onnxruntime is not installed.
+            MissingDependencyError: onnxruntime, or openvino, is not installed.
             DeviceError: CUDA was asked for and is not there.
+            NotCoveredError: ``bf16`` on a processor without instructions for it.
             ModelError: the graph cannot be used.
         """
+        session: Any
+        if precision == "bf16":
+            session = Bfloat16Session(graph_file, threads, callers)
+            properties = session.properties
+        else:
+            session = _onnx_session(graph_file, threads, device)
+            properties = session.get_modelmeta().custom_metadata_map
         try:
-            onnxruntime = load("onnxruntime")
-        except ImportError:
-            raise MissingDependencyError(
-                'The ONNX vision tower needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
-            ) from None
-        has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        if device == "cuda" and not has_cuda:
-            raise DeviceError(
-                "This ONNX Runtime has no CUDA: pip uninstall -y onnxruntime && pip install onnxruntime-gpu, or use "
-                "--vision mtmd."
-            )
-        providers = (["CUDAExecutionProvider"] if has_cuda and device != "cpu" else []) + ["CPUExecutionProvider"]
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong comes back as an error
-        options.intra_op_num_threads = threads
-        # Between calls its threads leave the cores to llama.cpp.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            session = onnxruntime.InferenceSession(str(graph_file), options, providers=providers)
-            meta = session.get_modelmeta()
-            properties = meta.custom_metadata_map
             values = json.loads(properties[SHAPE_KEY])
             shape = TowerShape(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
             identity = {"precision": properties[PRECISION_KEY], "builder_version": int(properties[BUILDER_KEY])}
-        except Exception as error:  # onnxruntime's errors share no public base class
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"ONNX Runtime cannot load {graph_file} ({reason}); remove it, it is made anew."
+                f"{graph_file} does not tell of which tower it is ({error!r}); remove it, it is made anew."
             ) from error
-        if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-            raise DeviceError(
-                "ONNX Runtime fell back to the CPU: CUDA or cuDNN is missing or of another version than onnxruntime-gpu "
-                "needs; install it, or use --vision mtmd."
-            )
         return cls(session, shape, identity)
 
     def encode(self, pixels: np.ndarray) -> list[np.ndarray]:
@@ -116,3 +103,36 @@ class OnnxTower(Closable):
     def close(self) -> None:
         """Free the graph."""
         self._session = None
+
+
+def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
+    """Load a graph with ONNX Runtime; arguments and errors as of ``OnnxTower.open``."""
+    try:
+        onnxruntime = load("onnxruntime")
+    except ImportError:
+        raise MissingDependencyError(
+            'The ONNX vision tower needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
+        ) from None
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise DeviceError(
+            "This ONNX Runtime has no CUDA: pip uninstall -y onnxruntime && pip install onnxruntime-gpu, or use "
+            "--vision mtmd."
+        )
+    providers = (["CUDAExecutionProvider"] if has_cuda and device != "cpu" else []) + ["CPUExecutionProvider"]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong comes back as an error
+    options.intra_op_num_threads = threads
+    # Between calls its threads leave the cores to llama.cpp.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    try:
+        session = onnxruntime.InferenceSession(str(graph_file), options, providers=providers)
+    except Exception as error:  # onnxruntime's errors share no public base class
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"ONNX Runtime cannot load {graph_file} ({reason}); remove it, it is made anew.") from error
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        raise DeviceError(
+            "ONNX Runtime fell back to the CPU: CUDA or cuDNN is missing or of another version than onnxruntime-gpu "
+            "needs; install it, or use --vision mtmd."
+        )
+    return session
