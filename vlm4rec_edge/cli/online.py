@@ -382,8 +382,12 @@ def _show(shop: Recommender, found: Recommendations, k: int, *, as_json: bool) -
 def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     is_count = found.answered_by == "popularity"
     scores = [f"{hit.score:g}" if is_count else f"{hit.score:.3f}" for hit in found]
+    # The words that items are compared by, as far as the catalog has them.
+    by_title = shop.store.meta.get("encoded_text", "caption") != "caption"
+    words = [[hit.title, hit.caption] if by_title else [hit.caption or hit.title] for hit in found]
     rows = [
-        [str(hit.rank), hit.item_id, score, hit.caption or hit.title] for hit, score in zip(found, scores, strict=True)
+        [str(hit.rank), hit.item_id, score, ". ".join(filter(None, own))]
+        for hit, score, own in zip(found, scores, words, strict=True)
     ]
     table("", ["#", "item", "count" if is_count else "score", "what it is"], rows)
     for hit in found:

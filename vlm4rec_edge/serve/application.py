@@ -79,6 +79,8 @@ class Application(Closable):
             answer = Answer.of(error_document(error.kind, str(error)), error.status, dict(error.headers))
         except Vlm4RecError as error:
             answer = Answer.of(error_document(type(error).__name__, str(error)), status_of(error))
+        except asyncio.CancelledError:  # by uvicorn, which is being stopped
+            answer = Answer.of(error_document("StoppingError", "The server is being stopped."), 503)
         except Exception:  # a bug of ours: the trace is for the log, never for the client
             _log.exception("%s %s failed", scope["method"], told["route"])
             answer = Answer.of(error_document("InternalError", "The server failed at this; its log says where."), 500)

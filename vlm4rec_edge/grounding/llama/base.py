@@ -229,7 +229,8 @@ def _check_vision(vision: str, precision: str) -> None:
         raise UsageError("vision is auto, onnx or mtmd, and vision_precision fp32, int8 or bf16.")
     if vision == "mtmd" and precision != "fp32":
         raise UsageError(
-            f"llama.cpp's own vision tower has the precision of its file; leave out --vision mtmd, or {precision}."
+            f"llama.cpp's own vision encoder has the precision of its file, and {precision} was asked for or made the index; "
+            "leave out --vision mtmd, or give --vision-precision fp32."
         )
 
 
