@@ -16,6 +16,7 @@ export function startRecommended() {
     const parts = ["history", "variety", "by", "count", "within", ...(now.within ? ["filters"] : [])];
     if (parts.some((name) => now[name] !== before[name])) {
       clearTimeout(waiting);
+      place.setAttribute("aria-busy", "true"); // what is shown is of before
       waiting = setTimeout(recommend, now.variety !== before.variety ? 120 : 0);
     }
   });
