@@ -22,9 +22,6 @@ def demo(
 ) -> None:
     """Caption a small shop that the package brings, index it, recommend from it, and write report.html.
 
-    The JSON document: {"report", "index", "items", "captions_per_second", "shoppers": [{"name", "history": [id],
-    "recommendations": [{"item_id", "score"}]}]}.
-
     \b
     Example:
       vlm4rec-edge demo --out my-demo
