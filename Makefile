@@ -36,8 +36,8 @@ test-pages: $(VENV)/installed-dev
 docs: $(VENV)/installed-docs
 	$(BIN)/python packaging/documentation.py
 
-# The built site: its links, that it asks no other address, and in a browser how it fits a desk and a phone.
-test-docs: docs
+# Builds the site and tests it: its links, that it asks no other address, and in a browser how it fits a desk and a phone.
+test-docs: $(VENV)/installed-docs
 	$(BIN)/python -m pytest tests/site
 
 # Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.

@@ -18,8 +18,6 @@ sys.path.append(str(Path(__file__).parent / "serve"))
 
 from running_server import Server, running
 
-# Languages of blocks that are pictures, or examples of output.
-NOT_CODE = {"text", "mermaid"}
 SHELLS = {"bash", "sh"}
 # What stands below a block that is not run, for everybody to see.
 _NOT_RUN = re.compile(r"\n\*Not run by our tests: (.+?)\*$", re.MULTILINE)
