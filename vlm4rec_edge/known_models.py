@@ -17,10 +17,10 @@ from vlm4rec_edge.models.manifest import MANIFEST_NAME, Kind, read_manifest
 from vlm4rec_edge.models.registry import ModelEntry, registry
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm, unknown_name
 
-# What a core is taken to compute in a second, 10^9 operations, where a model was not measured: on x86-64 what llama.cpp
-# reached on a core of an Intel Xeon with AVX-512 (a model of SmolVLM-256M's shape, 66 seconds a photo of 1,024 pixels);
-# elsewhere what it reaches on a big core of a phone (Cortex-A78) in float. Nothing is timed: a list must come at once.
-CORE_GFLOPS_X86, CORE_GFLOPS_OTHER = 60, 20
+# What a core is taken to compute in a second, 10^9 operations, where a model was not measured: on x86-64 little more than
+# llama.cpp reached on a busy Intel Xeon with AVX-512 (45, a model of SmolVLM-256M's shape; 99 on an AMD EPYC), for many have
+# AVX2 alone; elsewhere what it reaches on a big core of a phone (Cortex-A78) in float. Nothing is timed: a list comes at once.
+CORE_GFLOPS_X86, CORE_GFLOPS_OTHER = 50, 20
 _X86 = ("x86_64", "amd64")
 
 
@@ -130,7 +130,7 @@ def hours_of(
     if entry.core_seconds and is_x86:
         return round(entry.core_seconds * 1000 / cores / 3600, 3), "measured"
     if entry.work_gflop:
-        rate = CORE_GFLOPS_X86 if is_x86 else CORE_GFLOPS_OTHER
+        rate = (entry.core_gflops or CORE_GFLOPS_X86) if is_x86 else CORE_GFLOPS_OTHER
         return round(entry.work_gflop * 1000 / rate / cores / 3600, 3), "estimated"
     return None, None
 

@@ -18,6 +18,9 @@ def test_hours_are_measured_on_such_a_machine_else_estimated_else_not_known() ->
     counted = replace(made, core_seconds=0)
     assert known.hours_of(counted, 2, "x86_64") == (round(1000 / known.CORE_GFLOPS_X86, 3), "estimated")
     assert known.hours_of(counted, 2, "arm64") == (round(1000 / known.CORE_GFLOPS_OTHER, 3), "estimated")
+    kin = replace(counted, core_gflops=200)
+    assert known.hours_of(kin, 2, "x86_64") == (5.0, "estimated")
+    assert known.hours_of(kin, 2, "arm64") == known.hours_of(counted, 2, "arm64")
     assert known.hours_of(replace(counted, work_gflop=0), 2, "x86_64") == (None, None)
 
 

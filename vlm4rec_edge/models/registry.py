@@ -53,7 +53,8 @@ class ModelEntry:
     model they say what it was made from. ``memory_mb`` is an estimate of the memory the model needs while it
     runs. Exactly one of ``encoder`` and ``lvlm`` is set, as ``kind`` says. ``was_run`` says whether the makers of this
     package ever ran it. ``work_gflop`` counts the operations (10^9) of a caption of 60 tokens for a photo of 1,024 x 1,024
-    pixels, and ``core_seconds`` is what one took on a core of an x86-64 server; 0 where nobody counted or measured.
+    pixels, and ``core_seconds`` is what one took on a core of an x86-64 server; ``core_gflops`` is how many operations such a
+    core did in a second for a model with the same vision encoder. They are 0 where nobody counted or measured.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ModelEntry:
     lvlm: LvlmSettings | None = None
     work_gflop: float = 0
     core_seconds: float = 0
+    core_gflops: float = 0
     published: tuple[Published, ...] = ()
 
     @property
@@ -143,6 +145,7 @@ def _parse(content: dict[str, Any]) -> ModelEntry:
         lvlm=LvlmSettings(**content["lvlm"]) if kind == "lvlm" else None,
         work_gflop=content.get("work_gflop", 0),
         core_seconds=content.get("core_seconds", 0),
+        core_gflops=content.get("core_gflops", 0),
         published=tuple(Published(**published) for published in content.get("published", ())),
     )
 
