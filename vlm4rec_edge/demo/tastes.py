@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 # So many made shoppers a taste; the first of them is the one who is shown.
 HISTORIES = 200
 BOUGHT = 3
 _SEED = 25
 
-# For what a kind of product is bought, where the table has no column ``occasion``. A kind that is not named is for no occasion.
+# The items of a shop: the id and the columns of each.
+Items: TypeAlias = Sequence[tuple[str, Mapping[str, str]]]
+
+# For what a kind of product is bought, where the table has no column ``occasion``. Kinds that are not named are for none.
 _KINDS: Mapping[str, frozenset[str]] = {
     occasion: frozenset(kinds.split(", "))
     for occasion, kinds in {
@@ -28,7 +31,8 @@ _KINDS: Mapping[str, frozenset[str]] = {
         "office": "blazer, shirt, trousers, cardigan, "
         "suit, suit jacket, suit trousers, blouse, waistcoat, loafers, pencil skirt, tie, briefcase, laptop bag",
         "evening": "dress, skirt, bag, "
-        "evening dress, cocktail dress, evening top, sequin top, satin skirt, heels, high heels, clutch, clutch bag, jumpsuit",
+        "evening dress, evening gown, cocktail dress, evening top, sequin top, satin skirt, heels, high heels, clutch, "
+        "clutch bag",
     }.items()
 }
 # The words by which a column ``occasion`` names them.
@@ -44,7 +48,7 @@ _WORDS: Mapping[str, re.Pattern[str]] = {
 
 
 def is_for(occasion: str, columns: Mapping[str, str]) -> bool:
-    """Whether an item with these columns is for an occasion: by its column ``occasion``, or, where there is none, by its kind."""
+    """Whether an item with these columns is for an occasion: by its column ``occasion``, or, if there is none, by its kind."""
     if "occasion" in columns:
         return _WORDS[occasion].search(columns["occasion"]) is not None
     return columns.get("kind", "").casefold() in _KINDS[occasion]
@@ -82,35 +86,32 @@ TASTES = (
 )
 
 
-def members(taste: Taste, items: Iterable[tuple[str, Mapping[str, str]]]) -> list[str]:
-    """Return the ids of those of some items, pairs of id and columns, that are of a taste."""
+def members(taste: Taste, items: Items) -> list[str]:
+    """Return the ids of those of some items that are of a taste."""
     return [item_id for item_id, columns in items if taste.holds(columns)]
 
 
-def made_histories(taste: Taste, items: Sequence[tuple[str, Mapping[str, str]]]) -> list[list[str]]:
-    """Return what ``HISTORIES`` made shoppers of a taste bought, ``BOUGHT`` ids each; empty where the shop has too little of it.
+def made_histories(taste: Taste, items: Items, *, count: int = HISTORIES, bought: int = BOUGHT) -> list[list[str]]:
+    """Return what ``count`` made shoppers of a taste bought, ``bought`` ids each; none where the shop has no more of it.
 
     Each is drawn at random from the items of the taste: of different kinds, and where the taste is an occasion in different
     colours, as far as there are any, so that neither is what they have in common. The same table gives the same histories.
     """
     own = [(item_id, columns) for item_id, columns in items if taste.holds(columns)]
-    if len(own) <= BOUGHT:
+    if len(own) <= bought:
         return []
     differing = ("kind",) if taste.kind == "colour" else ("kind", "colour")
     rng = random.Random(f"{_SEED} {taste.name}")
-    return [_drawn(own, differing, rng) for _ in range(HISTORIES)]
+    return [_drawn(own, differing, bought, rng) for _ in range(count)]
 
 
-def _drawn(
-    own: Sequence[tuple[str, Mapping[str, str]]], differing: Sequence[str], rng: random.Random
-) -> list[str]:
+def _drawn(own: Items, differing: Sequence[str], bought: int, rng: random.Random) -> list[str]:
     shuffled = rng.sample(own, len(own))
-    chosen: list[tuple[str, Mapping[str, str]]] = []
-    seen: set[tuple[str, str]] = set()
+    chosen, seen = [], set()
     for item in shuffled:
         looks = {(column, item[1].get(column, "")) for column in differing}
         if not looks & seen:
             chosen.append(item)
             seen |= looks
     chosen += [item for item in shuffled if item not in chosen]  # where the taste has too few kinds or colours
-    return [item_id for item_id, _ in chosen[:BOUGHT]]
+    return [item_id for item_id, _ in chosen[:bought]]

@@ -92,6 +92,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         because=_list(_named("Reason")),
         interest=_WHOLE,
         photos=_PHOTOS,
+        shared=_TEXTS,
         why=_TEXT,
     ),
     "Recommendations": _object(
