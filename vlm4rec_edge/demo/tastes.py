@@ -76,6 +76,11 @@ class Taste:
     kind: Literal["occasion", "colour"]
     holds: Callable[[Mapping[str, str]], bool]
 
+    @property
+    def called(self) -> str:
+        """What an item of the taste is: "for hiking", "blue"."""
+        return f"for {self.name}" if self.kind == "occasion" else self.name
+
 
 TASTES = (
     Taste("hiking", "Ada", "Goes hiking, in any colour.", "occasion", lambda columns: is_for("hiking", columns)),
@@ -107,7 +112,8 @@ def made_histories(taste: Taste, items: Items, *, count: int = HISTORIES, bought
 
 def _drawn(own: Items, differing: Sequence[str], bought: int, rng: random.Random) -> list[str]:
     shuffled = rng.sample(own, len(own))
-    chosen, seen = [], set()
+    chosen: list[tuple[str, Mapping[str, str]]] = []
+    seen: set[tuple[str, str]] = set()
     for item in shuffled:
         looks = {(column, item[1].get(column, "")) for column in differing}
         if not looks & seen:

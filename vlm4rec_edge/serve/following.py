@@ -66,8 +66,11 @@ class ServedIndex:
             )
         with self._lock:
             if representation not in self._others:
-                how = {f"{representation}_alone": True}
-                self._others[representation] = Recommender.open(self._shop.store.folder, **how)
+                self._others[representation] = Recommender.open(
+                    self._shop.store.folder,
+                    words_alone=representation == "words",
+                    photos_alone=representation == "photos",
+                )
             return self._others[representation]
 
     def is_time_to_look(self) -> bool:

@@ -47,7 +47,7 @@ class PhotoReader(StoreReader):
                     f"{self.folder} keeps no vectors of its photos, so items cannot be compared by them; make them with: "
                     f"vlm4rec-edge index CATALOG --out {self.folder} --photo-vectors"
                 )
-            self._has_photo = own.any(axis=1)
+            self._has_photo = np.asarray(own.any(axis=1))
             self.vectors = _centred(own, self._has_photo)
             self.space = f"photos of {self.meta['photo_vectors']}"
         except BaseException:
