@@ -179,7 +179,8 @@ def _agreement(shoppers: Sequence[Shopper]) -> str:
     offered = [[{offer.item.item_id for offer in way.offers} for way in shopper.ways] for shopper in shoppers]
     same = sum(len(words & photos) for words, photos in offered) / len(offered)
     each = sum(len(words) for words, _ in offered) / len(offered)
+    of = f"Of {each:.0f} photo{'' if each == 1 else 's'} recommended to a made-up shopper"
     return (
-        f"Of {each:.0f} photo{'' if each == 1 else 's'} recommended to a made-up shopper, the words and the photos have {same:.1f} in common on "
-        "average. What is underlined tells why the words chose theirs."
+        f"{of}, the words and the photos have {same:.1f} in common on average. What is underlined tells why the words chose "
+        "theirs."
     )
