@@ -5,8 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from drawings import Drawing, draw
 from program import typed
+
+from vlm4rec_edge.demo.shop_files import ITEM_COUNT
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -16,50 +17,45 @@ PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 BY_CI = {"make demo", "make test"}
 
 
+# What the demo leaves, where the commands run.
+FOLDER = "cd demo-output"
+
+
 def commands() -> list[str]:
     lines = [line for block in BASH_BLOCKS for line in block.splitlines() if line.strip()]
-    return [line for line in lines if line not in BY_CI]
+    return [line for line in lines if line not in {*BY_CI, FOLDER}]
 
 
 @pytest.fixture(scope="module")
-def shop_owner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the README supposes it: photos, histories and purchases, and the export scripts of the checkout."""
+def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the demo leaves."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "photos").mkdir()
-    for kind, colour in (("t-shirt", "red"), ("jeans", "blue"), ("coat", "black"), ("dress", "pink"), ("cap", "green")):
-        draw(Drawing(kind, colour, "solid", 1)).save(folder / "photos" / f"{kind}-1.jpg")
-    (folder / "histories.csv").write_text('user_id,history\nada,"t-shirt-1,jeans-1"\nbela,coat-1\n', encoding="utf-8")
-    taken = [
-        (user, item, f"2026-01-0{day}")
-        for user in ("ada", "bela", "cem", "dana", "eli", "fay", "gus", "hua")
-        for items in ("t-shirt jeans coat cap dress" if user < "c" else "coat dress cap jeans t-shirt",)
-        for day, item in enumerate(items.split(), start=1)
-    ]
-    rows = "".join(f"{user},{item}-1,{date}\n" for user, item, date in taken)
-    (folder / "purchases.csv").write_text(f"user_id,item_id,date\n{rows}", encoding="utf-8")
-    (folder / "export").symlink_to(ROOT / "export")
-    return folder
+    done = typed(["vlm4rec-edge", "demo"], folder)
+    assert done.returncode == 0, done.stderr
+    return folder / FOLDER.removeprefix("cd ")
 
 
 def test_the_readme_has_commands_and_they_are_ours() -> None:
     assert len(commands()) >= 8
     assert all(line.startswith(("vlm4rec-edge ", "python export/")) for line in commands())
-    assert {line for block in BASH_BLOCKS for line in block.splitlines()} >= BY_CI
+    assert {line for block in BASH_BLOCKS for line in block.splitlines()} >= {*BY_CI, FOLDER}
+    own = next(block for block in BASH_BLOCKS if "vlm4rec-edge" in block)
+    assert own.startswith(FOLDER), "the first commands begin where the demo left its files"
     assert all(command in (ROOT / ".ci" / "run").read_text() for command in BY_CI)
 
 
-def test_every_command_of_the_readme_succeeds_in_order(shop_owner: Path) -> None:
+def test_every_command_of_the_readme_succeeds_in_order_on_the_demos_shop(demo_output: Path) -> None:
     for line in commands():
-        result = typed(shlex.split(line), shop_owner)
+        result = typed(shlex.split(line), ROOT if line.startswith("python export/") else demo_output)
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
         assert result.stdout.strip(), f"{line} says nothing"
 
 
-def test_the_python_of_the_readme_runs_as_it_stands(shop_owner: Path) -> None:
+def test_the_python_of_the_readme_runs_as_it_stands(demo_output: Path) -> None:
     (block,) = PYTHON_BLOCKS
-    result = typed(["python", "-c", block], shop_owner)
+    result = typed(["python", "-c", block], demo_output)
     assert result.returncode == 0, result.stderr
-    assert "5 items" in result.stdout
+    assert f"{ITEM_COUNT} items" in result.stdout
     recommended = re.findall(r"^\d+\. (\S+)", result.stdout, re.MULTILINE)
-    assert len(recommended) == 3
+    assert len(recommended) == 5
     assert not {"t-shirt-1", "jeans-1"} & set(recommended)
