@@ -46,10 +46,10 @@ _OF_THE_MODEL = (
 
 
 def shown_items(words: Recommender) -> dict[str, ReportItem]:
-    """Return the items of an index, by their ids."""
+    """Return the items of an index, by their ids and in their order, which is the same in every run."""
     return {
         item.id: ReportItem(item.id, item.title, item.caption, Path(item.image), item.attributes)
-        for item in words.store.items()
+        for item in sorted(words.store.items(), key=lambda item: item.id)
     }
 
 

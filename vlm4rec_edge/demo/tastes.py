@@ -100,9 +100,10 @@ def made_histories(taste: Taste, items: Items, *, count: int = HISTORIES, bought
     """Return what ``count`` made shoppers of a taste bought, ``bought`` ids each; none where the shop has no more of it.
 
     Each is drawn at random from the items of the taste: of different kinds, and where the taste is an occasion in different
-    colours, as far as there are any, so that neither is what they have in common. The same table gives the same histories.
+    colours, as far as there are any, so that neither is what they have in common. The same items give the same histories,
+    whatever their order.
     """
-    own = [(item_id, columns) for item_id, columns in items if taste.holds(columns)]
+    own = sorted(((item_id, columns) for item_id, columns in items if taste.holds(columns)), key=lambda item: item[0])
     if len(own) <= bought:
         return []
     differing = ("kind",) if taste.kind == "colour" else ("kind", "colour")
