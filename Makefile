@@ -120,7 +120,7 @@ $(VENV)/installed-cpu: pyproject.toml packaging/llama.cpp.cmake packaging/native
 	$(PYTHON) -m venv $(VENV)
 	llama_cpp=$$($(BIN)/python packaging/native.py) && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $$llama_cpp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,serve]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,serve,learn]"
 	touch $@
 
 $(PACKAGING)/installed: Makefile
