@@ -11,6 +11,7 @@ from vlm4rec_edge.atomic import remove
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, UsageError
 from vlm4rec_edge.grounding.death import death_of, oom_kills
+from vlm4rec_edge.grounding.llama.memory import available_bytes
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.grounding.vision.bfloat16 import require_bfloat16
 from vlm4rec_edge.grounding.vision.check import Agreement
@@ -22,6 +23,8 @@ from vlm4rec_edge.models.resolve import LvlmFiles
 
 _FOLDER = "vision"
 _SHA256_SHOWN = 16
+# With so much more memory at hand a graph is tried again that had too little. What is at hand varies by some per cent.
+_MORE_MEMORY = 1.25
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,20 @@ def _found(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | N
     for folder in dict.fromkeys((_own_folder(files), files.projector.parent)):
         graph = folder / graph_name(sha256, precision)
         record = read_record(graph)
-        if record is not None and record.projector_sha256 == sha256:
-            if record.reason:
-                return NotCovered(record.reason)
-            if found := _checked(graph, record):
-                return found
+        if record is None or record.projector_sha256 != sha256:
+            continue
+        found = _checked(graph, record)
+        if record.reason and (record.graph is None or (found and not _has_room_now(record))):
+            return NotCovered(record.reason)
+        if found:
+            return found
     return None
+
+
+def _has_room_now(record: Record) -> bool:
+    """Whether a graph failed for want of memory, and there is more now."""
+    free = available_bytes()
+    return record.failed_bytes is not None and (free is None or free > _MORE_MEMORY * record.failed_bytes)
 
 
 def _checked(graph: Path, record: Record) -> GraphFile | None:
