@@ -99,8 +99,17 @@ def _write(graph: Path, content: dict[str, Any]) -> None:
 
 def conditions(precision: Precision) -> dict[str, str]:
     """Return the versions of the packages that compute, and a short sha256 of what the system tells of the processor."""
-    found = {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16]}
-    for package in ("llama-cpp-python", *(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES)):
+    return machine() | _versions(*(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES))
+
+
+def machine() -> dict[str, str]:
+    """Return those of ``conditions`` that mtmd depends on as well."""
+    return {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16], **_versions("llama-cpp-python")}
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
