@@ -11,7 +11,15 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from made_projectors import FAMILIES, SMALL, beside_the_embedded_text, random_projector, random_weights, write_projector
+from made_projectors import (
+    FAMILIES,
+    SMALL,
+    as_pulled,
+    beside_the_embedded_text,
+    random_projector,
+    random_weights,
+    write_projector,
+)
 from with_bf16 import BF16
 
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, VisionEncoderError
@@ -22,8 +30,8 @@ from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered, grap
 from vlm4rec_edge.grounding.vision.projector import Family, NotCoveredError, Projector, read_projector
 from vlm4rec_edge.grounding.vision.record import Record, record_path
 from vlm4rec_edge.grounding.vision.references import references_of
-from vlm4rec_edge.models.home import HOME_VARIABLE, models_home
-from vlm4rec_edge.models.manifest import LvlmSettings, Manifest, Source, describe_file
+from vlm4rec_edge.models.home import HOME_VARIABLE
+from vlm4rec_edge.models.manifest import describe_file
 from vlm4rec_edge.models.resolve import LvlmFiles, resolve_lvlm
 
 SHA256 = "0123456789abcdef" * 4
@@ -105,20 +113,7 @@ def test_the_record_beside_a_graph_tells_how_near_it_is_to_mtmd(files: LvlmFiles
 
 
 def test_a_pulled_model_keeps_its_graph_in_its_folder(files: LvlmFiles) -> None:
-    folder = models_home() / "pulled"
-    folder.mkdir(parents=True)
-    text, projector = folder / "text.gguf", folder / "mmproj.gguf"
-    shutil.copy(files.text, text)
-    shutil.copy(files.projector, projector)
-    Manifest(
-        name="pulled",
-        kind="lvlm",
-        license="unknown",
-        source=Source("a/b", "c"),
-        files={"text": describe_file(text), "projector": describe_file(projector)},
-        quantization={},
-        lvlm=LvlmSettings(context_length=1024),
-    ).write(folder)
+    folder = as_pulled("pulled", lambda place: shutil.copy(files.projector, place))
     pulled = resolve_lvlm("pulled")
     assert made(pulled).path.parent == folder
     assert resolve_lvlm("pulled") == pulled  # its checksums still fit
