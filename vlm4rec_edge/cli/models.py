@@ -8,7 +8,7 @@ The documents of ``--json`` (a field may be added, none is renamed or removed):
   "problem"}]}``; ``state`` is ``embedded``, ``pulled``,
   ``absent`` or ``own`` (not of the registry); ``folder`` is null where absent; ``memory_mb`` is null where
   it is not known.
-- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision tower, or null.
+- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision encoder, or null.
 - ``verify``: ``{"models": [{"name", "folder", "ok", "problem"}]}``; ``problem`` is null where ``ok``.
 - ``path``: ``{"name", "folder", "files"}``; ``files`` maps each role (text, projector; model, tokenizer) to its path.
 """
@@ -86,8 +86,8 @@ def pull(
 
     An interrupted download continues when the same command runs again. A model counts as pulled only when every checksum
     is right. Models are kept in the folder VLM4REC_EDGE_HOME, or else in the platform's cache folder. For SmolVLM and Gemma 3
-    the vision tower is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
-    llama.cpp's own tower.
+    the vision encoder is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
+    llama.cpp's own.
 
     \b
     Example:
@@ -100,7 +100,7 @@ def pull(
 
     pulled = pull_model(name, offline=offline, progress=not as_json and sys.stderr.isatty(), note=note)
     if isinstance(pulled.graph, NotCovered):
-        note(f"llama.cpp's own vision tower is used: {pulled.graph.reason}.")
+        note(f"llama.cpp's own vision encoder is used: {pulled.graph.reason}.")
     if as_json:
         emit_json(pulled.to_dict())
     else:

@@ -201,7 +201,7 @@ def test_a_graph_that_gives_other_tokens_is_not_used_and_not_tried_again(
     request.getfixturevalue("nothing_is_made")
     told = vision_graph(files, "fp32")
     assert isinstance(told, NotCovered)
-    assert "its tokens are not those of llama.cpp's own tower: cosine 0." in told.reason
+    assert "its tokens are not those of llama.cpp's own vision encoder: cosine 0." in told.reason
 
 
 def test_views_unlike_those_of_mtmd_are_found_by_their_number(
@@ -233,7 +233,9 @@ def test_a_projector_of_which_no_graph_can_be_made_is_not_tried_again(
     (tmp_path / "own").mkdir()
     files = beside_the_embedded_text(write_projector(tmp_path / "own" / "mmproj.gguf", SMALL, odd))
     told = vision_graph(files, "fp32")
-    assert told == NotCovered("mmproj.gguf has the tensor v.class_embd, which is not known in a tower of idefics3")
+    assert told == NotCovered(
+        "mmproj.gguf has the tensor v.class_embd, which is not known in a vision encoder of idefics3"
+    )
     request.getfixturevalue("nothing_is_made")
     assert vision_graph(files, "fp32") == told
     monkeypatch.setattr(record, "processor", lambda: "another one")

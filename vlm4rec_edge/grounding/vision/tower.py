@@ -57,7 +57,7 @@ class OnnxTower(Closable):
             DeviceError: CUDA was asked for and is not there.
             NotCoveredError: ``bf16`` on a processor without instructions for it.
             VisionEncoderError: the graph cannot be loaded.
-            ModelError: it does not tell of which tower it is.
+            ModelError: it does not tell of which vision encoder it is.
         """
         session: Any
         if precision == "bf16":
@@ -72,7 +72,7 @@ class OnnxTower(Closable):
             identity = {"precision": properties[PRECISION_KEY], "builder_version": int(properties[BUILDER_KEY])}
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{graph_file} does not tell of which tower it is ({error!r}); remove it, it is made anew."
+                f"{graph_file} does not tell of which vision encoder it is ({error!r}); remove it, it is made anew."
             ) from error
         return cls(session, shape, identity)
 
@@ -127,7 +127,7 @@ def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
         onnxruntime = load("onnxruntime")
     except ImportError:
         raise MissingDependencyError(
-            'The ONNX vision tower needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
+            'A vision encoder in ONNX Runtime needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
         ) from None
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cuda" and not has_cuda:
