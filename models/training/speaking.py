@@ -129,7 +129,7 @@ class Speaker:
         """Return the likeliest first sentence about each photo [n, 3, 128, 128], of ``most`` tokens at most."""
         inner, prompt = self.model.model, torch.tensor(self.chat.prompt(as_json=False), device=pixels.device)
         given = self.read(self.tower(pixels), prompt.expand(len(pixels), -1))
-        past, said = None, []
+        past, said = None, list[torch.Tensor]()
         stops = torch.tensor([self.chat.end, *self.tokenizer("shirt.", add_special_tokens=False)["input_ids"][-1:]])
         ended = torch.zeros(len(pixels), dtype=torch.bool)
         while len(said) < most and not bool(ended.all()):

@@ -128,7 +128,7 @@ def build_pictures(catalog: Path, cache: Path, drawings_a_kind: int) -> Pictures
     shop_train, held_out = part_rows(len(rows))
     worn_photos, worn = dress_people(shop_photos, rows, wearable(rows, shop_train, _WORN), cache / "worn.npz")
     end = len(words) + len(worn)
-    known = np.ones(end, bool)
+    known: np.ndarray = np.ones(end, bool)
     known[len(rows) : len(words)] = False
     drawings = np.tile(np.arange(len(rows), len(words)), _DRAWINGS_AGAIN)
     return Pictures(

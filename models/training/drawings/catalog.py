@@ -92,7 +92,8 @@ def draw(drawing: Drawing, size: tuple[int, int] = SIZE) -> Image:
         UsageError: the drawing names a kind, a colour or a pattern that there is not.
     """
     canvas, look = _drawn_on(Canvas, drawing)
-    return canvas.photograph(size, look.rng, standing=KINDS[drawing.kind].standing)
+    picture: Image = canvas.photograph(size, look.rng, standing=KINDS[drawing.kind].standing)
+    return picture
 
 
 def _drawn_on(surface: type[Any], drawing: Drawing) -> tuple[Any, Look]:
