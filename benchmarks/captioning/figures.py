@@ -52,7 +52,9 @@ class Figures:
 
     @property
     def told(self) -> list[Told]:
-        """How each caption of a drawing compares with what is drawn; empty for photos."""
+        """How each caption of a drawing compares with what is drawn; empty for photos, and where nothing was said."""
+        if not self.captions:
+            return []
         first = (self.right["kind"] == 1) & (self.right["colour"] == 1)
         return [
             compare(caption.partition(". ")[2], case.facts, first_right=bool(right))
