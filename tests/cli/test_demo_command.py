@@ -47,7 +47,7 @@ def test_the_demo_answers_a_program_with_the_documented_fields(demo: Done, folde
     assert document["captions_per_second"] > 0
     assert document["failures"] == []
     assert [shopper["name"] for shopper in document["shoppers"]] == [taste.shopper for taste in TASTES]
-    with (folder / "my demo" / "histories.csv").open(encoding="utf-8", newline="") as stream:
+    with (folder / "my demo" / "shop" / "histories.csv").open(encoding="utf-8", newline="") as stream:
         left = {row["user_id"]: row["history"].split(",") for row in csv.DictReader(stream)}
     assert left == {shopper["name"]: shopper["history"] for shopper in document["shoppers"]}
     for shopper in document["shoppers"]:

@@ -45,11 +45,6 @@ def demo(
     The report sets side by side what the words recommend and what the photos alone do. Beside it are left an index and the
     shop's files, to go on with.
 
-    The JSON document: {"report", "index", "items", "captions_per_second", "shoppers": [{"name", "history": [id],
-    "recommendations": [{"item_id", "score"}], "by_photos": [{"item_id", "score"}]}], "tastes": [{"taste", "kind", "items",
-    "shoppers", "words": {"mean", "low", "high"}, "photos", "difference", "chance"}], "failures": [{"where", "reason"}]}.
-    Tastes are counted in the package's shop alone: how many of ten recommendations are of the shopper's taste.
-
     \b
     Examples:
       vlm4rec-edge demo --out my-demo

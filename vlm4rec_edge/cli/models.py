@@ -1,18 +1,6 @@
 """``vlm4rec-edge models``: list, pull, verify and find models.
 
-The documents of ``--json`` (a field may be added, none is renamed or removed):
-
-- ``list``: ``{"models": [{"name", "kind", "state", "description", "license", "repository", "revision",
-"size_mb",
-  "approximate_size", "memory_mb", "quantization", "folder", "was_run", "fits", "hours_per_1000_photos", "hours_from",
-  "published": [{"figures", "source"}]}], "plugins": [{"group", "name", "value", "package",
-  "problem"}]}``; ``state`` is ``embedded``, ``pulled``,
-  ``absent`` or ``own`` (not of the registry); ``folder`` is null where absent; ``memory_mb`` is null where
-  it is not known. ``was_run``: whether the makers of this package ever ran the model (null: ``own``); ``fits``: whether
-  ``memory_mb`` is free now (null: not known); ``hours_from``: ``measured``, ``estimated``, or null with the hours.
-- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision tower, or null.
-- ``verify``: ``{"models": [{"name", "folder", "ok", "problem"}]}``; ``problem`` is null where ``ok``.
-- ``path``: ``{"name", "folder", "files"}``; ``files`` maps each role (text, projector; model, tokenizer) to its path.
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations

@@ -55,13 +55,12 @@ class DemoResult:
 def run_demo(out: Path, *, on_progress: OnProgress | None = None) -> DemoResult:
     """Run the whole way with the package's shop in the folder ``out``, and return what was made.
 
-    Beside the report and the index stand the shop's files, as ``lay_out_shop`` writes them.
+    Beside the report and the index stand the shop's files, in ``shop``, as ``lay_out_shop`` writes them.
 
     Raises:
         Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    made = _indexed(lay_out_shop(out), out, on_progress)
+    made = _indexed(lay_out_shop(out / "shop"), out, on_progress)
     with _opened(made.index) as (words, photos):
         catalog = shown_items(words)
         items = [(item.item_id, columns_of(item)) for item in catalog.values()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,23 +19,16 @@ _FIRST_DAY = datetime.date(2026, 1, 1)
 
 
 def lay_out_shop(folder: Path) -> Path:
-    """Write the shop into ``folder`` and return its table, ``items.csv``; each item is named by its kind, and numbered.
+    """Write the shop into ``folder`` and return its table, ``items.csv``; its photos are in ``images/``.
 
-    Beside it stand ``photos/``, ``histories.csv`` (of the shoppers of the report: ``user_id``, ``history``) and
-    ``purchases.csv`` (of made shoppers of the same tastes: ``user_id``, ``item_id``, ``date``).
+    Beside it stand ``histories.csv`` (of the shoppers of the report: ``user_id``, ``history``) and ``purchases.csv`` (of made
+    shoppers of the same tastes: ``user_id``, ``item_id``, ``date``).
     """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for source in SHOP.rglob("*.*"):
+        shutil.copyfile(source, folder / source.relative_to(SHOP))
     with (SHOP / "items.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    (folder / "photos").mkdir(parents=True, exist_ok=True)
-    numbers: Counter[str] = Counter()
-    for row in rows:
-        name = row["kind"].lower().replace(" ", "-")
-        numbers[name] += 1
-        photo = Path("photos", f"{name}-{numbers[name]}{Path(row['image']).suffix}")
-        shutil.copyfile(SHOP / row["image"], folder / photo)
-        row |= {"id": photo.stem, "image": photo.as_posix()}
-    _write(folder / "items.csv", list(rows[0]), (row.values() for row in rows))
-    items = items_of(rows)
+        items = items_of(csv.DictReader(stream))
     histories = [(taste.shopper, ",".join(made[0])) for taste in TASTES if (made := made_histories(taste, items))]
     _write(folder / "histories.csv", ["user_id", "history"], histories)
     _write(folder / "purchases.csv", ["user_id", "item_id", "date"], _purchases(items))

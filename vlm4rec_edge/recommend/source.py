@@ -47,7 +47,7 @@ class ItemSource(Protocol):
 
     @property
     def learned(self) -> Mapping[str, Any]:
-        """What is told of what was learned from purchases (``docs/learning.md``); empty if nothing was."""
+        """What is told of what was learned from purchases (``docs/explanation/learning.md``); empty if nothing was."""
 
     @property
     def space(self) -> str:

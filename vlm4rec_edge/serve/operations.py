@@ -130,7 +130,7 @@ OPERATIONS = (
             Field("limit", Number(1, MOST_ANSWERS, whole=True), "How many a page holds.", PAGE_ITEMS),
             Field("id", Many(_ID, 200), "Only these items, in this order; nothing else may be asked for then."),
         ),
-        answer="ItemPage",
+        answer="Items",
         example={"limit": 2, "where": "id is not missing"},
     ),
     Operation("item", "GET", "/v1/items/{id}", "One item.", answer="Item"),
