@@ -40,7 +40,7 @@ def export(
             "of words stays in F16: a little larger, and more captions as those of F16."
         ),
     ] = "Q8_0",
-    projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision tower and projector.")] = "Q8_0",
+    projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision encoder and projector.")] = "Q8_0",
     prompt: Annotated[str, typer.Option(help="The question this model answers best; empty: the package's own.")] = "",
     structured_prompt: Annotated[
         str, typer.Option(help="The question it answers with JSON; empty: one made from the schema.")

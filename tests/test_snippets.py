@@ -27,7 +27,7 @@ NOT_CODE = {"text", "mermaid"}
 # Page and number of a block that is not run here: why, and where what it shows is run.
 ELSEWHERE = {
     ("README.md", 0): ("makes a virtual environment, with a compiler and downloads", ".ci/run"),
-    **{("README.md", number): ("in order, in one folder", "tests/test_readme.py") for number in range(1, 8)},
+    **{("README.md", number): ("in order, in one folder", "tests/test_readme.py") for number in range(1, 4)},
     ("docs/guides/plugins.md", 2): ("needs the endpoint of a model", "tests/plugins/test_examples.py"),
 }
 # What stands before a block in the reader's own program.

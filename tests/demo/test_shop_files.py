@@ -16,12 +16,12 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_the_shop_is_the_one_of_the_package(tmp_path: Path) -> None:
-    rows = _rows(lay_out_shop(tmp_path / "out" / "shop"))
-    assert rows == _rows(SHOP / "items.csv")
-    assert len(rows) == ITEM_COUNT
-    for row in rows:
-        assert (tmp_path / "out" / "shop" / row["image"]).read_bytes() == (SHOP / row["image"]).read_bytes()
+def test_the_table_and_the_photos_are_those_of_the_package(tmp_path: Path) -> None:
+    table = lay_out_shop(tmp_path)
+    assert table.read_bytes() == (SHOP / "items.csv").read_bytes()
+    rows = _rows(table)
+    assert len(rows) == len({row["id"] for row in rows}) == ITEM_COUNT
+    assert all((tmp_path / row["image"]).read_bytes() == (SHOP / row["image"]).read_bytes() for row in rows)
 
 
 def test_histories_and_purchases_are_of_items_of_the_shop(tmp_path: Path) -> None:

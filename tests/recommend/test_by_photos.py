@@ -79,7 +79,7 @@ def test_it_is_something_else_than_the_words(folder: Path, shop: Recommender) ->
         Selection(exclude_history=False),
         Selection(one_per="colour"),
     ],
-    ids=str,
+    ids=["where", "caption", "deny", "allow", "min_score", "history_too", "one_per"],
 )
 def test_a_selection_holds_as_it_does_for_words(shop: Recommender, selection: Selection) -> None:
     left = {item for item, _ in _nearest(HISTORY)} | (set() if selection.exclude_history else set(HISTORY))

@@ -99,8 +99,8 @@ def pull(
 
     An interrupted download continues when the same command runs again. A model counts as pulled only when every checksum
     is right. Models are kept in the folder VLM4REC_EDGE_HOME, or else in the platform's cache folder. For SmolVLM and Gemma 3
-    the vision tower is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
-    llama.cpp's own tower.
+    the vision encoder is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
+    llama.cpp's own.
 
     \b
     Example:
@@ -113,7 +113,7 @@ def pull(
 
     pulled = pull_model(name, offline=offline, progress=not as_json and sys.stderr.isatty(), note=note)
     if isinstance(pulled.graph, NotCovered):
-        note(f"llama.cpp's own vision tower is used: {pulled.graph.reason}.")
+        note(f"llama.cpp's own vision encoder is used: {pulled.graph.reason}.")
     if as_json:
         emit_json(pulled.to_dict())
     else:

@@ -55,11 +55,12 @@ class DemoResult:
 def run_demo(out: Path, *, on_progress: OnProgress | None = None) -> DemoResult:
     """Run the whole way with the package's shop in the folder ``out``, and return what was made.
 
-    Beside the report and the index stand the shop's files, in ``shop``, as ``lay_out_shop`` writes them.
+    The folder ``shop`` beside the report and the index holds the shop's files, as ``lay_out_shop`` writes them.
 
     Raises:
         Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
     """
+    out.mkdir(parents=True, exist_ok=True)
     made = _indexed(lay_out_shop(out / "shop"), out, on_progress)
     with _opened(made.index) as (words, photos):
         catalog = shown_items(words)

@@ -19,20 +19,19 @@ _FIRST_DAY = datetime.date(2026, 1, 1)
 
 
 def lay_out_shop(folder: Path) -> Path:
-    """Write the shop into ``folder`` and return its table, ``items.csv``; its photos are in ``images/``.
+    """Copy the shop into ``folder`` and return its table, ``items.csv``.
 
-    Beside it stand ``histories.csv`` (of the shoppers of the report: ``user_id``, ``history``) and ``purchases.csv`` (of made
-    shoppers of the same tastes: ``user_id``, ``item_id``, ``date``).
+    Beside it stand ``images/``, ``histories.csv`` (of the shoppers of the report: ``user_id``, ``history``) and
+    ``purchases.csv`` (of made-up shoppers of the same tastes: ``user_id``, ``item_id``, ``date``).
     """
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    for source in SHOP.rglob("*.*"):
-        shutil.copyfile(source, folder / source.relative_to(SHOP))
-    with (SHOP / "items.csv").open(encoding="utf-8", newline="") as stream:
+    shutil.copytree(SHOP, folder, dirs_exist_ok=True)
+    table = folder / "items.csv"
+    with table.open(encoding="utf-8", newline="") as stream:
         items = items_of(csv.DictReader(stream))
     histories = [(taste.shopper, ",".join(made[0])) for taste in TASTES if (made := made_histories(taste, items))]
     _write(folder / "histories.csv", ["user_id", "history"], histories)
     _write(folder / "purchases.csv", ["user_id", "item_id", "date"], _purchases(items))
-    return folder / "items.csv"
+    return table
 
 
 def items_of(rows: Iterable[dict[str, str]]) -> Items:

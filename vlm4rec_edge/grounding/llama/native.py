@@ -282,7 +282,9 @@ class NativeModel(Closable):
             )
         self._open.callback(self.mtmd.mtmd_free, self.projector)
         if not self.mtmd.mtmd_support_vision(self.projector):
-            raise ModelError(f"{files.projector} has no vision tower; give the mmproj file of a vision-language model.")
+            raise ModelError(
+                f"{files.projector} has no vision encoder; give the mmproj file of a vision-language model."
+            )
 
     def metadata(self, key: str) -> str:
         """Return one text of the GGUF metadata, or an empty text."""

@@ -137,7 +137,7 @@ def require_building() -> None:
     for package in ("gguf", "onnx", "onnxruntime"):
         if find_spec(package) is None:
             raise MissingDependencyError(
-                f'The graph of a vision tower needs {package}: pip install "vlm4rec-edge[cpu]"'
+                f'The graph of a vision encoder needs {package}: pip install "vlm4rec-edge[cpu]"'
             )
 
 
@@ -211,7 +211,7 @@ def _check_tensors(path: Path, shape: TowerShape, sizes: Mapping[str, tuple[int,
     missing = sorted(name for name in expected.keys() - sizes.keys() if not name.endswith(_OPTIONAL))
     if unknown or missing:
         what = f"has the tensor {unknown[0]}, which is not known" if unknown else f"lacks the tensor {missing[0]}"
-        raise NotCoveredError(f"{path.name} {what} in a tower of {shape.family}")
+        raise NotCoveredError(f"{path.name} {what} in a vision encoder of {shape.family}")
     for name, dimensions in expected.items():
         if name in sizes and not _fits(sizes[name], dimensions):
             raise NotCoveredError(f"{path.name} has a tensor {name} of the shape {sizes[name]}, not {dimensions}")
