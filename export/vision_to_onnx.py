@@ -1,4 +1,4 @@
-"""The vision tower of a model in GGUF -> the ONNX graph that encodes its photos, compared with llama.cpp's own tower."""
+"""The vision encoder of a model in GGUF -> the ONNX graph that encodes its photos, compared with llama.cpp's own."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def export(
     ] = None,
     text_type: Annotated[str, typer.Option(help="Of a checkpoint: llama.cpp type of the text model.")] = "Q8_0",
     projector_type: Annotated[
-        str, typer.Option(help="Of a checkpoint: llama.cpp type of vision tower and projector.")
+        str, typer.Option(help="Of a checkpoint: llama.cpp type of vision encoder and projector.")
     ] = "F16",
 ) -> None:
-    """Make the ONNX graph of a vision tower from its GGUF file, and verify it against llama.cpp's own tower.
+    """Make the ONNX graph of a vision encoder from its GGUF file, and verify it against llama.cpp's own vision encoder.
 
     Photos then go through ONNX Runtime on a CPU, several times faster, and the text model stays with llama.cpp. Both towers
     encode the same pictures; the cosine of each token with llama.cpp's is printed, and below a bound the export fails.
-    The commands do all this by themselves when a model is first used; this script does it beforehand, and tells more.
+    The commands do all this by themselves when a model is first used; this script does it beforehand, and prints more.
 
     Families: SmolVLM, SmolVLM2, Idefics3 and Gemma 3.
 

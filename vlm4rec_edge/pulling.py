@@ -1,4 +1,4 @@
-"""Bring a model onto this machine, ready to work: its files and, where there can be one, the graph of its vision tower."""
+"""Bring a model onto this machine, ready to work: its files and, where there can be one, the graph of its vision encoder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PulledModel:
 
     Attributes:
         name, folder: What it is called, and where it lies.
-        graph: Of its vision tower in ONNX Runtime, or why it has none although its family could. None where none was asked
+        graph: Of its vision encoder in ONNX Runtime, or why it has none although its family could. None where none was asked
             for: a text encoder, an embedded model (its graph is made when it is first used), a family without one, or
             packages that are missing.
     """
@@ -41,13 +41,13 @@ class PulledModel:
 def pull_model(
     name: str, *, offline: bool = False, progress: bool = True, note: Callable[[str], None] | None = None
 ) -> PulledModel:
-    """Fetch what is missing of a model, check every file, and make the graph of its vision tower beside them.
+    """Fetch what is missing of a model, check every file, and make the graph of its vision encoder beside them.
 
     Args:
         name: Of the registry.
         offline: Whether the network is forbidden.
         progress: Whether to show a bar while files are fetched.
-        note: Is told, as a sentence, before the graph is made: it may take minutes.
+        note: Called with a sentence before the graph is made, which may take minutes.
 
     Raises:
         ModelError, MissingDependencyError: as ``vlm4rec_edge.models.hub.pull``.
@@ -70,5 +70,5 @@ def _graph(folder: Path, note: Callable[[str], None] | None) -> GraphFile | NotC
     if known is not None:
         return known
     if note:
-        note("Making the ONNX graph of its vision tower, and comparing it with llama.cpp's own tower.")
+        note("Making the ONNX graph of its vision encoder, and comparing it with llama.cpp's own vision encoder.")
     return vision_graph(files, "fp32")

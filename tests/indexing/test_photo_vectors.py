@@ -153,7 +153,7 @@ def test_vectors_of_two_towers_are_never_mixed(run: Run, photos: Path, out: Path
     run(photos, Seeing())
     (first,) = out.glob("photos-*.f32")
     other = Seeing(version=2)
-    with pytest.warns(Vlm4RecWarning, match="The 5 photo vectors of .* were made by another vision tower"):
+    with pytest.warns(Vlm4RecWarning, match="The 5 photo vectors of .* were made by another vision encoder"):
         run(photos, other)
     assert other.asked == [True] * PHOTOS
     for sha256, vector in _kept(out).items():

@@ -34,7 +34,7 @@ class Folder:
         if not self._others:
             return ()
         more = f" and {self._others - _NAMED:,} more" if self._others > _NAMED else ""
-        are = "file is no photo and is" if self._others == 1 else "files are no photos and are"
+        are = "file is not a photo and is" if self._others == 1 else "files are not photos and are"
         return (f"{self._others:,} {are} left out: {', '.join(self._first_others)}{more}.",)
 
     def read(self) -> Iterator[Item | Failure]:
@@ -50,7 +50,7 @@ class Folder:
 
         # os.walk with sorted names keeps the order stable from run to run and holds one folder's names at a time.
         for place, subfolders, names in os.walk(self._folder, onerror=note):
-            # A folder that cannot be listed is told, or its items would seem to have left the catalog.
+            # A folder that cannot be listed is reported, or its items would seem to have left the catalog.
             yield from closed
             closed.clear()
             subfolders[:] = sorted(filter(_is_shown, subfolders))

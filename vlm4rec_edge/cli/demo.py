@@ -20,7 +20,7 @@ def demo(
     ] = Path("demo-output"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Caption a small shop that the package brings, index it, recommend from it, and write report.html.
+    """Caption the demo shop of this package, index it, recommend from it, and write report.html.
 
     The JSON document: {"report", "index", "items", "captions_per_second", "shoppers": [{"name", "history": [id],
     "recommendations": [{"item_id", "score"}]}]}.
@@ -57,7 +57,7 @@ def demo(
     for shopper in result.shoppers:
         table(
             f"{shopper.name} bought: {', '.join(item.title for item in shopper.history)}",
-            ["recommended", "score", "what the model saw"],
+            ["recommended", "score", "caption"],
             [[item.title, f"{score:.3f}", item.caption] for item, score in shopper.recommendations],
         )
         typer.echo()

@@ -9,7 +9,7 @@ Its ``--json`` document (a field may be added, none is renamed or removed):
   how many photos the items have together, ``photo_vectors`` how many photos have a vector of their own, and
   ``photo_vectors_by`` the provenance of those.
   ``batch`` photos were captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if
-  not known, and in a bundle); ``tower`` encoded them, as ``index`` tells it. ``learned`` tells of what was learned from
+  not known, and in a bundle); ``tower`` encoded them, as ``index`` reports it. ``learned`` describes what was learned from
   purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
   "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors
   than are scanned by choice. Of a bundle also ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries":
@@ -39,7 +39,7 @@ TOWERS = {
 
 
 def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
-    """Say what an index holds, and what made it.
+    """Show what an index holds, and what made it.
 
     \b
     Example:

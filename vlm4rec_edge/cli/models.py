@@ -10,7 +10,7 @@ The documents of ``--json`` (a field may be added, none is renamed or removed):
   ``absent`` or ``own`` (not of the registry); ``folder`` is null where absent; ``memory_mb`` is null where
   it is not known. ``was_run``: whether the makers of this package ever ran the model (null: ``own``); ``fits``: whether
   ``memory_mb`` is free now (null: not known); ``hours_from``: ``measured``, ``estimated``, or null with the hours.
-- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision tower, or null.
+- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision encoder, or null.
 - ``verify``: ``{"models": [{"name", "folder", "ok", "problem"}]}``; ``problem`` is null where ``ok``.
 - ``path``: ``{"name", "folder", "files"}``; ``files`` maps each role (text, projector; model, tokenizer) to its path.
 """
@@ -34,11 +34,11 @@ models = typer.Typer(
 
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the models known by name, whether this machine has them, and the plug-ins that packages bring.
+    """List the models known by name, whether this machine has them, and the plug-ins of installed packages.
 
-    `fits` says whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
+    `fits` shows whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
     without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `not run`: the
-    makers of this package never ran the model; --json holds what others published of it.
+    model was never tested with this package; --json holds figures that others published.
 
     \b
     Example:
@@ -107,12 +107,12 @@ def pull(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a model from the Hugging Face hub, check every file, and say where it is.
+    """Download a model from the Hugging Face hub, check every file, and print where it is.
 
     An interrupted download continues when the same command runs again. A model counts as pulled only when every checksum
     is right. Models are kept in the folder VLM4REC_EDGE_HOME, or else in the platform's cache folder. For SmolVLM and Gemma 3
-    the vision tower is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
-    llama.cpp's own tower.
+    the vision encoder is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
+    llama.cpp's own vision encoder.
 
     \b
     Example:
@@ -125,11 +125,11 @@ def pull(
 
     pulled = pull_model(name, offline=offline, progress=not as_json and sys.stderr.isatty(), note=note)
     if isinstance(pulled.graph, NotCovered):
-        note(f"llama.cpp's own vision tower is used: {pulled.graph.reason}.")
+        note(f"llama.cpp's own vision encoder is used: {pulled.graph.reason}.")
     if as_json:
         emit_json(pulled.to_dict())
     else:
-        typer.echo(f"{pulled.name} is whole and checked in {pulled.folder}")
+        typer.echo(f"{pulled.name} is complete and verified in {pulled.folder}")
 
 
 @models.command()

@@ -108,10 +108,10 @@ def _steps(data: ReportData) -> str:
     )
     sign = f'<svg viewBox="0 0 176 100" preserveAspectRatio="none" aria-hidden="true">{bars}</svg>'
     stages = (
-        (" photo", _image(bought), "Photo", "All the model gets to see of a product."),
-        ("", f"<q>{escape(first)}</q>", "Words", "The vision-language model writes what it sees."),
-        ("", sign, "Vector", "The sentence encoder turns the words into numbers."),
-        (" photo", _image(offered), "Recommendation", "What lies nearest to everything the shopper bought."),
+        (" photo", _image(bought), "Photo", "The only input of the model."),
+        ("", f"<q>{escape(first)}</q>", "Caption", "The vision-language model describes the photo."),
+        ("", sign, "Vector", "The text encoder turns the caption into numbers."),
+        (" photo", _image(offered), "Recommendation", "The items nearest to everything the shopper bought."),
     )
     cells = (
         f'<li><div class="stage{kind}">{stage}</div><b>{name}</b><span>{what}</span></li>'
@@ -144,8 +144,8 @@ def _catalog(catalog: Sequence[ReportItem]) -> str:
         return ""
     cells = "".join(f"<li>{_figure(item, _caption(item) + _truth(item))}</li>" for item in catalog)
     legend = (
-        "Under each photo stand its title, the words the model wrote, and what is true of the product. "
-        "A tick marks a true word that the caption uses; without one, the caption leaves it out or is wrong."
+        "Under each photo are its title, the caption, and the true attributes of the product. "
+        "A tick marks an attribute that the caption names; without one, the caption leaves it out or is wrong."
     )
     return (
         f'<section><h2>The whole catalog</h2><p class="story">{legend}</p>'

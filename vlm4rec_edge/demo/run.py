@@ -95,15 +95,15 @@ def _report(
     done = report.progress
     captioner_name, encoder_name = names
     return ReportData(
-        title="A small shop, seen and recommended offline",
-        intro="Every picture below was described in words by a vision-language model on this machine. The words became "
-        "vectors, and the mean vector of what a shopper has bought found the recommendations. No title, no price and no "
-        "other shopper was used.",
+        title="A small shop, captioned and recommended offline",
+        intro="A vision-language model captioned every picture below on this machine. A text encoder turned the captions into "
+        "vectors, and the mean vector of what a shopper bought is the query. Titles, prices and other shoppers were not "
+        "used.",
         facts=[
             ("items", str(report.items)),
             ("captioned in this run", str(done.captioned)),
-            ("pictures a second", f"{rate:.1f}" if done.captioned else "none to do"),
-            ("words by", captioner_name),
+            ("pictures a second", f"{rate:.1f}" if done.captioned else "none needed"),
+            ("captions by", captioner_name),
             ("vectors by", encoder_name),
         ],
         shoppers=shoppers,

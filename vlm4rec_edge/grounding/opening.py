@@ -34,7 +34,7 @@ def open_captioner(
         projector: The mmproj file, for a text ``.gguf`` file without one beside it.
         device: ``auto``, ``cpu`` or ``cuda``.
         photos: How many it will be given, where that is known; without ``batch``, no memory is held for more, and for few
-            of them it is not found out whether ONNX Runtime's vision tower is faster, but only looked up.
+            of them it is not found out whether ONNX Runtime's vision encoder is faster, but only looked up.
         photo_vectors: Whether captions come with vectors of the photos themselves, which an index then keeps for ``learn``.
         settings: Those of ``BaseCaptioner``, for a model of llama.cpp.
 
@@ -52,7 +52,7 @@ def open_captioner(
         if photo_vectors and getattr(plugin, "vector_identity", None) is None:
             close_model(plugin)
             raise UsageError(
-                f"{model} gives no vectors of photos; leave out --photo-vectors, or say --no-photo-vectors."
+                f"{model} gives no vectors of photos; leave out --photo-vectors, or use --no-photo-vectors."
             )
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
     from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner

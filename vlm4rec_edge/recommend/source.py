@@ -39,11 +39,11 @@ class ItemSource(Protocol):
 
     @property
     def learned(self) -> Mapping[str, Any]:
-        """What is told of what was learned from purchases (``docs/learning.md``); empty if nothing was."""
+        """Facts about what was learned from purchases (``docs/learning.md``); empty if nothing was."""
 
     @property
     def space(self) -> str:
-        """What tells vectors that may be compared: a fingerprint."""
+        """A fingerprint: vectors with the same one may be compared."""
 
     @property
     def rows(self) -> int:
@@ -130,12 +130,12 @@ def open_source(
 ) -> tuple[ItemSource, VectorIndex]:
     """Open what lies at ``path``, and the index that searches its vectors.
 
-    The one place that tells kinds of sources apart. With ``words_alone`` the vectors are those of the texts, whatever was
+    The one place that distinguishes kinds of sources. With ``words_alone`` the vectors are those of the texts, whatever was
     learned from purchases.
 
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
-        UsageError: ``path`` is no path, or a bundle that holds no vectors of the words alone.
+        UsageError: ``path`` is not a path, or a bundle that holds no vectors of titles and captions alone.
     """
     path = path_of(path, "An index")
     from vlm4rec_edge.bundle.container import is_bundle
@@ -147,7 +147,7 @@ def open_source(
         if words_alone and bundle.layout is not None:
             bundle.close()
             raise UsageError(
-                f"The bundle {path} holds no vectors of the words alone; ask the index that it was made of."
+                f"The bundle {path} holds no vectors of titles and captions alone; use the index that it was made from."
             )
         return bundle, bundle.vectors
     # A device that only reads bundles needs no SQLite, and who reads an index no bundles.

@@ -73,8 +73,8 @@ def note_photo_vectors_by(database: WritableDatabase, made: MadeBy, dimensions: 
         _forget_learned(database, mixed)
     if forgotten := begin_photo_vectors(database, made, dimensions):
         warnings.warn(
-            f"The {forgotten:,} photo vectors of {database.folder} were made by another vision tower, or another precision or "
-            "size; those of two are never mixed, so they are made anew.",
+            f"The {forgotten:,} photo vectors of {database.folder} were made by another vision encoder, or at another "
+            "precision or size; vectors of two kinds are never mixed, so they are recomputed.",
             Vlm4RecWarning,
             stacklevel=3,
         )
@@ -82,7 +82,7 @@ def note_photo_vectors_by(database: WritableDatabase, made: MadeBy, dimensions: 
 
 def _forget_learned(database: WritableDatabase, mixed: MixedVectors) -> None:
     warnings.warn(
-        f"What {database.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
+        f"What {database.folder} learned from purchases was learned from other vectors and is dropped; learn again: "
         f"vlm4rec-edge learn {database.folder} --interactions FILE",
         Vlm4RecWarning,
         stacklevel=4,

@@ -197,7 +197,7 @@ def test_a_graph_that_gives_other_tokens_is_not_used_and_not_tried_again(
     request.getfixturevalue("nothing_is_made")
     told = vision_graph(files, "fp32")
     assert isinstance(told, NotCovered)
-    assert "its tokens are not those of llama.cpp's own tower: cosine 0." in told.reason
+    assert "its tokens are not those of llama.cpp's own vision encoder: cosine 0." in told.reason
 
 
 def test_views_unlike_those_of_mtmd_are_found_by_their_number(

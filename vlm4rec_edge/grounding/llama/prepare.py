@@ -75,7 +75,7 @@ class PreparedPhoto:
         found = [embedding.shape for embedding in embeddings]
         if found != expected:
             raise PhotoError(
-                f"The ONNX vision tower sees the photo as {len(found)} images, llama.cpp as {len(expected)}, or as others "
+                f"The ONNX vision encoder sees the photo as {len(found)} images, llama.cpp as {len(expected)}, or as others "
                 f"({found} against {expected}); use --vision mtmd."
             )
         mtmd = self.native.mtmd
@@ -153,7 +153,7 @@ def _check_room(photo: PreparedPhoto) -> None:
     context = photo.native.shape.context
     if photo.tokens >= context:
         raise PhotoError(
-            f"The photo and its question take {photo.tokens} tokens, the context holds {context}; use a shorter prompt or "
+            f"The photo and its prompt take {photo.tokens} tokens, the context holds {context}; use a shorter prompt or "
             "a smaller photo."
         )
     if _share_of_pass(photo) > 1:

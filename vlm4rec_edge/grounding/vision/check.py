@@ -1,4 +1,4 @@
-"""Does a graph give what mtmd's own tower gives, and which is faster? Both look at the same pictures; tokens are compared."""
+"""Does a graph give what mtmd's own encoder gives, and which is faster? Both encode the same pictures; tokens are compared."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Agreement:
         # Written so that a cosine that is no number fails.
         if not (self.cosine_worst >= worst and self.cosine_mean >= mean and self.length_worst <= _LENGTH):
             raise CheckFailedError(
-                f"its tokens are not those of llama.cpp's own tower: cosine {self.cosine_mean:.4f} on average and "
+                f"its tokens are not those of llama.cpp's own vision encoder: cosine {self.cosine_mean:.4f} on average and "
                 f"{self.cosine_worst:.4f} at worst, the bounds are {mean} and {worst}; lengths differ by up to "
                 f"{self.length_worst:.1%}"
             )

@@ -77,7 +77,7 @@ def read_record(graph: Path) -> Record | None:
 
 
 def conditions(precision: Precision) -> dict[str, str]:
-    """Return the versions of the packages that compute, and a short sha256 of what the system tells of the processor."""
+    """Return the versions of the packages that compute, and a short sha256 of what the system reports of the processor."""
     found = {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16]}
     for package in ("llama-cpp-python", *(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES)):
         with suppress(PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""The vision tower in ONNX Runtime, or OpenVINO: a photo's pixels to the embeddings that the text model reads."""
+"""The vision encoder in ONNX Runtime, or OpenVINO: a photo's pixels to the embeddings that the text model reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OnnxTower(Closable):
-    """A vision tower, open; a context manager.
+    """A vision encoder, open; a context manager.
 
     ``encode`` must be called in threads in which llama.cpp never computes. Both configure the processor's tiles (AMX), each in
     its own way, and llama.cpp does so once a thread: what it computes after the other in the same thread is wrong. Whoever
@@ -71,7 +71,7 @@ class OnnxTower(Closable):
             identity = {"precision": properties[PRECISION_KEY], "builder_version": int(properties[BUILDER_KEY])}
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{graph_file} does not tell of which tower it is ({error!r}); remove it, it is made anew."
+                f"{graph_file} does not state its vision encoder ({error!r}); remove it, and it is rebuilt."
             ) from error
         return cls(session, shape, identity)
 
@@ -111,7 +111,7 @@ def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
         onnxruntime = load("onnxruntime")
     except ImportError:
         raise MissingDependencyError(
-            'The ONNX vision tower needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
+            'The ONNX vision encoder needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
         ) from None
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cuda" and not has_cuda:
@@ -129,7 +129,7 @@ def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
         session = onnxruntime.InferenceSession(str(graph_file), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"ONNX Runtime cannot load {graph_file} ({reason}); remove it, it is made anew.") from error
+        raise ModelError(f"ONNX Runtime cannot load {graph_file} ({reason}); remove it, and it is rebuilt.") from error
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise DeviceError(
             "ONNX Runtime fell back to the CPU: CUDA or cuDNN is missing or of another version than onnxruntime-gpu "
