@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,10 @@ try:
     import typer
 
     from vlm4rec_edge.checksums import sha256_of
+    from vlm4rec_edge.cores import usable_cores
     from vlm4rec_edge.errors import ModelError, UsageError
     from vlm4rec_edge.grounding.llama.native import require_captioning
+    from vlm4rec_edge.grounding.vision.check import ask_mtmd, reference_pictures
     from vlm4rec_edge.grounding.vision.graph_file import graph_name
     from vlm4rec_edge.grounding.vision.making import make_graph
     from vlm4rec_edge.grounding.vision.projector import check_covered, require_building
@@ -25,7 +28,7 @@ from checkpoint import run, say
 
 
 class Precision(StrEnum):
-    """What the linear layers of the tower multiply."""
+    """What the linear layers of the vision encoder multiply."""
 
     FP32 = "fp32"
     INT8 = "int8"
@@ -55,9 +58,9 @@ def export(
         str, typer.Option(help="Of a checkpoint: llama.cpp type of vision encoder and projector.")
     ] = "F16",
 ) -> None:
-    """Make the ONNX graph of a vision encoder from its GGUF file, and verify it against llama.cpp's own vision encoder.
+    """Make the ONNX graph of a vision encoder from its GGUF file, and verify it against llama.cpp's own.
 
-    Photos then go through ONNX Runtime on a CPU, several times faster, and the text model stays with llama.cpp. Both towers
+    Photos then go through ONNX Runtime on a CPU, several times faster, and the text model stays with llama.cpp. Both
     encode the same pictures; the cosine of each token with llama.cpp's is printed, and below a bound the export fails.
     The commands do all this by themselves when a model is first used; this script does it beforehand, and prints more.
 
@@ -85,12 +88,13 @@ def export(
     sha256 = sha256_of(files.projector)
     folder = out or files.projector.parent
     folder.mkdir(parents=True, exist_ok=True)
+    references = cache(lambda: ask_mtmd(files, reference_pictures(), threads=usable_cores()))  # once for all precisions
     for one in precision or list(Precision):
         say(f"Making {one.value} of {files.projector.name}, and encoding pictures with it and with llama.cpp.")
         graph = folder / graph_name(sha256, one.value)
-        record = make_graph(files, sha256, one.value, graph)
+        record = make_graph(files, sha256, one.value, graph, references)
         if record.graph is None or record.agreement is None:
-            raise ModelError(f"The graph of {files.projector} does not pass: {record.reason}.")
+            raise ModelError(f"There is no graph of {files.projector}: {record.reason}.")
         agreement = record.agreement
         say(
             f"Wrote {graph}: {record.graph.size / 1e6:.1f} MB, weights of {record.weight_bits} bits. Against llama.cpp, "

@@ -249,7 +249,7 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _vision(facts: dict[str, Any]) -> Iterator[Finding]:
-    """Report what encodes photos: measured for the embedded model, for others only if it is known."""
+    """Tell what encodes photos; of the embedded model that is found out, of others it is told as far as it is known."""
     from vlm4rec_edge.grounding.llama.choice import told_of
     from vlm4rec_edge.grounding.vision.graph_file import GraphFile, known_graph, vision_graph
 
@@ -262,11 +262,11 @@ def _vision(facts: dict[str, Any]) -> Iterator[Finding]:
             find = vision_graph if name == DEFAULT_LVLM else known_graph
             known = find(resolve_lvlm(model["folder"]), "fp32")
         except Vlm4RecError as error:
-            yield Finding(f"vision of {name}", str(error), False)
+            yield Finding(f"vision encoder of {name}", str(error), False)
             continue
         agreement = asdict(known.agreement) if isinstance(known, GraphFile) else None
         towers.append({"model": name, "says": told_of(known), "agreement": agreement})
-        yield Finding(f"vision of {name}", told_of(known))
+        yield Finding(f"vision encoder of {name}", told_of(known))
 
 
 def _vector(facts: dict[str, Any]) -> Iterator[Finding]:

@@ -39,6 +39,10 @@ class ModelError(Vlm4RecError):
     """A model file is missing, damaged, of the wrong kind, or does not fit what it is used with."""
 
 
+class VisionEncoderError(ModelError):
+    """The vision encoder outside of llama.cpp failed at work; llama.cpp's own can take its place."""
+
+
 class DeviceError(Vlm4RecError):
     """A device was asked for that this machine or this installation does not have."""
 

@@ -1,7 +1,7 @@
 """Who is spoken to and where files are written: the whole list, which tests hold every command to.
 
-``docs/privacy.md`` shows it. A command that is not on the list opens no connection, asks no name server, and writes to the
-places that it is given and to ``PLACES``.
+``docs/explanation/privacy.md`` shows it. A command that is not on the list opens no connection, asks no name server, and
+writes to the places that it is given and to ``PLACES``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ PLACES = (
         path="`$VLM4REC_EDGE_HOME`, else `vlm4rec-edge` in the platform's cache folder (`$XDG_CACHE_HOME` or `~/.cache`; "
         "`~/Library/Caches`; `%LOCALAPPDATA%`)",
         by="`models pull`; whatever runs llama.cpp",
-        holds="pulled models; graphs of vision towers; what was found out about this processor and this llama.cpp",
+        holds="pulled models; graphs of vision encoders, and what they were compared with; what was found out about this "
+        "processor and this llama.cpp",
     ),
     Place(
         path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",

@@ -2,6 +2,7 @@
 
 The environment variable DEADLY is JSON: ``photos`` by sha256, ``load``, and ``more_than`` so many photos at once, each with
 the number of the signal; ``code`` in place of a signal ends the process by an exit code; ``say`` is written to stderr before.
+``encoder`` is a method of ``OnnxTower`` and the number of the signal, 0 to have it fail with an error that says ``say``.
 ``probe`` is what the probe of llama.cpp says, and ``signal`` what it then dies of, if of anything.
 """
 
@@ -15,8 +16,10 @@ import time
 from importlib import import_module
 from typing import Any
 
+from vlm4rec_edge.errors import VisionEncoderError
 from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.spawn import STARTED
+from vlm4rec_edge.grounding.vision.tower import OnnxTower
 
 DEADLY = json.loads(os.environ["DEADLY"])
 
@@ -46,6 +49,12 @@ class _Deadly(LlamaCaptioner):
         return self._make_ready(request)
 
 
+def _fail_in_encoder(*_: Any, **__: Any) -> None:
+    if not DEADLY["encoder"][1]:
+        raise VisionEncoderError(DEADLY["say"])
+    _die(DEADLY["encoder"][1])
+
+
 def _probe() -> None:
     for line in DEADLY["probe"]:
         print(json.dumps(line), flush=True)
@@ -59,9 +68,13 @@ LlamaCaptioner._load, LlamaCaptioner._make_ready = _Deadly._load, _Deadly._make_
 if __name__ == "__main__":
     # What ``vlm4rec_edge.grounding.spawn`` has a new interpreter do.
     sys.path[:] = json.loads(sys.stdin.buffer.readline())
-    wanted = re.search(r"from ([\w.]+) import main", sys.argv[-1])
+    code = sys.argv.index("-c") + 1
+    wanted = re.search(r"from ([\w.]+) import main", sys.argv[code])
     assert wanted is not None
+    sys.argv = ["-c", *sys.argv[code + 1 :]]
     main = import_module(wanted[1]).main
+    if "encoder" in DEADLY and wanted[1].endswith(".worker"):  # not in the process that makes the graph
+        setattr(OnnxTower, DEADLY["encoder"][0], _fail_in_encoder)
     print(STARTED, flush=True)
     if "probe" in DEADLY and wanted[1].endswith(".probe"):
         _probe()

@@ -30,7 +30,7 @@ def test_a_whole_installation_can_make_an_index(whole: Diagnosis) -> None:
     assert whole.ok
     assert "2 of 2" in _found(whole, "a caption").says
     assert _found(whole, "a vector").ok
-    assert "ms a view" in _found(whole, "vision of stylist-lvlm").says
+    assert "ms a view" in _found(whole, "vision encoder of stylist-lvlm").says
     assert whole.facts["vision"][0]["agreement"]["cosine_worst"] > 0.99
     assert resolve_lvlm().manifest.files["text"].sha256[:12] in _found(whole, "model stylist-lvlm").says  # type: ignore[union-attr]
     assert whole.facts["machine"]["cores"] == len(os.sched_getaffinity(0))

@@ -107,7 +107,7 @@ def test_a_graph_that_takes_more_than_half_of_the_memory_is_not_taken_unasked(
 
 def test_a_graph_that_failed_its_check_is_told_and_llama_cpps_own_encodes(found: _Found) -> None:
     found.known = NotCovered("its tokens are not those of llama.cpp's own vision encoder")
-    with pytest.warns(Vlm4RecWarning, match="llama.cpp's own vision encoder is used .* its tokens are not those"):
+    with pytest.warns(Vlm4RecWarning, match="llama.cpp's own vision encoder encodes .* its tokens are not those"):
         assert choose_graph(resolve_lvlm(), vision="auto", precision="fp32", find_out=True, on_gpu=False) is None
 
 

@@ -97,7 +97,8 @@ def test_finished_captions_come_while_the_source_is_slow() -> None:
         seen.append("answered")
         yield CaptionRequest("1", photo, QUESTION)
 
-    with isolated_captioner(max_tokens=6) as captioner:
+    # With llama.cpp's own vision encoder the child says nothing before its answer.
+    with isolated_captioner(max_tokens=6, vision="mtmd") as captioner:
         assert {result[0] for result in captioner.caption(source())} == {"0", "1"}
     assert seen == ["answered"]
 

@@ -11,7 +11,7 @@ from isolation import deadly, isolated_captioner, posix
 from pictures import answers, encoded, photo_of, swatch
 
 from vlm4rec_edge.errors import ModelError, Vlm4RecWarning
-from vlm4rec_edge.grounding.child import isolated
+from vlm4rec_edge.grounding.child import process
 from vlm4rec_edge.grounding.protocol import CaptionRequest
 
 pytestmark = posix
@@ -85,7 +85,7 @@ def test_after_a_death_for_lack_of_memory_half_as_many_photos_are_captioned_toge
 ) -> None:
     deadly(monkeypatch, more_than=[2, int(signal.SIGKILL)])
     kills = itertools.count()
-    monkeypatch.setattr(isolated, "oom_kills", lambda: next(kills))
+    monkeypatch.setattr(process, "oom_kills", lambda: next(kills))
     monkeypatch.setattr("vlm4rec_edge.grounding.death.oom_kills", lambda: next(kills))
     with (
         isolated_captioner(batch=8) as captioner,
@@ -161,8 +161,8 @@ def test_photos_with_the_same_key_are_told_apart(photos: list[CaptionRequest], m
     killers = [CaptionRequest("same", photo.photo, photo.question) for photo in photos[:2]]
     deadly(monkeypatch, photos={killer.photo.sha256: int(signal.SIGSEGV) for killer in killers})
     starts = itertools.count()
-    start = isolated.start
-    monkeypatch.setattr(isolated, "start", lambda module: (next(starts), start(module))[1])
+    start = process.start
+    monkeypatch.setattr(process, "start", lambda module: (next(starts), start(module))[1])
     with isolated_captioner(batch=1) as captioner, pytest.warns(Vlm4RecWarning):
         assert len(list(captioner.caption(killers))) == 2
     assert next(starts) == 6  # one for both, two that each of them kills, and one that shows the model to be well
@@ -172,16 +172,16 @@ def test_ctrl_c_while_the_model_is_tried_on_a_grey_picture_leaves_no_answer_behi
     photos: list[CaptionRequest], captions: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deadly(monkeypatch, photos={photos[0].photo.sha256: int(signal.SIGSEGV)})
-    ask = isolated._Worker.ask
+    ask = process.Worker.ask
 
-    def interrupted(self: isolated._Worker, number: int, request: CaptionRequest) -> None:
+    def interrupted(self: process.Worker, number: int, request: CaptionRequest) -> None:
         ask(self, number, request)
         if request.photo.sha256 == "0" * 64:
             raise KeyboardInterrupt
 
     with isolated_captioner() as captioner:
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(isolated._Worker, "ask", interrupted)
+            patch.setattr(process.Worker, "ask", interrupted)
             answers(captioner, photos[:1])
         assert captioner.pid == 0
         assert answers(captioner, photos[1:2])[0] == {photos[1].key: captions[photos[1].key]}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_catalog import rows_of, table_of
+from made_catalog import PHOTOS, Run, rows_of, table_of
 from made_plugins import MadeCaptioner, MadeEncoder, said
-from pictures import swatch, swatches
+from pictures import swatch
 
 from vlm4rec_edge import Captioned, CaptionRequest, Failure, Recommender, build_index, open_captioner
 from vlm4rec_edge.errors import UsageError, Vlm4RecWarning
@@ -22,9 +22,6 @@ from vlm4rec_edge.info import describe_index
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.reader import StoreReader
 from vlm4rec_edge.store.schema import DATABASE_NAME
-
-PHOTOS = 5
-Run = Callable[..., IndexReport]
 
 
 class Seeing(MadeCaptioner):
@@ -52,13 +49,6 @@ def vector_of(sha256: str, version: int = 1, width: int = 4) -> np.ndarray:
     """The vector of a photo."""
     vector = np.random.default_rng([int(sha256[:8], 16), version]).normal(size=width)
     return np.asarray(vector / np.linalg.norm(vector), np.float32)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A few photos."""
-    swatches(tmp_path / "photos", PHOTOS)
-    return tmp_path / "photos"
 
 
 @pytest.fixture
@@ -153,7 +143,7 @@ def test_vectors_of_two_towers_are_never_mixed(run: Run, photos: Path, out: Path
     run(photos, Seeing())
     (first,) = out.glob("photos-*.f32")
     other = Seeing(version=2)
-    with pytest.warns(Vlm4RecWarning, match="The 5 photo vectors of .* were made by another vision encoder"):
+    with pytest.warns(Vlm4RecWarning, match=f"The {PHOTOS} photo vectors of .* were made by another vision encoder"):
         run(photos, other)
     assert other.asked == [True] * PHOTOS
     for sha256, vector in _kept(out).items():

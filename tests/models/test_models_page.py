@@ -8,7 +8,7 @@ import pytest
 
 from vlm4rec_edge.models.registry import ModelEntry, registry
 
-PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("entry", registry().values(), ids=lambda entry: entry.name)

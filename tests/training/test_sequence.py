@@ -58,7 +58,9 @@ def captioner(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Any
     text, projector = folder / "model-F16.gguf", folder / "mmproj-model-F16.gguf"
     convert(folder / "checkpoint", text, projector)
     files = resolve_lvlm(text, projector=projector)
-    with LlamaCaptioner(files, prompt=SENTENCE_PROMPT, max_side=MAX_SIDE, device="cpu", threads=1, batch=1) as opened:
+    settings = {"prompt": SENTENCE_PROMPT, "max_side": MAX_SIDE, "device": "cpu", "threads": 1, "batch": 1}
+    # llama.cpp's own vision encoder: the engine is handed photos here that nobody has encoded ahead.
+    with LlamaCaptioner(files, vision="mtmd", **settings) as opened:
         opened.load()
         yield opened
 

@@ -1,18 +1,6 @@
 """``vlm4rec-edge models``: list, pull, verify and find models.
 
-The documents of ``--json`` (a field may be added, none is renamed or removed):
-
-- ``list``: ``{"models": [{"name", "kind", "state", "description", "license", "repository", "revision",
-"size_mb",
-  "approximate_size", "memory_mb", "quantization", "folder", "was_run", "fits", "hours_per_1000_photos", "hours_from",
-  "published": [{"figures", "source"}]}], "plugins": [{"group", "name", "value", "package",
-  "problem"}]}``; ``state`` is ``embedded``, ``pulled``,
-  ``absent`` or ``own`` (not of the registry); ``folder`` is null where absent; ``memory_mb`` is null where
-  it is not known. ``was_run``: whether the makers of this package ever ran the model (null: ``own``); ``fits``: whether
-  ``memory_mb`` is free now (null: not known); ``hours_from``: ``measured``, ``estimated``, or null with the hours.
-- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision encoder, or null.
-- ``verify``: ``{"models": [{"name", "folder", "ok", "problem"}]}``; ``problem`` is null where ``ok``.
-- ``path``: ``{"name", "folder", "files"}``; ``files`` maps each role (text, projector; model, tokenizer) to its path.
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations
@@ -112,7 +100,7 @@ def pull(
     An interrupted download continues when the same command runs again. A model counts as pulled only when every checksum
     is right. Models are kept in the folder VLM4REC_EDGE_HOME, or else in the platform's cache folder. For SmolVLM and Gemma 3
     the vision encoder is then made into an ONNX graph, which encodes photos several times faster on a CPU, and compared with
-    llama.cpp's own vision encoder.
+    llama.cpp's own.
 
     \b
     Example:

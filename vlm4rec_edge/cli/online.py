@@ -1,18 +1,6 @@
 """The commands that answer from an index or a bundle: ``recommend``, ``similar`` and ``search``.
 
-Their ``--json`` documents (a field may be added, none is renamed or removed):
-
-- ``recommend``, ``similar``, ``search``: ``{"index", "method", "query", "answered_by", "unknown": [id],
-  "recommendations": [{"rank", "item_id", "score", "title", "caption", "image", "attributes", "basis", "interest",
-  "because": [{"source", "kind", "amount", "words": [word]}], "photos": [{"image", "caption", "fields"}], "why"}]}``.
-  ``method`` is ``exact`` or ``hnsw``. ``photos`` are all photos of an item that has several.
-  ``query`` holds what was asked: ``history``, ``disliked`` (ids), ``text``, ``item`` (an id), ``photo`` (its path) with the
-  ``caption`` made of it. ``answered_by`` and, item by item, ``basis`` say from what the answer came: ``history``, ``history
-  and text``, ``text`` or ``popularity``, where scores are the counts of that column; ``answered_by`` is ``photo`` for a photo
-  and null where nothing was found. ``interest`` numbers the interests of ``--interests`` from 0. ``because`` and
-  ``why``, the same in words, are filled by ``--explain``: the amounts sum to the score, ``kind`` is ``liked``,
-  ``disliked`` or ``text``, and ``words`` are informative words that both captions share.
-- ``recommend --histories``: see ``vlm4rec_edge.cli.batch``.
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations
@@ -26,6 +14,7 @@ import typer
 
 from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.batch import recommend_to_all
+from vlm4rec_edge.cli.encoded import told_of_photo
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
@@ -238,6 +227,7 @@ def recommend(
         bool, typer.Option("--include-history", help="Recommend items of the history too.")
     ] = False,
     explain: options.Explain = False,
+    representation: options.Representation = None,
     encoder: options.EncoderModel = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -259,10 +249,11 @@ def recommend(
         )
     if users.histories is None and not history.history and history.text is None and popularity is None:
         raise UsageError("There is nothing to recommend from; give --history, --text or --popularity.")
-    from vlm4rec_edge.recommend.recommender import Recommender
-
     settings = profile.settings()
-    with Recommender.open(index) as shop, options.named_encoder(encoder if history.text is not None else None) as own:
+    with (
+        _opened(index, representation) as shop,
+        options.named_encoder(encoder if history.text is not None else None) as own,
+    ):
         chosen = selection.selection(shop, exclude_history=not include_history)
         if users.histories is not None and users.out is not None:
             how = {"settings": settings, "selection": chosen, "popularity": popularity, "columns": columns.columns()}
@@ -304,6 +295,7 @@ def similar(
     vision: options.VisionTower = options.VisionName.auto,
     encoder: options.EncoderModel = None,
     explain: options.Explain = False,
+    representation: options.Representation = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Find the items most similar to one item, or to a new photo.
@@ -315,9 +307,7 @@ def similar(
     """  # noqa: D301 (click reads the control character)
     if (item is None) == (photo is None):
         raise UsageError("Give either an item id or --photo FILE.")
-    from vlm4rec_edge.recommend.recommender import Recommender
-
-    with Recommender.open(index) as shop:
+    with _opened(index, representation) as shop:
         chosen = selection.selection(shop)
         if photo is None:
             _show(shop, shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
@@ -338,6 +328,8 @@ def similar(
             )
         if not as_json:
             note(f"The photo shows: {found.query['caption']}")
+            if told := told_of_photo(shop.store.meta.get("encoded_text", "")):
+                note(told)
         _show(shop, found, k, as_json=as_json)
 
 
@@ -363,6 +355,19 @@ def search(
     with Recommender.open(index) as shop, options.named_encoder(encoder) as own:
         found = shop.search(text, k, encoder=own, selection=selection.selection(shop), explain=explain)
         _show(shop, found, k, as_json=as_json)
+
+
+def _opened(index: Path, representation: options.RepresentationName | None) -> Recommender:
+    from vlm4rec_edge.recommend.recommender import Recommender
+
+    shop = Recommender.open(index, words_alone=representation == "words")
+    if representation == "learned" and not shop.store.learned:
+        shop.close()
+        raise UsageError(
+            f"Nothing was learned from purchases in {index}, so its items are compared by words; leave out "
+            "--representation, or run `vlm4rec-edge learn`."
+        )
+    return shop
 
 
 def _ids(shop: Recommender, values: Sequence[str]) -> list[str]:

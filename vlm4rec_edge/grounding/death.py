@@ -112,7 +112,12 @@ def death_of(process: subprocess.Popen[bytes], words: Iterable[str], *, oom_kill
     reason = next((line for line in said if _REASON.search(line)), said[-1] if said else "")
     now = oom_kills()
     killed = cause == "SIGKILL" and (now is None or oom_kills_before is None or now > oom_kills_before)
-    return Death(cause, reason, killed or any(_NO_MEMORY.search(line) for line in said))
+    return Death(cause, reason, killed or any(map(tells_of_memory, said)))
+
+
+def tells_of_memory(words: str) -> bool:
+    """Whether native code says that it lacks memory."""
+    return bool(_NO_MEMORY.search(words))
 
 
 def oom_kills(root: Path = Path("/")) -> int | None:

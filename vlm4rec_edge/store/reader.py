@@ -72,6 +72,24 @@ class StoreReader(StoreSnapshot):
             "photo_vectors": int(self.one("SELECT count(*) FROM photo_vectors")),
         }
 
+    def counts_in_use(self) -> dict[str, int]:
+        """Return how many captions, vectors and photo vectors items have; more are kept for items that come back."""
+        photos_alone = "NOT EXISTS (SELECT 1 FROM items WHERE items.caption_key = photos.caption_key)"
+        of_items = "SELECT 1 FROM items WHERE items.image_sha256 = photo_vectors.image_sha256"
+        of_photos = "SELECT 1 FROM photos WHERE photos.image_sha256 = photo_vectors.image_sha256"
+        return {
+            "captions": int(
+                self.one(
+                    "SELECT (SELECT count(DISTINCT caption_key) FROM items) + "
+                    f"(SELECT count(DISTINCT caption_key) FROM photos WHERE {photos_alone})"
+                )
+            ),
+            "vectors": int(self.one("SELECT count(DISTINCT vector_row) FROM items")),
+            "photo_vectors": int(
+                self.one(f"SELECT count(*) FROM photo_vectors WHERE EXISTS ({of_items}) OR EXISTS ({of_photos})")
+            ),
+        }
+
     def has_gaps(self) -> bool:
         """Whether rows of the vector file, before its last one, are no vector of the store."""
         count, end = next(self.query("SELECT count(*), coalesce(max(row) + 1, 0) FROM vectors"))
@@ -90,6 +108,11 @@ class StoreReader(StoreSnapshot):
                 )
             )
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
+
+    @property
+    def representation(self) -> str:
+        """By what items are compared."""
+        return "words" if self.layout is None else "learned"
 
     @property
     def learned(self) -> dict[str, Any]:
@@ -133,6 +156,11 @@ class StoreReader(StoreSnapshot):
         return next((str(text) for (text,) in self.query("SELECT text FROM captions WHERE key = ?", [key])), None)
 
     @property
+    def keeps_photo_vectors(self) -> bool:
+        """Whether photos have vectors of their own."""
+        return "photo_vectors" in self.meta
+
+    @property
     def photo_vector_file(self) -> str:
         """Name of the file of the photos' own vectors."""
         return photo_file_name(self.meta.get("photo_vectors", ""), int(self.meta.get("photo_generation", 0)))
@@ -165,8 +193,11 @@ class StoreReader(StoreSnapshot):
         with self._table_lock:
             if self._table is None:
                 with self.unmapped():
-                    self._table = read_table(self)
+                    self._table = self._read_table()
             return self._table
+
+    def _read_table(self) -> ItemTable:
+        return read_table(self)
 
     def thumbnail(self, item_id: str) -> None:
         """Return nothing: an index notes where the photos are, and keeps no pictures of them."""

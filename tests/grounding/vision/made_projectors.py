@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import gguf
 import numpy as np
 
 from vlm4rec_edge.grounding.vision.projector import Family, TowerShape
+from vlm4rec_edge.models.home import models_home
+from vlm4rec_edge.models.manifest import LvlmSettings, Manifest, Source, describe_file
 from vlm4rec_edge.models.resolve import LvlmFiles, resolve_lvlm
 
 TEXT_WIDTH = 256  # of the embedded text model, to which every projector here must lead
@@ -98,6 +101,18 @@ def write_projector(
 def random_projector(path: Path, family: Family, *, linear: gguf.GGMLQuantizationType) -> Path:
     """Write a small projector of a family with random weights."""
     return write_projector(path, FAMILIES[family], random_weights(FAMILIES[family]), linear=linear)
+
+
+def as_pulled(name: str, projector: Callable[[Path], Path]) -> Path:
+    """Put a model where pulled ones lie, the embedded text model and a projector that is written there; return its folder."""
+    folder = models_home() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = folder / "text.gguf"
+    shutil.copy(resolve_lvlm().text, text)
+    files = {"text": describe_file(text), "projector": describe_file(projector(folder / "mmproj.gguf"))}
+    settings = LvlmSettings(context_length=1024)
+    Manifest(name, "lvlm", "unknown", Source("a/b", "c"), files, {}, lvlm=settings).write(folder)
+    return folder
 
 
 def beside_the_embedded_text(projector: Path) -> LvlmFiles:

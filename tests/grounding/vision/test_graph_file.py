@@ -11,18 +11,27 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from made_projectors import FAMILIES, SMALL, beside_the_embedded_text, random_projector, random_weights, write_projector
+from made_projectors import (
+    FAMILIES,
+    SMALL,
+    as_pulled,
+    beside_the_embedded_text,
+    random_projector,
+    random_weights,
+    write_projector,
+)
 from with_bf16 import BF16
 
-from vlm4rec_edge.errors import MissingDependencyError, ModelError
+from vlm4rec_edge.errors import MissingDependencyError, ModelError, VisionEncoderError
 from vlm4rec_edge.grounding.spawn import start
-from vlm4rec_edge.grounding.vision import check, graph_file, making, record
+from vlm4rec_edge.grounding.vision import check, graph_file, making, record, references
 from vlm4rec_edge.grounding.vision.graph import Precision, build_graph
 from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered, graph_name, known_graph, vision_graph
 from vlm4rec_edge.grounding.vision.projector import Family, NotCoveredError, Projector, read_projector
-from vlm4rec_edge.grounding.vision.record import record_path
-from vlm4rec_edge.models.home import HOME_VARIABLE, models_home
-from vlm4rec_edge.models.manifest import LvlmSettings, Manifest, Source, describe_file
+from vlm4rec_edge.grounding.vision.record import Record, record_path
+from vlm4rec_edge.grounding.vision.references import references_of
+from vlm4rec_edge.models.home import HOME_VARIABLE
+from vlm4rec_edge.models.manifest import describe_file
 from vlm4rec_edge.models.resolve import LvlmFiles, resolve_lvlm
 
 SHA256 = "0123456789abcdef" * 4
@@ -64,6 +73,14 @@ def made(files: LvlmFiles, precision: Precision = "fp32") -> GraphFile:
     return found
 
 
+def recorded(files: LvlmFiles, graph: Path) -> Record:
+    """Make a graph in this process."""
+    sha256 = describe_file(files.projector).sha256
+    return making.make_graph(
+        files, sha256, "fp32", graph, lambda: check.ask_mtmd(files, check.reference_pictures(), threads=1)
+    )
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("precision", ["fp32", "int8", BF16])
 def test_a_graph_is_made_checked_and_found_again(
@@ -81,7 +98,7 @@ def test_a_graph_is_made_checked_and_found_again(
     assert [path.name for path in files.projector.parent.iterdir()] == [
         "mmproj.gguf"
     ]  # the user's folder is left alone
-    assert {path.suffix for path in graph.path.parent.iterdir()} == {".onnx", ".json"}
+    assert {path.suffix for path in graph.path.parent.iterdir()} == {".onnx", ".json", ".npz"}
     monkeypatch.setattr(graph_file, "start", None)
     assert vision_graph(files, precision) == known_graph(files, precision) == graph
 
@@ -96,20 +113,7 @@ def test_the_record_beside_a_graph_tells_how_near_it_is_to_mtmd(files: LvlmFiles
 
 
 def test_a_pulled_model_keeps_its_graph_in_its_folder(files: LvlmFiles) -> None:
-    folder = models_home() / "pulled"
-    folder.mkdir(parents=True)
-    text, projector = folder / "text.gguf", folder / "mmproj.gguf"
-    shutil.copy(files.text, text)
-    shutil.copy(files.projector, projector)
-    Manifest(
-        name="pulled",
-        kind="lvlm",
-        license="unknown",
-        source=Source("a/b", "c"),
-        files={"text": describe_file(text), "projector": describe_file(projector)},
-        quantization={},
-        lvlm=LvlmSettings(context_length=1024),
-    ).write(folder)
+    folder = as_pulled("pulled", lambda place: shutil.copy(files.projector, place))
     pulled = resolve_lvlm("pulled")
     assert made(pulled).path.parent == folder
     assert resolve_lvlm("pulled") == pulled  # its checksums still fit
@@ -192,7 +196,7 @@ def test_a_graph_that_gives_other_tokens_is_not_used_and_not_tried_again(
     graph = home / "vision" / graph_name(sha256, "fp32")
     graph.parent.mkdir(parents=True)
     graph.write_bytes(b"of before")
-    making.make_graph(files, sha256, "fp32", graph)
+    recorded(files, graph)
     assert [path.name for path in graph.parent.iterdir()] == [record_path(graph).name]
     request.getfixturevalue("nothing_is_made")
     told = vision_graph(files, "fp32")
@@ -205,19 +209,88 @@ def test_views_unlike_those_of_mtmd_are_found_by_their_number(
 ) -> None:
     monkeypatch.setattr(check, "views", lambda pixels, shape: np.zeros((2, 3, shape.side, shape.side), np.float32))
     (home / "vision").mkdir(parents=True)
-    found = making.make_graph(files, SHA256, "fp32", home / "vision" / "tower.onnx")
+    found = recorded(files, home / "vision" / "tower.onnx")
     assert found.reason == "it makes 2 views of a picture, llama.cpp 7"
 
 
-def test_a_process_that_dies_leaves_nothing_and_is_told(
-    files: LvlmFiles, home: Path, monkeypatch: pytest.MonkeyPatch, new_interpreter: None
+@pytest.mark.parametrize(("name", "is_chance"), [("SIGKILL", True), ("SIGTERM", True), ("SIGABRT", False)])
+def test_a_process_that_dies_leaves_no_graph_and_a_fault_of_native_code_is_remembered(
+    files: LvlmFiles, home: Path, monkeypatch: pytest.MonkeyPatch, new_interpreter: None, name: str, is_chance: bool
 ) -> None:
+    monkeypatch.setenv("DIES_OF", name)
     monkeypatch.setattr(graph_file, "start", lambda _, *arguments: start("dying_maker", *arguments))
     told = vision_graph(files, "fp32")
     assert isinstance(told, NotCovered)
-    assert told.reason.startswith("its graph could not be made: the process that made it ended (SIGABRT")
-    assert list((home / "vision").iterdir()) == []
-    assert known_graph(files, "fp32") is None  # it may have been chance
+    assert told.reason.startswith(f"its graph could not be made: the process that made it ended ({name}")
+    assert [path.suffix for path in (home / "vision").iterdir()] == ([] if is_chance else [".json"])
+    assert known_graph(files, "fp32") == (None if is_chance else told)
+
+
+def test_a_projector_of_which_no_graph_can_be_made_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    odd = {**random_weights(SMALL), "v.class_embd": random_weights(SMALL)["v.post_ln.bias"]}
+    (tmp_path / "own").mkdir()
+    files = beside_the_embedded_text(write_projector(tmp_path / "own" / "mmproj.gguf", SMALL, odd))
+    told = vision_graph(files, "fp32")
+    assert told == NotCovered(
+        "mmproj.gguf has the tensor v.class_embd, which is not known in a vision encoder of idefics3"
+    )
+    request.getfixturevalue("nothing_is_made")
+    assert vision_graph(files, "fp32") == told
+    monkeypatch.setattr(record, "processor", lambda: "another one")
+    assert known_graph(files, "fp32") is None
+
+
+def test_a_graph_that_cannot_be_computed_here_is_not_tried_again_unless_memory_was_short(
+    files: LvlmFiles, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "vision").mkdir(parents=True)
+    graph = home / "vision" / graph_name(describe_file(files.projector).sha256, "fp32")
+    for reason, is_passing in (("Failed to allocate memory for a buffer", True), ("an odd kernel", False)):
+
+        def fail(*_: object, words: str = reason, **__: object) -> None:
+            raise VisionEncoderError(f"ONNX Runtime cannot load it ({words}).")
+
+        monkeypatch.setattr(making, "compare", fail)
+        if is_passing:
+            with pytest.raises(VisionEncoderError, match=reason):
+                recorded(files, graph)
+            assert known_graph(files, "fp32") is None
+        else:
+            recorded(files, graph)
+            assert known_graph(files, "fp32") == NotCovered("ONNX Runtime cannot load it (an odd kernel)")
+
+
+def test_mtmd_is_asked_once_for_all_precisions(files: LvlmFiles) -> None:
+    first, second = made(files, "fp32").agreement, made(files, "int8").agreement
+    assert first.mtmd_s == second.mtmd_s  # measured anew it would differ in the last digits
+    assert first.cosine_worst != second.cosine_worst
+
+
+@pytest.mark.parametrize("change", ["nothing", "cut", "processor", "threads", "projector"])
+def test_what_mtmd_said_is_kept_for_the_same_projector_and_machine(
+    files: LvlmFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    place = tmp_path / "mtmd.npz"
+    before = references_of(files, place, sha256=SHA256, threads=1)
+    asked = []
+    monkeypatch.setattr(references, "ask_mtmd", lambda *given, threads: asked.append(threads) or before)
+    sha256, threads = SHA256, 1
+    if change == "cut":
+        place.write_bytes(place.read_bytes()[:-100])
+    elif change == "processor":
+        monkeypatch.setattr(record, "processor", lambda: "another one")
+    elif change == "threads":
+        threads = 2
+    elif change == "projector":
+        sha256 = "f" * 64
+    again = references_of(files, place, sha256=sha256, threads=threads)
+    assert asked == ([] if change == "nothing" else [threads])
+    for one, other in zip(before, again, strict=True):
+        assert (one.views, one.seconds, list(one.tokens)) == (other.views, other.seconds, list(other.tokens))
+        for view, tokens in one.tokens.items():
+            np.testing.assert_array_equal(tokens, other.tokens[view])
 
 
 def test_a_pair_that_llama_cpp_refuses_is_told(tmp_path: Path, home: Path) -> None:

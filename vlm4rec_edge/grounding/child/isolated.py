@@ -6,6 +6,8 @@ another one is started:
 
 - The photos under way are captioned again, one at a time. One that kills again is left out and named.
 - A death for lack of memory is no photo's fault: from then on half as many photos are captioned together.
+- A vision encoder in ONNX Runtime that ends the child is not tried again: llama.cpp's own takes its place, unless the other
+  one was asked for.
 - A child that dies while it loads the model, or of a plain grey picture, has a model that cannot run: that is an error.
 """
 
@@ -15,22 +17,23 @@ import io
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge import errors
 from vlm4rec_edge.catalog.photo import PhotoFile
-from vlm4rec_edge.errors import ModelError, UsageError, Vlm4RecError, Vlm4RecWarning
+from vlm4rec_edge.errors import ModelError, UsageError, VisionEncoderError, Vlm4RecWarning
 from vlm4rec_edge.grounding.child import wire
-from vlm4rec_edge.grounding.death import Death, death_of, oom_kills
+from vlm4rec_edge.grounding.child.process import DiedError, Worker
+from vlm4rec_edge.grounding.death import tells_of_memory
 from vlm4rec_edge.grounding.llama.base import CLOSED, ONE_STREAM, BaseCaptioner
 from vlm4rec_edge.grounding.llama.captioner import BATCH_CPU
+from vlm4rec_edge.grounding.llama.choice import fall_back, may_fall_back
 from vlm4rec_edge.grounding.llama.native import compile_here
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
-from vlm4rec_edge.grounding.spawn import start
+from vlm4rec_edge.grounding.vision.tower import runtime_of
 from vlm4rec_edge.items import Failure
 
 # Photos on their way for each that is captioned together: the child decodes and prepares so many ahead.
@@ -41,14 +44,6 @@ _WINDOW_BYTES = 64 << 20
 # kills from outside a photo survives.
 _TRIES = 2
 _KILLS = 3
-
-
-class _DiedError(Exception):
-    """The child is dead; caught and dealt with in this file."""
-
-    def __init__(self, death: Death) -> None:
-        super().__init__(str(death))
-        self.death = death
 
 
 class IsolatedCaptioner(BaseCaptioner):
@@ -66,9 +61,10 @@ class IsolatedCaptioner(BaseCaptioner):
     """
 
     run: _Run | None = None  # the stream at work
-    _worker: _Worker | None = None
+    _worker: Worker | None = None
     _halved: int = 0  # the batch after memory was short
     _tried: int = 0  # the batch of the last child
+    _gave_up: bool = False  # ONNX Runtime's vision encoder
     processor: tuple[str, ...] = ()
     llama_cpp: str = ""
     gpu: bool = False
@@ -94,18 +90,20 @@ class IsolatedCaptioner(BaseCaptioner):
         """
         deaths = 0
         while self._worker is None:
-            worker = _Worker()
+            worker = Worker()
             try:
                 facts = worker.load(self._described())
             except BaseException as error:
                 worker.kill()
-                if not isinstance(error, _DiedError):
+                if not isinstance(error, DiedError):
                     raise
-                if error.death.out_of_memory and self.halve():
+                if error.death.out_of_memory and (self.blames_encoder(error) or self.halve()):
                     continue
                 deaths += 1
                 if deaths == _TRIES:
-                    raise self.cannot_run(error.death, "while it loaded the model") from None
+                    if not self.blames_encoder(error):
+                        raise self.cannot_run(error, "while it loaded the model") from None
+                    deaths = 0
             else:
                 self.processor, self.llama_cpp = tuple(facts["processor"]), facts["llama_cpp"]
                 self.gpu = facts["gpu"]
@@ -136,7 +134,7 @@ class IsolatedCaptioner(BaseCaptioner):
         """Process id of the child (0 where there is none just now)."""
         return self._worker.pid if self._worker else 0
 
-    def start(self) -> _Worker:
+    def start(self) -> Worker:
         """Return the child, with the model loaded."""
         self.load()
         assert self._worker is not None
@@ -167,9 +165,37 @@ class IsolatedCaptioner(BaseCaptioner):
         )
         return True
 
-    def cannot_run(self, death: Death, when: str) -> ModelError:
+    def give_up_encoder(self, graph: str, reason: str, *, out_of_memory: bool) -> bool:
+        """Have llama.cpp's own vision encoder take the place of ONNX Runtime's, which failed, and say so.
+
+        Returns False where it may not: the other one, or another precision, was asked for.
+
+        Args:
+            graph: Of the encoder that failed.
+            reason: What happened, as the end of a sentence.
+            out_of_memory: Whether that was for lack of memory.
+        """
+        self.stop()
+        if not may_fall_back(self._vision, self._vision_precision):
+            return False
+        self._gave_up, self._halved, self._tried = True, 0, 0
+        fall_back(self.files.name, Path(graph), reason, out_of_memory=out_of_memory)
+        return True
+
+    def blames_encoder(self, died: DiedError) -> bool:
+        """Whether the child died in ONNX Runtime's vision encoder, and llama.cpp's own has taken its place."""
+        death = died.death
+        if not died.graph or death.from_outside:
+            return False
+        reason = f"it ended the captioning process ({death})"
+        return self.give_up_encoder(died.graph, reason, out_of_memory=death.out_of_memory)
+
+    def cannot_run(self, died: DiedError, when: str) -> ModelError:
         """Return the error of a model that ends the child, whatever the photo."""
-        if death.out_of_memory:
+        death, culprit = died.death, self.culprit(died)
+        if died.graph and not death.from_outside:
+            remedy = "llama.cpp's own vision encoder is used with --vision mtmd --vision-precision fp32."
+        elif death.out_of_memory:
             remedy = (
                 "It needs more memory than there is: take a smaller model or quantization, or close other programs."
             )
@@ -182,7 +208,11 @@ class IsolatedCaptioner(BaseCaptioner):
                 "Its files may be damaged, or of a kind that this llama.cpp does not know: pull or export the model again, or "
                 "take another one."
             )
-        return ModelError(f"The model {self.files.name} cannot run here: llama.cpp ended {when} ({death}). {remedy}")
+        return ModelError(f"The model {self.files.name} cannot run here: {culprit} ended {when} ({death}). {remedy}")
+
+    def culprit(self, died: DiedError) -> str:
+        """Return the name of what was at work."""
+        return runtime_of(self._vision_precision) if died.graph else "llama.cpp"
 
     def _described(self) -> dict[str, Any]:
         """Return what the child needs to make the same captions, as JSON; see ``worker``."""
@@ -201,75 +231,11 @@ class IsolatedCaptioner(BaseCaptioner):
                 "batch": self._halved or self._batch,
                 "max_side": self._max_side,
                 "photo_vectors": self._photo_vectors,
-                "vision": self._vision,
+                "vision": "mtmd" if self._gave_up else self._vision,
                 "vision_precision": self._vision_precision,
                 "find_out": self._find_out,
             },
         }
-
-
-class _Worker:
-    """A child process and the pipes to it."""
-
-    def __init__(self) -> None:
-        self._oom_kills = oom_kills()
-        self._process, self._words = start("vlm4rec_edge.grounding.child.worker")
-        assert self._process.stdin and self._process.stdout
-        self._to, self._from = self._process.stdin, self._process.stdout
-        self.pid = self._process.pid
-        self.batch, self.kv_bytes, self.engines, self.tower = 1, 0, 0, ""
-
-    def load(self, described: dict[str, Any]) -> dict[str, Any]:
-        """Have the model loaded; return what the child says of itself and of the machine."""
-        self._send({"do": "load", **described})
-        facts, _ = self.receive()
-        self.batch, self.kv_bytes, self.engines = facts["batch"], facts["kv_bytes"], facts["engines"]
-        self.tower = facts["tower"]
-        return facts
-
-    def ask(self, number: int, request: CaptionRequest) -> None:
-        """Send a photo."""
-        photo = request.photo
-        wanted = {"question": request.question, "only_vector": request.only_vector}
-        self._send({"do": "caption", "id": number, **wanted, "sha256": photo.sha256}, photo.content)
-
-    def _send(self, message: dict[str, Any], content: bytes = b"") -> None:
-        with suppress(BrokenPipeError):  # it is dead; first comes what it still said
-            wire.send(self._to, message, content)
-
-    def receive(self) -> tuple[dict[str, Any], bytes]:
-        """Wait for the next message that is no warning, and return it with its bytes.
-
-        Raises:
-            _DiedError: there is none any more.
-            Vlm4RecError: the child ended by an error of this package.
-        """
-        while (received := wire.receive(self._from)) is not None:
-            message, content = received
-            if message["event"] == "warning":
-                warnings.warn(message["message"], Vlm4RecWarning, stacklevel=2)
-            elif message["event"] == "error":
-                raise _error_of(message)
-            else:
-                return message, content
-        raise _DiedError(death_of(self._process, self._words.lines, oom_kills_before=self._oom_kills))
-
-    def kill(self) -> None:
-        """End the child, whatever it is doing."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._to, self._from):
-            with suppress(OSError):  # what was not sent yet has no reader any more
-                pipe.close()
-
-
-def _error_of(message: dict[str, Any]) -> Exception:
-    if message["kind"] == "MemoryError":
-        return _DiedError(Death("MemoryError", out_of_memory=True))
-    kind = getattr(errors, message["kind"], None)
-    if isinstance(kind, type) and issubclass(kind, Vlm4RecError):
-        return kind(message["message"])
-    return RuntimeError(f"The captioning process failed:\n{message['message']}")
 
 
 class _Run:
@@ -278,7 +244,7 @@ class _Run:
     def __init__(self, captioner: IsolatedCaptioner, source: Iterator[CaptionRequest]) -> None:
         self._captioner = captioner
         self._source = source
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
         self.under_way: dict[int, CaptionRequest] = {}
         self._number = 0
         # Photos whose child died; of the suspects one at a time is captioned, and nothing beside it.
@@ -298,8 +264,11 @@ class _Run:
             self._check_open()
             try:
                 result: Captioned | Failure | None = self._receive()
-            except _DiedError as died:
-                result = self._after(died.death)
+            except DiedError as died:
+                result = self._after(died)
+            except VisionEncoderError as error:
+                self._after_error(error)
+                continue
             if result is not None:
                 yield result
 
@@ -335,18 +304,30 @@ class _Run:
             return Captioned(request.key, message["text"], message["fields"], vector)
         return Failure(request.key, message["stage"], message["reason"])
 
-    def _after(self, death: Death) -> Failure | None:
+    def _after_error(self, error: VisionEncoderError) -> None:
+        assert self._worker is not None
+        reason = str(error).rstrip(".")
+        if not self._captioner.give_up_encoder(self._worker.graph, reason, out_of_memory=tells_of_memory(reason)):
+            raise error
+        self._again.extendleft(reversed(self._lost()))
+
+    def _lost(self) -> list[CaptionRequest]:
+        """Return the photos that were under way, which they are no more."""
+        lost = list(self.under_way.values())
+        self.under_way.clear()
+        return lost
+
+    def _after(self, died: DiedError) -> Failure | None:
         """Decide what becomes of the photos that were under way; return the failure of one that is given up.
 
         Raises:
             ModelError: it is the model, not a photo.
         """
-        lost = list(self.under_way.values())
-        self.under_way.clear()
+        lost, death = self._lost(), died.death
         self._captioner.stop()
         if len(lost) == 1:
-            return self._after_alone(lost[0], death)
-        if death.from_outside and not self._was_killed:  # once may be an accident
+            return self._after_alone(lost[0], died)
+        if death.from_outside and not self._was_killed:  # once is chance, and tells nothing
             self._was_killed = True
             self._warn(f"The captioning process was ended ({death}); another one continues.")
             self._again.extendleft(reversed(lost))
@@ -356,22 +337,27 @@ class _Run:
             if death.from_outside:  # perhaps by a program that looks after the memory
                 self._captioner.halve("There may not be enough memory")
             self._warn(
-                f"llama.cpp ended while {len(lost)} photos were under way ({death}); they are captioned again, one at a time."
+                f"The captioning process ended with {len(lost)} photos under way ({death}); they are captioned again, one at "
+                "a time."
             )
             self._suspects.extend(lost)
         return None
 
-    def _after_alone(self, request: CaptionRequest, death: Death) -> Failure | None:
+    def _after_alone(self, request: CaptionRequest, died: DiedError) -> Failure | None:
+        death = died.death
         self._deaths_alone += 1
         if self._deaths_alone < (_KILLS if death.from_outside else _TRIES):
             self._suspects.appendleft(request)
             return None
         self._deaths_alone = 0
+        if self._captioner.blames_encoder(died):
+            self._suspects.appendleft(request)
+            return None
         self._check_model(request.question)
         what = (
             "There is not enough memory to caption this photo"
             if death.out_of_memory
-            else "llama.cpp ended on this photo"
+            else f"{self._captioner.culprit(died)} ended on this photo"
         )
         return Failure(request.key, "grounding", f"{what} ({death}); it is left out.")
 
@@ -385,9 +371,9 @@ class _Run:
         try:
             worker.ask(0, CaptionRequest("", PhotoFile(stream.getvalue(), "0" * 64), question))
             worker.receive()
-        except _DiedError as died:
+        except DiedError as died:
             self._captioner.stop()
-            raise self._captioner.cannot_run(died.death, "on a plain grey picture") from None
+            raise self._captioner.cannot_run(died, "on a plain grey picture") from None
         except BaseException:  # its answer would be taken for one of the next call
             self._captioner.stop()
             raise

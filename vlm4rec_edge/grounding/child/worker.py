@@ -7,7 +7,8 @@ A program of its own, started by ``IsolatedCaptioner`` and spoken to over stdin 
 - from it, after the line that every program of ``spawn`` begins with: ``{"event": "ready", "batch", "kv_bytes", "engines",
   "tower", "gpu", "processor", "llama_cpp"}``, then ``{"event": "caption", "id", "text", "fields"}`` and the bytes of the
   photo's vector, if it has one, or ``{"event": "failure", "id", "stage", "reason"}`` for each photo, as they finish; at any
-  time ``{"event": "warning", "message"}``; at its end perhaps ``{"event": "error", "kind", "message"}``.
+  time ``{"event": "warning", "message"}``, and ``{"event": "encoder", "graph", "at_work"}`` before and after native code
+  loads or computes a graph of the vision encoder; at its end perhaps ``{"event": "error", "kind", "message"}``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Any
@@ -62,7 +63,8 @@ def _serve(inbox: IO[bytes], tell: Callable[..., None]) -> None:
         os._exit(0)
     order = first[0]
     photos = _Photos(inbox)  # from now on the end of stdin ends the process, however long the model takes to load
-    with LlamaCaptioner(files_from(order["files"]), **settings_from(order["settings"])) as captioner:
+    with _Captioner(files_from(order["files"]), **settings_from(order["settings"])) as captioner:
+        captioner.tell = tell
         captioner.load()
         tell("ready", **_facts(captioner))
         for result in captioner.caption(photos.requests()):
@@ -72,6 +74,20 @@ def _serve(inbox: IO[bytes], tell: Callable[..., None]) -> None:
                 tell("caption", vector, id=int(result.key), text=result.text, fields=result.fields)
             else:
                 tell("failure", id=int(result.where), stage=result.stage, reason=result.reason)
+
+
+class _Captioner(LlamaCaptioner):
+    """Tells when native code of the vision encoder is at work: where this process dies of it, llama.cpp's own takes over."""
+
+    tell: Callable[..., None]
+
+    @contextmanager
+    def _encoding(self) -> Iterator[None]:
+        self.tell("encoder", graph=str(self._graph_path), at_work=True)
+        try:
+            yield
+        finally:
+            self.tell("encoder", graph=str(self._graph_path), at_work=False)
 
 
 class _Photos:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm4rec_edge.catalog.photo import decode_photo
 from vlm4rec_edge.cores import usable_cores
-from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
+from vlm4rec_edge.errors import ModelError, PhotoError, UsageError, VisionEncoderError
 from vlm4rec_edge.grounding.clean import clean_caption
+from vlm4rec_edge.grounding.death import tells_of_memory
 from vlm4rec_edge.grounding.llama.base import CLOSED, ONE_STREAM, BaseCaptioner
-from vlm4rec_edge.grounding.llama.choice import choose_graph, loaded_bytes
+from vlm4rec_edge.grounding.llama.choice import choose_graph, fall_back, loaded_bytes, may_fall_back
 from vlm4rec_edge.grounding.llama.grammar import Grammar
 from vlm4rec_edge.grounding.llama.memory import available_bytes
 from vlm4rec_edge.grounding.llama.prompt import ChatForm
@@ -47,6 +49,7 @@ class LlamaCaptioner(BaseCaptioner):
     _engines: tuple[Engine, ...] = ()
     _form: ChatForm | None = None
     _tower: OnnxTower | None = None  # else each engine has llama.cpp's own
+    _graph_path: Path = Path()  # of that tower
     _workers: int = _DECODING_THREADS
     _stream: ExitStack | None = None  # ends the threads that are at work
 
@@ -135,12 +138,22 @@ class LlamaCaptioner(BaseCaptioner):
         """
         if self._engines:
             return
+        graph = self._graph()
+        try:
+            self._load_with(graph)
+        except VisionEncoderError as error:
+            if graph is None or not may_fall_back(self._vision, self._vision_precision):
+                raise
+            reason = str(error).rstrip(".")
+            fall_back(self.files.name, graph.path, reason, out_of_memory=tells_of_memory(reason))
+            self._load_with(None)
+
+    def _load_with(self, graph: GraphFile | None) -> None:
         from vlm4rec_edge.grounding.llama import native
         from vlm4rec_edge.grounding.llama.engine import Engine
         from vlm4rec_edge.grounding.llama.lanes import shares
         from vlm4rec_edge.grounding.llama.vision import EncodedAhead, MtmdTower
 
-        graph = self._graph()
         slots = self._batch or self._affordable_batch(loaded_bytes(graph))
         threads = self._threads or usable_cores()
         lanes = self._lanes(slots, threads, shares_projector=graph is not None)
@@ -160,13 +173,15 @@ class LlamaCaptioner(BaseCaptioner):
                 on_gpu = native.use_gpu(self._device)
                 # Each worker has the threads of an engine beside it; a GPU waits for as many as can prepare photos for it.
                 self._workers = threads if on_gpu else lanes
-                self._tower = OnnxTower.open(
-                    graph.path,
-                    max(threads // lanes, 1),
-                    precision=graph.precision,
-                    device=self._device if on_gpu else "cpu",
-                    callers=self._workers,
-                )
+                self._graph_path = graph.path
+                with self._encoding():
+                    self._tower = OnnxTower.open(
+                        graph.path,
+                        max(threads // lanes, 1),
+                        precision=graph.precision,
+                        device=self._device if on_gpu else "cpu",
+                        callers=self._workers,
+                    )
             self._form = self._chat_form(self._natives[0])
             self._engines = tuple(
                 Engine(
@@ -255,11 +270,16 @@ class LlamaCaptioner(BaseCaptioner):
         if self._tower is None or pixels is None:
             return
         embeddings = []
-        for embedding in self._tower.encode_each(pixels):
-            embeddings.append(embedding)
-            if self._engines[0].stopped:  # its result is not needed any more
-                raise PhotoError(CLOSED)
+        with self._encoding():
+            for embedding in self._tower.encode_each(pixels):
+                embeddings.append(embedding)
+                if self._engines[0].stopped:  # nobody waits for it any more
+                    raise PhotoError(CLOSED)
         photo.take_embeddings(embeddings)
+
+    def _encoding(self) -> AbstractContextManager[None]:
+        """Stand around what the native code of the graph's runtime does, in any thread; does nothing here."""
+        return nullcontext()
 
     def close(self) -> None:
         """Free the model; first the stream at work is ended, if there is one."""

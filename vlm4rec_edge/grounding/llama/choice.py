@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding.llama.memory import available_bytes
 from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered, known_graph, vision_graph
 from vlm4rec_edge.grounding.vision.projector import NotCoveredError, check_covered, require_building
+from vlm4rec_edge.grounding.vision.record import give_up
+from vlm4rec_edge.grounding.vision.tower import runtime_of
 
 if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.base import Vision, VisionPrecision
@@ -53,14 +56,27 @@ def choose_graph(
         _tell_making(files, precision)
         known = vision_graph(files, precision)
     if isinstance(known, NotCovered):
-        warnings.warn(
-            f"llama.cpp's own vision encoder is used for {files.name}, because ONNX Runtime's cannot be used: "
-            f"{known.reason}.",
-            Vlm4RecWarning,
-            stacklevel=2,
-        )
+        _tell_fallback(files.name, known.reason)
         return None
     return known if known and is_faster(known) and _has_room(known) else None
+
+
+def may_fall_back(vision: Vision, precision: VisionPrecision) -> bool:
+    """Whether llama.cpp's own vision encoder may take the place of a graph: neither that nor other words were asked for."""
+    return vision == "auto" and precision == "fp32"
+
+
+def fall_back(name: str, graph: Path, reason: str, *, out_of_memory: bool) -> None:
+    """Have a graph that failed at work not be tried again here, and warn that llama.cpp's own encodes from now on.
+
+    Args:
+        name: Of the model.
+        graph: Where it lies.
+        reason: What happened, as the end of a sentence.
+        out_of_memory: Whether memory was short: where there is more than now, it is tried again.
+    """
+    give_up(graph, reason, available_bytes() if out_of_memory else None)
+    _tell_fallback(name, reason)
 
 
 def is_faster(graph: GraphFile) -> bool:
@@ -100,13 +116,20 @@ def _asked_for(files: LvlmFiles, precision: VisionPrecision) -> GraphFile:
 
 def _tell_making(files: LvlmFiles, precision: VisionPrecision) -> None:
     if files.projector.stat().st_size >= _LARGE_BYTES:
-        runtime = "OpenVINO" if precision == "bf16" else "ONNX Runtime"
         warnings.warn(
-            f"The vision encoder of {files.name} is made ready for {runtime} and compared with llama.cpp's own, once; this "
-            "may take minutes.",
+            f"The vision encoder of {files.name} is made ready for {runtime_of(precision)} and compared with llama.cpp's own, "
+            "once; this may take minutes.",
             Vlm4RecWarning,
             stacklevel=4,
         )
+
+
+def _tell_fallback(name: str, reason: str) -> None:
+    warnings.warn(
+        f"llama.cpp's own vision encoder encodes the photos for {name}, for ONNX Runtime's cannot be used: {reason}.",
+        Vlm4RecWarning,
+        stacklevel=4,
+    )
 
 
 def _may_be_made(files: LvlmFiles) -> bool:

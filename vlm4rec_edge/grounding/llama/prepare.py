@@ -75,8 +75,8 @@ class PreparedPhoto:
         found = [embedding.shape for embedding in embeddings]
         if found != expected:
             raise PhotoError(
-                f"The ONNX vision encoder sees the photo as {len(found)} images, llama.cpp as {len(expected)}, or as others "
-                f"({found} against {expected}); use --vision mtmd."
+                f"The vision encoder's graph sees the photo as {len(found)} images, llama.cpp as {len(expected)}, or as "
+                f"others ({found} against {expected}); use --vision mtmd."
             )
         mtmd = self.native.mtmd
         self._parts = [mtmd.mtmd_input_chunk_get_placeholder(part) for part in self.parts()]

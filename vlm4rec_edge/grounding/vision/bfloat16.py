@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vlm4rec_edge.errors import MissingDependencyError, ModelError
+from vlm4rec_edge.errors import MissingDependencyError, VisionEncoderError
 from vlm4rec_edge.grounding.vision.projector import NotCoveredError
 from vlm4rec_edge.quiet import load
 
@@ -43,7 +43,7 @@ class Bfloat16Session:
 
     Raises:
         MissingDependencyError, NotCoveredError: as ``require_bfloat16``.
-        ModelError: OpenVINO cannot load the graph.
+        VisionEncoderError: OpenVINO cannot load the graph.
     """
 
     def __init__(self, graph_file: Path, threads: int, callers: int) -> None:
@@ -60,9 +60,9 @@ class Bfloat16Session:
             self.properties = {name: value.value for name, value in model.get_rt_info()["framework"].items()}
             self._compiled = core.compile_model(model, "CPU", settings)
         except (RuntimeError, KeyError) as error:
-            lines = [line for line in str(error).splitlines() if line and not line.startswith("Exception from")]
-            reason = lines[0] if lines else type(error).__name__
-            raise ModelError(f"OpenVINO cannot load {graph_file} ({reason}); remove it, and it is rebuilt.") from error
+            raise VisionEncoderError(
+                f"OpenVINO cannot load {graph_file} ({first_line(error)}); remove it, it is made anew."
+            ) from error
         self._own = threading.local()
 
     def run(self, _: None, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -72,6 +72,12 @@ class Bfloat16Session:
         request = self._own.request
         request.infer(feed)
         return [request.get_output_tensor().data.copy()]
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of native code says, without where in that code it came from."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith("Exception from")]
+    return lines[0] if lines else type(error).__name__
 
 
 def _openvino() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +12,20 @@ from vlm4rec_edge.atomic import remove
 from vlm4rec_edge.checksums import sha256_of
 from vlm4rec_edge.errors import MissingDependencyError, UsageError
 from vlm4rec_edge.grounding.death import death_of, oom_kills
+from vlm4rec_edge.grounding.llama.memory import available_bytes
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.grounding.vision.bfloat16 import require_bfloat16
 from vlm4rec_edge.grounding.vision.check import Agreement
 from vlm4rec_edge.grounding.vision.graph import BUILDER_VERSION, Precision
 from vlm4rec_edge.grounding.vision.projector import NotCoveredError, check_covered, require_building
-from vlm4rec_edge.grounding.vision.record import Record, read_record
+from vlm4rec_edge.grounding.vision.record import Record, conditions, read_record
 from vlm4rec_edge.models.home import cache_home, models_home
 from vlm4rec_edge.models.resolve import LvlmFiles
 
 _FOLDER = "vision"
 _SHA256_SHOWN = 16
+# With so much more memory at hand a graph is tried again that had too little. What is at hand varies by some per cent.
+_MORE_MEMORY = 1.25
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,17 @@ def known_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovere
         check_covered(files.projector)
         return _found(files, precision, _sha256(files))
     except (NotCoveredError, UsageError) as error:
-        return NotCovered(str(error))
+        return NotCovered(_end_of_sentence(error))
 
 
 def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovered:
     """Return the graph of a model's vision encoder; make and check it where there is none yet.
 
     A pulled model keeps it in its folder. Of others it lies in ``vision`` of the cache folder; beside the projector only if
-    somebody put it there. Its name holds the projector's sha256, the builder's version and the precision. Making takes
-    seconds, its check the time in which llama.cpp encodes three or four views (SmolVLM-256M: 20 s on two cores). That a
-    graph did not pass is remembered as well, until a package or the processor changes.
+    somebody put it there. Its name tells the projector's sha256, the builder's version and the precision. Making takes
+    seconds, its check the time in which llama.cpp encodes three or four views (SmolVLM-256M: 20 s on two cores), once for all
+    precisions. That no graph can be made, or that it did not pass, is remembered as well, until a package or the processor
+    changes; what may have been chance, or a lack of room, is not.
 
     Raises:
         ModelError: the projector is damaged.
@@ -79,12 +84,21 @@ def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCover
             require_bfloat16()
         return _made(files, precision, sha256)
     except (NotCoveredError, MissingDependencyError, UsageError) as error:
-        return NotCovered(str(error))
+        return NotCovered(_end_of_sentence(error))
+
+
+def _end_of_sentence(error: Exception) -> str:
+    return str(error).rstrip(".")
 
 
 def graph_name(sha256: str, precision: Precision) -> str:
     """Return the name of a graph's file."""
     return f"vision-{sha256[:_SHA256_SHOWN]}-v{BUILDER_VERSION}-{precision}.onnx"
+
+
+def references_name(sha256: str) -> str:
+    """Return the name of the file of what mtmd made of the reference pictures."""
+    return f"vision-{sha256[:_SHA256_SHOWN]}-mtmd.npz"
 
 
 def _sha256(files: LvlmFiles) -> str:
@@ -95,12 +109,20 @@ def _found(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | N
     for folder in dict.fromkeys((_own_folder(files), files.projector.parent)):
         graph = folder / graph_name(sha256, precision)
         record = read_record(graph)
-        if record is not None and record.projector_sha256 == sha256:
-            if record.reason:
-                return NotCovered(record.reason)
-            if found := _checked(graph, record):
-                return found
+        if record is None or record.projector_sha256 != sha256:
+            continue
+        found = _checked(graph, record)
+        if record.reason and (record.graph is None or (found and not _has_room_now(record))):
+            return NotCovered(record.reason)
+        if found:
+            return found
     return None
+
+
+def _has_room_now(record: Record) -> bool:
+    """Whether a graph failed for want of memory, and there is more now."""
+    free = available_bytes()
+    return record.failed_bytes is not None and (free is None or free > _MORE_MEMORY * record.failed_bytes)
 
 
 def _checked(graph: Path, record: Record) -> GraphFile | None:
@@ -135,9 +157,13 @@ def _made(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | No
         lines = [line for line in process.stdout.read().decode("utf-8", "replace").splitlines() if line.startswith("{")]
     death = death_of(process, words.lines, oom_kills_before=kills)
     if not lines:
-        for part in folder.glob(f"{graph.name}.{process.pid}.*"):  # what it had written so far
+        for part in folder.glob(f"vision-*.{process.pid}.part"):  # what it had written so far
             remove(part)
-        return NotCovered(f"its graph could not be made: the process that made it ended ({death})")
+        reason = f"its graph could not be made: the process that made it ended ({death})"
+        if death.is_fault:  # anything else may have been chance
+            with suppress(OSError):
+                Record(precision, BUILDER_VERSION, sha256, 0, None, None, reason, conditions(precision)).write(graph)
+        return NotCovered(reason)
     if reason := json.loads(lines[-1])["reason"]:
         return NotCovered(f"its graph could not be made: {reason}")
     return _found(files, precision, sha256) or NotCovered(f"its graph in {graph} was changed while it was made")

@@ -8,42 +8,59 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from vlm4rec_edge.atomic import atomic_path, remove
 from vlm4rec_edge.cores import usable_cores
-from vlm4rec_edge.errors import Vlm4RecError
-from vlm4rec_edge.grounding.vision.check import CheckFailedError, ask_mtmd, compare, reference_pictures
+from vlm4rec_edge.errors import VisionEncoderError, Vlm4RecError
+from vlm4rec_edge.grounding.death import tells_of_memory
+from vlm4rec_edge.grounding.vision.check import CheckFailedError, Reference, compare
 from vlm4rec_edge.grounding.vision.graph import BUILDER_VERSION, Precision, build_graph
+from vlm4rec_edge.grounding.vision.graph_file import references_name
 from vlm4rec_edge.grounding.vision.overflow import weight_bits
-from vlm4rec_edge.grounding.vision.projector import read_projector
+from vlm4rec_edge.grounding.vision.projector import NotCoveredError, read_projector
 from vlm4rec_edge.grounding.vision.record import Record, conditions
+from vlm4rec_edge.grounding.vision.references import references_of
 from vlm4rec_edge.models.manifest import describe_file
 from vlm4rec_edge.models.resolve import LvlmFiles, resolve_lvlm
 
 
 def main() -> None:
     """Run the program. Its arguments are the text model, the projector and its sha256, the precision, the graph's place."""
-    text, projector, sha256, precision, graph = sys.argv[1:]
+    text, projector, sha256, precision, place = sys.argv[1:]
+    graph = Path(place)
     said: dict[str, Any] = {"reason": ""}
     try:
         files = resolve_lvlm(text, projector=Path(projector))
-        make_graph(files, sha256, cast("Precision", precision), Path(graph))
+        kept = graph.with_name(references_name(sha256))
+        references = partial(references_of, files, kept, sha256=sha256, threads=usable_cores())
+        make_graph(files, sha256, cast("Precision", precision), graph, references)
     except (Vlm4RecError, OSError, MemoryError) as error:
-        said = {"reason": str(error) or "there is too little memory"}
+        said = {"reason": str(error).rstrip(".") or "there is too little memory"}
     sys.stdout.write(json.dumps(said) + "\n")
 
 
-def make_graph(files: LvlmFiles, sha256: str, precision: Precision, graph: Path) -> Record:
+def make_graph(
+    files: LvlmFiles, sha256: str, precision: Precision, graph: Path, references: Callable[[], Sequence[Reference]]
+) -> Record:
     """Make the graph of a projector and check it; write it and its record, or the record alone where it fails.
 
-    The graph is in its place, whole, only once it has passed.
+    The graph is in its place, whole, only once it has passed. It also fails where none can be made of this projector, or the
+    packages here cannot compute it; not for lack of memory or disk, which may be there next time.
+
+    Args:
+        files: The model.
+        sha256: Of its projector.
+        precision: Of the graph.
+        graph: Where it goes.
+        references: Returns what mtmd makes of the reference pictures; called once the graph is built.
 
     Raises:
-        NotCoveredError: no graph can be made of this projector.
-        ModelError: llama.cpp cannot use the pair of files.
+        ModelError: llama.cpp cannot use the pair of files; or there is too little memory.
         MissingDependencyError: a package is not installed.
         OSError: the place cannot be written.
     """
@@ -54,11 +71,12 @@ def make_graph(files: LvlmFiles, sha256: str, precision: Precision, graph: Path)
     try:
         with atomic_path(graph) as part:
             part.write_bytes(build_graph(read_projector(files.projector), precision, weight_bits=bits))
-            references = ask_mtmd(files, reference_pictures(), threads=threads)
-            agreement = compare(part, references, precision=precision, threads=threads)
+            agreement = compare(part, references(), precision=precision, threads=threads)
             agreement.check(precision)
-    except CheckFailedError as error:
-        reason = str(error)
+    except (CheckFailedError, NotCoveredError, VisionEncoderError) as error:
+        if tells_of_memory(str(error)):
+            raise
+        reason = str(error).rstrip(".")
         remove(graph)
     record = Record(
         precision=precision,

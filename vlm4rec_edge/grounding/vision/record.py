@@ -30,8 +30,10 @@ class Record:
         weight_bits: Bits of a weight of a linear layer.
         graph: Name, size and sha256 of the graph; None where it did not pass.
         agreement: With mtmd's tower; None where the two could not be compared.
-        reason: Why there is no graph, as the end of a sentence; empty where there is one.
+        reason: Why the graph is not used, as the end of a sentence; empty where it is. It did not pass, or it passed and
+            failed at work.
         conditions: What else the result depends on; see ``conditions``.
+        failed_bytes: The memory that was at hand where the reason is a lack of it; else None.
     """
 
     precision: Precision
@@ -42,6 +44,7 @@ class Record:
     agreement: Agreement | None
     reason: str
     conditions: dict[str, str]
+    failed_bytes: int | None = None
 
     def write(self, graph: Path) -> None:
         """Write it beside the place of its graph.
@@ -49,9 +52,7 @@ class Record:
         Raises:
             OSError: it cannot be written.
         """
-        with atomic_path(record_path(graph)) as part:
-            content = {"format": _FORMAT, **asdict(self)}
-            part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(graph, {"format": _FORMAT, **asdict(self)})
 
 
 def record_path(graph: Path) -> Path:
@@ -76,10 +77,39 @@ def read_record(graph: Path) -> Record | None:
     return None
 
 
+def give_up(graph: Path, reason: str, free_bytes: int | None) -> None:
+    """Note beside a graph that it failed at work, so that it is not tried again; ``reason`` is the end of a sentence.
+
+    Where that cannot be written, the next run tries it again.
+
+    Args:
+        graph: Where it lies.
+        reason: As in ``Record``.
+        free_bytes: The memory at hand where it is the lack of it.
+    """
+    with suppress(OSError, ValueError, TypeError):
+        content = json.loads(record_path(graph).read_text(encoding="utf-8"))
+        _write(graph, {**content, "reason": reason, "failed_bytes": free_bytes})
+
+
+def _write(graph: Path, content: dict[str, Any]) -> None:
+    with atomic_path(record_path(graph)) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def conditions(precision: Precision) -> dict[str, str]:
-    """Return the versions of the packages that compute, and a short sha256 of what the system reports of the processor."""
-    found = {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16]}
-    for package in ("llama-cpp-python", *(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES)):
+    """Return the versions of the packages that compute, and a short sha256 of what the system tells of the processor."""
+    return machine() | _versions(*(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES))
+
+
+def machine() -> dict[str, str]:
+    """Return those of ``conditions`` that mtmd depends on as well."""
+    return {"processor": hashlib.sha256(processor().encode()).hexdigest()[:16], **_versions("llama-cpp-python")}
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found

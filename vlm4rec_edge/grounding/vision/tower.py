@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from vlm4rec_edge.closable import Closable
-from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError
-from vlm4rec_edge.grounding.vision.bfloat16 import Bfloat16Session
+from vlm4rec_edge.errors import DeviceError, MissingDependencyError, ModelError, VisionEncoderError
+from vlm4rec_edge.grounding.vision.bfloat16 import Bfloat16Session, first_line
 from vlm4rec_edge.grounding.vision.graph import BUILDER_KEY, INPUT, PRECISION_KEY, SHAPE_KEY
 from vlm4rec_edge.grounding.vision.projector import TowerShape
 from vlm4rec_edge.grounding.vision.views import views
@@ -56,7 +56,8 @@ class OnnxTower(Closable):
             MissingDependencyError: onnxruntime, or openvino, is not installed.
             DeviceError: CUDA was asked for and is not there.
             NotCoveredError: ``bf16`` on a processor without instructions for it.
-            ModelError: the graph cannot be used.
+            VisionEncoderError: the graph cannot be loaded.
+            ModelError: it does not tell of which vision encoder it is.
         """
         session: Any
         if precision == "bf16":
@@ -71,7 +72,7 @@ class OnnxTower(Closable):
             identity = {"precision": properties[PRECISION_KEY], "builder_version": int(properties[BUILDER_KEY])}
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{graph_file} does not state its vision encoder ({error!r}); remove it, and it is rebuilt."
+                f"{graph_file} does not tell of which vision encoder it is ({error!r}); remove it, it is made anew."
             ) from error
         return cls(session, shape, identity)
 
@@ -97,12 +98,27 @@ class OnnxTower(Closable):
             yield encoded[key]
 
     def encode_view(self, view: np.ndarray) -> np.ndarray:
-        """Return the embeddings [tokens, width] of one normalised view [3, side, side], both float32."""
-        return np.asarray(self._session.run(None, {INPUT: view[None]})[0])
+        """Return the embeddings [tokens, width] of one normalised view [3, side, side], both float32.
+
+        Raises:
+            VisionEncoderError: it cannot be computed, for want of memory for one.
+        """
+        try:
+            return np.asarray(self._session.run(None, {INPUT: view[None]})[0])
+        except Exception as error:  # those of ONNX Runtime and OpenVINO share no public base class
+            raise VisionEncoderError(
+                f"{runtime_of(self.identity['precision'])} cannot encode a photo ({first_line(error)}); llama.cpp does with "
+                "--vision mtmd --vision-precision fp32."
+            ) from error
 
     def close(self) -> None:
         """Free the graph."""
         self._session = None
+
+
+def runtime_of(precision: str) -> str:
+    """Return the name of what computes a graph."""
+    return "OpenVINO" if precision == "bf16" else "ONNX Runtime"
 
 
 def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
@@ -111,7 +127,7 @@ def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
         onnxruntime = load("onnxruntime")
     except ImportError:
         raise MissingDependencyError(
-            'The ONNX vision encoder needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
+            'A vision encoder in ONNX Runtime needs ONNX Runtime: pip install "vlm4rec-edge[cpu]"'
         ) from None
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if device == "cuda" and not has_cuda:
@@ -128,8 +144,9 @@ def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
     try:
         session = onnxruntime.InferenceSession(str(graph_file), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"ONNX Runtime cannot load {graph_file} ({reason}); remove it, and it is rebuilt.") from error
+        raise VisionEncoderError(
+            f"ONNX Runtime cannot load {graph_file} ({first_line(error)}); remove it, it is made anew."
+        ) from error
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise DeviceError(
             "ONNX Runtime fell back to the CPU: CUDA or cuDNN is missing or of another version than onnxruntime-gpu "
