@@ -292,8 +292,8 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(index_by_capti
     [
         (["recommend"], "give --history, --text or --popularity", 2),
         (["recommend", "--history", "item-1", "--where", "prize < 3"], "did you mean 'price'", 2),
-        (["recommend", "--history", "item-1", "--weights", "1,x"], "--weights '1,x' is no list of numbers", 2),
-        (["recommend", "--history", "item-1", "--times", "soon"], "--times 'soon' is no list of dates", 2),
+        (["recommend", "--history", "item-1", "--weights", "1,x"], "--weights '1,x' is not a list of numbers", 2),
+        (["recommend", "--history", "item-1", "--times", "soon"], "--times 'soon' is not a list of dates", 2),
         (["recommend", "--history", "item-1", "--weights", "1,2"], "2 weights for 1 items", 2),
         (["recommend", "--history", "item-1", "--merge", "x"], "choose quota or best", 2),
         (["recommend", "--history", "@nowhere.txt"], "nowhere.txt cannot be used", 1),
