@@ -23,8 +23,8 @@ class IndexInfo:
     Attributes:
         index: Its path.
         items: How many can be recommended.
-        captions: Different captions.
-        vectors: Different vectors.
+        captions: Different captions that items have.
+        vectors: Different vectors that items have.
         failures: What the last run could not use; 0 in a bundle.
         dimensions: Length of a vector.
         bytes: On disk, with the photos that were fetched.
@@ -36,7 +36,7 @@ class IndexInfo:
         encoder: Identity of the encoder.
         caption_fields: The fields of structured captions, which are attributes of the items; none of free ones.
         photos: How many photos the items have together; in a bundle one an item.
-        photo_vectors: How many photos have a vector of their own, which ``learn`` may use; 0 in a bundle.
+        photo_vectors: How many photos of items have a vector of their own, which ``learn`` may use; 0 in a bundle.
         photo_vectors_by: Identity of what made those; empty if there are none.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
@@ -142,7 +142,7 @@ def _of_folder(folder: Path) -> IndexInfo:
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(folder) as store:
-        counts = store.counts()
+        counts = {**store.counts(), **store.counts_in_use()}
         return IndexInfo(
             items=counts["items"],
             captions=counts["captions"],

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from vlm4rec_edge.catalog.checks import id_trouble, path_trouble
 from vlm4rec_edge.catalog.formats import SUFFIXES, format_of, unread_format
+from vlm4rec_edge.catalog.layouts import CatalogColumns
+from vlm4rec_edge.errors import CatalogError, MissingDependencyError
 from vlm4rec_edge.items import Failure, Item, UnreadPart
+from vlm4rec_edge.tables.reading import open_table
 
 _LINK = "is a link, which is not followed; put the photos there instead"
 # What Windows, macOS and network drives put beside photos.
@@ -27,22 +30,27 @@ class Folder:
     def __init__(self, folder: Path, bound: Path | None = None) -> None:
         self._folder = folder
         self._bounds = [folder.resolve(), *([] if bound is None else [bound])]
-        self._others, self._first_others = 0, list[str]()
+        self._others, self._first_others, self._tables = 0, list[str](), list[Path]()
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence about the files that are no photos, if there are any."""
+        """Return a sentence about the files that are no photos, if there are any, and one about a table among them."""
         if not self._others:
             return ()
+        table = next(filter(_is_catalog, self._tables), None)
+        told = f"{table} is a table of products; give it in place of the folder for their ids, titles and columns."
+        return (self._about_others(), *([told] if table else []))
+
+    def _about_others(self) -> str:
         more = f" and {self._others - _NAMED:,} more" if self._others > _NAMED else ""
         are = "file is no photo and is" if self._others == 1 else "files are no photos and are"
-        return (f"{self._others:,} {are} left out: {', '.join(self._first_others)}{more}.",)
+        return f"{self._others:,} {are} left out: {', '.join(self._first_others)}{more}."
 
     def read(self) -> Iterator[Item | Failure]:
         """Yield every photo below the folder; names that begin with a dot are left out.
 
         A file with the suffix of a photo counts as one, as does any other whose first bytes are those of a photo.
         """
-        self._others, self._first_others = 0, []
+        self._others, self._first_others, self._tables = 0, [], []
         closed: list[UnreadPart] = []
 
         def note(error: OSError) -> None:
@@ -70,6 +78,8 @@ class Folder:
             if form is None:
                 self._others += 1
                 self._first_others += [_shown(image.name)][: _NAMED - len(self._first_others)]
+                if image.parent == self._folder:
+                    self._tables += [image][: _NAMED - len(self._tables)]
                 return None
             trouble = trouble or unread_format(form, image)
         return Failure(_shown(item_id), "catalog", trouble) if trouble else Item(item_id, image)
@@ -81,6 +91,15 @@ class Folder:
     def _unread(self, place: Path | str, trouble: str) -> UnreadPart:
         where = _shown(Path(place).relative_to(self._folder).as_posix())
         return UnreadPart(where, "catalog", f"The folder {where} {trouble}.")
+
+
+def _is_catalog(path: Path) -> bool:
+    """Whether a file is a table that could be indexed."""
+    try:
+        open_table(path, CatalogColumns().wanted(), what="table")
+    except (CatalogError, MissingDependencyError):
+        return False
+    return True
 
 
 def _is_shown(name: str) -> bool:

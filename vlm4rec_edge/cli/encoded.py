@@ -26,6 +26,17 @@ def told_of_encoding(report: IndexReport) -> str:
     return f"Recommends by {by}. Other choices: index --encoded-text {', '.join(others)}{purchases}."
 
 
+def told_of_photo(encoded_text: str) -> str:
+    """Return what a photo's caption is compared with where that is more than captions; empty where it is captions."""
+    share = title_share(EncodedText(encoded_text))
+    if share is None:
+        return ""
+    return (
+        f"A photo is looked for by its caption alone, among items that are known by title ({share:g}) and caption "
+        f"({1 - share:g}); an index made with --encoded-text caption compares captions with captions."
+    )
+
+
 def _by(kind: EncodedText, report: IndexReport) -> str:
     if kind == TITLE:
         return "title"

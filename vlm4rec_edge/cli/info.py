@@ -89,7 +89,10 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
 
 
 def _photo_vectors(found: IndexInfo) -> str:
-    return f"{found.photo_vectors:,}, by {found.photo_vectors_by.get('name', '?')}"
+    by = found.photo_vectors_by
+    # A plug-in says of itself what it likes.
+    how = f", in {by.get('vision_precision', 'full precision')}" if "projector_sha256" in by else ""
+    return f"{found.photo_vectors:,}, by the vision encoder of {by.get('name', '?')}{how}"
 
 
 def _learned(told: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ import typer
 
 from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.batch import recommend_to_all
+from vlm4rec_edge.cli.encoded import told_of_photo
 from vlm4rec_edge.cli.groups import given, grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
 from vlm4rec_edge.errors import UsageError
@@ -238,6 +239,7 @@ def recommend(
         bool, typer.Option("--include-history", help="Recommend items of the history too.")
     ] = False,
     explain: options.Explain = False,
+    representation: options.Representation = None,
     encoder: options.EncoderModel = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -259,10 +261,11 @@ def recommend(
         )
     if users.histories is None and not history.history and history.text is None and popularity is None:
         raise UsageError("There is nothing to recommend from; give --history, --text or --popularity.")
-    from vlm4rec_edge.recommend.recommender import Recommender
-
     settings = profile.settings()
-    with Recommender.open(index) as shop, options.named_encoder(encoder if history.text is not None else None) as own:
+    with (
+        _opened(index, representation) as shop,
+        options.named_encoder(encoder if history.text is not None else None) as own,
+    ):
         chosen = selection.selection(shop, exclude_history=not include_history)
         if users.histories is not None and users.out is not None:
             how = {"settings": settings, "selection": chosen, "popularity": popularity, "columns": columns.columns()}
@@ -304,6 +307,7 @@ def similar(
     vision: options.VisionTower = options.VisionName.auto,
     encoder: options.EncoderModel = None,
     explain: options.Explain = False,
+    representation: options.Representation = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Find the items most similar to one item, or to what a new photo shows.
@@ -315,9 +319,7 @@ def similar(
     """  # noqa: D301 (click reads the control character)
     if (item is None) == (photo is None):
         raise UsageError("Give either an item id or --photo FILE.")
-    from vlm4rec_edge.recommend.recommender import Recommender
-
-    with Recommender.open(index) as shop:
+    with _opened(index, representation) as shop:
         chosen = selection.selection(shop)
         if photo is None:
             _show(shop, shop.similar(item, k, selection=chosen, explain=explain), k, as_json=as_json)
@@ -338,6 +340,8 @@ def similar(
             )
         if not as_json:
             note(f"The photo shows: {found.query['caption']}")
+            if told := told_of_photo(shop.store.meta.get("encoded_text", "")):
+                note(told)
         _show(shop, found, k, as_json=as_json)
 
 
@@ -363,6 +367,19 @@ def search(
     with Recommender.open(index) as shop, options.named_encoder(encoder) as own:
         found = shop.search(text, k, encoder=own, selection=selection.selection(shop), explain=explain)
         _show(shop, found, k, as_json=as_json)
+
+
+def _opened(index: Path, representation: options.RepresentationName | None) -> Recommender:
+    from vlm4rec_edge.recommend.recommender import Recommender
+
+    shop = Recommender.open(index, words_alone=representation == "words")
+    if representation == "learned" and not shop.store.learned:
+        shop.close()
+        raise UsageError(
+            f"Nothing was learned from purchases in {index}, so its items are compared by words; leave out "
+            "--representation, or run `vlm4rec-edge learn`."
+        )
+    return shop
 
 
 def _ids(shop: Recommender, values: Sequence[str]) -> list[str]:

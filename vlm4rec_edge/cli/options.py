@@ -28,6 +28,13 @@ class DeviceName(StrEnum):
     cuda = "cuda"
 
 
+class RepresentationName(StrEnum):
+    """By what items are compared."""
+
+    learned = "learned"
+    words = "words"
+
+
 class VisionName(StrEnum):
     """What encodes photos."""
 
@@ -225,6 +232,14 @@ Where = Annotated[
         help="Take only items that match this filter, such as \"audience = 'Menswear' and price < 40\". Comparisons: = != < "
         "<= > >=, in (...), like, contains, is missing; joined by and, or, not and parentheses. Text stands in single quotes, "
         "a column name with spaces in double quotes.",
+        show_default=False,
+    ),
+]
+Representation = Annotated[
+    RepresentationName | None,
+    typer.Option(
+        help="By what items are compared: what was learned from purchases together with the words, or the words alone. "
+        "Default: as the index is.",
         show_default=False,
     ),
 ]

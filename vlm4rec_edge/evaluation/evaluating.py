@@ -224,7 +224,7 @@ def _split(settings: EvaluationSettings, purchases: Purchases, ids: Sequence[str
     try:
         return settings.split(purchases.interactions, ids)
     except UsageError as error:
-        raise UsageError(f"{error}{purchases.about_failures}") from None
+        raise UsageError(f"{error}{purchases.about_left_out}") from None
 
 
 def evaluate(

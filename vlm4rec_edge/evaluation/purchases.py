@@ -9,7 +9,7 @@ from pathlib import Path
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
 from vlm4rec_edge.items import Failure
-from vlm4rec_edge.recommend.ids import KnownIds
+from vlm4rec_edge.recommend.ids import KnownIds, named
 from vlm4rec_edge.recommend.source import ItemSource
 
 
@@ -21,20 +21,26 @@ class Purchases:
         file: The path of their table, or empty.
         interactions: All that could be read.
         failures: Rows that could not.
-        hint: A sentence about ids that the index does not hold; empty if there are none.
+        unknown: Ids that the index does not hold.
+        hint: How a sentence about those goes on; empty if there are none.
     """
 
     file: str
     interactions: Interactions
     failures: Sequence[Failure]
+    unknown: Sequence[str]
     hint: str
 
     @property
-    def about_failures(self) -> str:
-        """A sentence about rows that could not be used, with a space before it; empty if there are none."""
-        if not self.failures:
-            return ""
-        return f" {len(self.failures):,} rows of {self.file} were left out; the first: {self.failures[0].reason}"
+    def about_left_out(self) -> str:
+        """Sentences about ids that are unknown and rows that could not be used, a space before each; empty if all could."""
+        told = ""
+        if self.unknown:
+            ids = len(self.interactions.items)
+            told = f" Of {ids:,} item ids the index does not hold {len(self.unknown):,}: {named(self.unknown)}; {self.hint}"
+        if self.failures:
+            told += f" {len(self.failures):,} rows of {self.file} were left out; the first: {self.failures[0].reason}"
+        return told
 
 
 def read_purchases(
@@ -60,4 +66,4 @@ def read_purchases(
     if not found.rows:
         raise ids.error(found.unknown)
     hint = ids.hint(found.unknown) if found.unknown else ""
-    return Purchases(file, replace(given, items=tuple(found.ids)), failures, hint)
+    return Purchases(file, replace(given, items=tuple(found.ids)), failures, found.unknown, hint)

@@ -160,8 +160,8 @@ def _split(purchases: Purchases, ids: Sequence[str]) -> Split:
         return leave_last_out(purchases.interactions, ids)
     except UsageError:
         raise UsageError(
-            "No user bought two different items of this index, so nothing tells what is bought together; give more "
-            f"purchases.{purchases.about_failures}"
+            "No user bought two different items of this index, so nothing tells what is bought together."
+            f"{purchases.about_left_out or ' Give more purchases.'}"
         ) from None
 
 

@@ -72,6 +72,24 @@ class StoreReader(StoreSnapshot):
             "photo_vectors": int(self.one("SELECT count(*) FROM photo_vectors")),
         }
 
+    def counts_in_use(self) -> dict[str, int]:
+        """Return how many captions, vectors and photo vectors items have; more are kept for items that come back."""
+        photos_alone = "NOT EXISTS (SELECT 1 FROM items WHERE items.caption_key = photos.caption_key)"
+        of_items = "SELECT 1 FROM items WHERE items.image_sha256 = photo_vectors.image_sha256"
+        of_photos = "SELECT 1 FROM photos WHERE photos.image_sha256 = photo_vectors.image_sha256"
+        return {
+            "captions": int(
+                self.one(
+                    "SELECT (SELECT count(DISTINCT caption_key) FROM items) + "
+                    f"(SELECT count(DISTINCT caption_key) FROM photos WHERE {photos_alone})"
+                )
+            ),
+            "vectors": int(self.one("SELECT count(DISTINCT vector_row) FROM items")),
+            "photo_vectors": int(
+                self.one(f"SELECT count(*) FROM photo_vectors WHERE EXISTS ({of_items}) OR EXISTS ({of_photos})")
+            ),
+        }
+
     def has_gaps(self) -> bool:
         """Whether rows of the vector file, before its last one, are no vector of the store."""
         count, end = next(self.query("SELECT count(*), coalesce(max(row) + 1, 0) FROM vectors"))
