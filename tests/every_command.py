@@ -113,7 +113,7 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
         *map(_exported, ("parquet", "jsonl", "csv", "numpy", "hnswlib", "faiss")),
         lambda _: ["export", INDEX, "--format", "qdrant", "--url", "qdrant-folder", "--collection", "shop"],
     ],
-    "demo": [lambda _: ["demo", "--out", "demo"]],
+    "demo": [lambda _: ["demo", "--out", "demo"], lambda _: ["demo", "--photos", "photos", "--out", "of-photos"]],
     "models list": [lambda _: ["models", "list"]],
     "models pull": [lambda _: ["models", "pull", EMBEDDED]],
     "models verify": [lambda _: ["models", "verify", "--golden"]],

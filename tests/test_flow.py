@@ -21,6 +21,7 @@ SHARED = {
     "closable",
     "columns",
     "cores",
+    "documents",
     "errors",
     "given",
     "interactions",

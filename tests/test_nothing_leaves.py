@@ -1,6 +1,6 @@
 """Nothing leaves the machine: every command, and a process that lives long, watched by strace.
 
-What may speak, and where files may be written, stands in ``vlm4rec_edge/privacy.py`` and ``docs/privacy.md``.
+What may speak, and where files may be written, stands in ``vlm4rec_edge/privacy.py`` and ``docs/explanation/privacy.md``.
 """
 
 from __future__ import annotations

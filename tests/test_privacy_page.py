@@ -9,7 +9,7 @@ from vlm4rec_edge import privacy
 from vlm4rec_edge.quiet import VARIABLES
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "privacy.md").read_text(encoding="utf-8")
 
 
 def _rows(speakers: Sequence[privacy.Speaker], before: str = "") -> list[str]:
@@ -25,7 +25,7 @@ def _table_after(heading: str) -> list[str]:
 
 
 def test_the_page_lists_the_commands_that_speak() -> None:
-    assert _table_after("## Commands that speak") == _rows(privacy.COMMANDS, "vlm4rec-edge ")
+    assert _table_after("## Commands that use the network") == _rows(privacy.COMMANDS, "vlm4rec-edge ")
 
 
 def test_the_page_lists_the_scripts_that_speak_and_they_are_there() -> None:

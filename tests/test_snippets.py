@@ -15,29 +15,35 @@ from program import typed
 from vlm4rec_edge import LlamaCaptioner, OnnxEncoder, build_index
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(page for part in ("docs", "models") for page in (ROOT / part).rglob("*.md"))])
+ALL_PAGES = sorted([*ROOT.glob("*.md"), *(page for part in ("docs", "models") for page in (ROOT / part).rglob("*.md"))])
+# The others are followed from their top to their end by test_readme.py.
+PAGES = [
+    page
+    for page in ALL_PAGES
+    if page.name == "plugins.md" or (page.parent.name != "guides" and page.stem != "tutorial")
+]
 # Languages of blocks that are pictures, or examples of output.
 NOT_CODE = {"text", "mermaid"}
 # Page and number of a block that is not run here: why, and where what it shows is run.
 ELSEWHERE = {
     ("README.md", 0): ("makes a virtual environment, with a compiler and downloads", ".ci/run"),
-    **{("README.md", number): ("in order, in one folder", "tests/test_readme.py") for number in range(1, 8)},
-    ("docs/learning.md", 0): ("needs the purchases of a shop", "tests/cli/test_learn_command.py"),
-    ("docs/serving.md", 0): ("runs until it is stopped", "tests/serve/test_running_server.py"),
-    ("docs/serving.md", 1): ("needs a server", "tests/serve/test_operations.py"),
-    ("docs/plugins.md", 2): ("needs the endpoint of a model", "tests/plugins/test_examples.py"),
+    **{("README.md", number): ("in order, in one folder", "tests/test_readme.py") for number in range(1, 4)},
+    ("docs/guides/plugins.md", 2): ("needs the endpoint of a model", "tests/plugins/test_examples.py"),
 }
 # What stands before a block in the reader's own program.
 BEFORE = {
-    ("docs/plugins.md", 0): (
+    ("docs/guides/plugins.md", 0): (
         "import shutil; shutil.rmtree('shop.index')\n"
         "from vlm4rec_edge import ImportedCaptions, open_encoder as MyEncoder\n"
         "MyCaptioner = lambda: ImportedCaptions('captions.csv')\n"
     ),
-    ("docs/plugins.md", 3): "from vlm4rec_edge import open_captioner as MyCaptioner, open_encoder as MyEncoder\n",
+    (
+        "docs/guides/plugins.md",
+        3,
+    ): "from vlm4rec_edge import open_captioner as MyCaptioner, open_encoder as MyEncoder\n",
 }
 # And what makes a reader's test run.
-AFTER = {("docs/plugins.md", 3): "test_my_captioner()\ntest_my_encoder()\n"}
+AFTER = {("docs/guides/plugins.md", 3): "test_my_captioner()\ntest_my_encoder()\n"}
 
 
 def _blocks() -> dict[tuple[str, int], tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Who is spoken to and where files are written: the whole list, which tests hold every command to.
 
-``docs/privacy.md`` shows it. A command that is not on the list opens no connection, asks no name server, and writes to the
-places that it is given and to ``PLACES``.
+``docs/explanation/privacy.md`` shows it. A command that is not on the list opens no connection, asks no name server, and
+writes to the places that it is given and to ``PLACES``.
 """
 
 from __future__ import annotations

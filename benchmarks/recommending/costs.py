@@ -46,8 +46,8 @@ def cost_of(work: Mapping[str, Any]) -> Cost:
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def lvlm_work(files: Any, photos: Sequence[Path], threads: int) -> dict[str, Any]:
-    """Return the work of captioning photos with a pair of files, in batches."""
+def lvlm_work(files: Any, photos: Sequence[Path], threads: int, vision: str) -> dict[str, Any]:
+    """Return the work of captioning photos with a pair of files, in batches; ``vision`` is the vision encoder's precision."""
     from dataclasses import asdict
 
     return {
@@ -57,6 +57,7 @@ def lvlm_work(files: Any, photos: Sequence[Path], threads: int) -> dict[str, Any
         "settings": asdict(files.settings),
         "photos": [str(photo) for photo in photos],
         "threads": threads,
+        "vision": vision,
     }
 
 
@@ -89,7 +90,7 @@ def _lvlm(work: Mapping[str, Any]) -> tuple[int, Callable[[int], None]]:
     files = replace(
         resolve_lvlm(work["text"], projector=Path(work["projector"])), settings=LvlmSettings(**work["settings"])
     )
-    captioner = LlamaCaptioner(files, threads=work["threads"] or None)
+    captioner = LlamaCaptioner(files, threads=work["threads"] or None, vision_precision=work["vision"])
     requests = [CaptionRequest(path, read_photo_file(Path(path)), captioner.prompt.text) for path in work["photos"]]
 
     def go(count: int) -> None:

@@ -68,28 +68,28 @@ class Savings:
     threads: int
     say: Callable[[str], None]
     photos: int = PHOTOS
-    _captions: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    _vectors: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)
+    _captions: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    _vectors: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
     _costs: dict[tuple[str, ...], Cost] = field(default_factory=dict)
 
     def captions(self, setup: Setup) -> list[str]:
         """Return the caption of each item, empty where there is none."""
-        pair = (setup.text, setup.projector)
-        if pair not in self._captions:
-            files = self.models.lvlm(*pair)
-            model = Model(" / ".join(pair), files, {"threads": self.threads or None})
+        key = setup.captioning
+        if key not in self._captions:
+            files = self.models.lvlm(setup.text, setup.projector)
+            model = Model(" / ".join(key), files, {"threads": self.threads or None, "vision_precision": setup.vision})
             with model.captioner() as captioner:
-                self._captions[pair] = captions_of(
+                self._captions[key] = captions_of(
                     captioner,
                     self.shop.photos,
                     self.cache / "captions",
                     lambda line: self.say(f"captions, {model.name}: {line}"),
                 )
-        return self._captions[pair]
+        return self._captions[key]
 
     def vectors(self, setup: Setup) -> np.ndarray:
         """Return the vector of each item's caption, [items, dimensions], float32; zeros where there is none."""
-        key = (setup.text, setup.projector, setup.encoder)
+        key = (*setup.captioning, setup.encoder)
         if key not in self._vectors:
             captions = self.captions(setup)
             with OnnxEncoder(self.models.encoder_in(setup.encoder), threads=self.threads or None) as encoder:
@@ -125,7 +125,7 @@ class Savings:
             "vectors": stored_bytes(folder),
         }
         tokens = captions = None
-        if (setup.text, setup.projector) != (full.text, full.projector):
+        if setup.captioning != full.captioning:
             from gguf_check import compare_captions
 
             load_bindings()  # else llama.cpp tells at length of every vocabulary it reads
@@ -137,8 +137,10 @@ class Savings:
         folder, _, _ = self._stored(setup)
         wanted: dict[str, tuple[tuple[str, ...], Callable[[], dict[str, Any]]]] = {
             LVLM: (
-                ("lvlm", setup.text, setup.projector),
-                lambda: lvlm_work(self.models.lvlm(setup.text, setup.projector), self._some_photos(), self.threads),
+                ("lvlm", *setup.captioning),
+                lambda: lvlm_work(
+                    self.models.lvlm(setup.text, setup.projector), self._some_photos(), self.threads, setup.vision
+                ),
             ),
             "encoder": (
                 ("encoder", setup.encoder),

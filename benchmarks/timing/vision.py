@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -11,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from running.fresh_process import PROGRAM, run_process
 from running.results_file import Section
 
 from timing.grounding_engines import HANDLER, OURS, PEERS, SERVER, Done, Task, measure
 from timing.photos import photos_in
-from timing.spread import spread
+from timing.spread import percentile, spread
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import Vlm4RecError
@@ -150,20 +153,21 @@ def speed(settings: Sequence[Setting], ways: Sequence[str], *, rounds: int) -> S
 
 def _there(names: Sequence[str], remarks: list[str]) -> Iterator[Way]:
     for name in names:
-        way = WAYS[name]
-        if way.engine in PEERS and find_spec(PEERS[way.engine][0]) is None:
-            remarks.append(f"{way.label} was left out: pip install {PEERS[way.engine][1]}")
-        elif way.precision == "bf16" and (lack := _lack_of_bf16()):
-            remarks.append(f"{way.label} was left out: {lack}")
+        if lack := lack_of(WAYS[name]):
+            remarks.append(f"{WAYS[name].label} was left out: {lack}")
         else:
-            yield way
+            yield WAYS[name]
 
 
-def _lack_of_bf16() -> str:
-    try:
-        require_bfloat16()
-    except Vlm4RecError as error:
-        return str(error)
+def lack_of(way: Way) -> str:
+    """Return why a way cannot be measured here; empty where it can."""
+    if way.engine in PEERS and find_spec(PEERS[way.engine][0]) is None:
+        return f"pip install {PEERS[way.engine][1]}"
+    if way.precision == "bf16":
+        try:
+            require_bfloat16()
+        except Vlm4RecError as error:
+            return str(error)
     return ""
 
 
@@ -187,6 +191,66 @@ def _figures(setting: Setting, done: dict[Way, list[Done]]) -> Iterator[dict[str
             "tokens": float(np.mean(own[0].tokens)),
             "system": own[0].system,
         }
+
+
+def alone(setting: Setting, ways: Sequence[str], *, rounds: int) -> Section:
+    """Measure one photo alone, the next asked for when the one before it was done; the ways in turns."""
+    remarks = [
+        f"{setting.label}: {len(setting.photos) - _WARM} photos, each asked for when the one before it was done; medians of "
+        f"{rounds} rounds, lowest and highest in brackets. xllamacpp's server has one slot."
+    ]
+    measured: dict[Way, list[float]] = {}
+    for _ in range(rounds):
+        for way in _there(ways, remarks):
+            done = measure(replace(setting.task(way), one_by_one=True, batch=1))
+            measured.setdefault(way, []).append(percentile(sorted(done.each_s), 50))
+    figures = [{"engine": way.label, "p50_s": own} for way, own in measured.items()]
+    rows = [{"engine": way.label, "p50 ms": spread(own).text(1e3, 1)} for way, own in measured.items()]
+    return Section("alone", "One photo alone", rows, figures, list(dict.fromkeys(remarks)))
+
+
+def whole_index(setting: Setting, ways: Sequence[str], *, rounds: int) -> Section:
+    """Measure the whole ``index`` command with each of our ways against the handler, which is warm and only captions."""
+    remarks = [
+        f"{setting.label}, {len(setting.photos) - _WARM} photos. Ours: the command from its start to its end, with loading, "
+        "captions, their vectors, the store and the graph. The handler: captions alone, loaded and warm. In turns; medians of "
+        f"{rounds} rounds, lowest and highest in brackets."
+    ]
+    measured: dict[Way, list[float]] = {}
+    for _ in range(rounds):
+        for way in _there(ways, remarks):
+            rate = _indexed(setting, way) if way.engine == OURS else measure(setting.task(way)).rate
+            measured.setdefault(way, []).append(rate)
+    handler = spread(measured[WAYS["handler"]]).median if WAYS["handler"] in measured else None
+    figures = [
+        {
+            "engine": way.label,
+            "photos_per_s": own,
+            "times_handler": spread(own).median / handler if handler else None,
+        }
+        for way, own in measured.items()
+    ]
+    rows = [
+        {
+            "engine": own["engine"],
+            "photos/s": spread(own["photos_per_s"]).text(1, 2),
+            "times the handler": _times(own["times_handler"]),
+        }
+        for own in figures
+    ]
+    return Section("index", "The whole of index, against a warm handler", rows, figures, list(dict.fromkeys(remarks)))
+
+
+def _indexed(setting: Setting, way: Way) -> float:
+    """Return photos a second of ``vlm4rec-edge index`` over the photos that count."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder) / "photos"
+        photos.mkdir()
+        for photo in setting.photos[_WARM:]:
+            shutil.copy(photo, photos)
+        command = [sys.executable, str(PROGRAM), "index", str(photos), "--out", str(Path(folder) / "index"), "--json"]
+        command += ["--model", str(setting.model), "--vision", way.vision, "--vision-precision", way.precision]
+        return (len(setting.photos) - _WARM) / run_process(command).seconds
 
 
 def _times(value: float | None) -> str:

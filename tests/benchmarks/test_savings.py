@@ -141,3 +141,13 @@ def test_what_is_no_full_precision_is_a_sentence(folder: Path, tmp_path: Path) -
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert "is neither a checkpoint" in done.stderr
+
+
+def test_only_some_rows_are_measured_and_a_name_that_no_row_has_is_refused(folder: Path, tmp_path: Path) -> None:
+    done = run(folder, tmp_path, "--no-costs", "--no-plots", "--rows", "vision encoder int8")
+    assert done.returncode == 0, done.stderr
+    names = [row["row"] for row in sections(tmp_path, "savings-rows")["costs"]["figures"]]
+    assert names == ["full precision", "vision encoder int8", "as shipped, vision encoder int8"]
+    refused = run(folder, tmp_path, "--no-plots", "--rows", "nothing")
+    assert refused.returncode == 1
+    assert "no row has that in its name" in refused.stderr

@@ -19,11 +19,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_every_way_is_measured_on_the_same_photos(tmp_path: Path) -> None:
-    small = ("--photo-count", "0", "--small-count", "2", "--words-count", "3", "--rounds", "1", "--small-batch", "2")
+    small = ("--photo-count", "0", "--small-count", "2", "--words-count", "3", "--index-count", "2", "--rounds", "1")
     places = ("--work", tmp_path / "work", "--out", tmp_path / "out")
     process = run_script(BENCHMARKS / "vision.py", "--ways", "mtmd,fp32,int8,bf16,handler,server", *small, *places)
     assert process.returncode == 0, process.stderr
-    speed, words = json.loads((tmp_path / "out" / "vision.json").read_text())["sections"]
+    speed, words, alone, index, roofline = json.loads((tmp_path / "out" / "vision.json").read_text())["sections"]
     towers = {own["engine"]: own["tower"] for own in speed["figures"]}
     expected = {"mtmd": "mtmd", "fp32": "onnx-fp32", "int8": "onnx-int8", "handler": ""}
     expected |= {"server": ""} if find_spec("xllamacpp") else {}
@@ -33,6 +33,12 @@ def test_every_way_is_measured_on_the_same_photos(tmp_path: Path) -> None:
         assert own["photos"] == 2
         assert min(own["photos_per_s"][0], own["cpu_s_per_photo"][0], own["times_handler"]) > 0
     assert [own["photos"] for own in words["figures"]] == [3] * (2 if why_no_bf16() else 3)
+    labels = {vision.WAYS[way].label for way in expected}
+    assert {own["engine"] for own in alone["figures"]} == labels
+    assert {own["engine"] for own in index["figures"]} == labels - {vision.WAYS["server"].label}
+    assert min(own["times_handler"] for own in index["figures"]) > 0
+    assert {own["encoder"] for own in roofline["figures"]} == set(expected) - {"handler", "server"}
+    assert min(own["least_s"] for own in roofline["figures"]) > 0
 
 
 def test_a_way_that_fails_is_left_out_with_the_reason_and_the_others_are_measured(

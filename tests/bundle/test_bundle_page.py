@@ -1,4 +1,4 @@
-"""``docs/bundle.md`` tells another program all it needs to read a bundle."""
+"""``docs/reference/bundle.md`` tells another program all it needs to read a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from vlm4rec_edge import Recommender
 from vlm4rec_edge.bundle.writer import make_bundle
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
+_PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "bundle.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8"])

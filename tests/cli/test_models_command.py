@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,9 @@ def test_list_tells_people_what_is_here_and_what_could_be(home: Path) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert "embedded" in lines["stylist-lvlm"]
     assert "absent" in lines["smolvlm-256m-instruct"]
+    assert "not run" in lines["smolvlm-256m-instruct"]
+    assert "not run" not in lines["stylist-lvlm"]
+    assert re.search(r" ~\d+ (days|h|min) ", lines["qwen3.5-0.8b"])
     assert "MIT" in lines["bge-small-en-v1.5"]
 
 
@@ -69,10 +73,15 @@ def test_list_tells_programs_the_same_with_stable_fields(home: Path) -> None:
     rows = {row["name"]: row for row in json.loads(_models(home, "list", "--json").stdout)["models"]}
     assert set(rows["stylist-lvlm"]) == {
         "name", "kind", "state", "description", "license", "repository", "revision", "size_mb",
-        "approximate_size", "memory_mb", "quantization", "folder",
+        "approximate_size", "memory_mb", "quantization", "folder", "was_run", "fits", "hours_per_1000_photos", "hours_from",
+        "published",
     }  # fmt: skip
     assert rows["stylist-lvlm"]["state"] == "embedded"
-    assert rows["moondream2"]["folder"] is None
+    assert rows["qwen3.5-0.8b"]["folder"] is None
+    assert (rows["stylist-lvlm"]["was_run"], rows["qwen3.5-0.8b"]["was_run"]) == (True, False)
+    assert rows["qwen3.5-0.8b"]["hours_from"] == "estimated"
+    assert rows["my-encoder"]["fits"] is rows["my-encoder"]["was_run"] is None
+    assert rows["all-minilm-l6-v2"]["hours_per_1000_photos"] is None
     assert (rows["my-encoder"]["state"], rows["my-encoder"]["folder"]) == ("own", str(folder))
     assert set(rows["my-encoder"]) == set(rows["stylist-lvlm"])
 

@@ -11,6 +11,7 @@ from made_encoder import TABLE, WORDS, graph_bytes, tokenizer_text, write_encode
 
 from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import ModelError
+from vlm4rec_edge.models.manifest import EncoderSettings, Manifest, Source, describe_file
 
 TEXTS = ["red", "red blue coat jeans", "jeans jeans", "nobody knows this", ""]
 
@@ -162,3 +163,22 @@ def test_a_layer_after_the_pooling_is_refused_not_left_out(tmp_path: Path) -> No
     (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
     with pytest.raises(ModelError, match="Dense"):
         resolve_encoder(folder)
+
+
+def test_a_manifest_may_name_an_output_of_the_graph_and_weights_beside_it(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "e", "mean")
+    (folder / "model.onnx_data").write_bytes(b"weights")
+
+    def opened(output: str, **files: str) -> OnnxEncoder:
+        roles = {"model": "model.onnx", "tokenizer": "tokenizer.json", **files}
+        settings = EncoderSettings(dimensions=3, max_tokens=16, pooling="mean", output=output)
+        described = {role: describe_file(folder / name) for role, name in roles.items()}
+        Manifest("e", "encoder", "MIT", Source("made", "1"), described, {}, encoder=settings).write(folder)
+        return OnnxEncoder(resolve_encoder(folder))
+
+    with opened("") as plain, opened("last_hidden_state") as named, opened("", weights="model.onnx_data") as beside:
+        np.testing.assert_array_equal(named.encode(TEXTS), plain.encode(TEXTS))
+        assert {"output", "weights_sha256"} & set(plain.identity) == set()
+        assert len({plain.fingerprint, named.fingerprint, beside.fingerprint}) == 3
+    with pytest.raises(ModelError, match=r"has no output sentence_embedding, .*it has last_hidden_state"):
+        opened("sentence_embedding")

@@ -24,7 +24,6 @@ from tiny_checkpoints import need_export_extra, run_script
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
 from vlm4rec_edge.errors import ModelError, PhotoError
 from vlm4rec_edge.grounding.llama import native as native_module
-from vlm4rec_edge.grounding.llama import prepare as preparing
 from vlm4rec_edge.grounding.llama.engine import Answer, Engine
 from vlm4rec_edge.grounding.llama.grammar import Grammar, rules_of
 from vlm4rec_edge.grounding.llama.native import NativeModel, load_bindings
@@ -265,6 +264,23 @@ def test_a_large_photo_is_made_smaller_where_it_would_fill_the_context(family: F
         assert reference.until_a_tie(said[key].tokens) == reference.until_a_tie(reference.tokens), key
 
 
+def test_a_photo_takes_as_many_tokens_as_the_settings_allow_and_demand(family: Family) -> None:
+    only(family, "qwen2.5-vl", "qwen3-vl")
+
+    def taken(pixels: np.ndarray, **bounds: int) -> int:
+        files = replace(family.files, settings=replace(family.files.settings, **bounds))
+        with loaded(files, 1) as native:
+            prepared = prepare(native, "", pixels, question(native, files))
+            tokens = sum(prepared.image_tokens())
+            prepared.free()
+        return tokens
+
+    large, small = photo(400, 380, seed=3), photo(64, 64, seed=4)
+    free = taken(large)
+    assert taken(large, image_max_tokens=free // 4) <= free // 4
+    assert taken(small) < 32 <= taken(small, image_min_tokens=32)
+
+
 def test_an_answer_ends_where_the_context_does_and_harms_no_neighbour(family: Family) -> None:
     only(family, "qwen2.5-vl", "qwen3-vl")
     photos = {"large": photo(400, 380, seed=3), "small": family.photos["40 x 60"]}
@@ -287,8 +303,8 @@ def test_an_image_that_one_pass_can_not_hold_is_refused_and_does_not_end_the_pro
     family: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(family, "gemma3")
-    monkeypatch.setattr(preparing, "PASS_TOKENS", 15)  # of 512; the image has 16
     with loaded(family.files, 1) as native, pytest.raises(PhotoError, match="more than the 15 tokens"):
+        native.shape = replace(native.shape, pass_tokens=15)  # of 512; the image has 16
         prepare(native, "", family.photos["64 x 64"], question(native, family.files))
 
 

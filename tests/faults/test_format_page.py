@@ -1,4 +1,4 @@
-"""``docs/store.md`` tells another program all it needs to read an index."""
+"""``docs/reference/store.md`` tells another program all it needs to read an index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from breaking.child import Task
 
 from vlm4rec_edge.store.schema import DATABASE_NAME
 
-_PAGE = (Path(__file__).parents[2] / "docs" / "store.md").read_text(encoding="utf-8")
+_PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "store.md").read_text(encoding="utf-8")
 
 
 def test_the_example_of_the_page_reads_an_index_without_the_package(finished: Task, tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from made_models import gguf_bytes
 from pictures import QUESTION, answers, drawn, encoded, photo_of, requests_for, swatch
 
 from vlm4rec_edge import LlamaCaptioner, resolve_lvlm
@@ -16,7 +19,7 @@ from vlm4rec_edge.errors import ModelError, PhotoError, UsageError
 from vlm4rec_edge.grounding.protocol import CaptionRequest, caption_key
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.models.golden import check_captions
-from vlm4rec_edge.models.manifest import read_manifest
+from vlm4rec_edge.models.manifest import LvlmSettings, read_manifest
 
 # The colours of which the embedded model was seen to be right on six plain garments out of six (t-shirt, sweater, dress,
 # trousers, coat, hoodie); of red it was right on five. It takes green and purple for blue, beige and orange for pink, red
@@ -218,6 +221,25 @@ def test_a_caption_is_known_by_all_that_decides_it_and_by_nothing_else() -> None
     for settings in ({"batch": 3}, {"threads": 1}, {"device": "cpu"}, {"seed": 7}):
         assert caption_key(photo, _captioner(**settings).fingerprint, QUESTION) == key
     assert _captioner(temperature=0.5, seed=1).fingerprint != _captioner(temperature=0.5, seed=2).fingerprint
+
+
+def test_what_holds_for_general_models_alone_is_no_part_of_the_embedded_ones_fingerprint(tmp_path: Path) -> None:
+    """Else every caption of every index would be made anew."""
+
+    def identity(template: str, **settings: Any) -> dict[str, Any]:
+        text = tmp_path / "made.gguf"
+        text.write_bytes(gguf_bytes("llama", **{"tokenizer.chat_template": template}))
+        made = replace(resolve_lvlm(), text=text, manifest=None, settings=LvlmSettings(512, **settings))
+        return LlamaCaptioner(made, photo_vectors=True).identity
+
+    later = {"openings", "thinking", "image_tokens"}
+    assert not later & set(_captioner().identity)
+    assert not later & set(_captioner(prompt="What is {title}?").identity)
+    assert later & set(identity("plain", prompt="Describe this product.")) == set()
+    assert later & set(identity("plain")) == {"openings"}
+    assert identity("{% if enable_thinking %}")["thinking"] is False
+    bounded = identity("plain", image_min_tokens=280, image_max_tokens=560)
+    assert bounded == {**identity("plain"), "image_tokens": [280, 560]}
 
 
 def test_the_question_is_the_models_own_unless_the_user_has_one(captioner: LlamaCaptioner) -> None:

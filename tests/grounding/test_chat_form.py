@@ -40,6 +40,11 @@ def test_templates_may_use_what_templates_of_models_use() -> None:
     assert _render(LOOP_CONTROLS, "What?") == "x"
 
 
+def test_a_model_that_can_think_is_told_not_to() -> None:
+    asks = "{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% else %}<think>{% endif %}"
+    assert _render(asks, "What?") == "<think></think>"
+
+
 @pytest.mark.parametrize(
     ("template", "reason"),
     [

@@ -40,6 +40,7 @@ def _entry(**changes: Any) -> dict[str, Any]:
         },
         "quantization": {"model": "F32"},
         "memory_mb": 10,
+        "was_run": False,
         "encoder": {"dimensions": 384, "max_tokens": 256, "pooling": "mean"},
         **changes,
     }

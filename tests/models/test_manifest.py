@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from vlm4rec_edge.models.manifest import (
     EncoderSettings,
     GoldenCaption,
     GoldenVector,
+    LvlmSettings,
     Manifest,
     Source,
     check_files,
@@ -43,6 +45,19 @@ def test_what_is_written_is_what_is_read(made: Manifest, encoder_folder: Path) -
     made.write(encoder_folder)
     assert read_manifest(encoder_folder) == made
     check_files(encoder_folder, made)
+
+
+def test_settings_that_came_later_are_written_only_where_they_are_set(made: Manifest, encoder_folder: Path) -> None:
+    """So that an earlier version, which does not know them, reads what does not need them."""
+    path = made.write(encoder_folder)
+    assert "output" not in json.loads(path.read_text())["encoder"]
+    assert made.encoder is not None
+    lvlm = LvlmSettings(512, image_max_tokens=256)
+    set_now = replace(made, encoder=replace(made.encoder, output="sentence_embedding"), lvlm=lvlm)
+    written = json.loads(set_now.write(encoder_folder).read_text())
+    assert written["encoder"]["output"] == "sentence_embedding"
+    assert "image_min_tokens" not in written["lvlm"]
+    assert read_manifest(encoder_folder) == set_now
 
 
 def test_a_flipped_byte_a_longer_and_a_missing_file_are_noticed(made: Manifest, encoder_folder: Path) -> None:

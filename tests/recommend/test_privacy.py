@@ -1,4 +1,4 @@
-"""What docs/profiles.md says can be read back from a profile can be, so nobody takes a vector for a secret."""
+"""What docs/reference/profiles.md says can be read back from a profile can be, so nobody takes a vector for a secret."""
 
 from __future__ import annotations
 

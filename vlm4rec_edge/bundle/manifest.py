@@ -53,7 +53,7 @@ class BundleManifest:
     """What a manifest says.
 
     ``kind`` is ``bundle`` or ``delta``; ``package`` the version that wrote it; ``content`` all that is special to the
-    kind (see docs/bundle.md); ``digest`` the sha256 (hex) of all the rest.
+    kind (see docs/reference/bundle.md); ``digest`` the sha256 (hex) of all the rest.
     """
 
     kind: str

@@ -109,6 +109,16 @@ class BundleReader(Closable):
         return Layout(learned["content"], learned["factors"]) if learned else None
 
     @property
+    def representation(self) -> str:
+        """By what items are compared."""
+        return "words" if self.layout is None else "learned"
+
+    @property
+    def keeps_photo_vectors(self) -> bool:
+        """False: a bundle leaves them out."""
+        return False
+
+    @property
     def learned(self) -> Mapping[str, Any]:
         """What is told of what was learned from purchases; empty if nothing was."""
         return dict(self.manifest.content.get("learned", {}).get("facts", {}))

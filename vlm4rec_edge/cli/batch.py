@@ -1,10 +1,6 @@
 """``recommend --histories``: all users of a shop, from one table to another.
 
-Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "method", "histories", "out",
-"users", "answered", "recommendations", "without_answer": [{"reason", "users"}], "unanswered": [user],
-"users_with_unknown", "unknown": [id], "unknown_selected": [id], "failed",
-"failures": [{"where", "stage", "reason"}], "seconds", "notes": [text]}``; ``unknown_selected`` are ids that --allow, --deny or
---where name and the index does not hold; other lists of users, ids and rows hold the first 100.
+Its ``--json`` document: ``vlm4rec_edge/documents/batch.schema.json``.
 """
 
 from __future__ import annotations

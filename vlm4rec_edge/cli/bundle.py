@@ -1,10 +1,6 @@
 """The commands that ship an index: ``bundle`` and ``patch``.
 
-Their ``--json`` documents (a field may be added, none is renamed or removed):
-
-- ``bundle``: ``{"bundle", "items", "bytes", "digest", "without_thumbnail": [id], "delta"}``; with ``--delta`` the last is
-  ``{"old", "copied_bytes", "new_bytes"}`` and ``bytes`` are those of the delta, else it is null.
-- ``patch``: ``{"bundle", "items", "bytes", "digest"}``
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations

@@ -1,13 +1,6 @@
 """``vlm4rec-edge doctor``: what a user needs to know when something is wrong, or to paste into a bug report.
 
-Its ``--json`` document (a field may be added, none is renamed or removed): ``{"ok", "findings": [{"topic", "says", "ok",
-"remedy", "essential"}], "versions": {name: version or null}, "machine": {"system", "architecture", "processor", "features",
-"cores", "physical_cores", "available_bytes"}, "llama_cpp": {"works", "extra_buffers", "reason"} or null, "onnx_providers",
-"models": [{"name", "kind", "folder", "sha256": {role: digest}}], "plugins": [{"group", "name", "value", "package",
-"problem"}], "recommends": bool, "telemetry": {package: bool}, "cache"}``; where a caption could be made also
-``"llama_cpp_uses", "llama_cpp_gpu"`` and ``"vision": [{"model", "says", "agreement": {"views", "tokens", "cosine_worst",
-"cosine_mean", "length_worst", "mtmd_s", "onnx_s"} or null}]`` (how near ONNX Runtime's vision encoder comes to llama.cpp's,
-and seconds of a view with each), and where a vector could, ``"vector_difference"`` from its reference.
+Its ``--json`` document: ``vlm4rec_edge/documents/doctor.schema.json``.
 """
 
 from __future__ import annotations

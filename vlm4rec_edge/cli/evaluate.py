@@ -1,11 +1,6 @@
 """The command ``evaluate``: how well an index recommends to the users of a shop.
 
-Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
-"failures": [{"where", "stage", "reason"}]}, "protocol": {"name", "test_share", "same_day", "min_items", "group",
-"last", "half_life", "weighted", "seed", "resamples"}, "items", "vectors", "unknown_items": [id], "short_users",
-"seconds", "tables": [{"own_variants", "users", "systems": [{"system", "figures": {metric: {"mean", "low", "high"}},
-"differences": {metric: {"mean", "low", "high", "p_value"}}}]}], "notes": [text]}``; ``own_variants`` is ``kept`` or
-``removed``; ``test_share``, ``group``, ``last`` and ``half_life`` may be null.
+Its ``--json`` document: ``vlm4rec_edge/documents/evaluation.schema.json``.
 """
 
 from __future__ import annotations

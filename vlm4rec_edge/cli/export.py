@@ -1,9 +1,6 @@
 """The command ``export``: items and vectors for other engines.
 
-Its ``--json`` document (a field may be added, none is renamed or removed):
-
-- ``export``: ``{"index", "format", "items", "dimensions", "files": [path], "collection"}``; ``files`` is empty and
-  ``collection`` named for ``qdrant``, else it is null.
+Its ``--json`` document: ``vlm4rec_edge/documents/export.schema.json``.
 """
 
 from __future__ import annotations

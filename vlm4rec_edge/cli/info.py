@@ -1,20 +1,6 @@
 """The command ``info``: what an index or a bundle holds.
 
-Its ``--json`` document (a field may be added, none is renamed or removed):
-
-- ``info``: ``{"index", "items", "captions", "vectors", "failures", "dimensions", "bytes", "method", "encoded_text",
-  "run", "grounding", "encoder", "caption_fields": [name], "photos", "photo_vectors", "photo_vectors_by", "batch", "kv_bytes",
-  "tower", "learned", "index_backend"}``; ``grounding`` and ``encoder`` hold the provenance of captions and vectors,
-  ``caption_fields`` the fields of structured captions, which are attributes of the items (none of free ones). ``photos`` is
-  how many photos the items have together, ``photo_vectors`` how many photos have a vector of their own, and
-  ``photo_vectors_by`` the provenance of those.
-  ``batch`` photos were captioned together in the last run that captioned, for which ``kv_bytes`` of KV memory were held (0 if
-  not known, and in a bundle); ``tower`` encoded them, as ``index`` tells it. ``learned`` tells of what was learned from
-  purchases: ``{"weights": {"together", "often"}, "new_items", "learned_at", "newest_purchase", "users", "judged_users",
-  "purchases", "gain": {"mean", "low", "high", "p_value"}}``, or nothing. ``index_backend`` is the back end for more vectors
-  than are scanned by choice. Of a bundle also ``"bundle": {"digest", "format", "package", "vectors", "thumbnails", "carries":
-  ["encoder" or "lvlm"], "models": [{"role", "name", "license", "source", "licence"}]}``, the last for programs that read it by
-  its former name; its ``failures`` and ``run`` are 0.
+Its ``--json`` document: ``vlm4rec_edge/documents/info.schema.json``.
 """
 
 from __future__ import annotations

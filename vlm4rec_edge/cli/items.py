@@ -1,9 +1,6 @@
 """The command ``items``: which items an index or a bundle holds.
 
-Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "total", "items": [{"id", "title",
-"caption", "image", "attributes", "photos": [{"image", "caption", "fields"}]}], "next_after", "unknown": [id]}``; ``photos``
-are all photos of an item that has several, ``total`` counts the items of all pages, ``next_after`` is what ``--after`` takes
-for the next one, null where this is the last, and ``unknown`` are ids that only the filter names.
+Its ``--json`` document: ``vlm4rec_edge/documents/items.schema.json``.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
 """The command ``learn``: better recommendations from a shop's own purchases, if they are.
 
-Its ``--json`` document (a field may be added, none is renamed or removed): ``{"index", "interactions": {"file", "used",
-"failures": [{"where", "stage", "reason"}]}, "unknown_items": [id], "users", "items_bought", "items_new", "same_day", "newest",
-"age_days", "systems": [{"system", "recall@10": {"mean", "low", "high"}, "ndcg@10": {...}, "weights": {"together", "often"}}],
-"gain": {"mean", "low", "high", "p_value"}, "weights", "judged_texts": [text], "photos", "uses_photos", "encoded_text",
-"encoded_before", "note", "stored", "reason", "seconds"}``; ``photos`` items have a photo vector that could be learned from;
-``age_days`` and ``weights`` of popularity may be null. With ``--forget``: ``{"index", "forgotten"}``.
+Its ``--json`` documents: ``learning.schema.json`` and, with ``--forget``, ``forgotten.schema.json`` in
+``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations

@@ -1,23 +1,13 @@
 """``vlm4rec-edge models``: list, pull, verify and find models.
 
-The documents of ``--json`` (a field may be added, none is renamed or removed):
-
-- ``list``: ``{"models": [{"name", "kind", "state", "description", "license", "repository", "revision",
-"size_mb",
-  "approximate_size", "memory_mb", "quantization", "folder"}], "plugins": [{"group", "name", "value", "package",
-  "problem"}]}``; ``state`` is ``embedded``, ``pulled``,
-  ``absent`` or ``own`` (not of the registry); ``folder`` is null where absent; ``memory_mb`` is null where
-  it is not known.
-- ``pull``: ``{"name", "folder", "graph"}``; ``graph`` is the ONNX graph of its vision encoder, or null.
-- ``verify``: ``{"models": [{"name", "folder", "ok", "problem"}]}``; ``problem`` is null where ``ok``.
-- ``path``: ``{"name", "folder", "files"}``; ``files`` maps each role (text, projector; model, tokenizer) to its path.
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +24,10 @@ models = typer.Typer(
 def list_models(as_json: AsJson = False) -> None:
     """List the models known by name, whether this machine has them, and the plug-ins that packages bring.
 
+    `fits` says whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
+    without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `not run`: the
+    makers of this package never ran the model; --json holds what others published of it.
+
     \b
     Example:
       vlm4rec-edge models list
@@ -48,23 +42,7 @@ def list_models(as_json: AsJson = False) -> None:
     if as_json:
         emit_json({"models": rows, "plugins": [plugin.to_dict() for plugin in plugins]})
         return
-    for kind, title in (("lvlm", "Vision-language models"), ("encoder", "Text encoders")):
-        table(
-            title,
-            ["name", "state", "MB", "memory MB", "license", "what it is"],
-            [
-                [
-                    row["name"],
-                    row["state"],
-                    f"{'~' if row['approximate_size'] else ''}{row['size_mb']:.0f}",
-                    "" if row["memory_mb"] is None else f"{row['memory_mb']}",
-                    row["license"],
-                    row["description"],
-                ]
-                for row in rows
-                if row["kind"] == kind
-            ],
-        )
+    _tables(rows)
     if plugins:
         kinds = {"captioners": "captioner", "encoders": "encoder", "indexes": "index back end"}
         listed = [[plugin.name, kinds[plugin.group], plugin.package, plugin.value] for plugin in plugins]
@@ -72,6 +50,41 @@ def list_models(as_json: AsJson = False) -> None:
     for plugin in plugins:
         if plugin.problem:
             note(plugin.problem)
+
+
+def _tables(rows: list[dict[str, Any]]) -> None:
+    from vlm4rec_edge.cli.output import table
+
+    answers = {True: "yes", False: "no", None: ""}
+    for kind, title in (("lvlm", "Vision-language models"), ("encoder", "Text encoders")):
+        columns = ["name", "state", "MB", "memory MB", "fits", *(["1,000 photos"] if kind == "lvlm" else [])]
+        listed = []
+        for row in rows:
+            if row["kind"] != kind:
+                continue
+            cells = [
+                row["name"],
+                row["state"],
+                f"{'~' if row['approximate_size'] else ''}{row['size_mb']:.0f}",
+                "" if row["memory_mb"] is None else f"{row['memory_mb']}",
+                answers[row["fits"]],
+            ]
+            if kind == "lvlm":
+                cells.append(_time_of(row["hours_per_1000_photos"], row["hours_from"]))
+            was_run = {True: "run", False: "not run", None: ""}[row["was_run"]]
+            listed.append([*cells, was_run, row["license"].removeprefix("LicenseRef-"), row["description"]])
+        table(title, [*columns, "tried", "license", "what it is"], listed)
+
+
+def _time_of(hours: float | None, hours_from: str | None) -> str:
+    """Return a time as a column shows it, in the unit that fits it."""
+    if hours is None:
+        return ""
+    about = "~" if hours_from == "estimated" else ""
+    for value, unit in ((hours / 24, "days"), (hours, "h"), (hours * 60, "min")):
+        if value >= 2:
+            return f"{about}{value:.0f} {unit}"
+    return f"{about}{hours * 3600:.0f} s"
 
 
 @models.command()

@@ -1,19 +1,6 @@
 """The commands that look at photos: ``index`` and ``caption``.
 
-Their ``--json`` documents (a field may be added, none is renamed or removed):
-
-- ``index``: ``{"index", "items", "captioned", "reused", "encoded", "failed", "fetched", "removed", "removed_ids": [id],
-  "not_removed": [id], "unread", "seconds", "interrupted", "failures": [{"where", "stage", "reason"}], "batch", "kv_bytes",
-  "tower", "added": [id], "replaced": [id], "encoded_text", "without_title", "learned", "photo_vectors"}``; ``added`` and
-  ``replaced`` are filled by ``add`` alone; ``encoded_text`` is what the index encodes, such as ``weighted:0.9``,
-  ``without_title`` how many items are known by captions for want of a title, ``learned`` whether it recommends by purchases as
-  well, ``photo_vectors`` how many photos got a vector of their own; ``not_removed`` are items that --prune would have removed,
-  but that are too many to be removed unasked; ``unread`` is how many folders or rows could not be read, with which nothing is
-  pruned; ``batch`` and ``kv_bytes`` tell how many photos were captioned together and the bytes of KV memory that took (the
-  model's memory of prompts and photos under way), 0 if it was not needed; ``tower`` is what encoded the photos: ``onnx-fp32``,
-  ``onnx-int8``, ``onnx-bf16`` or ``mtmd``, empty if it was not needed.
-- ``caption``: ``{"captions": [{"image", "caption", "fields"}], "failures": [{"where", "stage", "reason"}], "batch",
-  "kv_bytes", "tower"}``; ``fields`` is the object of a structured caption (texts, and lists of texts), null for a free one.
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations

@@ -1,18 +1,6 @@
 """The commands that answer from an index or a bundle: ``recommend``, ``similar`` and ``search``.
 
-Their ``--json`` documents (a field may be added, none is renamed or removed):
-
-- ``recommend``, ``similar``, ``search``: ``{"index", "method", "query", "answered_by", "unknown": [id],
-  "recommendations": [{"rank", "item_id", "score", "title", "caption", "image", "attributes", "basis", "interest",
-  "because": [{"source", "kind", "amount", "words": [word]}], "photos": [{"image", "caption", "fields"}], "why"}]}``.
-  ``method`` is ``exact`` or ``hnsw``. ``photos`` are all photos of an item that has several.
-  ``query`` holds what was asked: ``history``, ``disliked`` (ids), ``text``, ``item`` (an id), ``photo`` (its path) with the
-  ``caption`` made of it. ``answered_by`` and, item by item, ``basis`` say from what the answer came: ``history``, ``history
-  and text``, ``text`` or ``popularity``, where scores are the counts of that column; ``answered_by`` is ``photo`` for a photo
-  and null where nothing was found. ``interest`` numbers the interests of ``--interests`` from 0. ``because`` and
-  ``why``, the same in words, are filled by ``--explain``: the amounts sum to the score, ``kind`` is ``liked``,
-  ``disliked`` or ``text``, and ``words`` are informative words that both captions share.
-- ``recommend --histories``: see ``vlm4rec_edge.cli.batch``.
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The command ``serve``: an index or a bundle as an HTTP API, with a page to look at.
 
-Its ``--json`` document, printed once the server listens (a field may be added, none is renamed or removed): ``{"index",
-"items", "address", "reference"}``; ``address`` is where the page is, ``reference`` where the API is described.
+Its ``--json`` document, printed once the server listens: ``vlm4rec_edge/documents/serve.schema.json``.
 """
 
 from __future__ import annotations

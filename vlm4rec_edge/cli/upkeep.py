@@ -1,13 +1,6 @@
 """The commands that look after an index: ``add``, ``remove``, ``verify`` and ``repair``.
 
-Their ``--json`` documents (a field may be added, none is renamed or removed):
-
-- ``add``: the document of ``index``, in which ``added`` and ``replaced`` are ids
-- ``remove``: ``{"index", "removed", "unknown": [id]}``
-- ``verify``: ``{"index", "ok", "items", "captions", "vectors", "photo_vectors", "hnsw_recall", "findings": [{"file",
-  "problem"}], "remedy"}``
-- ``repair``: ``{"index", "salvaged_database", "dropped_items", "dropped_captions", "dropped_vectors", "encoded",
-  "lost_notes", "dropped_photo_vectors"}``
+Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 """
 
 from __future__ import annotations

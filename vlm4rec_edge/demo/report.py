@@ -1,61 +1,22 @@
-"""The demo's report: one HTML file that shows photos, captions, a shopper's history and the recommendations.
+"""The demo's report: one HTML file that shows photos, captions, shoppers, and what two ways recommend to each of them.
 
 The file needs nothing beside it: style and photos are inside, and there is no script.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 
-from vlm4rec_edge.errors import PhotoError
+from vlm4rec_edge.demo.contents import Bar, Count, Offer, ReportData, ReportItem, Shopper, Way
+from vlm4rec_edge.demo.thumbnails import thumbnail
+from vlm4rec_edge.recommend.words import marked
 
-_THUMBNAIL = (220, 330)
-_THUMBNAIL_QUALITY = 80
-# Heights of the bars that stand for a vector in the head of the page: a sign, not data.
-_VECTOR_SIGN = (34, 61, 22, 80, 47, 13, 70, 39, 92, 28, 55, 18, 66, 43, 76, 30, 58, 24)
-
+# Of a vector so many numbers are drawn: as many bars as can be told apart.
+_BARS = 64
 _ADJECTIVES = {"stripe": ("striped",), "check": ("checked", "checkered"), "dots": ("dotted",)}
-
-
-@dataclass(frozen=True)
-class ReportItem:
-    """One product. ``attributes`` is what is known to be true of it; ``caption`` what the model said."""
-
-    item_id: str
-    title: str
-    caption: str
-    image: Path
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Shopper:
-    """One shopper, what they bought, and what is recommended, best first, with its score (cosine)."""
-
-    name: str
-    story: str
-    history: Sequence[ReportItem]
-    recommendations: Sequence[tuple[ReportItem, float]]
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """All that a report shows. ``facts`` are (label, value); ``failures`` are (item id, reason)."""
-
-    title: str
-    intro: str
-    facts: Sequence[tuple[str, str]] = ()
-    shoppers: Sequence[Shopper] = ()
-    catalog: Sequence[ReportItem] = ()
-    notes: Sequence[str] = ()
-    failures: Sequence[tuple[str, str]] = ()
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -76,6 +37,7 @@ def write_report(path: Path, data: ReportData) -> None:
         _facts(data.facts),
         "</header><main>",
         *(_shopper(shopper) for shopper in data.shoppers),
+        _counts(data),
         _catalog(data.catalog),
         _failures(data.failures),
         _notes(data.notes),
@@ -96,28 +58,39 @@ def caption_says(caption: str, value: str) -> bool:
 
 
 def _steps(data: ReportData) -> str:
-    """Return what happened, in four pictures: the first shopper's last purchase becomes a recommendation."""
-    shopper = next((shopper for shopper in data.shoppers if shopper.history and shopper.recommendations), None)
-    if shopper is None:
+    """Return what happened, in four pictures: what the first shopper bought becomes a recommendation."""
+    shopper = next((shopper for shopper in data.shoppers if shopper.history), None)
+    item = shopper.history[0] if shopper else next(iter(data.catalog), None)
+    if item is None:
         return ""
-    bought, offered = shopper.history[0], shopper.recommendations[0][0]
-    first, _ = _sentences(bought.caption)
-    bars = "".join(
-        f'<rect x="{index * 10}" y="{100 - height}" width="6" height="{height}" rx="2"/>'
-        for index, height in enumerate(_VECTOR_SIGN)
-    )
-    sign = f'<svg viewBox="0 0 176 100" preserveAspectRatio="none" aria-hidden="true">{bars}</svg>'
-    stages = (
-        (" photo", _image(bought), "Photo", "All the model gets to see of a product."),
-        ("", f"<q>{escape(first)}</q>", "Words", "The vision-language model writes what it sees."),
-        ("", sign, "Vector", "The sentence encoder turns the words into numbers."),
-        (" photo", _image(offered), "Recommendation", "What lies nearest to everything the shopper bought."),
-    )
+    offers = [offer for way in shopper.ways[:1] for offer in way.offers[:1]] if shopper else []
+    stages = [
+        (" photo", _image(item), "Photo", "All the model gets to see of a product."),
+        ("", f"<q>{escape(item.caption)}</q>", "Words", "The vision-language model writes what it sees, once."),
+        ("", _drawn(data.vector), "Vector", "The sentence encoder turns the words into numbers."),
+    ]
+    if offers:
+        what = "What lies nearest to the mean of all that the shopper bought."
+        stages.append((" photo", _image(offers[0].item), "Recommendation", what))
     cells = (
         f'<li><div class="stage{kind}">{stage}</div><b>{name}</b><span>{what}</span></li>'
         for kind, stage, name, what in stages
     )
     return f'<ol class="steps">{"".join(cells)}</ol>'
+
+
+def _drawn(vector: Sequence[float]) -> str:
+    """Return the first numbers of a vector as bars above and below a line, and how many it has."""
+    shown = vector[:_BARS]
+    largest = max(map(abs, shown), default=0.0) or 1.0
+    bars = "".join(
+        f'<rect x="{place * 4}" y="{50 - max(value, 0) / largest * 48:.1f}" width="2.6" '
+        f'height="{abs(value) / largest * 48:.1f}" rx="1"/>'
+        for place, value in enumerate(shown)
+    )
+    drawing = f'<svg viewBox="0 0 {4 * _BARS} 100" preserveAspectRatio="none" aria-hidden="true">{bars}</svg>'
+    told = f"the first {len(shown)} of {len(vector)} numbers" if len(vector) > len(shown) else f"{len(vector)} numbers"
+    return f"{drawing}<small>{told}</small>"
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
@@ -128,28 +101,71 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
 
 
 def _shopper(shopper: Shopper) -> str:
-    bought = "".join(f"<li>{_figure(item, _caption(item))}</li>" for item in shopper.history)
-    offered = "".join(
-        f"<li>{_figure(item, _score(score) + _caption(item))}</li>" for item, score in shopper.recommendations
-    )
+    bought = "".join(f"<li>{_card(item, _caption(item))}</li>" for item in shopper.history)
+    ways = "".join(map(_way, shopper.ways))
+    told = f'<p class="told">{escape(shopper.told)}</p>' if shopper.told else ""
     return (
-        f'<section><h2>{escape(shopper.name)}</h2><p class="story">{escape(shopper.story)}</p>'
-        f'<h3>Bought before</h3><ul class="row history">{bought}</ul>'
-        f'<h3>Recommended, nearest first</h3><ol class="row recommendations">{offered}</ol></section>'
+        f'<section class="shopper"><h2>{escape(shopper.name)}</h2><p class="story">{escape(shopper.story)}</p>'
+        f'<h3>Bought before</h3><ul class="history">{bought}</ul><div class="ways">{ways}</div>{told}</section>'
+    )
+
+
+def _way(way: Way) -> str:
+    offers = "".join(f"<li>{_card(offer.item, _offer(offer))}</li>" for offer in way.offers)
+    head = f"<h3>{escape(way.name)} <span>{escape(way.told)}</span></h3>"
+    return f'<div class="way">{head}<ol class="offers">{offers}</ol></div>'
+
+
+def _offer(offer: Offer) -> str:
+    mark = f'<span class="mark{" yes" if offer.fits else ""}">{escape(offer.mark)}</span>' if offer.mark else ""
+    return _caption(offer.item, offer.shared) + f'<p class="below">{mark}{_score(offer.score)}</p>'
+
+
+def _counts(data: ReportData) -> str:
+    if not data.counts:
+        return ""
+    rows = "".join(map(_count, data.counts))
+    return (
+        f'<section class="counts"><h2>How often each way keeps to the taste</h2><p class="story">{escape(data.counted)}</p>'
+        f"{rows}</section>"
+    )
+
+
+def _count(count: Count) -> str:
+    bars = "".join(map(_bar, count.bars))
+    return (
+        f'<div class="count"><h3>{escape(count.name)} <span>{escape(count.about)}</span></h3>'
+        f'<ul class="bars">{bars}</ul><p>{escape(count.verdict)}</p></div>'
+    )
+
+
+def _bar(bar: Bar) -> str:
+    share = 100 / bar.most
+    band = (
+        f'<b style="left:{bar.low * share:.1f}%;width:{(bar.high - bar.low) * share:.1f}%"></b>'
+        if bar.high > bar.low
+        else ""
+    )
+    told = f"{bar.mean:.2f}" + (f" <small>{bar.low:.2f} to {bar.high:.2f}</small>" if bar.high > bar.low else "")
+    return (
+        f'<li><span class="of">{escape(bar.name)}</span><span class="track" aria-hidden="true">'
+        f'<i style="width:{bar.mean * share:.1f}%"></i>{band}</span><span class="number">{told}</span></li>'
     )
 
 
 def _catalog(catalog: Sequence[ReportItem]) -> str:
     if not catalog:
         return ""
-    cells = "".join(f"<li>{_figure(item, _caption(item) + _truth(item))}</li>" for item in catalog)
-    legend = (
-        "Under each photo stand its title, the words the model wrote, and what is true of the product. "
-        "A tick marks a true word that the caption uses; without one, the caption leaves it out or is wrong."
-    )
+    cells = "".join(f"<li>{_card(item, _caption(item) + _truth(item))}</li>" for item in catalog)
+    legend = "Under each photo stand the words that the model wrote of it."
+    if any(item.attributes for item in catalog):
+        legend = (
+            "Under each photo stand its title, the words that the model wrote of it, and what the shop's table says. "
+            "A tick marks what the words say too; without one, they leave it out or are wrong."
+        )
     return (
-        f'<section><h2>The whole catalog</h2><p class="story">{legend}</p>'
-        f'<ul class="grid catalog">{cells}</ul></section>'
+        f"<section><details><summary><h2>Every item, and what was said of it</h2></summary>"
+        f'<p class="story">{legend}</p><ul class="grid catalog">{cells}</ul></details></section>'
     )
 
 
@@ -170,20 +186,23 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<section><h2>Notes</h2><ul class="notes">{items}</ul></section>'
 
 
-def _figure(item: ReportItem, below: str) -> str:
+def _card(item: ReportItem, below: str) -> str:
     return f"<figure>{_image(item)}<figcaption>{below}</figcaption></figure>"
 
 
-def _caption(item: ReportItem) -> str:
-    first, rest = _sentences(item.caption)
-    more = f'<p class="more">{escape(rest)}</p>' if rest else ""
-    return f'<strong>{escape(item.title)}</strong><p class="said">{escape(first)}</p>{more}'
+def _caption(item: ReportItem, shared: Collection[str] = ()) -> str:
+    """Return title and caption, the words that it shares with the history underlined."""
+    title = f"<strong>{escape(item.title)}</strong>" if item.title else ""
+    said = "".join(
+        f"<u>{escape(piece)}</u>" if is_shared else escape(piece) for piece, is_shared in marked(item.caption, shared)
+    )
+    return f'{title}<p class="said">{said}</p>'
 
 
 def _score(score: float) -> str:
     share = max(0.0, min(1.0, score)) * 100
     bar = f'<span class="track" aria-hidden="true"><i style="width:{share:.1f}%"></i></span>'
-    return f'<div class="score">{bar}{score:.3f}</div>'
+    return f'<span class="score">{bar}{score:.3f}</span>'
 
 
 def _truth(item: ReportItem) -> str:
@@ -192,33 +211,10 @@ def _truth(item: ReportItem) -> str:
         if caption_says(item.caption, value)
         else f'<li title="{escape(name)}">{escape(value)}</li>'
         for name, value in item.attributes.items()
+        if value
     )
     return f'<ul class="truth">{"".join(chips)}</ul>' if item.attributes else ""
 
 
 def _image(item: ReportItem) -> str:
-    return f'<img src="{_thumbnail(item.image)}" alt="{escape(item.title)}" loading="lazy">'
-
-
-def _sentences(caption: str) -> tuple[str, str]:
-    """Return a caption's first sentence and the rest."""
-    head, dot, rest = caption.strip().partition(". ")
-    return head + dot.strip(), rest.strip()
-
-
-@cache
-def _thumbnail(image: Path) -> str:
-    """Return a photo as a data URI of a small JPEG, on white if it is transparent."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(image) as photo:
-            small = ImageOps.exif_transpose(photo).convert("RGBA")
-            small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
-            page = Image.new("RGB", small.size, "white")
-            page.paste(small, mask=small.getchannel("A"))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise PhotoError(f"{image} cannot be shown in the report ({error}); check the file.") from error
-    stream = io.BytesIO()
-    page.save(stream, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return f'<img src="{thumbnail(item.image)}" alt="{escape(item.title or item.item_id)}" loading="lazy">'

@@ -1,117 +1,142 @@
-"""The demo: caption, encode and index a small shop that the package brings, shop in it, and write the report."""
+"""The demo: caption, encode and index a shop, recommend in it by words and by photos, and write the report.
+
+The shop is the one that the package brings, or somebody's own photos.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlm4rec_edge.demo.report import ReportData, ReportItem, Shopper, write_report
+from vlm4rec_edge.catalog.reader import Catalog
+from vlm4rec_edge.demo.contents import ReportData, Shopper
+from vlm4rec_edge.demo.counting import TasteCount, count_tastes
+from vlm4rec_edge.demo.pages import columns_of, page_of_photos, page_of_shop, shown_items
+from vlm4rec_edge.demo.report import write_report
+from vlm4rec_edge.demo.shop_files import lay_out_shop
 from vlm4rec_edge.encoding.encoder import OnnxEncoder
+from vlm4rec_edge.errors import CatalogError
 from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
 from vlm4rec_edge.index_folder import build_index
-from vlm4rec_edge.indexing.report import IndexProgress, IndexReport
-from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.indexing.report import IndexProgress
 from vlm4rec_edge.models.resolve import resolve_encoder, resolve_lvlm
 from vlm4rec_edge.recommend.recommender import Recommender
 
-# Drawn by models/training/demo_shop.py, which is not part of the package: pictures, items.csv and histories.csv.
-SHOP = Path(__file__).with_name("shop")
-ITEM_COUNT = len(list((SHOP / "images").iterdir()))
-_RECOMMENDED = 6
+OnProgress = Callable[[IndexProgress], None]
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made and where it lies."""
+    """What the demo made and where it lies.
+
+    Attributes:
+        report: The page.
+        index: The index folder.
+        items: How many items it holds.
+        captions_per_second: 0 where all were captioned before.
+        shoppers: Those of the report.
+        counts: How often each way keeps to a taste; empty for photos of which nothing is known.
+        shown: The sentence that matters.
+        failures: What was left out, as (item id, reason).
+    """
 
     report: Path
     index: Path
     items: int
     captions_per_second: float
     shoppers: Sequence[Shopper]
+    counts: Sequence[TasteCount]
+    shown: str
+    failures: Sequence[tuple[str, str]]
 
 
-def run_demo(out: Path, *, on_progress: Callable[[IndexProgress], None] | None = None) -> DemoResult:
-    """Run the whole way in the folder ``out`` and return what was made.
+def run_demo(out: Path, *, on_progress: OnProgress | None = None) -> DemoResult:
+    """Run the whole way with the package's shop in the folder ``out``, and return what was made.
+
+    The folder ``shop`` beside the report and the index holds the shop's files, as ``lay_out_shop`` writes them.
 
     Raises:
         Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
     """
-    shop = out / "shop"
-    _copy_shop(shop)
-    table, index = shop / "items.csv", out / "shop.index"
-    with IsolatedCaptioner(resolve_lvlm()) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
+    out.mkdir(parents=True, exist_ok=True)
+    made = _indexed(lay_out_shop(out / "shop"), out, on_progress)
+    with _opened(made.index) as (words, photos):
+        catalog = shown_items(words)
+        items = [(item.item_id, columns_of(item)) for item in catalog.values()]
+        counts = count_tastes(items, words, photos)
+        data = page_of_shop(catalog, items, counts, words, photos, made.facts, made.failures)
+    return _written(out, made, data, counts)
+
+
+def run_demo_of_photos(catalog: Path | Catalog, out: Path, *, on_progress: OnProgress | None = None) -> DemoResult:
+    """Do the same with a folder of photos, or a table; its shoppers are made up from groups of photos.
+
+    Raises:
+        CatalogError: there are no photos at ``catalog``, or none that can be used.
+        Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
+    """
+    made = _indexed(catalog, out, on_progress)
+    with _opened(made.index) as (words, photos):
+        data = page_of_photos(shown_items(words), words, photos, made.facts, made.failures)
+    return _written(out, made, data)
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """An index that was made, and the numbers of the run."""
+
+    index: Path
+    items: int
+    rate: float
+    facts: Sequence[tuple[str, str]]
+    failures: Sequence[tuple[str, str]]
+
+
+def _indexed(catalog: Path | Catalog, out: Path, on_progress: OnProgress | None) -> _Indexed:
+    index = out / "shop.index"
+    with IsolatedCaptioner(resolve_lvlm(), photo_vectors=True) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
         report = build_index(
-            table,
+            catalog,
             index,
             captioner=captioner,
             encoder=encoder,
             encoded_text="caption",  # what the report shows and speaks of
-            remake=True,  # the shop and its index are the demo's own, perhaps of an earlier version
+            remake=True,  # the index is the demo's own, perhaps of an earlier version or of other photos
+            prune=True,
             prune_anyway=True,
             on_progress=on_progress,
         )
-        names = (captioner.files.name, encoder.files.name)
-    with Recommender.open(index) as recommender:
-        catalog = {item.id: _shown(item) for item in recommender.store.items()}
-        shoppers = [_shop(recommender, catalog, row) for row in _rows(shop / "histories.csv")]
-    rate = report.progress.captioned / report.seconds if report.seconds > 0 else 0.0
-    page = out / "report.html"
-    write_report(page, _report(report, names, rate, shoppers, [catalog[row["id"]] for row in _rows(table)]))
-    return DemoResult(page, index, report.items, rate, shoppers)
-
-
-def _copy_shop(folder: Path) -> None:
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    for source in SHOP.rglob("*.*"):
-        (folder / source.relative_to(SHOP)).write_bytes(source.read_bytes())
-
-
-def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _shown(item: StoredItem) -> ReportItem:
-    return ReportItem(item.id, item.title, item.caption, Path(item.image), item.attributes)
-
-
-def _shop(recommender: Recommender, catalog: Mapping[str, ReportItem], shopper: Mapping[str, str]) -> Shopper:
-    history = shopper["history"].split(",")
-    found = recommender.recommend(history, _RECOMMENDED)
-    bought = [catalog[item_id] for item_id in history]
-    return Shopper(shopper["user_id"], shopper["story"], bought, [(catalog[hit.item_id], hit.score) for hit in found])
-
-
-def _report(
-    report: IndexReport,
-    names: tuple[str, str],
-    rate: float,
-    shoppers: Sequence[Shopper],
-    catalog: Sequence[ReportItem],
-) -> ReportData:
+        names = captioner.files.name, encoder.files.name
+    if report.interrupted:
+        raise KeyboardInterrupt
+    failures = [(failure.where, failure.reason) for failure in report.failures]
+    if not report.items:
+        first = f" The first of them, {failures[0][0]}: {failures[0][1]}" if failures else ""
+        raise CatalogError(f"None of these photos can be used, so there is nothing to show.{first}")
     done = report.progress
-    captioner_name, encoder_name = names
-    return ReportData(
-        title="A small shop, seen and recommended offline",
-        intro="Every picture below was described in words by a vision-language model on this machine. The words became "
-        "vectors, and the mean vector of what a shopper has bought found the recommendations. No title, no price and no "
-        "other shopper was used.",
-        facts=[
-            ("items", str(report.items)),
-            ("captioned in this run", str(done.captioned)),
-            ("pictures a second", f"{rate:.1f}" if done.captioned else "none to do"),
-            ("words by", captioner_name),
-            ("vectors by", encoder_name),
-        ],
-        shoppers=shoppers,
-        catalog=catalog,
-        notes=[
-            "The pictures are this project's own drawings. The embedded model is small and knows photos of clothes; where "
-            "it is wrong about a drawing, the caption is shown as it is.",
-            "Scores are cosines between the shopper's mean vector and the item's vector.",
-        ],
-        failures=[(failure.where, failure.reason) for failure in report.failures],
-    )
+    rate = done.captioned / report.seconds if report.seconds > 0 else 0.0
+    facts = [
+        ("items", f"{report.items:,}"),
+        ("captioned in this run", f"{done.captioned:,}"),
+        ("photos a second", f"{rate:.1f}" if done.captioned else "none to do"),
+        ("seconds to index", f"{report.seconds:.1f}"),
+        ("words by", names[0]),
+        ("vectors by", names[1]),
+    ]
+    return _Indexed(index, report.items, rate, facts, failures)
+
+
+@contextmanager
+def _opened(index: Path) -> Iterator[tuple[Recommender, Recommender]]:
+    """Open an index by its words and by its photos."""
+    with ExitStack() as stack:
+        words = stack.enter_context(Recommender.open(index))
+        yield words, stack.enter_context(Recommender.open(index, photos_alone=True))
+
+
+def _written(out: Path, made: _Indexed, data: ReportData, counts: Sequence[TasteCount] = ()) -> DemoResult:
+    page = out / "report.html"
+    write_report(page, data)
+    return DemoResult(page, made.index, made.items, made.rate, data.shoppers, counts, data.intro, made.failures)

@@ -73,7 +73,8 @@ class OnnxEncoder(Closable):
         self._batch = _BATCH_GPU if self._on_gpu else _BATCH_CPU
         self._tokenizer = _open_tokenizer(files)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
-        output = self._session.get_outputs()[0]
+        output = _output_of(self._session, files)
+        self._output = output.name
         if files.settings.pooling == "in-graph" and len(output.shape) > 2:
             raise ModelError(
                 f"The graph {files.model} gives a vector for every token; to pool them it needs 1_Pooling/config.json beside "
@@ -93,6 +94,10 @@ class OnnxEncoder(Closable):
             "prefix": files.settings.prefix,
             "pooling": files.settings.pooling,
         }
+        if manifest and "weights" in manifest.files:
+            self.identity["weights_sha256"] = manifest.files["weights"].sha256
+        if files.settings.output:
+            self.identity["output"] = files.settings.output
         self.fingerprint = fingerprint(self.identity)
         self.place = {"encoder": str(Path(str(files.folder if manifest else files.model)).absolute())}
 
@@ -185,7 +190,7 @@ class OnnxEncoder(Closable):
             feed["token_type_ids"] = np.zeros_like(tokens)
         if "position_ids" in self._inputs:
             feed["position_ids"] = np.broadcast_to(np.arange(longest), tokens.shape)
-        output = session.run(None, feed)[0].astype(np.float32, copy=False)
+        output = session.run([self._output], feed)[0].astype(np.float32, copy=False)
         pooling = self.files.settings.pooling
         if pooling == "cls":
             output = output[:, 0]
@@ -241,6 +246,18 @@ def _open_session(files: EncoderFiles, device: Device, threads: int) -> Any:
             "needs; install it, or use --device cpu."
         )
     return session
+
+
+def _output_of(session: Any, files: EncoderFiles) -> Any:
+    """Return the output of a graph that a manifest names, else the first."""
+    outputs, wanted = session.get_outputs(), files.settings.output
+    if not wanted:
+        return outputs[0]
+    for output in outputs:
+        if output.name == wanted:
+            return output
+    names = ", ".join(output.name for output in outputs)
+    raise ModelError(f"{files.model} has no output {wanted}, which its manifest names (it has {names}); pull it again.")
 
 
 def _open_tokenizer(files: EncoderFiles) -> Any:

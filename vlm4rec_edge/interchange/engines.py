@@ -72,7 +72,8 @@ def _vectors(source: ItemSource, folder: Path) -> Any:
 def _write_about(source: ItemSource, folder: Path, settings: dict[str, Any]) -> None:
     """Say what made the vectors: a query must be encoded by the same encoder.
 
-    Where something was learned from purchases, a query is a sum of vectors whose last value is set to 0 (docs/learning.md).
+    Where something was learned from purchases, a query is a sum of vectors whose last value is set to 0
+    (docs/explanation/learning.md).
     """
     learned = {"learned": {**asdict(source.layout), **source.learned}} if source.layout else {}
     about = {

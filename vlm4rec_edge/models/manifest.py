@@ -1,8 +1,8 @@
 """The manifest that lies beside every exported model: what it is, and how to check that a copy works.
 
 ``manifest.json`` is written by the export scripts and by ``models pull``, and read by everything else. A
-file role is ``model`` and ``tokenizer`` for an encoder, ``text`` and ``projector`` for a vision-language
-model.
+file role is ``model`` and ``tokenizer`` for an encoder (and ``weights`` where its graph keeps them in a file of their
+own), ``text`` and ``projector`` for a vision-language model.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ MANIFEST_NAME = "manifest.json"
 MANIFEST_FORMAT = 1
 
 Kind = Literal["encoder", "lvlm"]
+# Settings that came later: where they are unset they are not written, so that earlier versions read the manifest too.
+_LATER = ("output", "image_min_tokens", "image_max_tokens")
 # How token vectors become one text vector: in the graph itself (our exports), or outside it (the hub's usual
 # ONNX).
 TokenPooling = Literal["mean", "cls", "last"]
@@ -50,25 +52,29 @@ class EncoderSettings:
     ``dimensions`` is 0 where it is not known: ask the graph. ``prefix`` is put before every text (the e5
     family was trained with ``"query: "`` for symmetric matching). ``pooling`` is ``in-graph`` where the
     graph gives finished unit vectors; ``mean`` (over the attention mask), ``cls`` (first token) or ``last`` (last
-    token) where it gives ``last_hidden_state``, which the runtime then pools and normalises.
+    token) where it gives ``last_hidden_state``, which the runtime then pools and normalises. ``output`` names the
+    output of the graph to take (empty: the first).
     """
 
     dimensions: int
     max_tokens: int
     prefix: str = ""
     pooling: Pooling = "in-graph"
+    output: str = ""
 
 
 @dataclass(frozen=True)
 class LvlmSettings:
     """What the runtime must know of a vision-language model.
 
-    ``prompt`` is the question the model answers best (empty: the package's default prompt);
+    ``prompt`` is the question the model was trained for (empty: it is a general model, which gets the package's
+    default prompt, and from whose captions openings such as "This image shows" are cut);
     ``chat_template`` replaces the one in the GGUF file (empty: the file's own); ``max_tokens`` bounds an
     answer. Photos are made smaller to ``max_side`` pixels, their longer side, before llama.cpp's own
     preprocessing, which smooths less than Pillow (0: the package's bound). ``schema`` is the JSON schema the
     model was trained to answer in (None: the package's) and ``structured_prompt`` the question that asks for
-    it (empty: one made from the schema).
+    it (empty: one made from the schema). ``image_min_tokens`` and ``image_max_tokens`` bound the tokens of a photo
+    where the model looks at it at its own resolution (Qwen-VL, Gemma 4); 0: llama.cpp's bounds.
     """
 
     context_length: int
@@ -78,6 +84,8 @@ class LvlmSettings:
     max_side: int = 0
     structured_prompt: str = ""
     schema: dict[str, Any] | None = None
+    image_min_tokens: int = 0
+    image_max_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,10 @@ class Manifest:
 def manifest_bytes(manifest: Manifest) -> bytes:
     """Return ``manifest.json`` as it is written."""
     content = {"format": MANIFEST_FORMAT, **asdict(manifest)}
+    for settings in filter(None, (content["encoder"], content["lvlm"])):
+        for name in _LATER:
+            if not settings.get(name, True):
+                del settings[name]
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 

@@ -104,6 +104,12 @@ def sources_compared(found: Sequence[Sequence[Reason]]) -> set[str]:
     return {reason.source for reasons in found for reason in reasons[:_REASONS_WITH_WORDS] if reason.kind != "text"}
 
 
+def captions_liked(reasons: Sequence[Reason], captions: Mapping[str, str]) -> str:
+    """Return the captions of what was liked among the strongest reasons, as one text, always in the same order."""
+    liked = {reason.source for reason in reasons[:_REASONS_WITH_WORDS] if reason.kind == "liked"}
+    return "\n".join(captions.get(source, "") for source in sorted(liked))
+
+
 def in_words(reasons: Sequence[Reason]) -> str:
     """Return reasons as a sentence for people; empty where there are none."""
     if not reasons:

@@ -51,6 +51,11 @@ def query_of(
     away = [item for item in disliked if item in rows]
     vectors = query_vectors(source, [rows[item] for item in (*liked, *away)])
     liked_vectors, away_vectors = vectors[: len(liked)], vectors[len(liked) :]
+    if len(liked) and not liked_vectors.any():  # only where items are compared by their photos
+        raise UsageError(
+            "No item of this history has a vector of its photo; `vlm4rec-edge index` with --photo-vectors makes what is "
+            "missing."
+        )
     text_vectors = vectors[:0] if text is None else as_asked(source, text[1])[None]
     shared = [Part(item, "disliked") for item in away] + ([] if text is None else [Part(text[0], "text")])
     interests = []

@@ -63,9 +63,15 @@ class Recommender(Closable):
         exact_limit: int | None = None,
         backend: str | None = None,
         words_alone: bool = False,
+        photos_alone: bool = False,
         generation: str | None = None,
     ) -> None:
-        self._how = {"exact_limit": exact_limit, "backend": backend, "words_alone": words_alone}
+        self._how: dict[str, Any] = {
+            "exact_limit": exact_limit,
+            "backend": backend,
+            "words_alone": words_alone,
+            "photos_alone": photos_alone,
+        }
         self._snapshot = Snapshot(store, index, generation=generation or generation_of(store.folder))
         self._reloading = threading.Lock()
 
@@ -77,6 +83,7 @@ class Recommender(Closable):
         exact_limit: int | None = None,
         backend: str | None = None,
         words_alone: bool = False,
+        photos_alone: bool = False,
     ) -> Recommender:
         """Open the index or the bundle at ``folder``.
 
@@ -86,14 +93,23 @@ class Recommender(Closable):
                 ``vlm4rec_edge.index.EXACT_LIMIT``.
             backend: Its name; default: the one that the index was built with, HNSW as a rule.
             words_alone: Compare items by their words, whatever was learned from purchases.
+            photos_alone: Compare items by their photos' own vectors, of which the mean of all items is taken away, and not by
+                words: what a matcher of pixels would recommend. Everything but a text is asked as of the words. All items
+                are scanned.
 
         Raises:
             StoreError: there is no index, or it is damaged or empty.
-            UsageError: ``folder`` is no path, or ``words_alone`` is asked of a bundle that learned.
+            UsageError: ``folder`` is no path, ``words_alone`` is asked of a bundle that learned, or ``photos_alone`` of a
+                bundle, or of an index that keeps no vectors of photos.
         """
         generation = generation_of(path_of(folder, "An index"))  # before it is opened: what comes between is seen later
-        opened = open_source(folder, exact_limit=exact_limit, backend=backend, words_alone=words_alone)
-        return cls(*opened, exact_limit=exact_limit, backend=backend, words_alone=words_alone, generation=generation)
+        how: dict[str, Any] = {
+            "exact_limit": exact_limit,
+            "backend": backend,
+            "words_alone": words_alone,
+            "photos_alone": photos_alone,
+        }
+        return cls(*open_source(folder, **how), **how, generation=generation)
 
     def reload(self) -> None:
         """Answer from the index as it is now. Calls under way end with what they began with; a loaded encoder is kept.
@@ -103,7 +119,7 @@ class Recommender(Closable):
         """
         with self._reloading, self._snapshot.held() as old:
             generation = generation_of(old.source.folder)
-            source, index = open_source(old.source.folder, **self._how)  # type: ignore[arg-type]  # as they were given
+            source, index = open_source(old.source.folder, **self._how)
             new = Snapshot(source, index, generation=generation)
             try:
                 new.prepare_like(old)
@@ -137,6 +153,11 @@ class Recommender(Closable):
         """What this recommender reads; another one after ``reload``."""
         with self._snapshot.held() as now:
             return now.source
+
+    @property
+    def representation(self) -> str:
+        """By what items are compared: ``words``, ``learned`` (words and purchases), or ``photos``."""
+        return self.store.representation
 
     @property
     def method(self) -> str:

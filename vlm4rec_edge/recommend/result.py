@@ -24,6 +24,8 @@ class Recommendation:
         because: The reasons, strongest first, whose amounts sum to the score; empty unless they were asked for.
         interest: Which of several interests it belongs to, from 0.
         photos: All photos of the item, each with its caption, where it has several; a bundle keeps the first alone.
+        shared: Informative words that its caption shares with those of the history, or of the strongest reasons where it is
+            long, the most informative first; empty unless reasons were asked for.
     """
 
     rank: int
@@ -37,6 +39,7 @@ class Recommendation:
     because: tuple[Reason, ...] = ()
     interest: int = 0
     photos: tuple[StoredPhoto, ...] = ()
+    shared: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:
@@ -55,6 +58,7 @@ class Recommendation:
             "attributes": dict(self.attributes),
             "because": because,
             "photos": photos,
+            "shared": list(self.shared),
             "why": self.why,
         }
 

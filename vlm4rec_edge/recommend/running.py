@@ -1,7 +1,7 @@
 """A profile that grows event by event, for a device that must not keep the history itself.
 
 It holds two sums of vectors and their weights, nothing else, so an event costs O(dimensions) and what is stored does not
-grow. What can be read back from it is written in docs/profiles.md.
+grow. What can be read back from it is written in docs/reference/profiles.md.
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ import numpy as np
 
 from vlm4rec_edge.encoding.checked import check_encoder_of, encoded
 from vlm4rec_edge.encoding.text import CAPTION, EncodedText, text_of_item
-from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.plugins import close_model
 from vlm4rec_edge.provenance import made_by
 from vlm4rec_edge.recommend.choice import Choice, choose
-from vlm4rec_edge.recommend.explanation import Reason, reasons_for, sources_compared, with_words
+from vlm4rec_edge.recommend.explanation import Reason, captions_liked, reasons_for, sources_compared, with_words
 from vlm4rec_edge.recommend.facets import ColumnSummary, summaries
 from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.listing import Listing
@@ -131,6 +131,7 @@ class Snapshot:
                 f"repair {folder}"
             )
         reasons: Sequence[tuple[Reason, ...]] = [()] * len(chosen.ids)
+        shared: Sequence[tuple[str, ...]] = [()] * len(chosen.ids)
         if found:
             kind = self._encoded_text
             texts = {item.id: text_of_item(kind, title=item.title, caption=item.caption) for item in items.values()}
@@ -138,7 +139,12 @@ class Snapshot:
             reasons = [
                 with_words(own, texts[item_id], texts, words) for item_id, own in zip(chosen.ids, found, strict=True)
             ]
-        places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, strict=True)
+            captions = {item.id: item.caption for item in items.values()}
+            shared = [
+                words.shared(captions[item_id], captions_liked(own, captions))
+                for item_id, own in zip(chosen.ids, found, strict=True)
+            ]
+        places = zip(chosen.ids, chosen.scores.tolist(), chosen.interests.tolist(), reasons, shared, strict=True)
         hits = [
             Recommendation(
                 rank,
@@ -152,8 +158,9 @@ class Snapshot:
                 because,
                 interest,
                 item.photos,
+                in_common,
             )
-            for rank, (item_id, score, interest, because) in enumerate(places, start=1)
+            for rank, (item_id, score, interest, because, in_common) in enumerate(places, start=1)
             for item in (items[item_id],)
         ]
         return Recommendations(hits, folder=str(folder), method=self.index.name, query=asked, unknown=unknown)
@@ -198,7 +205,12 @@ class Snapshot:
         Raises:
             StoreError: it is another encoder than made the index, or which one did is lost.
             ModelError: the encoder is not on this machine.
+            UsageError: items are compared by their photos.
         """
+        if self.source.representation == "photos":
+            raise UsageError(
+                "A text cannot be compared with photos; leave the text out, or compare items by their words."
+            )
         if encoder is None:
             with self._loading:
                 if self._encoder is None:

@@ -38,8 +38,16 @@ class ItemSource(Protocol):
         """Where the parts of a vector lie, if it is mixed with what was learned from purchases; None if it is not."""
 
     @property
+    def representation(self) -> str:
+        """By what items are compared: ``words``, ``learned`` (words and purchases), or ``photos``."""
+
+    @property
+    def keeps_photo_vectors(self) -> bool:
+        """Whether items can be compared by their photos."""
+
+    @property
     def learned(self) -> Mapping[str, Any]:
-        """What is told of what was learned from purchases (``docs/learning.md``); empty if nothing was."""
+        """What is told of what was learned from purchases (``docs/explanation/learning.md``); empty if nothing was."""
 
     @property
     def space(self) -> str:
@@ -126,24 +134,34 @@ def as_asked(source: ItemSource, vector: np.ndarray) -> np.ndarray:
 
 
 def open_source(
-    path: Path | str, *, exact_limit: int | None = None, backend: str | None = None, words_alone: bool = False
+    path: Path | str,
+    *,
+    exact_limit: int | None = None,
+    backend: str | None = None,
+    words_alone: bool = False,
+    photos_alone: bool = False,
 ) -> tuple[ItemSource, VectorIndex]:
     """Open what lies at ``path``, and the index that searches its vectors.
 
     The one place that tells kinds of sources apart. With ``words_alone`` the vectors are those of the texts, whatever was
-    learned from purchases.
+    learned from purchases; with ``photos_alone`` they are those of the photos, which are scanned.
 
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
-        UsageError: ``path`` is no path, or a bundle that holds no vectors of the words alone.
+        UsageError: ``path`` is no path, or it holds no vectors of the words or of the photos alone.
     """
     path = path_of(path, "An index")
+    if words_alone and photos_alone:
+        raise UsageError("Items are compared by their words alone or by their photos alone, not by both.")
     from vlm4rec_edge.bundle.container import is_bundle
 
     if is_bundle(path):
         from vlm4rec_edge.bundle.reader import BundleReader
 
         bundle = BundleReader(path)
+        if photos_alone:
+            bundle.close()
+            raise UsageError(f"The bundle {path} holds no vectors of photos; ask the index that it was made of.")
         if words_alone and bundle.layout is not None:
             bundle.close()
             raise UsageError(
@@ -155,6 +173,12 @@ def open_source(
     from vlm4rec_edge.store.reader import StoreReader
     from vlm4rec_edge.store.trouble import holds_nothing
 
+    if photos_alone:
+        from vlm4rec_edge.index import ExactIndex
+        from vlm4rec_edge.store.photo_reader import PhotoReader
+
+        photos = PhotoReader(path, mapped=True)
+        return photos, ExactIndex(photos.vectors)
     store = StoreReader(path, mapped=True, content=words_alone)
     if store.is_empty():
         store.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable, Set
 from functools import lru_cache
 
 from vlm4rec_edge.columns import ItemTable
@@ -44,8 +44,8 @@ class InformativeWords:
         self._idf = {word: self.idf(word) for word in self._items_with}
         self._common = {word for word, items in self._items_with.items() if items > _TOO_COMMON * self._items}
 
-    def shared(self, first: str, second: str, count: int) -> tuple[str, ...]:
-        """Return up to ``count`` informative words of both texts, the most informative first."""
+    def shared(self, first: str, second: str, count: int | None = None) -> tuple[str, ...]:
+        """Return up to ``count`` informative words of both texts, or all of them, the most informative first."""
         both = words_of_shown(first) & words_of_shown(second)
         told = sorted((-(self._idf.get(word) or self.idf(word)), word) for word in both - self._common)
         return tuple(word for _, word in told[:count])
@@ -63,6 +63,16 @@ def words_of(text: str) -> Set[str]:
 
 # The texts of one history are compared with every item that is shown.
 words_of_shown = lru_cache(4096)(words_of)
+
+
+def marked(text: str, words: Collection[str]) -> list[tuple[str, bool]]:
+    """Return a text in pieces, each with whether it is one of some words; words are in lower case, as ``shared`` has them."""
+    pieces, end = [], 0
+    for match in _WORD.finditer(text):
+        if match[0].lower() in words:
+            pieces += [(text[end : match.start()], False), (match[0], True)]
+            end = match.end()
+    return [piece for piece in (*pieces, (text[end:], False)) if piece[0]]
 
 
 def words_of_table(table: ItemTable, kind: EncodedText) -> InformativeWords:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from vlm4rec_edge.bundle.container import is_bundle
-from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.errors import StoreError, UsageError, Vlm4RecError
 from vlm4rec_edge.info import describe_index, state_of
 from vlm4rec_edge.recommend.recommender import Recommender
 
 # An answer is at most so many seconds older than the index. Where taking it up is slow, it may take a tenth of the time.
 _LOOK_SECONDS = 1.0
 _SHARE = 10
+_NO_PHOTOS = " It keeps no vectors of photos; `vlm4rec-edge index` with --photo-vectors makes them."
 # Where nobody has said how a look ended, another one may begin.
 _LOST_SECONDS = 60.0
 
@@ -30,7 +30,7 @@ class ServedIndex:
 
     def __init__(self, shop: Recommender) -> None:
         self._shop = shop
-        self._words: Recommender | None = None
+        self._others: dict[str, Recommender] = {}
         self._lock = threading.Lock()
         self._look_at = 0.0
         self._documents: dict[str, tuple[Any, dict[str, Any]]] = {}
@@ -39,10 +39,11 @@ class ServedIndex:
 
     @property
     def representations(self) -> list[str]:
-        """By what items can be compared: ``learned`` where something was learned from purchases, and ``words``."""
-        if not self._shop.store.learned:
-            return ["words"]
-        return ["learned"] if self.is_bundle else ["learned", "words"]
+        """By what items can be compared, the way of the index first: ``learned``, ``words``, ``photos``."""
+        store = self._shop.store
+        if self.is_bundle:
+            return [store.representation]
+        return list(dict.fromkeys((store.representation, "words", *(["photos"] if store.keeps_photo_vectors else []))))
 
     @property
     def generation(self) -> str:
@@ -59,11 +60,18 @@ class ServedIndex:
         if representation is None or representation == known[0]:
             return self._shop
         if representation not in known:
-            raise UsageError(f"Items of this index can be compared by {' or '.join(known)} only, not {representation}.")
+            raise UsageError(
+                f"Items of this index can be compared by {' or '.join(known)} only, not {representation}."
+                + (_NO_PHOTOS if representation == "photos" else "")
+            )
         with self._lock:
-            if self._words is None:
-                self._words = Recommender.open(self._shop.store.folder, words_alone=True)
-            return self._words
+            if representation not in self._others:
+                self._others[representation] = Recommender.open(
+                    self._shop.store.folder,
+                    words_alone=representation == "words",
+                    photos_alone=representation == "photos",
+                )
+            return self._others[representation]
 
     def is_time_to_look(self) -> bool:
         """Whether the index is to be looked at again; whoever gets a yes does it, and nobody else meanwhile."""
@@ -78,14 +86,25 @@ class ServedIndex:
         """Take up what was written since. Where it cannot be opened, what was there before goes on to answer."""
         started = time.monotonic()
         try:
-            if self._shop.reload_if_changed() and self._words is not None:
-                with suppress(StoreError):  # the words alone are asked for again, and then it is told
-                    self._words.reload()
+            if self._shop.reload_if_changed():
+                self._reload_others()
             self.problem = ""
         except StoreError as error:
             self.problem = str(error)
         ended = time.monotonic()
         self._look_at = ended + max(_LOOK_SECONDS, _SHARE * (ended - started))
+
+    def _reload_others(self) -> None:
+        """Have the other representations follow; one that cannot is opened again when it is asked for, and then it is told."""
+        with self._lock:
+            others = list(self._others.items())
+        for name, other in others:
+            try:
+                other.reload()
+            except Vlm4RecError:
+                with self._lock:
+                    del self._others[name]
+                other.close()
 
     def info(self) -> dict[str, Any]:
         """Return the document of ``info --json``."""
@@ -115,6 +134,6 @@ class ServedIndex:
     def close(self) -> None:
         """Let go of what was opened here; the recommender that was given stays open."""
         with self._lock:
-            words, self._words = self._words, None
-        if words is not None:
-            words.close()
+            others, self._others = self._others, {}
+        for other in others.values():
+            other.close()

@@ -67,6 +67,13 @@ _WORDS_ALONE = Field(
     "By what items are compared: what was learned from purchases together with the words, or the words alone. Default: as the "
     "index is.",
 )
+_REPRESENTATION = Field(
+    "representation",
+    OneOf(("learned", "words", "photos")),
+    "By what items are compared: what was learned from purchases together with the words, the words alone, or the photos "
+    "alone, as a matcher of pixels does it, for which the index must keep vectors of photos and which takes no text. "
+    "Default: as the index is.",
+)
 _SELECTION = (
     Field("where", _WHERE, "A filter over the columns, such as: colour = 'red' and price < 40."),
     Field("deny", _IDS, "Never return these items.", []),
@@ -97,7 +104,7 @@ _RECOMMEND = (
     Field("include_history", Flag(), "Return items of the history too.", False),
     Field("popularity", Text(200), "A column of counts, for where nothing of the history is known."),
     _EXPLAIN,
-    _WORDS_ALONE,
+    _REPRESENTATION,
 )
 
 OPERATIONS = (
@@ -123,7 +130,7 @@ OPERATIONS = (
             Field("limit", Number(1, MOST_ANSWERS, whole=True), "How many a page holds.", PAGE_ITEMS),
             Field("id", Many(_ID, 200), "Only these items, in this order; nothing else may be asked for then."),
         ),
-        answer="ItemPage",
+        answer="Items",
         example={"limit": 2, "where": "id is not missing"},
     ),
     Operation("item", "GET", "/v1/items/{id}", "One item.", answer="Item"),
@@ -144,7 +151,7 @@ OPERATIONS = (
         "GET",
         "/v1/items/{id}/similar",
         "The items most similar to one item.",
-        query=(_K, *_SELECTION, _EXPLAIN, _WORDS_ALONE),
+        query=(_K, *_SELECTION, _EXPLAIN, _REPRESENTATION),
         answer="Recommendations",
         example={"k": 3, "explain": True},
     ),

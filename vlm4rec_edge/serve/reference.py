@@ -67,6 +67,13 @@ def _operation(operation: Operation, ids: Sequence[str], address: str) -> str:
 
 
 def _row(field: Field) -> str:
+    needed = " <em>needed</em>" if field.required else ""
+    kind = escape(kind_of(field))
+    return f"<tr><td><code>{escape(field.name)}</code>{needed}</td><td>{kind}</td><td>{escape(field.says)}</td></tr>"
+
+
+def kind_of(field: Field) -> str:
+    """Return in words what a field holds, and what it is by default."""
     schema = field.schema()
     of = schema.get("items", schema)
     kind = " or ".join(one["type"] for one in of.get("anyOf", [of]))
@@ -75,8 +82,7 @@ def _row(field: Field) -> str:
         kind = " or ".join(words)
     if "default" in schema and schema["default"] not in ([], False):
         kind += f", {json.dumps(schema['default'])} by default"
-    needed = " <em>needed</em>" if field.required else ""
-    return f"<tr><td><code>{escape(field.name)}</code>{needed}</td><td>{escape(kind)}</td><td>{escape(field.says)}</td></tr>"
+    return kind
 
 
 def _command(operation: Operation, ids: Sequence[str], address: str) -> str:

@@ -110,6 +110,11 @@ class StoreReader(StoreSnapshot):
         return {item_id: found[item_id] for item_id in wanted if item_id in found}
 
     @property
+    def representation(self) -> str:
+        """By what items are compared."""
+        return "words" if self.layout is None else "learned"
+
+    @property
     def learned(self) -> dict[str, Any]:
         """What is told of what was learned from purchases; empty if nothing was."""
         return self.json_object(self.meta.get("learned_facts", "{}"))
@@ -151,6 +156,11 @@ class StoreReader(StoreSnapshot):
         return next((str(text) for (text,) in self.query("SELECT text FROM captions WHERE key = ?", [key])), None)
 
     @property
+    def keeps_photo_vectors(self) -> bool:
+        """Whether photos have vectors of their own."""
+        return "photo_vectors" in self.meta
+
+    @property
     def photo_vector_file(self) -> str:
         """Name of the file of the photos' own vectors."""
         return photo_file_name(self.meta.get("photo_vectors", ""), int(self.meta.get("photo_generation", 0)))
@@ -183,8 +193,11 @@ class StoreReader(StoreSnapshot):
         with self._table_lock:
             if self._table is None:
                 with self.unmapped():
-                    self._table = read_table(self)
+                    self._table = self._read_table()
             return self._table
+
+    def _read_table(self) -> ItemTable:
+        return read_table(self)
 
     def thumbnail(self, item_id: str) -> None:
         """Return nothing: an index notes where the photos are, and keeps no pictures of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
 from vlm4rec_edge.grounding.schema import PRODUCT_SCHEMA, Schema, parse_schema
 from vlm4rec_edge.grounding.structured import STRUCTURED_VERSION
 from vlm4rec_edge.items import Failure, Item
+from vlm4rec_edge.models.gguf import read_header
 from vlm4rec_edge.provenance import fingerprint
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 # Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
 CAPTION_VERSION = 1
+# The same for the openings that are cut from the captions of general models, and of theirs alone.
+OPENINGS_VERSION = 1
 # The same for photos' own vectors.
 VECTOR_VERSION = 1
 # Which vision tower encodes photos: ONNX Runtime's where it is known here and faster, that one, or llama.cpp's own (mtmd).
@@ -139,7 +143,32 @@ class BaseCaptioner(Closable):
                 "schema": self.schema.document,
                 "grammar_sha256": hashlib.sha256(self._rules.encode()).hexdigest(),
             }
-        return described
+        elif self.is_general:  # nor anything of it in that of a model trained to caption, which says no openings
+            described["openings"] = OPENINGS_VERSION
+        if self._thinks:
+            described["thinking"] = False
+        return described | self._image_tokens
+
+    @property
+    def is_general(self) -> bool:
+        """Whether the model was trained for more than captions of its own kind: it has no prompt of its own."""
+        return not self.files.settings.prompt
+
+    @cached_property
+    def _thinks(self) -> bool:
+        """Whether the model's chat template can turn thoughts on and off, which a caption goes without."""
+        template: Any = self.files.settings.chat_template
+        if not template and self.is_general:
+            with suppress(ModelError):
+                template = read_header(self.files.text).metadata.get("tokenizer.chat_template")
+        return "enable_thinking" in str(template)
+
+    @property
+    def _image_tokens(self) -> dict[str, list[int]]:
+        """The bounds of a photo's tokens where they are not llama.cpp's own, as a part of what decides a caption."""
+        settings = self.files.settings
+        bounds = [settings.image_min_tokens, settings.image_max_tokens]
+        return {"image_tokens": bounds} if any(bounds) else {}
 
     @cached_property
     def vector_identity(self) -> dict[str, Any] | None:
@@ -154,7 +183,7 @@ class BaseCaptioner(Closable):
             self._vision_precision != "fp32"
         ):  # as in a caption's: in full precision both towers give the same up to rounding
             decisive["vision_precision"] = self._vision_precision
-        return decisive
+        return decisive | self._image_tokens
 
     @cached_property
     def fingerprint(self) -> str:

@@ -97,7 +97,7 @@ class LlamaCaptioner(BaseCaptioner):
         if answer.only_vector:
             return Captioned(answer.key, "", None, answer.vector)
         if self.schema is None:
-            text = clean_caption(answer.text, cut_off=answer.cut_off)
+            text = clean_caption(answer.text, cut_off=answer.cut_off, general=self.is_general)
         else:
             try:
                 said = fields_of(answer.text, self.schema, cut_off=answer.cut_off)

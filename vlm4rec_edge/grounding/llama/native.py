@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 
 # Tokens in one llama_decode call, and in one pass of the compute graph inside it. 512 holds the 256 image tokens that
-# Gemma 3 must see in a single pass (its image attention is not causal).
+# Gemma 3 must see in a single pass (its image attention is not causal); a model whose photos may take more gets more.
 BATCH_TOKENS = 2048
 PASS_TOKENS = 512
 # A photo, its question and a caption of three sentences fit; more only reserves memory. A model's own limit stays below.
@@ -139,13 +139,17 @@ def use_gpu(device: Device) -> bool:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes of a loaded model that the engine works with. ``embedding`` is the width of one input row."""
+    """The sizes of a loaded model that the engine works with.
+
+    ``embedding`` is the width of one input row, ``pass_tokens`` how many tokens one pass of the compute graph reads.
+    """
 
     vocabulary: int
     embedding: int
     context: int
     slots: int
     kv_bytes: int
+    pass_tokens: int = PASS_TOKENS
 
 
 class NativeModel(Closable):
@@ -206,7 +210,7 @@ class NativeModel(Closable):
             self.model: Any = beside.model if beside else self._load_text(files, gpu, check.extra_buffers)
             self.vocabulary = self.llama.llama_model_get_vocab(self.model)
             context = context or min(self._trained_context(), CONTEXT_PER_PHOTO)
-            self._load_context(threads, slots, context, gpu)
+            self._load_context(threads, slots, context, max(PASS_TOKENS, files.settings.image_max_tokens), gpu)
             if beside and not own_projector:
                 self.projector: Any = beside.projector
             else:
@@ -229,13 +233,13 @@ class NativeModel(Closable):
     def _trained_context(self) -> int:
         return int(self.llama.llama_model_n_ctx_train(self.model)) or CONTEXT_PER_PHOTO
 
-    def _load_context(self, threads: int, slots: int, context: int, gpu: bool) -> None:
+    def _load_context(self, threads: int, slots: int, context: int, pass_tokens: int, gpu: bool) -> None:
         context = -(-context // _CONTEXT_STEP) * _CONTEXT_STEP
         parameters = self.llama.llama_context_default_params()
         parameters.n_ctx = context * slots
         parameters.n_seq_max = slots
         parameters.n_batch = BATCH_TOKENS
-        parameters.n_ubatch = PASS_TOKENS
+        parameters.n_ubatch = pass_tokens
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.kv_unified = False  # each photo attends to its own tokens only, so others' memory is never scanned
         if not gpu and context <= _SHORT_CONTEXT:
@@ -254,6 +258,7 @@ class NativeModel(Closable):
             context=context,
             slots=slots,
             kv_bytes=kv_bytes_per_token(self._text_path) * context * slots,
+            pass_tokens=pass_tokens,
         )
 
     def _load_projector(self, files: LvlmFiles, gpu: bool, threads: int) -> None:
@@ -262,6 +267,11 @@ class NativeModel(Closable):
         parameters.print_timings = False
         parameters.n_threads = threads
         parameters.warmup = False
+        # Unset they are -1, which takes the model's own.
+        if files.settings.image_min_tokens:
+            parameters.image_min_tokens = files.settings.image_min_tokens
+        if files.settings.image_max_tokens:
+            parameters.image_max_tokens = files.settings.image_max_tokens
         if not gpu and _has_few_patches(files.projector):
             parameters.flash_attn_type = self.llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.projector = self.mtmd.mtmd_init_from_file(os.fsencode(files.projector), self.model, parameters)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vlm4rec_edge.errors import PhotoError
-from vlm4rec_edge.grounding.llama.native import PASS_TOKENS, NativeModel, last_native_error
+from vlm4rec_edge.grounding.llama.native import NativeModel, last_native_error
 
 TEXT_CHUNK = 0  # MTMD_INPUT_CHUNK_TYPE_TEXT
 # What a photo may take of the context; the rest belongs to the question and the answer. LFM2-VL's ten tiles and their
@@ -157,7 +157,8 @@ def _check_room(photo: PreparedPhoto) -> None:
             "a smaller photo."
         )
     if _share_of_pass(photo) > 1:
-        raise PhotoError(f"The photo takes more than the {PASS_TOKENS} tokens that one pass reads; make it smaller.")
+        passed = photo.native.shape.pass_tokens
+        raise PhotoError(f"The photo takes more than the {passed} tokens that one pass reads; make it smaller.")
 
 
 def _excess(photo: PreparedPhoto) -> float:
@@ -171,7 +172,7 @@ def _share_of_pass(photo: PreparedPhoto) -> float:
     native = photo.native
     if not native.mtmd.mtmd_decode_use_non_causal(native.projector, None):
         return 0.0
-    return max(photo.image_tokens(), default=0) / PASS_TOKENS
+    return max(photo.image_tokens(), default=0) / native.shape.pass_tokens
 
 
 def _smaller(pixels: np.ndarray, scale: float) -> np.ndarray:

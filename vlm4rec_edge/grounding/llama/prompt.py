@@ -103,6 +103,7 @@ class ChatForm:
                 add_generation_prompt=True,
                 bos_token=self.bos_token,
                 eos_token=self.eos_token,
+                enable_thinking=False,  # a caption is wanted, not the thoughts before it (Qwen3.5, Gemma 4 and others)
                 raise_exception=_refuse,
             )
             return rendered

@@ -9,6 +9,7 @@ import { startShopper, tellAbout } from "./shopper.js";
 import { startSignIn } from "./sign-in.js";
 import { change, onChange, state } from "./state.js";
 import { startStatus } from "./status.js";
+import { chosenWay } from "./ways.js";
 
 const query = document.getElementById("query");
 let typing;
@@ -59,12 +60,13 @@ startMeaning();
 startRecommended();
 startFilters();
 startStatus((told, info) => {
+  const before = chosenWay();
   tellMakers(info);
   tellAbout(told, info);
   if (!isFirst) {
     reload({});
     loadColumns();
-    recommend();
   }
+  if (!isFirst || chosenWay() !== before) recommend();
   isFirst = false;
 });

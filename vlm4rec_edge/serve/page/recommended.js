@@ -3,7 +3,9 @@
 import { ask, learnAbout, photo, query, recall, remember } from "./api.js";
 import { counted, el, fault, framed, icon, redraw, say, signed, title } from "./dom.js";
 import { change, onChange, state, toggle, where } from "./state.js";
-import { description } from "./tile.js";
+import { chosenWay, isBothWays, ways } from "./ways.js";
+import { said } from "./said.js";
+import { askBothWays, showBothWays } from "./two-ways.js";
 
 const SHOWN = 3;
 const PARTS = ["reads alike", "bought together", "often bought"];
@@ -35,7 +37,7 @@ export async function recommend() {
     return;
   }
   place.setAttribute("aria-busy", "true");
-  if (!place.querySelector(".hit")) redraw(place, head(), bones());
+  if (!place.querySelector(".hit, .offer")) redraw(place, head(), bones());
   try {
     const body = {
       history,
@@ -44,9 +46,16 @@ export async function recommend() {
       diversity: state.variety,
       explain: true,
       where: state.within ? where() || null : null,
-      representation: state.by || null,
     };
-    const found = await ask("v1/recommend", { body, signal: going.signal });
+    if (isBothWays()) {
+      const { told, shown } = showBothWays(await askBothWays(body, going.signal), recommend);
+      redraw(place, head(), shown);
+      say(told);
+      place.removeAttribute("aria-busy");
+      return;
+    }
+    const representation = chosenWay() === ways()[0] ? null : chosenWay();
+    const found = await ask("v1/recommend", { body: { ...body, representation }, signal: going.signal });
     remember(found.recommendations);
     await learnAbout([...new Set(found.recommendations.flatMap((hit) => hit.because.slice(0, SHOWN).map(sourceId)).filter(Boolean))]);
     show(found);
@@ -104,7 +113,7 @@ function card(hit, most, highest, parts) {
           icon("add"),
         ),
       ),
-      el("p", { className: "said", textContent: hit.caption || description(hit) }),
+      said(hit),
       score(hit, highest),
       el("ul", { className: "why", "aria-label": "Why" }, reasons(hit, most, parts)),
     ),

@@ -3,6 +3,7 @@
 import { learnAbout, photo, recall } from "./api.js";
 import { counted, el, framed, icon, redraw, say, title } from "./dom.js";
 import { change, onChange, state } from "./state.js";
+import { chosenWay, tellWays, wayName, ways } from "./ways.js";
 
 const strip = document.getElementById("history");
 const controls = document.getElementById("controls");
@@ -13,6 +14,7 @@ let made = "";
 export async function startShopper() {
   onChange((now, before) => {
     if (now.history !== before.history) drawHistory();
+    if (now.by !== before.by) tellWays(about.representations);
     if (now.filters !== before.filters || now.by !== before.by || now.count !== before.count) drawControls();
   });
   drawHistory();
@@ -22,6 +24,7 @@ export async function startShopper() {
 export function tellAbout(told, info) {
   about = told;
   made = encoded(info);
+  tellWays(told.representations);
   drawControls();
 }
 
@@ -148,9 +151,6 @@ function drawControls() {
       change({ variety: Number(event.target.value) });
     },
   });
-  const learned = about.representations.length > 1;
-  const by = about.representations.includes(state.by) ? state.by : about.representations[0];
-  const names = { learned: "With purchases", words: "Words alone" };
   const filtered = Object.keys(state.filters).length > 0;
   redraw(
     controls,
@@ -159,8 +159,8 @@ function drawControls() {
       "div",
       { className: "control" },
       el("span", { id: "by", textContent: "Compared by" }),
-      learned
-        ? segments("by", about.representations.map((name) => [name, names[name]]), by, (value) => change({ by: value === about.representations[0] ? "" : value }))
+      ways().length > 1
+        ? segments("by", ways().map((way) => [way, wayName(way)]), chosenWay(), (value) => change({ by: value === ways()[0] ? "" : value }))
         : el("span", { className: "wide", textContent: about.representations[0] === "learned" ? "words, and what was bought together" : made || "\u2026" }),
     ),
     el(
