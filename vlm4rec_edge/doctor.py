@@ -43,6 +43,9 @@ _OPTIONAL = {
     "gguf": ("llama.cpp encodes the photos itself, which is slower", _CAPTIONING),
     "onnx": ("llama.cpp encodes the photos itself, which is slower", _CAPTIONING),
     "pyarrow": ("no Parquet file can be read", 'pip install "vlm4rec-edge[parquet]"'),
+    "starlette": ("`serve` cannot run", 'pip install "vlm4rec-edge[serve]"'),
+    "uvicorn": ("`serve` cannot run", 'pip install "vlm4rec-edge[serve]"'),
+    "scipy": ("`learn` cannot run", 'pip install "vlm4rec-edge[learn]"'),
 }
 _OTHERS = ("vlm4rec-edge", "typer", "rich", "openvino")
 
@@ -223,7 +226,7 @@ def _models(facts: dict[str, Any]) -> Iterator[Finding]:
                 f"model {name}",
                 "not installed",
                 False,
-                f"pip install vlm4rec-edge-{name}",
+                f"pip install vlm4rec-edge-{name} (in a clone: pip install ./models/{name})",
                 essential=True,
             )
 

@@ -384,6 +384,12 @@ def _show(shop: Recommender, found: Recommendations, k: int, *, as_json: bool) -
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
+def _once(texts: Sequence[str]) -> str:
+    """Return title and caption, separated; one of them where both say the same."""
+    same = {text.rstrip(".").casefold(): text for text in reversed(texts) if text}
+    return " | ".join(reversed(same.values()))
+
+
 def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     is_count = found.answered_by == "popularity"
     scores = [f"{hit.score:g}" if is_count else f"{hit.score:.3f}" for hit in found]
@@ -391,8 +397,7 @@ def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     by_title = shop.store.meta.get("encoded_text", "caption") != "caption"
     words = [[hit.title, hit.caption] if by_title else [hit.caption or hit.title] for hit in found]
     rows = [
-        [str(hit.rank), hit.item_id, score, ". ".join(filter(None, own))]
-        for hit, score, own in zip(found, scores, words, strict=True)
+        [str(hit.rank), hit.item_id, score, _once(own)] for hit, score, own in zip(found, scores, words, strict=True)
     ]
     table("", ["#", "item", "count" if is_count else "score", "what it is"], rows)
     for hit in found:
@@ -401,7 +406,9 @@ def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     if is_count:
         note("Nothing is known of this shopper, so these are the most popular items.")
     if len(found) < k:
-        note(f"The index has only {len(found)} items to offer.")
+        note(
+            f"Only {len(found)} items of the index can be recommended here: the others are in the history, or filtered out."
+        )
     # Unknown ids of a selection were reported when it was applied.
     asked = {*found.query.get("history", ()), *found.query.get("disliked", ())}
     if unknown := [item for item in found.unknown if item in asked]:

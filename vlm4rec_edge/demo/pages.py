@@ -182,6 +182,6 @@ def _agreement(shoppers: Sequence[Shopper]) -> str:
     each = sum(len(words) for words, _ in offered) / len(offered)
     of = f"Of {each:.0f} photo{'' if each == 1 else 's'} recommended to a made-up shopper"
     return (
-        f"{of}, the words and the photos have {same:.1f} in common on average. What is underlined tells why the words chose "
-        "theirs."
+        f"{of}, the words and the photos have {same:.1f} in common on average. The words are the captions alone, by the small "
+        "model of this package, which is often wrong about photos unlike those that it learned from; titles are not used here."
     )

@@ -13,12 +13,14 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-from starlette.datastructures import Headers
 
 from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.serve.errors import HttpError
+
+if TYPE_CHECKING:  # Starlette is not imported here, so that the constants below are there without it
+    from starlette.datastructures import Headers
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Stands for every address written in numbers: only a name can be made to point elsewhere.

@@ -78,6 +78,7 @@ def serve(
         MissingDependencyError: Starlette or uvicorn are not installed.
         ModelError, DeviceError: there is no such model for ``captioner``.
     """
+    optional("starlette", "Serving needs Starlette and uvicorn", "serve")
     uvicorn = optional("uvicorn", "Serving needs Starlette and uvicorn", "serve")
     from vlm4rec_edge.serve.protocol import ImpatientProtocol
 
