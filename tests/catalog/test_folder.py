@@ -85,6 +85,26 @@ def test_what_a_file_is_its_content_says_and_what_is_no_photo_is_counted_and_nam
         assert decode_photo(read_photo_file(tmp_path / name), name).shape[2] == 3
 
 
+def test_a_table_of_products_beside_the_photos_is_told_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    _photos(tmp_path / "images", "shirt.png")
+    (tmp_path / "histories.csv").write_text("user_id,history\nAda,shirt\n")
+    (tmp_path / "images" / "items.csv").write_text("id,image\nshirt,shirt.png\n")  # of a part of the folder
+
+    def notes() -> tuple[str, ...]:
+        catalog = open_catalog(tmp_path)
+        list(catalog.read())
+        return catalog.notes()
+
+    assert notes() == ("2 files are no photos and are left out: histories.csv, items.csv.",)
+    table = tmp_path / "products.csv"
+    table.write_text("id,image,title\nshirt,images/shirt.png,A shirt\n")
+    assert (
+        notes()[1]
+        == f"{table} is a table of products; give it in place of the folder for their ids, titles and columns."
+    )
+
+
 FILES = {
     "a photo": encoded(swatch(1, 2, 3)),
     "another": encoded(swatch(1, 2, 3), "GIF"),

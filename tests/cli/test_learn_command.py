@@ -71,6 +71,22 @@ def test_unknown_items_are_named_and_the_exit_code_says_so(index: Path, tmp_path
     assert "nobody" in done.err
 
 
+@pytest.mark.parametrize(
+    "command", [["recommend", "--history", "item-1"], ["similar", "item-1"]], ids=lambda call: call[0]
+)
+def test_items_are_compared_by_what_was_learned_or_by_the_words_alone_as_asked(
+    index: Path, tmp_path: Path, command: list[str]
+) -> None:
+    def found(*more: str) -> list[tuple[str, float]]:
+        hits = program(command[0], index, *command[1:], *more, "--json").json["recommendations"]
+        return [(hit["item_id"], hit["score"]) for hit in hits]
+
+    before = found()
+    program("learn", index, "--interactions", write(tmp_path / "p.csv", together()))
+    assert found() == found("--representation", "learned") != before
+    assert found("--representation", "words") == before
+
+
 def test_neither_or_both_of_purchases_and_forget_is_wrong_usage(index: Path, tmp_path: Path) -> None:
     assert program("learn", index).code == 2
     assert program("learn", index, "--forget", "--interactions", tmp_path / "p.csv").code == 2

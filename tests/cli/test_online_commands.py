@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from drawings import Drawing
 from made_store import random_vectors, write_store
+from pictures import drawn
 from program import program, watched
 
 from vlm4rec_edge import Recommender, resolve_lvlm
@@ -287,6 +288,15 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(index_by_capti
     assert "llama_cpp" not in done.loaded  # it is at work in a process of its own
 
 
+def test_that_a_photo_is_looked_for_by_its_caption_among_titles_is_told(
+    shop_index: Path, index_by_captions: Path, tmp_path: Path
+) -> None:
+    drawn("dress", "red").save(tmp_path / "photo.png")
+    told = "searched by its caption alone, among items that are known by title (0.9) and caption (0.1)"
+    assert told in " ".join(program("similar", shop_index, "--photo", tmp_path / "photo.png").err.split())
+    assert "alone" not in program("similar", index_by_captions, "--photo", tmp_path / "photo.png").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
@@ -298,6 +308,7 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(index_by_capti
         (["recommend", "--history", "item-1", "--merge", "x"], "choose quota or best", 2),
         (["recommend", "--history", "@nowhere.txt"], "nowhere.txt cannot be used", 1),
         (["recommend", "--popularity", "sales"], "no column 'sales'", 2),
+        (["recommend", "--history", "item-1", "--representation", "learned"], "Nothing was learned from purchases", 2),
         (["similar"], "either an item id or --photo", 2),
         (["similar", "item-1", "--photo", "x.png"], "either an item id or --photo", 2),
         (["similar", "item-1", "--one-per", "nothing"], "to group by", 2),

@@ -27,7 +27,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_info_and_verify_tell_how_many_there_are(index: Path) -> None:
     told = program("info", index, "--json").json
     assert (told["photo_vectors"], told["photo_vectors_by"]["name"]) == (3, "stylist-lvlm")
-    assert "photo vectors" in program("info", index).out
+    assert "by the vision encoder of stylist-lvlm, in full precision" in " ".join(program("info", index).out.split())
     assert program("verify", index, "--json").json["photo_vectors"] == 3
     assert "3 photo vectors" in program("verify", index).out
 

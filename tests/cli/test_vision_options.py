@@ -46,10 +46,13 @@ def test_an_index_of_a_precision_is_continued_in_it_and_changed_only_where_that_
     photos: Path, tmp_path: Path, precision: str, says: str
 ) -> None:
     out = tmp_path / "shop.index"
-    first = program("index", photos, "--out", out, *FEW_WORDS, "--vision-precision", precision, "--json")
+    made = ("--vision-precision", precision, "--photo-vectors", "--json")
+    first = program("index", photos, "--out", out, *FEW_WORDS, *made)
     assert (first.code, first.json["captioned"], first.json["tower"]) == (0, 3, f"onnx-{precision}")
     assert program("info", out, "--json").json["grounding"]["vision_precision"] == precision
-    assert says in program("info", out).out
+    told = " ".join(program("info", out).out.split())
+    assert says in told
+    assert f"by the vision encoder of stylist-lvlm, in {precision}" in told
     assert program("index", photos, "--out", out, "--json").json["captioned"] == 0
     drawn("coat", "red").save(tmp_path / "coat.png")
     added = program("add", out, tmp_path / "coat.png", "--json")

@@ -13,6 +13,8 @@ import pytest
 from made_plugins import MadeCaptioner, MadeEncoder
 
 from vlm4rec_edge import Failure, IndexFolder, Item, StoreError, UsageError
+from vlm4rec_edge.info import describe_index
+from vlm4rec_edge.store.reader import StoreReader
 
 
 @pytest.fixture
@@ -34,6 +36,21 @@ def test_one_thing_after_another_and_after_it_was_closed(index: IndexFolder, pho
     with pytest.raises(StoreError, match="is being written by"):
         IndexFolder(index.folder).remove(["0000"])
     assert index.update(photos, **models).items == len([*photos.iterdir()])
+
+
+def test_what_no_item_has_any_more_is_kept_and_not_counted(index: IndexFolder, photos: Path) -> None:
+    def counted() -> tuple[int, ...]:
+        found = describe_index(index.folder)
+        return found.items, found.captions, found.vectors
+
+    count = len([*photos.iterdir()])
+    assert counted() == (count, count, count)
+    index.remove(["0001", "0002"])
+    assert counted() == (count - 2, count - 2, count - 2)
+    with StoreReader(index.folder) as store:
+        assert store.counts()["vectors"] == count
+    assert index.update(photos, captioner=MadeCaptioner(), encoder=MadeEncoder()).progress.reused == count
+    assert counted() == (count, count, count)
 
 
 def test_what_is_added_may_have_a_number_as_its_id(index: IndexFolder, photos: Path) -> None:

@@ -177,6 +177,12 @@ def test_an_item_of_several_photos_has_their_mean(run: Run, photos: Path, out: P
     assert not vectors[1].any()
     np.testing.assert_allclose(vectors[2], vector_of(single), atol=1e-6)
     assert found.count == 2
+    told = describe_index(out)
+    assert (told.captions, told.photo_vectors) == (4, 4)
+    with IndexFolder(out) as index:
+        index.remove(["several"])
+    told = describe_index(out)
+    assert (told.captions, told.photo_vectors) == (1, 1)
 
 
 def test_a_removed_item_comes_back_with_its_vector(run: Run, photos: Path, out: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,6 +210,20 @@ def test_how_many_were_bought_on_one_day_and_when_is_told_of_any_unit_of_time(tm
 def test_where_nobody_bought_two_items_the_error_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No user bought two different items of this index"):
         learn(shop(tmp_path / "plain.index"), bought([[row] for row in range(50)]))
+
+
+@pytest.mark.parametrize("asked", [learn, evaluate], ids=["learn", "evaluate"])
+def test_where_ids_are_unknown_the_error_names_them_and_how_many_there_are(
+    tmp_path: Path, asked: Callable[..., object]
+) -> None:
+    two_each = bought([[row, row + 1] for row in range(0, 20, 2)])
+    odd = replace(two_each, items=tuple(f"{item}-new" if row % 2 else item for row, item in enumerate(two_each.items)))
+    with pytest.raises(
+        UsageError, match=f"Of {ITEMS} item ids the index does not hold {ITEMS // 2}: 'item-1-new'"
+    ) as told:
+        asked(shop(tmp_path / "plain.index"), odd)
+    assert f"and {ITEMS // 2 - 5} more; did you mean 'item-1" in str(told.value)
+    assert "ive more purchases" not in str(told.value)
 
 
 def test_an_item_that_is_indexed_again_keeps_what_was_learned_of_it(own: Path) -> None:
