@@ -41,7 +41,7 @@ def export(
         ),
     ] = "Q8_0",
     projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision encoder and projector.")] = "Q8_0",
-    prompt: Annotated[str, typer.Option(help="The question this model answers best; empty: the package's own.")] = "",
+    prompt: Annotated[str, typer.Option(help="The prompt this model answers best; empty: the package's own.")] = "",
     structured_prompt: Annotated[
         str, typer.Option(help="The prompt it answers with JSON; empty: one made from the schema.")
     ] = "",

@@ -55,7 +55,7 @@ def begin(version: str, today: date) -> str:
     if changed := _git("status", "--porcelain"):
         raise NotReadyError(f"The working tree is not clean; commit or stash first:\n{changed}")
     if f"v{version}" in _git("tag", "--list").split():
-        raise NotReadyError(f"v{version} is tagged already; a released version is never made anew.")
+        raise NotReadyError(f"v{version} is tagged already; a released version is never rebuilt.")
     (ROOT / CHANGELOG).write_text(
         _with_section((ROOT / CHANGELOG).read_text(encoding="utf-8"), version, today), encoding="utf-8"
     )
@@ -95,7 +95,7 @@ def _with_section(text: str, version: str, today: date) -> str:
             )
         return text
     if not unreleased:
-        raise NotReadyError(f'{CHANGELOG} tells nothing of {version}: no section, and nothing under "Unreleased".')
+        raise NotReadyError(f'{CHANGELOG} has nothing about {version}: no section, and nothing under "Unreleased".')
     return text.replace("## Unreleased\n", f"## Unreleased\n\n## {version} - {today.isoformat()}\n", 1)
 
 

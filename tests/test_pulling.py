@@ -33,7 +33,9 @@ def test_the_graph_is_made_once_beside_the_files(folder: Path) -> None:
     pulled = pull_model("fetched", note=notes.append)
     assert isinstance(pulled.graph, GraphFile)
     assert pulled.graph.path.parent == folder
-    assert notes == ["Making the ONNX graph of its vision encoder, and comparing it with llama.cpp's own encoder."]
+    assert notes == [
+        "Making the ONNX graph of its vision encoder, and comparing it with llama.cpp's own vision encoder."
+    ]
     assert pulled.to_dict() == {"name": "fetched", "folder": str(folder), "graph": str(pulled.graph.path)}
     assert pull_model("fetched", note=notes.append) == pulled
     assert len(notes) == 1  # it is there

@@ -40,8 +40,8 @@ class IndexInfo:
         photo_vectors_by: Identity of what made those; empty if there are none.
         batch: Photos captioned together in the last run that captioned; 0 if not known, and in a bundle.
         kv_bytes: KV memory that took.
-        tower: What encoded the photos in that run, as ``IndexReport`` tells; empty if not known, and in a bundle.
-        learned: What is told of what was learned from purchases (docs/explanation/learning.md); empty if nothing was.
+        tower: What encoded the photos in that run, as in ``IndexReport``; empty if not known, and in a bundle.
+        learned: Facts about what was learned from purchases (docs/explanation/learning.md); empty if nothing was.
         bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
             was made by; None of an index.
     """

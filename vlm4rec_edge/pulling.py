@@ -70,5 +70,5 @@ def _graph(folder: Path, note: Callable[[str], None] | None) -> GraphFile | NotC
     if known is not None:
         return known
     if note:
-        note("Making the ONNX graph of its vision encoder, and comparing it with llama.cpp's own encoder.")
+        note("Making the ONNX graph of its vision encoder, and comparing it with llama.cpp's own vision encoder.")
     return vision_graph(files, "fp32")

@@ -292,7 +292,7 @@ def test_that_a_photo_is_looked_for_by_its_caption_among_titles_is_told(
     shop_index: Path, index_by_captions: Path, tmp_path: Path
 ) -> None:
     drawn("dress", "red").save(tmp_path / "photo.png")
-    told = "looked for by its caption alone, among items that are known by title (0.9) and caption (0.1)"
+    told = "searched by its caption alone, among items that are known by title (0.9) and caption (0.1)"
     assert told in " ".join(program("similar", shop_index, "--photo", tmp_path / "photo.png").err.split())
     assert "alone" not in program("similar", index_by_captions, "--photo", tmp_path / "photo.png").err
 

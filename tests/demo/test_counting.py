@@ -67,8 +67,8 @@ def test_a_verdict_is_the_one_of_the_interval(words, photos, noise, verdict) -> 
 def test_the_sentence_that_matters_tells_each_kind_of_taste_with_its_figures() -> None:
     shown = what_it_shows([_count(7.0, 5.0), _count(5.0, 4.0), _count(3.0, 6.0, BLUE)])
     assert shown == (
-        "Words keep to an occasion better than photos do: 6.0 of 10 recommendations by words, 4.5 by photos, 2.1 by chance. "
-        "Photos keep to a colour better than words do: 3.0 of 10 recommendations by words, 6.0 by photos, 2.1 by chance."
+        "Words keep to an occasion better than photos do: 6.0 of 10 recommendations by words, 4.5 by photos, 2.1 at random. "
+        "Photos keep to a colour better than words do: 3.0 of 10 recommendations by words, 6.0 by photos, 2.1 at random."
     )
     assert what_it_shows([_count(4.0, 4.0, BLUE)]).startswith("Words and photos keep to a colour equally well")
     assert what_it_shows([]) == ""

@@ -26,7 +26,9 @@ from vlm4rec_edge.grounding.vision.record import record_path
 from vlm4rec_edge.grounding.vision.tower import OnnxTower
 from vlm4rec_edge.models.home import HOME_VARIABLE
 
-FALLS_BACK = "llama.cpp's own vision encoder encodes the photos for stylist-lvlm, for ONNX Runtime's cannot be used: "
+FALLS_BACK = (
+    "llama.cpp's own vision encoder encodes the photos for stylist-lvlm, because ONNX Runtime's cannot be used: "
+)
 NO_MEMORY = "terminate called after throwing an instance of 'std::bad_alloc'\n"
 SEGV = int(signal.SIGSEGV)
 
@@ -149,7 +151,7 @@ def test_kills_from_outside_are_not_its_fault(photos: list[CaptionRequest], monk
     deadly(monkeypatch, encoder=["encode_view", int(signal.SIGTERM)])
     with (
         isolated_captioner() as captioner,
-        pytest.warns(Vlm4RecWarning, match="another one goes on"),
+        pytest.warns(Vlm4RecWarning, match="another one continues"),
         pytest.raises(ModelError, match=r"SIGTERM.*limits"),
     ):
         answers(captioner, photos[:2])

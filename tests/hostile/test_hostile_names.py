@@ -210,5 +210,5 @@ def test_two_spellings_of_an_accent_are_one_item_and_the_second_is_named(tmp_pat
     table = _as_table(tmp_path, "jsonl", [decomposed, composed])
     done = program("index", table, "--out", tmp_path / "i", "--encode", "title", "--json")
     assert (done.json["items"], [failure["where"] for failure in done.json["failures"]]) == (1, [decomposed])
-    assert "more than once" in done.json["failures"][0]["reason"]
+    assert "Duplicate id" in done.json["failures"][0]["reason"]
     assert [item["id"] for item in program("items", tmp_path / "i", "--json").json["items"]] == [decomposed]

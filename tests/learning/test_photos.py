@@ -168,7 +168,7 @@ def test_lost_photo_vectors_take_nothing_from_what_is_recommended(own: Path) -> 
 def test_vectors_of_another_tower_forget_what_was_learned_of_these(own: Path) -> None:
     with pytest.warns(Vlm4RecWarning) as warned:
         shop(own, rows=[0], photos={0: looks()[0]}, tower=2)
-    assert any("is forgotten; learn again" in str(warning.message) for warning in warned)
+    assert any("is dropped; learn again" in str(warning.message) for warning in warned)
     assert any("made by another vision encoder" in str(warning.message) for warning in warned)
     with StoreReader(own) as store:
         assert store.layout is None

@@ -167,7 +167,7 @@ def test_an_index_that_keeps_none_says_how_to_make_them_and_a_bundle_where_to_as
     with pytest.raises(UsageError, match=r"keeps no vectors of its photos.*index CATALOG --out .*--photo-vectors"):
         Recommender.open(tmp_path / "bare.index", photos_alone=True)
     make_bundle(folder, tmp_path / "shop.zip")
-    with pytest.raises(UsageError, match="holds no vectors of photos; ask the index"):
+    with pytest.raises(UsageError, match="holds no vectors of photos; use the index"):
         Recommender.open(tmp_path / "shop.zip", photos_alone=True)
     with pytest.raises(UsageError, match="not by both"):
         Recommender.open(folder, photos_alone=True, words_alone=True)

@@ -42,7 +42,7 @@ class Folder:
 
     def _about_others(self) -> str:
         more = f" and {self._others - _NAMED:,} more" if self._others > _NAMED else ""
-        are = "file is no photo and is" if self._others == 1 else "files are no photos and are"
+        are = "file is not a photo and is" if self._others == 1 else "files are not photos and are"
         return f"{self._others:,} {are} left out: {', '.join(self._first_others)}{more}."
 
     def read(self) -> Iterator[Item | Failure]:

@@ -32,7 +32,7 @@ def told_of_photo(encoded_text: str) -> str:
     if share is None:
         return ""
     return (
-        f"A photo is looked for by its caption alone, among items that are known by title ({share:g}) and caption "
+        f"A photo is searched by its caption alone, among items that are known by title ({share:g}) and caption "
         f"({1 - share:g}); an index made with --encoded-text caption compares captions with captions."
     )
 

@@ -364,7 +364,7 @@ def _opened(index: Path, representation: options.RepresentationName | None) -> R
     if representation == "learned" and not shop.store.learned:
         shop.close()
         raise UsageError(
-            f"Nothing was learned from purchases in {index}, so its items are compared by words; leave out "
+            f"Nothing was learned from purchases in {index}, so its items are compared by titles and captions; leave out "
             "--representation, or run `vlm4rec-edge learn`."
         )
     return shop

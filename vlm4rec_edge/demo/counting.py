@@ -118,7 +118,7 @@ def what_it_shows(counts: Sequence[TasteCount]) -> str:
             chance = float(np.mean([count.chance for count in own]))
             told.append(
                 f"{_verdict(compare(by_words, by_photos), name)}: {by_words.mean():.1f} of {COUNTED} recommendations by "
-                f"words, {by_photos.mean():.1f} by photos, {chance:.1f} by chance."
+                f"words, {by_photos.mean():.1f} by photos, {chance:.1f} at random."
             )
     return " ".join(told)
 

@@ -19,26 +19,26 @@ Pairs = Sequence[tuple[str, str]]
 
 _OF_THE_WAYS = (
     "By the words: nearest to the mean vector of the captions of what was bought. By the photos: nearest to the mean vector "
-    "of its photos, as the model's own vision encoder sees them before it writes a word; what all photos of the shop have in "
-    "common is taken away first, which helps them. Scores are cosines. No title, no price and no other shopper is used."
+    "of its photos, the mean of their token embeddings from the model's own vision encoder; the mean of all photos of "
+    "the shop is subtracted first, which helps. Scores are cosines. No title, no price and no other shopper is used."
 )
 _OF_THE_UNDERLINED = (
-    "Underlined are the words that a caption shares with those of what was bought. Left out are words that say little: short "
-    "ones, function words, and what more than half of all captions say."
+    "Words that a caption shares with those of what was bought are underlined. Left out are uninformative words: short ones, "
+    "function words, and words of more than half of all captions."
 )
 _OF_THE_DRAWINGS = (
     "The pictures are this project's own drawings. The embedded model is small, and where it is wrong about a drawing, the "
     "caption is shown as it is. How well it recommends from real photos, by real purchases, is another matter: see the README."
 )
 _OF_THE_COUNT = (
-    f"{HISTORIES} made shoppers a taste bought {BOUGHT} items each, drawn at random from those of the taste: of different "
-    f"kinds, and for an occasion in different colours. Counted is how many of {COUNTED} recommendations are of the taste as "
-    "well. The first shopper of each taste is the one shown above. Which items are of a taste is a rule over the shop's "
-    "table, written down before anything was recommended. Intervals (95 %) are over shoppers."
+    f"{HISTORIES} simulated shoppers for each taste bought {BOUGHT} items each, sampled at random from those of the "
+    f"taste: of different kinds, and for an occasion in different colours. Counted is how many of {COUNTED} "
+    "recommendations are of the taste as well. The first shopper of each taste is the one shown above. Which items are of a "
+    "taste is a rule over the shop's table, written down before anything was recommended. Intervals (95 %) are over shoppers."
 )
 _OF_THE_GROUPS = (
     "The shoppers are made up, from groups of photos whose captions are alike. So this page shows what each way finds in your "
-    "photos, and not which of them is better: the groups are the words' own."
+    "photos, and not which of them is better: the groups come from the captions."
 )
 _OF_THE_MODEL = (
     "The embedded model is small, and knows clothes and accessories only; `vlm4rec-edge models list` names others."
@@ -73,8 +73,8 @@ def page_of_shop(
         taste = count.taste
         history = made_histories(taste, items, count=1)[0]
         told = (
-            f"Of {HISTORIES} made shoppers of this taste: {count.words.mean:.1f} of {COUNTED} recommendations by words keep "
-            f"to it, and {count.photos.mean:.1f} of those by photos."
+            f"Of {HISTORIES} simulated shoppers of this taste: {count.words.mean:.1f} of {COUNTED} recommendations by words "
+            f"keep to it, and {count.photos.mean:.1f} of those by photos."
         )
         ways = _ways(history, catalog, words, photos, taste)
         bought = [catalog[item_id] for item_id in history]
@@ -176,7 +176,7 @@ def _story(group: Group) -> str:
 def _agreement(shoppers: Sequence[Shopper]) -> str:
     """Return how much the two ways have in common, as a sentence."""
     if not shoppers:
-        return "One photo alone was put into words; to recommend something, there must be at least two."
+        return "Only one photo was captioned; recommending needs at least two."
     offered = [[{offer.item.item_id for offer in way.offers} for way in shopper.ways] for shopper in shoppers]
     same = sum(len(words & photos) for words, photos in offered) / len(offered)
     each = sum(len(words) for words, _ in offered) / len(offered)

@@ -65,9 +65,9 @@ def _steps(data: ReportData) -> str:
         return ""
     offers = [offer for way in shopper.ways[:1] for offer in way.offers[:1]] if shopper else []
     stages = [
-        (" photo", _image(item), "Photo", "All the model gets to see of a product."),
+        (" photo", _image(item), "Photo", "The only input of the model."),
         ("", f"<q>{escape(item.caption)}</q>", "Words", "The vision-language model writes what it sees, once."),
-        ("", _drawn(data.vector), "Vector", "The sentence encoder turns the words into numbers."),
+        ("", _drawn(data.vector), "Vector", "The text encoder turns the caption into numbers."),
     ]
     if offers:
         what = "What lies nearest to the mean of all that the shopper bought."
@@ -157,14 +157,14 @@ def _catalog(catalog: Sequence[ReportItem]) -> str:
     if not catalog:
         return ""
     cells = "".join(f"<li>{_card(item, _caption(item) + _truth(item))}</li>" for item in catalog)
-    legend = "Under each photo stand the words that the model wrote of it."
+    legend = "Under each photo is its caption."
     if any(item.attributes for item in catalog):
         legend = (
-            "Under each photo stand its title, the words that the model wrote of it, and what the shop's table says. "
-            "A tick marks what the words say too; without one, they leave it out or are wrong."
+            "Under each photo are its title, its caption, and what the shop's table says. "
+            "A tick marks what the caption says too; without one, it leaves it out or is wrong."
         )
     return (
-        f"<section><details><summary><h2>Every item, and what was said of it</h2></summary>"
+        f"<section><details><summary><h2>Every item and its caption</h2></summary>"
         f'<p class="story">{legend}</p><ul class="grid catalog">{cells}</ul></details></section>'
     )
 

@@ -120,9 +120,9 @@ def _indexed(catalog: Path | Catalog, out: Path, on_progress: OnProgress | None)
     facts = [
         ("items", f"{report.items:,}"),
         ("captioned in this run", f"{done.captioned:,}"),
-        ("photos a second", f"{rate:.1f}" if done.captioned else "none to do"),
+        ("photos a second", f"{rate:.1f}" if done.captioned else "none needed"),
         ("seconds to index", f"{report.seconds:.1f}"),
-        ("words by", names[0]),
+        ("captions by", names[0]),
         ("vectors by", names[1]),
     ]
     return _Indexed(index, report.items, rate, facts, failures)

@@ -160,7 +160,7 @@ def _split(purchases: Purchases, ids: Sequence[str]) -> Split:
         return leave_last_out(purchases.interactions, ids)
     except UsageError:
         raise UsageError(
-            "No user bought two different items of this index, so nothing tells what is bought together."
+            "No user bought two different items of this index, so there is nothing to learn from."
             f"{purchases.about_left_out or ' Give more purchases.'}"
         ) from None
 

@@ -92,14 +92,14 @@ class Recommender(Closable):
             exact_limit: Up to so many vectors are scanned exactly, beyond, an index back end answers; default:
                 ``vlm4rec_edge.index.EXACT_LIMIT``.
             backend: Its name; default: the one that the index was built with, HNSW as a rule.
-            words_alone: Compare items by their words, whatever was learned from purchases.
+            words_alone: Compare items by titles and captions alone, without what was learned from purchases.
             photos_alone: Compare items by their photos' own vectors, of which the mean of all items is taken away, and not by
                 words: what a matcher of pixels would recommend. Everything but a text is asked as of the words. All items
                 are scanned.
 
         Raises:
             StoreError: there is no index, or it is damaged or empty.
-            UsageError: ``folder`` is no path, ``words_alone`` is asked of a bundle that learned, or ``photos_alone`` of a
+            UsageError: ``folder`` is not a path, ``words_alone`` is asked of a bundle that learned, or ``photos_alone`` of a
                 bundle, or of an index that keeps no vectors of photos.
         """
         generation = generation_of(path_of(folder, "An index"))  # before it is opened: what comes between is seen later

@@ -209,7 +209,7 @@ class Snapshot:
         """
         if self.source.representation == "photos":
             raise UsageError(
-                "A text cannot be compared with photos; leave the text out, or compare items by their words."
+                "A text cannot be compared with photos; leave the text out, or compare items by titles and captions."
             )
         if encoder is None:
             with self._loading:

@@ -47,7 +47,7 @@ class ItemSource(Protocol):
 
     @property
     def learned(self) -> Mapping[str, Any]:
-        """What is told of what was learned from purchases (``docs/explanation/learning.md``); empty if nothing was."""
+        """Facts about what was learned from purchases (``docs/explanation/learning.md``); empty if nothing was."""
 
     @property
     def space(self) -> str:
@@ -143,16 +143,16 @@ def open_source(
 ) -> tuple[ItemSource, VectorIndex]:
     """Open what lies at ``path``, and the index that searches its vectors.
 
-    The one place that tells kinds of sources apart. With ``words_alone`` the vectors are those of the texts, whatever was
+    The one place that distinguishes kinds of sources. With ``words_alone`` the vectors are those of the texts, whatever was
     learned from purchases; with ``photos_alone`` they are those of the photos, which are scanned.
 
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
-        UsageError: ``path`` is no path, or it holds no vectors of the words or of the photos alone.
+        UsageError: ``path`` is not a path, or it holds no vectors of the words or of the photos alone.
     """
     path = path_of(path, "An index")
     if words_alone and photos_alone:
-        raise UsageError("Items are compared by their words alone or by their photos alone, not by both.")
+        raise UsageError("Items are compared by titles and captions alone or by photos alone, not by both.")
     from vlm4rec_edge.bundle.container import is_bundle
 
     if is_bundle(path):
@@ -161,7 +161,7 @@ def open_source(
         bundle = BundleReader(path)
         if photos_alone:
             bundle.close()
-            raise UsageError(f"The bundle {path} holds no vectors of photos; ask the index that it was made of.")
+            raise UsageError(f"The bundle {path} holds no vectors of photos; use the index that it was made from.")
         if words_alone and bundle.layout is not None:
             bundle.close()
             raise UsageError(

@@ -70,9 +70,9 @@ _WORDS_ALONE = Field(
 _REPRESENTATION = Field(
     "representation",
     OneOf(("learned", "words", "photos")),
-    "By what items are compared: what was learned from purchases together with the words, the words alone, or the photos "
-    "alone, as a matcher of pixels does it, for which the index must keep vectors of photos and which takes no text. "
-    "Default: as the index is.",
+    "How items are compared: learned, by titles, captions and what was learned from purchases; words, by titles and captions "
+    "alone; or photos, by the photos alone, which needs an index with photo vectors and takes no text. Default: as the index "
+    "does.",
 )
 _SELECTION = (
     Field("where", _WHERE, "A filter over the columns, such as: colour = 'red' and price < 40."),

@@ -73,8 +73,8 @@ def note_photo_vectors_by(database: WritableDatabase, made: MadeBy, dimensions: 
         _forget_learned(database, mixed)
     if forgotten := begin_photo_vectors(database, made, dimensions):
         warnings.warn(
-            f"The {forgotten:,} photo vectors of {database.folder} were made by another vision encoder, or another precision "
-            "or size; those of two are never mixed, so they are made anew.",
+            f"The {forgotten:,} photo vectors of {database.folder} were made by another vision encoder, or at another "
+            "precision or size; vectors of two kinds are never mixed, so they are recomputed.",
             Vlm4RecWarning,
             stacklevel=3,
         )

@@ -164,5 +164,5 @@ def test_a_graph_that_does_not_tell_of_its_tower_is_refused(tmp_path: Path) -> N
     )
     del model.metadata_props[:]
     onnx.save(model, graph)
-    with pytest.raises(ModelError, match=r"tower\.onnx does not tell of which vision encoder it is"):
+    with pytest.raises(ModelError, match=r"tower\.onnx does not state its vision encoder"):
         OnnxTower.open(graph, threads=1)

@@ -327,7 +327,7 @@ class _Run:
         self._captioner.stop()
         if len(lost) == 1:
             return self._after_alone(lost[0], died)
-        if death.from_outside and not self._was_killed:  # once is chance, and tells nothing
+        if death.from_outside and not self._was_killed:  # once may be an accident
             self._was_killed = True
             self._warn(f"The captioning process was ended ({death}); another one continues.")
             self._again.extendleft(reversed(lost))

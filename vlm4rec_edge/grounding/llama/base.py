@@ -67,8 +67,8 @@ class BaseCaptioner(Closable):
         vision_precision: ``fp32``; ``int8``, which is faster and gives other captions, and is ONNX Runtime's alone; or
             ``bf16``, which is fast on processors with instructions for it, and is OpenVINO's alone (``[openvino]``).
         find_out: Whether ``auto`` makes, checks and measures ONNX Runtime's vision encoder where that was not done here yet,
-            which takes as long as a photo or two; without it, llama.cpp's own encodes until somebody did.
-        photo_vectors: Whether captions come with the photo's own vector (``Captioned.vector``): the mean of its image tokens
+            which takes as long as a photo or two; without it, llama.cpp's own encodes until that was done.
+        photo_vectors: Whether captions come with a photo vector (``Captioned.vector``): the mean of its image tokens
             over all its views, as the text model reads them, scaled to length 1.
 
     Raises:

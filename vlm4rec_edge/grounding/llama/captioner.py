@@ -273,7 +273,7 @@ class LlamaCaptioner(BaseCaptioner):
         with self._encoding():
             for embedding in self._tower.encode_each(pixels):
                 embeddings.append(embedding)
-                if self._engines[0].stopped:  # nobody waits for it any more
+                if self._engines[0].stopped:  # its result is not needed any more
                     raise PhotoError(CLOSED)
         photo.take_embeddings(embeddings)
 

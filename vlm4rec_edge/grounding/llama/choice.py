@@ -126,7 +126,7 @@ def _tell_making(files: LvlmFiles, precision: VisionPrecision) -> None:
 
 def _tell_fallback(name: str, reason: str) -> None:
     warnings.warn(
-        f"llama.cpp's own vision encoder encodes the photos for {name}, for ONNX Runtime's cannot be used: {reason}.",
+        f"llama.cpp's own vision encoder encodes the photos for {name}, because ONNX Runtime's cannot be used: {reason}.",
         Vlm4RecWarning,
         stacklevel=4,
     )

@@ -61,7 +61,7 @@ class Bfloat16Session:
             self._compiled = core.compile_model(model, "CPU", settings)
         except (RuntimeError, KeyError) as error:
             raise VisionEncoderError(
-                f"OpenVINO cannot load {graph_file} ({first_line(error)}); remove it, it is made anew."
+                f"OpenVINO cannot load {graph_file} ({first_line(error)}); remove it, and it is rebuilt."
             ) from error
         self._own = threading.local()
 

@@ -66,7 +66,7 @@ def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCover
     """Return the graph of a model's vision encoder; make and check it where there is none yet.
 
     A pulled model keeps it in its folder. Of others it lies in ``vision`` of the cache folder; beside the projector only if
-    somebody put it there. Its name tells the projector's sha256, the builder's version and the precision. Making takes
+    somebody put it there. Its name holds the projector's sha256, the builder's version and the precision. Making takes
     seconds, its check the time in which llama.cpp encodes three or four views (SmolVLM-256M: 20 s on two cores), once for all
     precisions. That no graph can be made, or that it did not pass, is remembered as well, until a package or the processor
     changes; what may have been chance, or a lack of room, is not.

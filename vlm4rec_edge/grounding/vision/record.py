@@ -98,7 +98,7 @@ def _write(graph: Path, content: dict[str, Any]) -> None:
 
 
 def conditions(precision: Precision) -> dict[str, str]:
-    """Return the versions of the packages that compute, and a short sha256 of what the system tells of the processor."""
+    """Return the versions of the packages that compute, and a short sha256 of what the system reports of the processor."""
     return machine() | _versions(*(("openvino",) if precision == "bf16" else _ONNX_RUNTIMES))
 
 

@@ -57,7 +57,7 @@ class OnnxTower(Closable):
             DeviceError: CUDA was asked for and is not there.
             NotCoveredError: ``bf16`` on a processor without instructions for it.
             VisionEncoderError: the graph cannot be loaded.
-            ModelError: it does not tell of which vision encoder it is.
+            ModelError: it does not state its vision encoder.
         """
         session: Any
         if precision == "bf16":
@@ -72,7 +72,7 @@ class OnnxTower(Closable):
             identity = {"precision": properties[PRECISION_KEY], "builder_version": int(properties[BUILDER_KEY])}
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{graph_file} does not tell of which vision encoder it is ({error!r}); remove it, it is made anew."
+                f"{graph_file} does not state its vision encoder ({error!r}); remove it, and it is rebuilt."
             ) from error
         return cls(session, shape, identity)
 
@@ -145,7 +145,7 @@ def _onnx_session(graph_file: Path, threads: int, device: Device) -> Any:
         session = onnxruntime.InferenceSession(str(graph_file), options, providers=providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         raise VisionEncoderError(
-            f"ONNX Runtime cannot load {graph_file} ({first_line(error)}); remove it, it is made anew."
+            f"ONNX Runtime cannot load {graph_file} ({first_line(error)}); remove it, and it is rebuilt."
         ) from error
     if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise DeviceError(

@@ -161,7 +161,7 @@ function drawControls() {
       el("span", { id: "by", textContent: "Compared by" }),
       ways().length > 1
         ? segments("by", ways().map((way) => [way, wayName(way)]), chosenWay(), (value) => change({ by: value === ways()[0] ? "" : value }))
-        : el("span", { className: "wide", textContent: about.representations[0] === "learned" ? "words, and what was bought together" : made || "\u2026" }),
+        : el("span", { className: "wide", textContent: about.representations[0] === "learned" ? "texts, and what was bought together" : made || "\u2026" }),
     ),
     el(
       "div",
