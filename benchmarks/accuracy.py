@@ -163,7 +163,7 @@ def _remarks(
         f"All {len(shop.rows):,} items are candidates in every row, but for the user's own history. Customers: users of 5 "
         "different items or more, the last fifth of each held back (sorted by date, then id). Baskets: the last item.",
         "Profile: mean of the unit vectors of the history; exact cosine; items of equal score in random order. Means over "
-        f"users with 95 % bootstrap intervals over users, 2,000 draws, seed {SEED}.",
+        f"users with 95 % bootstrap intervals over users, 2,000 resamples, seed {SEED}.",
         against,
         f"Texts are encoded by {encoder}. An item without text or readable photo has a zero vector; the table counts them.",
         "Random projection: Gaussian, seed 0, the same for all rows that need it. Concatenation needs none.",

@@ -17,7 +17,17 @@ from captioning.figures import Figures, Texts, commonest, figures_of
 from captioning.models import PHOTOS, Model, captions_of, model_of, speed_of
 from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
-from captioning.report import Row, difference_row, example_rows, group_rows, right_row, said_row, table, word_rows
+from captioning.report import (
+    Row,
+    difference_row,
+    example_rows,
+    fact_row,
+    group_rows,
+    right_row,
+    said_row,
+    table,
+    word_rows,
+)
 from captioning.sets import PhotoSet, case_of_row, drawings_set, framed_set, held_out_set, other_shop_set, shop_set
 from rows import part_rows, read_rows
 from running.plain_help import run_plain
@@ -48,7 +58,7 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder that keeps captions and features; run again to go on.")],
     shop: Annotated[Path | None, typer.Option(help="A catalog with the training catalog's columns.")] = None,
     other_shop: Annotated[Path | None, typer.Option(help="A catalog with gender, articleType and baseColour.")] = None,
-    drawings: Annotated[int, typer.Option(min=0, help="Drawings of each of 22 kinds, never trained on.")] = 10,
+    drawings: Annotated[int, typer.Option(min=0, help="Drawings of each of 33 kinds, never trained on.")] = 10,
     only: Annotated[
         list[str] | None, typer.Option(help="held-out, held-out-framed, shop, other-shop, drawings: this set only.")
     ] = None,
@@ -208,6 +218,13 @@ def _write(
     if others:
         note = "Differences photo by photo, in points, with paired bootstrap intervals."
         sections.append(table(f"Against {models[0].name}", others, note))
+    of_drawings = [fact_row(one) for one in [*figures, *compared] if one.told]
+    if of_drawings:
+        note = (
+            "The generator states what it draws; what captions state behind their first sentence is read back and compared. "
+            "What a thing is for, and when, is a table of our own: it counts where it is wrong, and not among visible facts."
+        )
+        sections.append(table("What is stated of drawings", of_drawings, note))
     # Where kinds are known by their groups only, which of them a model knows is told apart.
     sections += [
         table(f"By group of kinds: {one.model}, {one.photos.name}", group_rows(one))

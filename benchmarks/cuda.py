@@ -1,4 +1,4 @@
-"""On an NVIDIA GPU: photos a second, memory of the GPU and the words of both vision towers, in less than ten minutes.
+"""On an NVIDIA GPU: photos a second, memory of the GPU and the captions of both vision encoders, in less than ten minutes.
 
 It was not run yet. Needs onnxruntime-gpu (".[gpu]") and a llama-cpp-python that was compiled with CUDA; the README tells how.
 

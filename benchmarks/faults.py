@@ -148,7 +148,7 @@ def _fail_and_go_on(task: Task, ended: Ended, tally: Tally, make_room: Callable[
 
 
 def damages(task: Task, name: str, kind: str, count: int, chance: random.Random, tally: Tally) -> None:
-    """Damage one file of a finished index, ``count`` times: verify must notice or the index be as before; mend it."""
+    """Damage one file of a finished index, ``count`` times: verify must notice or the index be as before; repair it."""
     copy = Path(task.out).with_name("damaged.index")
     for _ in range(count):
         shutil.rmtree(copy, ignore_errors=True)
@@ -157,7 +157,7 @@ def damages(task: Task, name: str, kind: str, count: int, chance: random.Random,
         ended = run_child(mend)
         tally.tried += 1
         if ended.code != 0:
-            tally.problems.append(f"{tally.fault}: could not be mended (code {ended.code}): {ended.said[-600:]}")
+            tally.problems.append(f"{tally.fault}: could not be repaired (code {ended.code}): {ended.said[-600:]}")
             continue
         tally.noticed += bool(ended.answer["before"])
         made = captions_made(Path(mend.log)).total() - before
@@ -245,7 +245,7 @@ def main(
                 damages(whole, file, kind, damage_count, chance, begin(fault))
     problems = [problem for tally in tallies for problem in tally.problems]
     remarks = [
-        "Captions lost at once: made, and not in the store when the process was gone, or not in the mended store; they were "
+        "Captions lost at once: made, and not in the store when the process was gone, or not in the repaired store; they were "
         "made again by the resume. Made twice, in all: the same over all trials of the line.",
         f"The catalog has {part + 10} items; every run of the recorded kind follows the one before: all items new, a third "
         "exchanged (with --prune), another encoder, another prompt; graph and compaction begin at 60 rows.",

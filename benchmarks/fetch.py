@@ -24,9 +24,9 @@ from vlm4rec_edge.errors import UsageError, Vlm4RecError
 app = plain_program(__doc__)
 
 _Out = Annotated[Path, typer.Option(help="Folder for items.csv, interactions.csv, images and the files fetched.")]
-_Users = Annotated[int, typer.Option(min=1, help="So many users, drawn by chance; all they took are items.")]
+_Users = Annotated[int, typer.Option(min=1, help="The number of users, sampled at random; all their items are kept.")]
 _MinItems = Annotated[int, typer.Option(min=2, help="Users who took fewer different items are left out.")]
-_Seed = Annotated[int, typer.Option(help="Of the drawing.")]
+_Seed = Annotated[int, typer.Option(help="The sampling seed.")]
 
 
 @app.command("amazon")

@@ -159,7 +159,7 @@ def _remarks(shop: Shop, group: str) -> list[str]:
         "ten places, best takes the items nearest to any of them.",
         "Captions: whatever a row does not name is as the model's manifest says. The paper's question is the package's "
         "default for models without one of their own; structured captions become a sentence before they are encoded.",
-        "Differences from the default are taken user by user, with 95 % bootstrap intervals over users, 2,000 draws, seed "
+        "Differences from the default are taken user by user, with 95 % bootstrap intervals over users, 2,000 resamples, seed "
         f"{SEED}; p by a randomisation test, not corrected: of twenty rows that do nothing one is below 0.05.",
         *([f"Variants of one product share `{group}`."] if group else []),
         *([f"{shop.sample.removesuffix(': ')}: an easier task, not to be compared."] if shop.sample else []),

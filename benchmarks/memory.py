@@ -51,7 +51,7 @@ def main(
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all cores.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
-    r"""Caption photos, every one anew, and note the resident memory of both processes. Linux.
+    r"""Caption photos, every one again, and record the resident memory of both processes. Linux.
 
     \b
     Examples:

@@ -122,7 +122,7 @@ def main(
         "A description is the same for all colours of a product, so details put right find own variants, as titles do.",
         *([f"Left out: raw visual features, {lacking}."] if lacking else []),
         "Differences are from the caption as it is, or from the row in the title, user by user, with paired bootstrap "
-        f"intervals, 2,000 draws, seed {SEED}; p by a randomisation test, not corrected for the number of rows.",
+        f"intervals, 2,000 resamples, seed {SEED}; p by a randomisation test, not corrected for the number of rows.",
         *([f"Variants of one product share `{group}`."] if group else []),
         *([f"{shop.sample.removesuffix(': ')}: an easier task, not to be compared."] if shop.sample else []),
     ]

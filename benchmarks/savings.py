@@ -140,8 +140,8 @@ def _remarks(shop: Shop, models: Quantized, group: str, *, is_shipped: bool, pho
             else f"In the types of {shipped} it does NOT give the files that are shipped: they are of another checkpoint."
         ),
         "Differences and shares kept are from full precision, user by user, with 95 % bootstrap intervals over users, 2,000 "
-        f"draws, seed {SEED}; p by a randomisation test, not corrected for the number of rows. Top 10 kept: how many of the "
-        "ten items that full precision recommends to a user are among the row's, in any order. Items whose scores are "
+        f"resamples, seed {SEED}; p by a randomisation test, not corrected for the number of rows. Top 10 kept: how many of "
+        "the ten items that full precision recommends to a user are among the row's, in any order. Items whose scores are "
         "equal to five decimals come in the same random order in every row.",
         "Vision encoder: fp32 by ONNX Runtime or llama.cpp, whichever is faster here; int8 by ONNX Runtime, bf16 by OpenVINO.",
         "Encoder: int8-weights keeps int8 and computes in float32; int8 multiplies int8 weights, a scale a column, by uint8 "
@@ -172,7 +172,7 @@ def _vnni() -> str:
             f"This CPU has VNNI ({', '.join(own)}) and ONNX Runtime no switch against it: int8 is measured with VNNI; "
             "int8-7bit is the form for a CPU without it. What the 8-bit form gives on a CPU without VNNI is not measured."
         )
-    return "This CPU tells of no VNNI: sums of the 8-bit form may overflow here, those of the 7-bit form do not."
+    return "This CPU has no VNNI: sums of the 8-bit form may overflow here, those of the 7-bit form do not."
 
 
 def _say(line: str) -> None:

@@ -176,8 +176,8 @@ def main(
                     f"against {often['exact'] * 1e3:.2f} ms exact; recall@10 {often['recall']:.3f}."
                 )
     remarks += [
-        "Items are made: a title each, and a vector drawn from the title's hash (MadeVectors, 384 dimensions); the store, the "
-        "files and the search are the real ones. Adding counts the drawing of the vectors.",
+        "Items are made: a title each, and a vector generated from the title's hash (MadeVectors, 384 dimensions); the store, "
+        "the files and the search are the real ones. Adding includes generating the vectors.",
         "A fresh process counts from the start of Python to its end. It answers by an exact scan of the mapped vectors; the "
         "graph is loaded once a process has asked often enough.",
         "Mapped vectors are pages of the system's file cache, which it takes back when memory is short.",

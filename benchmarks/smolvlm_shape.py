@@ -67,7 +67,7 @@ def make(
     ] = 512,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of every answer.")] = 32,
     text_type: Annotated[str, typer.Option(help="llama.cpp type of the text model.")] = "Q8_0",
-    projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision tower and projector.")] = "Q8_0",
+    projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision encoder and projector.")] = "Q8_0",
     layers: Annotated[int, typer.Option(min=0, help="Layers of either half, fewer for a quick try; 0: all.")] = 0,
 ) -> None:
     """Write the model; no answer of it ever ends before ``--max-tokens``."""

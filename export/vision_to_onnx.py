@@ -62,7 +62,7 @@ def export(
 
     Photos then go through ONNX Runtime on a CPU, several times faster, and the text model stays with llama.cpp. Both
     encode the same pictures; the cosine of each token with llama.cpp's is printed, and below a bound the export fails.
-    The commands do all this by themselves when a model is first used; this script does it beforehand, and tells more.
+    The commands do all this by themselves when a model is first used; this script does it beforehand, and prints more.
 
     Families: SmolVLM, SmolVLM2, Idefics3 and Gemma 3.
 

@@ -110,7 +110,7 @@ def test_a_weight_with_a_comma_is_told_how_to_write_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("table.xlsx", "x", "is no table: give a file that ends in .csv, "),
+        ("table.xlsx", "x", "is not a table: give a file that ends in .csv, "),
         (
             "table.csv",
             "who,item_id,date\na,b,2020-01-01\n",

@@ -48,7 +48,7 @@ def test_an_id_is_the_text_that_it_stands_for(given: Any, text: str) -> None:
     [True, np.True_, 5.0, np.float32(5), float("nan"), None, b"7", [7], np.array(7), Item("7", Path("7.jpg"))],
 )
 def test_another_type_is_no_id_and_the_error_says_which_it_is(given: Any) -> None:
-    with pytest.raises(UsageError, match=rf"\({type(given).__name__}\) is no item id; give ids as texts"):
+    with pytest.raises(UsageError, match=rf"\({type(given).__name__}\) is not an item id; give ids as texts"):
         item_id(given)
 
 
@@ -93,7 +93,7 @@ def test_a_data_frame_is_no_list_of_ids(package: str) -> None:
 
 @pytest.mark.parametrize("given", [["7", None], [[7, 8]], [7.5]])
 def test_a_list_with_a_member_that_is_no_id_is_refused(given: Any) -> None:
-    with pytest.raises(UsageError, match="is no item id"):
+    with pytest.raises(UsageError, match="is not an item id"):
         item_ids(given)
 
 

@@ -1,4 +1,4 @@
-"""A pulled model is ready to work: the graph of its vision tower lies beside its files."""
+"""A pulled model is ready to work: the graph of its vision encoder lies beside its files."""
 
 from __future__ import annotations
 

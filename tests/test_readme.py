@@ -93,5 +93,5 @@ def test_the_guide_to_trouble_has_every_line_of_doctor(demo: Path) -> None:
     said = json.loads(typed(["vlm4rec-edge", "doctor", "--json"], demo).stdout)
     guide = (ROOT / "docs" / "guides" / "troubleshooting.md").read_text(encoding="utf-8")
     for finding in said["findings"]:
-        topic = re.sub(r"^(model|vision of|plug-in) .+", r"\1", finding["topic"])
+        topic = re.sub(r"^(model|vision encoder of|plug-in) .+", r"\1", finding["topic"])
         assert f"`{topic}`" in guide

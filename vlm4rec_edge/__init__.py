@@ -1,6 +1,6 @@
 """Recommend from product photos, offline, on one ordinary machine.
 
-The offline half, ``build_index``, lets a vision-language model describe every photo, encodes the words, and stores
+The offline half, ``build_index``, captions every photo with a vision-language model, encodes the captions, and stores
 both. The online half, ``Recommender``, matches the profile of a history, by default its mean vector, against the catalog
 and loads no model.
 

@@ -15,7 +15,7 @@ def usable_cores() -> int:
 
 
 def physical_cores(root: Path = Path("/")) -> int:
-    """Return on how many cores, each counted once, this process may run; where nobody tells, ``usable_cores``.
+    """Return on how many cores, each counted once, this process may run; where that is not known, ``usable_cores``.
 
     A second thread on a core gains nothing where both multiply matrices.
 

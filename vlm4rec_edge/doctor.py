@@ -1,4 +1,4 @@
-"""What this installation is made of, and whether it can do the main job: a photo to a caption to a vector."""
+"""What is installed, and whether the main job works: a photo to a caption to a vector."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _OTHERS = ("vlm4rec-edge", "typer", "rich", "openvino")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
         topic: What it is.
         says: What was found.
         ok: Whether it is as it should be.
         remedy: What repairs it; empty where nothing is to be done.
-        essential: Whether no photo becomes part of an index as long as it is not ok.
+        essential: Whether no photo can be indexed as long as it is not ok.
     """
 
     topic: str
@@ -75,7 +75,7 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether photos can become an index here."""
+        """Whether photos can be indexed here."""
         return all(finding.ok for finding in self.findings if finding.essential)
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def examine() -> Diagnosis:
     )  # fmt: skip
     findings: list[Finding] = []
     for look in looks:
-        # What fails is told once, where it was found first; what only rests on it would repeat the cause.
+        # What fails is reported once, where it was found first; what only rests on it would repeat the cause.
         if look not in _RESTS_ON or all(found.ok for found in findings if found.topic in _RESTS_ON[look]):
             findings += look(facts)
     return Diagnosis(tuple(findings), facts)
@@ -122,7 +122,7 @@ def _recommending(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("recommending", f"works here, from an index or a bundle; SQLite {sqlite3.sqlite_version}")
     else:
         remedy = "pip install --force-reinstall numpy"
-        yield Finding("recommending", "gives wrong answers: NumPy does not compute right", False, remedy)
+        yield Finding("recommending", "gives wrong results: NumPy does not compute correctly", False, remedy)
 
 
 def _packages(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -136,7 +136,7 @@ def _packages(facts: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(name, "not installed; no photo can be captioned", False, _CAPTIONING, essential=True)
     runtimes = [name for name in _ONNX_RUNTIMES if versions[name]]
     if not runtimes:
-        yield Finding("onnxruntime", "not installed; no text becomes a vector", False, _CAPTIONING, essential=True)
+        yield Finding("onnxruntime", "not installed; no text can be encoded", False, _CAPTIONING, essential=True)
     elif len(runtimes) > 1:
         remedy = "pip uninstall -y onnxruntime onnxruntime-gpu, then install one of them"
         yield Finding("onnxruntime", "both onnxruntime and onnxruntime-gpu, which overwrite each other", False, remedy)
@@ -190,7 +190,7 @@ def _llama(facts: dict[str, Any]) -> Iterator[Finding]:
     elif not check.extra_buffers:
         yield Finding("llama.cpp", f"is slower than it could be: {check.reason}", False, compile_here())
     else:
-        yield Finding("llama.cpp", "computes right, through each of its buffers for this processor")
+        yield Finding("llama.cpp", "computes correctly, with each of its buffers for this processor")
 
 
 def _onnx_runtime(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -244,8 +244,8 @@ def _caption(facts: dict[str, Any]) -> Iterator[Finding]:
         return
     used = re.findall(r"(\w+) = 1", facts["llama_cpp_uses"])
     yield Finding("llama.cpp uses", f"{', '.join(used)}; {'a GPU' if facts['llama_cpp_gpu'] else 'no GPU'}")
-    same = f"{report.same_captions} of {report.captions} reference photos to the letter"
-    yield Finding("a caption", f"comes out right ({same})")
+    same = f"{report.same_captions} of {report.captions} reference captions are identical"
+    yield Finding("a caption", f"is as expected ({same})")
 
 
 def _vision(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -282,7 +282,7 @@ def _vector(facts: dict[str, Any]) -> Iterator[Finding]:
         return
     facts["vector_difference"] = report.worst_difference
     yield Finding(
-        "a vector", f"comes out right (within {report.worst_difference:.1e} of {report.vectors} reference texts)"
+        "a vector", f"is as expected (within {report.worst_difference:.1e} of {report.vectors} reference texts)"
     )
 
 
@@ -308,7 +308,10 @@ def _cache(facts: dict[str, Any]) -> Iterator[Finding]:
     else:
         remedy = "set VLM4REC_EDGE_HOME to a folder that can be written"
         yield Finding(
-            "cache folder", f"{place} cannot be written; models cannot be pulled, the probe is made anew", False, remedy
+            "cache folder",
+            f"{place} cannot be written; models cannot be pulled, llama.cpp is checked again each time",
+            False,
+            remedy,
         )
 
 

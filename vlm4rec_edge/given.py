@@ -70,7 +70,7 @@ def each_path(values: Any, what: str) -> list[Path]:
     """Return the paths of any iterable, which is read once, in its order.
 
     Raises:
-        UsageError: ``values`` is one path or no iterable, or one of its members is no path.
+        UsageError: ``values`` is one path or no iterable, or one of its members is not a path.
     """
     if isinstance(values, (str, bytes, Mapping, os.PathLike)) or not isinstance(values, Iterable):
         raise UsageError(

@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 class IndexFolder:
     """An index folder; a context manager.
 
-    What changes it is done under the writer's lock, which is taken before the index is looked at. Inside of a ``with`` it is
-    kept until the end, so that nobody else writes between two calls; outside, each call lets go of it. Reading takes no lock.
+    What changes it is done under the writer's lock, which is taken before the index is read. Inside of a ``with`` it is
+    kept until the end, so that no other process writes between two calls; outside, each call releases it. Reading needs
+    no lock.
 
     Any thread may call it, and the calls are done one after the other. ``on_progress`` may read the index, but not change it.
 
@@ -53,7 +54,7 @@ class IndexFolder:
         folder: The folder; made by the first ``update`` if it is not there.
 
     Raises:
-        UsageError: ``folder`` is no path.
+        UsageError: ``folder`` is not a path.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -83,7 +84,7 @@ class IndexFolder:
             catalog: A folder of photos, a table, an iterable of items, a DataFrame, or an opened catalog.
             captioner: Default: the one that made the captions, with the settings it had; for a new index the embedded
                 vision-language model, in a process of its own. One opened with ``photo_vectors=True`` has the index keep a
-                vector of each photo as well, for ``learn``; photos that lack one are looked at again, and not captioned.
+                vector of each photo as well, for ``learn``; photos that lack one are encoded again, without being captioned.
                 ``ImportedCaptions`` takes captions from a table instead.
                 Not used when only titles are encoded.
             encoder: Default: the one that made the vectors; for a new index the embedded one.
@@ -104,7 +105,7 @@ class IndexFolder:
             on_fetched: Called in this thread with how many photos were fetched, or could not be.
 
         Raises:
-            RemakeError: the index was made in another way, and ``remake`` is not given; it tells what that would cost.
+            RemakeError: the index was made in another way, and ``remake`` is not given; it holds what that would cost.
             CatalogError, ModelError, DeviceError, MissingDependencyError, StoreError, UsageError: something that stops every
                 item; raised before the first photo wherever it can be known. A single bad item is in the report instead.
         """
@@ -210,20 +211,20 @@ class IndexFolder:
         on_start: OnStart | None = None,
         on_texts: OnStart | None = None,
     ) -> LearnReport:
-        """Learn from purchases what is bought together, if that recommends better than the words of the items alone.
+        """Learn from purchases what is bought together, if that recommends better than titles and captions alone.
 
-        It is judged on purchases that were held back. What is better beyond chance is kept, and the index recommends by it
+        It is judged on purchases that were held back. What is significantly better is kept, and the index recommends by it
         from then on, new items too; otherwise all stays as it was. Histories are not stored.
 
         Args:
             interactions: A table as ``read_interactions`` reads it, or interactions.
             columns: What the columns of the table are called, where it is nothing known.
-            new_items: A column of the index that marks new items: that nobody bought them yet says nothing.
-            dry_run: Judge only, and change nothing.
+            new_items: A column of the index that marks new items, which count as unknown rather than unpopular.
+            dry_run: Evaluate only, and change nothing.
             seed: Of everything random.
             encoder: The one that made the vectors; default: found by its name. Where items have titles and captions, it
                 encodes each by itself, so that other shares of the two are judged; without it, the present ones stay.
-            on_start: Told how many users are judged; what it returns is told how many are done.
+            on_start: Called with how many users are evaluated; returns a function that is called with how many are done.
             on_texts: The same of texts that are encoded.
 
         Raises:
@@ -244,7 +245,7 @@ class IndexFolder:
         )
 
     def forget_learned(self) -> bool:
-        """Recommend by the words of the items alone again; return whether anything had been learned.
+        """Recommend by titles and captions alone again; return whether anything had been learned.
 
         Raises:
             StoreError: there is no index, or another process is writing it.

@@ -82,7 +82,7 @@ class IndexState:
     """What happens to an index, and what its last run could not use.
 
     Attributes:
-        writer: Who writes it now, as "process 12 on a-machine"; empty if nobody does.
+        writer: Who writes it now, as "process 12 on a-machine"; empty if none does.
         run: Number of the last run, or of the one under way; 0 in a bundle.
         items: How many can be recommended.
         left_out: How many things the run could not use so far.
@@ -105,7 +105,7 @@ def state_of(path: Path | str, *, failures: int = 100) -> IndexState:
 
     Raises:
         StoreError: there is none, or it is damaged.
-        UsageError: ``path`` is no path.
+        UsageError: ``path`` is not a path.
     """
     path = path_of(path, "An index")
     if is_bundle(path):
@@ -131,7 +131,7 @@ def describe_index(path: Path | str) -> IndexInfo:
 
     Raises:
         StoreError: there is none, or it is damaged.
-        UsageError: ``path`` is no path.
+        UsageError: ``path`` is not a path.
     """
     path = path_of(path, "An index")
     return _of_bundle(path) if is_bundle(path) else _of_folder(path)
@@ -164,7 +164,7 @@ def _of_folder(folder: Path) -> IndexInfo:
 
 
 def _count(noted: str) -> int:
-    """Return a number that a captioner told; 0 if it is none, as earlier versions noted whatever a plug-in told."""
+    """Return a number that a captioner reported; 0 if it is none, as earlier versions stored what a plug-in reported."""
     return int(noted) if noted.isdecimal() else 0
 
 

@@ -85,7 +85,7 @@ class LostPhoto(Failure):
 
 @dataclass(frozen=True)
 class UnreadPart(Failure):
-    """A part of a catalog that could not be read, a folder or a row: nobody can tell which items stand there."""
+    """A part of a catalog that could not be read, a folder or a row: it is unknown which items are in it."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ def item_id(value: Any) -> str:
     """Return the text that an id stands for: a text is itself (of an enumeration too), a whole number its digits.
 
     Raises:
-        UsageError: it is of another type. A truth value, a fraction or a missing value is nobody's id, and ``5.0`` could be
+        UsageError: it is of another type. A truth value, a fraction or a missing value cannot be an id, and ``5.0`` could be
             meant as ``5`` or as ``5.0``.
     """
     if isinstance(value, (str, Integral)) and not isinstance(value, bool):
         return str.__str__(value) if isinstance(value, str) else str(int(value))
-    raise UsageError(f"{value!r:.60} ({type(value).__name__}) is no item id; give ids as texts or whole numbers.")
+    raise UsageError(f"{value!r:.60} ({type(value).__name__}) is not an item id; give ids as texts or whole numbers.")
 
 
 def item_ids(values: Iterable[Any], what: str = "Items") -> list[str]:

@@ -33,7 +33,7 @@ class ModelInfo:
     it (None: it is the user's own). ``fits`` compares ``memory_mb`` with the memory that is free now, None where either is
     not known. ``hours_per_1000_photos`` is for the processor alone, all its cores, and photos of 1,024 pixels; ``hours_from``
     says whether the model was measured on processors of this kind or the hours are estimated from its operations. Both
-    are None for a text encoder and where nobody counted. ``published`` holds others' figures and where they stand.
+    are None for a text encoder and where they were not counted. ``published`` holds others' figures and where they stand.
     """
 
     name: str
@@ -179,7 +179,7 @@ def check_model(folder: Path | str, *, golden: bool = False) -> ModelCheck:
         golden: Also run it, and compare with the outputs it was exported with.
 
     Raises:
-        UsageError: ``folder`` is no path.
+        UsageError: ``folder`` is not a path.
         DeviceError, MissingDependencyError: with ``golden``, what runs the model is not installed. A damaged model is
             reported, not raised.
     """

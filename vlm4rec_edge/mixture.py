@@ -118,7 +118,7 @@ def predicted_factors(content: np.ndarray, projection: np.ndarray, trust: float)
     Args:
         content: Unit vectors.
         projection: [dimensions, factors].
-        trust: How far words tell of purchases, 0 to 1.
+        trust: How well texts predict purchases, 0 to 1.
     """
     guessed = np.asarray(content, np.float32) @ projection
     lengths = np.linalg.norm(guessed, axis=1, keepdims=True)

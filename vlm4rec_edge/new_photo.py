@@ -56,18 +56,20 @@ def captioner_of(
     identity = source.provenance("groundings")
     if identity.get("imported"):
         raise UsageError(
-            f"The captions of {source.folder} come from {identity['source']}, so no model describes a new photo in their way. "
-            "Put its caption into a table and run `vlm4rec-edge index` with --captions, or look for words with "
+            f"The captions of {source.folder} come from {identity['source']}, so no model can caption a new photo in the same "
+            "way. Put its caption into a table and run `vlm4rec-edge index` with --captions, or search by text with "
             "`vlm4rec-edge search`."
         )
     if source.meta.get("encoded_text") == "title":
         raise UsageError(
-            f"The index {source.folder} was made from titles, so no photo can be matched with it; look for words with "
+            f"The index {source.folder} was made from titles, so no photo can be matched with it; search by text with "
             "`vlm4rec-edge search`."
         )
     name = model or source.lvlm_folder or identity.get("name")
     if not name:
-        raise StoreError(f"It is not noted what made the captions of {source.folder}; give the model with --model.")
+        raise StoreError(
+            f"There is no record of what made the captions of {source.folder}; give the model with --model."
+        )
     settings = settings_in(identity)
     if vision != "auto":
         settings["vision"] = vision
@@ -80,7 +82,7 @@ def captioner_of(
             raise
         raise UsageError(
             f"The captions of {source.folder} were not made by a model of this program, but by {name!r}, which is not "
-            f"installed here; look for words with `vlm4rec-edge search`. ({error})"
+            f"installed here; search by text with `vlm4rec-edge search`. ({error})"
         ) from None
     try:
         check_captioner_of(source, captioner)
@@ -162,7 +164,7 @@ def similar_to_photo(
     selection: Selection | None = None,
     explain: bool = False,
 ) -> Recommendations:
-    """Find the items most like what a new photo shows: it is described, and the description is looked for.
+    """Find the items most similar to a new photo: the photo is captioned, and the caption is the query.
 
     Args:
         shop: An open index or bundle.

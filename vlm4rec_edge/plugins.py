@@ -27,7 +27,7 @@ GROUPS = ("captioners", "encoders", "indexes")
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plug-in as a package announces it.
+    """A plug-in as a package registers it.
 
     Attributes:
         group: ``captioners``, ``encoders`` or ``indexes``.
@@ -49,7 +49,7 @@ class Plugin:
 
 
 def installed_plugins(*groups: str) -> list[Plugin]:
-    """Return the plug-ins that installed packages announce, by group and name; none is imported.
+    """Return the plug-ins that installed packages register, by group and name; none is imported.
 
     Args:
         groups: Some of ``GROUPS``; default: all.
@@ -68,7 +68,7 @@ def installed_plugins(*groups: str) -> list[Plugin]:
             problem = ""
             if len(by) > 1:
                 problem = (
-                    f"The plug-in {name} is announced more than once, by {' and by '.join(by)}; uninstall all but one."
+                    f"The plug-in {name} is registered more than once, by {' and by '.join(by)}; uninstall all but one."
                 )
             elif group != "indexes" and name.lower() in registry():
                 problem = f"The plug-in {name} of {package} has the name of a model of this program; uninstall it."
@@ -90,7 +90,7 @@ def open_plugin(group: str, name: str, *, members: Collection[str]) -> Any | Non
 
     Raises:
         ModelError: it cannot be imported, fails, or makes something else, or its name is not its own.
-        Vlm4RecError: as it says itself.
+        Vlm4RecError: as its own documentation says.
     """
     from importlib import metadata
 

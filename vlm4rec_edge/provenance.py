@@ -18,14 +18,14 @@ class MadeBy(NamedTuple):
 
 
 def made_by(model: object, attribute: str = "identity") -> MadeBy:
-    """Return what a store notes of a captioner or an encoder, as ``attribute`` tells it.
+    """Return what a store notes of a captioner or an encoder, as ``attribute`` returns it.
 
     Raises:
         ModelError: it has no identity, or one that no store can hold: without a name, not of JSON, or not always the same.
     """
     first, second = _identity(model, attribute), _identity(model, attribute)
     if fingerprint(first) != fingerprint(second):
-        raise ModelError(f"The identity of {_kind(model)} changes from one look to the next; it must stay the same.")
+        raise ModelError(f"The identity of {_kind(model)} changes from one call to the next; it must stay the same.")
     return MadeBy(fingerprint(first), first)
 
 
@@ -46,17 +46,17 @@ def _identity(model: object, attribute: str) -> dict[str, Any]:
     except Vlm4RecError:
         raise
     except Exception as error:
-        raise ModelError(f"{_kind(model)} cannot tell its identity: {type(error).__name__}: {error}.") from error
+        raise ModelError(f"{_kind(model)} cannot return its identity: {type(error).__name__}: {error}.") from error
     if not isinstance(identity, Mapping):
         raise ModelError(
-            f"{_kind(model)} is no captioner and no encoder: it has no identity, which is a JSON object. By a name, "
+            f"{_kind(model)} is neither a captioner nor an encoder: it has no identity, which is a JSON object. By a name, "
             "open_captioner and open_encoder find one."
         )
     try:
         text = json.dumps(dict(identity), allow_nan=False, ensure_ascii=False)
         text.encode("utf-8")
     except (TypeError, ValueError) as error:
-        raise ModelError(f"The identity of {_kind(model)} is no JSON object: {error}.") from None
+        raise ModelError(f"The identity of {_kind(model)} is not a JSON object: {error}.") from None
     known: dict[str, Any] = json.loads(text)
     if not isinstance(known.get("name"), str):
         raise ModelError(f"The identity of {_kind(model)} has no name, a text by which it is found again.")

@@ -47,7 +47,7 @@ def pull_model(
         name: Of the registry.
         offline: Whether the network is forbidden.
         progress: Whether to show a bar while files are fetched.
-        note: Is told, as a sentence, before the graph is made: it may take minutes.
+        note: Called with a sentence before the graph is made, which may take minutes.
 
     Raises:
         ModelError, MissingDependencyError: as ``vlm4rec_edge.models.hub.pull``.

@@ -75,7 +75,7 @@ def telemetry_of(package: str) -> Telemetry:
         package,
         False,
         f"{package} was imported before vlm4rec_edge, with its telemetry on: it may write a device id into the home folder "
-        f"and speak to its maker. Import vlm4rec_edge first, or set {variable}=1 before Python starts.",
+        f"and send data to its maker. Import vlm4rec_edge first, or set {variable}=1 before Python starts.",
     )
 
 
@@ -85,7 +85,7 @@ def _load_openvino(name: str) -> Any:
         if sys.modules.get(_OPENVINO_TELEMETRY) is not None:
             warnings.warn(
                 "openvino was imported before vlm4rec_edge did it, with its telemetry on: unless you opted out, it wrote an "
-                "id into the home folder and spoke to its maker. Run `opt_in_out --opt_out`, or open the captioner first.",
+                "id into the home folder and sent data to its maker. Run `opt_in_out --opt_out`, or open the captioner first.",
                 Vlm4RecWarning,
                 stacklevel=3,
             )

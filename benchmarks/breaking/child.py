@@ -1,4 +1,4 @@
-"""The process that ``faults.py`` kills: one run of ``index``, or one mending of a damaged index.
+"""The process that ``faults.py`` kills: one run of ``index``, or one repair of a damaged index.
 
 Not meant to be typed; its one argument is a JSON object, the fields of ``Task``.
 """

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from captioning.drawn_facts import Told, compare, figures
 from captioning.intervals import Figure, mean, share
 from captioning.reading import COLUMNS, Reader, Said, women_as_one
 from captioning.seen_words import Agreement, agreement
@@ -50,6 +51,18 @@ class Figures:
         return share(sum(said.is_read for said in self.said), len(self.said))
 
     @property
+    def told(self) -> list[Told]:
+        """How each caption of a drawing compares with what is drawn; empty for photos, and where nothing was said."""
+        if not self.captions:
+            return []
+        first = (self.right["kind"] == 1) & (self.right["colour"] == 1)
+        return [
+            compare(caption.partition(". ")[2], case.facts, first_right=bool(right))
+            for caption, case, right in zip(self.captions, self.photos.cases, first, strict=True)
+            if case.facts
+        ]
+
+    @property
     def manner(self) -> dict[str, float]:
         """How the captions are: distinct (share), words (mean), repeating (share), missing (count)."""
         there = [caption for caption in self.captions if caption]
@@ -70,6 +83,8 @@ class Figures:
             "photos": len(self.said),
             "right": shares,
         }
+        if self.captions and self.told:
+            found["facts"] = {name: figure.json() for name, figure in figures(self.told).items() if figure}
         if self.captions:
             found["read"] = self.read.json() if self.read else None
             found["cosine"] = {to: figure.json() for to in self.cosines if (figure := self.cosine(to))}

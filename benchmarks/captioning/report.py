@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from captioning.drawn_facts import figures as told_figures
 from captioning.figures import Figures, difference
 from captioning.intervals import Figure, share
 from captioning.reading import COLUMNS
@@ -82,6 +83,12 @@ def word_rows(figures: Figures) -> list[Row]:
             }
         )
     return rows
+
+
+def fact_row(figures: Figures) -> Row:
+    """Return how captions of drawings compare with what is drawn, in per cent."""
+    shares = {f"{name}, %": _percent(figure) for name, figure in told_figures(figures.told).items()}
+    return {"model": figures.model, "drawings": len(figures.told), **shares}
 
 
 def group_rows(figures: Figures) -> list[Row]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from drawings import Drawing, catalog_of_drawings, write_catalog
+from drawings import Drawing, Facts, catalog_of_drawings, write_catalog
 from rows import part_rows, photo_path, read_rows, row_of_drawing
 from words import words_of
 
@@ -36,6 +36,7 @@ class Case:
     """One photo; ``truth`` holds for each scored column all values that are right, none where nothing is known.
 
     ``description`` is the shop's own text, ``sentence`` what the training would have the model say; either may be empty.
+    ``facts`` are what a drawing shows; None for photos.
     """
 
     item_id: str
@@ -43,6 +44,7 @@ class Case:
     truth: Truth
     description: str = ""
     sentence: str = ""
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,10 @@ _DRAWN_KINDS_TOO: Mapping[str, frozenset[str]] = {
     "beanie": frozenset({"Hat/beanie", "Beanie"}),
     "cap": frozenset({"Cap/peaked", "Cap"}),
     "boots": frozenset({"Boots", "Bootie"}),
+    "hiking-boots": frozenset({"Boots", "Bootie"}),
+    "backpack": frozenset({"Bag", "Backpack"}),
+    "heels": frozenset({"Pumps", "Heels"}),
+    "sun-hat": frozenset({"Hat/brim", "Straw hat"}),
 }
 
 
@@ -183,6 +189,7 @@ def _case_of_drawing(drawing: Drawing, folder: Path, families: Mapping[str, str]
         photo=folder / "images" / f"{drawing.item_id}.jpg",
         truth=truth,
         sentence=words_of(row).sentence(),
+        facts=drawing.facts,
     )
 
 

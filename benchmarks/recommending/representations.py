@@ -28,7 +28,7 @@ _CONCATENATION = f"unit vectors side by side: {LITE0}, and the"
 
 # In the order of the table: what to ask for, its kind, and what it is.
 ROWS: Mapping[str, tuple[str, str]] = {
-    "random": ("control", f"order drawn by chance, mean of {RANDOM_ORDERS} draws"),
+    "random": ("control", f"random order, mean of {RANDOM_ORDERS} orders"),
     "popularity": ("control", "what most users have in their training data, for everybody"),
     "title": ("text", "the shop's title"),
     "description": ("text", "the shop's description: an oracle, what a perfect captioner could write"),

@@ -27,7 +27,7 @@ def draw_curves(folder: Path) -> Path:
         if name == "held_out_loss":
             right.plot(*zip(*points, strict=True), "o-", label="held-out sentences")
         else:
-            label = "sentences" if name == "loss" else "JSON"
+            label = {"loss": "sentences", "json_loss": "JSON", "away": "the tower, from what it saw"}[name]
             right.plot(*zip(*_smoothed(points), strict=True), label=label)
     left.set(title="Seeing: held-out photos named right", xlabel="step", ylabel="share")
     middle.set(title="Seeing: losses by teacher", xlabel="step", yscale="log")

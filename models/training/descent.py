@@ -22,18 +22,26 @@ class Descent:
     Args:
         named: Weights by name; those of two dimensions in a transformer's layers are Muon's.
         betas: Of AdamW.
+        slow: Further weights by name, which move at a share of the rate.
+        slowness: That share.
     """
 
-    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], betas: tuple[float, float]) -> None:
-        matrices: list[nn.Parameter] = []
-        pulled: list[nn.Parameter] = []
-        free: list[nn.Parameter] = []
-        for name, weight in named:
-            if weight.ndim == 2 and "layers." in name:
-                matrices.append(weight)
-            else:
-                (pulled if weight.ndim > 1 and "position" not in name else free).append(weight)
-        groups: list[dict[str, Any]] = [{"params": pulled, "weight_decay": _DECAY}, {"params": free}]
+    def __init__(
+        self,
+        named: Iterable[tuple[str, nn.Parameter]],
+        betas: tuple[float, float],
+        slow: Iterable[tuple[str, nn.Parameter]] = (),
+        slowness: float = 1.0,
+    ) -> None:
+        groups: list[dict[str, Any]] = []
+        matrices: list[dict[str, Any]] = []
+        for some, share in ((named, 1.0), (slow, slowness)):
+            turned, pulled, free = _sorted(some)
+            if turned:
+                matrices.append({"params": turned, "share": share})
+            groups.append({"params": pulled, "weight_decay": _DECAY, "share": share})
+            groups.append({"params": free, "share": share})
+        groups = [group for group in groups if group["params"]]
         muon = torch.optim.Muon(matrices, lr=1.0, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw")
         adamw = torch.optim.AdamW(groups, lr=1.0, betas=betas, weight_decay=0.0, fused=True)
         self._optimizers: list[torch.optim.Optimizer] = [muon, adamw]
@@ -46,7 +54,7 @@ class Descent:
         loss.backward()
         torch.nn.utils.clip_grad_norm_([weight for group in groups for weight in group["params"]], 1.0)
         for group in groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         for optimizer in self._optimizers:
             optimizer.step()
 
@@ -58,6 +66,21 @@ class Descent:
         """Go on where ``state_dicts`` was asked."""
         for optimizer, state in zip(self._optimizers, states, strict=True):
             optimizer.load_state_dict(state)
+
+
+def _sorted(
+    named: Iterable[tuple[str, nn.Parameter]],
+) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """Return Muon's matrices, the weights that are pulled towards zero, and those that are not."""
+    matrices: list[nn.Parameter] = []
+    pulled: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, weight in named:
+        if weight.ndim == 2 and "layers." in name:
+            matrices.append(weight)
+        else:
+            (pulled if weight.ndim > 1 and "position" not in name else free).append(weight)
+    return matrices, pulled, free
 
 
 def rate_at(step: int, steps: int, peak: float, last: float, warm_up: int) -> float:

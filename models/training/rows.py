@@ -21,6 +21,16 @@ _DRAWN_KINDS = {
     "cap": "Cap/peaked",
     "beanie": "Hat/beanie",
     "jeans": "Trousers",
+    "hiking-boots": "Boots",
+    "rain-jacket": "Jacket",
+    "backpack": "Bag",
+    "heels": "Pumps",
+    "evening-gown": "Dress",
+    "clutch": "Bag",
+    "summer-dress": "Dress",
+    "sun-hat": "Hat/brim",
+    "leggings": "Leggings/Tights",
+    "sports-top": "Vest top",
 }
 _DRAWN_PATTERNS = {
     "solid": "Solid",
@@ -62,5 +72,5 @@ def row_of_drawing(drawing: Drawing) -> dict[str, str]:
         "colour": drawing.colour.title(),
         "appearance": _DRAWN_PATTERNS[drawing.pattern],
         "audience": "",
-        "description": "",
+        "description": drawing.details,
     }

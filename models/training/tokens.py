@@ -47,16 +47,21 @@ def make_tokenizer(texts: Iterable[str], folder: Path) -> LlamaTokenizer:
         num_threads=1,  # the same vocabulary every time
         minloglevel=2,
     )
+    write_tokenizer(model.getvalue(), folder)
+    return read_tokenizer(folder)
+
+
+def write_tokenizer(model: bytes, folder: Path) -> None:
+    """Write a SentencePiece vocabulary to ``folder`` as a Hugging Face tokenizer with our markers and chat template."""
     # In a folder beside it first: half a vocabulary must not be taken for one.
     part = folder.with_name(folder.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
-    (part / "tokenizer.model").write_bytes(model.getvalue())
+    (part / "tokenizer.model").write_bytes(model)
     tokenizer = LlamaTokenizer(str(part / "tokenizer.model"), legacy=False, pad_token="<pad>")
     tokenizer.add_tokens(list(MARKERS))
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(part)
     part.replace(folder)
-    return read_tokenizer(folder)
 
 
 def read_tokenizer(folder: Path) -> LlamaTokenizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 SENTENCE_PROMPT = "Describe this product."
@@ -190,6 +190,14 @@ class Vocabulary:
         rest = rest[: len(rest) - len(kind)].strip()
         pattern = "solid" if kind and not rest else rest if rest in self.patterns else ""
         return Words(kind, colour, pattern, audience, details)
+
+
+def vocabulary_of(words: Iterable[Words]) -> Vocabulary:
+    """Return the words that some captions choose from."""
+    some = list(words)
+    return Vocabulary(
+        *(tuple(sorted({getattr(one, field) for one in some})) for field in ("kind", "colour", "pattern", "audience"))
+    )
 
 
 def _longest(words: tuple[str, ...], fits: object) -> str:

@@ -28,18 +28,35 @@ DRAWING_SEED = 1
 _DRAWN_AT = (192, 288)
 # So many garments are tried on drawn people; somewhat fewer than half stand clear enough of their background.
 _WORN = 16_000
+_DRAWINGS_AGAIN = 3
 
 
 @dataclass(frozen=True)
-class World:
-    """Photos [n, 144, 96, 3], what is true of each, and what the teachers say; ``train`` and ``held_out`` are row numbers.
+class Pictures:
+    """Photos [n, 144, 96, 3] and what to say of each; ``train`` and ``held_out`` are row numbers.
+
+    ``train`` may have a row more than once. ``known`` [n] is whether a model to be taught further learned from it before.
+    """
+
+    photos: Sequence[np.ndarray]
+    words: list[Words]
+    train: np.ndarray
+    held_out: np.ndarray
+    known: np.ndarray
+
+    def photos_at(self, rows: np.ndarray) -> np.ndarray:
+        """Return photos [n, 144, 96, 3] of row numbers."""
+        return _at(self.photos, rows)
+
+
+@dataclass(frozen=True)
+class World(Pictures):
+    """Pictures, what is true of each, and what the teachers say.
 
     ``labels`` holds per head [n], ``UNKNOWN`` where an item has none; ``classes`` the names behind the numbers;
     ``opinions`` the chances [n, classes] that a second judge gives them, for most heads.
     """
 
-    photos: Sequence[np.ndarray]
-    words: list[Words]
     classes: dict[str, list[str]]
     labels: dict[str, torch.Tensor]
     opinions: dict[str, torch.Tensor]
@@ -47,12 +64,6 @@ class World:
     map_spread: torch.Tensor
     pools: torch.Tensor
     texts: torch.Tensor
-    train: np.ndarray
-    held_out: np.ndarray
-
-    def photos_at(self, rows: np.ndarray) -> np.ndarray:
-        """Return photos [n, 144, 96, 3] of row numbers."""
-        return _at(self.photos, rows)
 
     def maps_at(self, rows: np.ndarray) -> torch.Tensor:
         """Return the teacher's maps [n, 112, 8, 8] of row numbers, each channel of unit spread."""
@@ -67,14 +78,7 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
     Raises:
         UsageError: a photo or a column is missing, or ``cache`` is of another catalog or another number of drawings.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    rows = read_rows(catalog)
-    _check_columns(catalog, rows)
-    paths = [photo_path(catalog, row["image"]) for row in rows]
-    _check_cache(cache, catalog, paths, drawings_a_kind)
-    drawn = catalog_of_drawings(drawings_a_kind, seed=DRAWING_SEED)
-    shop_photos = decode_photos(paths, cache / "shop.npy")
-    drawn_photos = _draw_all(drawn, cache / "drawn.npy")
+    rows, drawn, shop_photos, drawn_photos = _read(catalog, cache, drawings_a_kind)
     entries = rows + [row_of_drawing(drawing) for drawing in drawn]
     words = [words_of(row) for row in entries]
     # An empty cell is no class of its own; nothing is learned from it.
@@ -107,7 +111,46 @@ def build_world(catalog: Path, cache: Path, drawings_a_kind: int) -> World:
         texts=texts[again],
         train=np.concatenate([train, np.arange(len(entries), len(again))]),
         held_out=held_out,
+        known=np.zeros(len(again), bool),
     )
+
+
+def build_pictures(catalog: Path, cache: Path, drawings_a_kind: int) -> Pictures:
+    """Return what ``build_world`` does without the teachers, for a model that sees already; kept in ``cache``, too.
+
+    A shop's photos stand once in ``train``, drawings several times: they are few, and new to the model in words or kind.
+
+    Raises:
+        UsageError: as ``build_world``.
+    """
+    rows, drawn, shop_photos, drawn_photos = _read(catalog, cache, drawings_a_kind)
+    words = [words_of(row) for row in rows + [row_of_drawing(drawing) for drawing in drawn]]
+    shop_train, held_out = part_rows(len(rows))
+    worn_photos, worn = dress_people(shop_photos, rows, wearable(rows, shop_train, _WORN), cache / "worn.npz")
+    end = len(words) + len(worn)
+    known: np.ndarray = np.ones(end, bool)
+    known[len(rows) : len(words)] = False
+    drawings = np.tile(np.arange(len(rows), len(words)), _DRAWINGS_AGAIN)
+    return Pictures(
+        photos=(shop_photos, drawn_photos, worn_photos),
+        words=words + [words[row] for row in worn],
+        train=np.concatenate([shop_train, drawings, np.arange(len(words), end)]),
+        held_out=held_out,
+        known=known,
+    )
+
+
+def _read(
+    catalog: Path, cache: Path, drawings_a_kind: int
+) -> tuple[list[dict[str, str]], list[Drawing], np.ndarray, np.ndarray]:
+    """Return rows, drawings, and the photos of both."""
+    cache.mkdir(parents=True, exist_ok=True)
+    rows = read_rows(catalog)
+    _check_columns(catalog, rows)
+    paths = [photo_path(catalog, row["image"]) for row in rows]
+    _check_cache(cache, catalog, paths, drawings_a_kind)
+    drawn = catalog_of_drawings(drawings_a_kind, seed=DRAWING_SEED)
+    return rows, drawn, decode_photos(paths, cache / "shop.npy"), _draw_all(drawn, cache / "drawn.npy")
 
 
 def _check_cache(cache: Path, catalog: Path, photos: Sequence[Path], drawings_a_kind: int) -> None:

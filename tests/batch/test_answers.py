@@ -62,7 +62,8 @@ def test_what_ends_early_leaves_what_was_there(tmp_path: Path, suffix: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("out.xlsx", "let it end in .csv, .jsonl"), ("none/out.csv", "none does not exist; make it")]
+    ("name", "message"),
+    [("out.xlsx", "let its name end in .csv, .jsonl"), ("none/out.csv", "none does not exist; make it")],
 )
 def test_where_nothing_can_be_written_is_told_first(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=message), open_answers(tmp_path / name):

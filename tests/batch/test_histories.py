@@ -71,9 +71,9 @@ def test_a_history_may_be_empty_and_ids_may_be_numbers(tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ('{"history": ["a"]}', "line 2 has no user_id"),
-        ('{"user_id": "bob", "history": [["a"]]}', "line 2 has a history that is no list of item ids"),
-        ('{"user_id": "bob", "history": "[a"}', "line 2 has a history that is no list of item ids"),
-        ("nonsense", "line 2 is no JSON"),
+        ('{"user_id": "bob", "history": [["a"]]}', "line 2 has a history that is not a list of item ids"),
+        ('{"user_id": "bob", "history": "[a"}', "line 2 has a history that is not a list of item ids"),
+        ("nonsense", "line 2 is not JSON"),
     ],
 )
 def test_a_row_that_can_not_be_used_is_told_and_the_rest_is_read(tmp_path: Path, line: str, reason: str) -> None:
@@ -90,7 +90,7 @@ def test_a_row_that_can_not_be_used_is_told_and_the_rest_is_read(tmp_path: Path,
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("table.xml", "user_id,history\n", "is no table"),
+        ("table.xml", "user_id,history\n", "is not a table"),
         (
             "table.csv",
             "who,history\n",

@@ -105,8 +105,17 @@ def test_every_set_has_its_figures_with_their_intervals(document: dict[str, Any]
     assert any("Cufflinks 1" in remark for remark in document["remarks"])
 
 
+def test_what_captions_state_of_drawings_has_its_figures(document: dict[str, Any]) -> None:
+    of_drawings = {one["model"]: one["facts"] for one in document["figures"] if "facts" in one}
+    perfect = of_drawings["the sentences of the training"]
+    assert perfect["two further facts"]["value"] == perfect["kind and colour"]["value"] == 1
+    assert perfect["stated facts wrong"]["value"] == 0
+    assert "embedded" in of_drawings
+    assert all(one["set"].startswith("drawings") for one in document["figures"] if "facts" in one)
+
+
 def test_a_sample_is_called_one_and_no_folder_of_this_machine_is_told(document: dict[str, Any], catalogs: Path) -> None:
-    assert any(row["set"] == "drawings (sample of 6 from 22)" for row in document["rows"])
+    assert any(row["set"] == "drawings (sample of 6 from 33)" for row in document["rows"])
     assert str(catalogs) not in json.dumps(document)
 
 

@@ -60,7 +60,7 @@ def test_a_zip_file_that_another_program_packed_without_compression_is_a_bundle(
         ([(zipfile.ZipInfo("extra.bin"), b"x")], "does not name"),
         ([(zipfile.ZipInfo("items.bin"), b"x")], "in it twice"),
         ([(zipfile.ZipInfo("manifest.json"), b"{}")], "in it twice"),
-        ([(zipfile.ZipInfo(f"{number}"), b"") for number in range(200)], "more files than any"),
+        ([(zipfile.ZipInfo(f"{number}"), b"") for number in range(200)], "more files than a bundle can"),
     ],
     ids=["zip slip", "absolute", "nested slip", "drive", "extra", "double", "double manifest", "many"],
 )
@@ -98,7 +98,7 @@ def _set_in_directory(path: Path, name: bytes, offset: int, form: str, value: in
         (10, "<H", 12, "compressed"),
         (20, "<I", 10, "compressed"),
         (42, "<I", 5, "cut off or damaged"),
-        (42, "<I", 0xFFFFFF00, "no whole zip file|cut off or damaged"),
+        (42, "<I", 0xFFFFFF00, "not a complete zip file|cut off or damaged"),
     ],
     ids=["encrypted", "bzip2", "sizes differ", "offset", "offset beyond the end"],
 )
@@ -120,7 +120,7 @@ def test_members_that_lie_over_each_other(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         start = archive.getinfo("items.bin").header_offset + 30 + len("items.bin")
     _set_in_directory(path, b"other.bin", 42, "<I", start)
-    refused(path, "over each other")
+    refused(path, "overlapping members")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -135,7 +135,7 @@ def test_a_link_in_a_folder(folder: Path, tmp_path: Path, name: str) -> None:
 def test_a_pipe_in_a_folder_does_not_wait_for_ever(folder: Path) -> None:
     (folder / "vectors.bin").unlink()
     os.mkfifo(folder / "vectors.bin")
-    refused(folder, "no regular file")
+    refused(folder, "not a regular file")
 
 
 def test_what_is_missing_or_too_much_in_a_folder(folder: Path) -> None:
@@ -162,13 +162,13 @@ def test_a_newer_format_says_that_an_upgrade_is_needed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "because"),
     [
-        (b"", "no readable JSON"),
-        (b"[" * 100_000, "no readable JSON"),
-        (b'{"format": 1, "format": 1}', "stands in it twice"),
-        (b'{"format": true, "kind": "bundle"}', "is no bundle"),
-        (b'{"name": "a web app"}', "is no bundle"),
+        (b"", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"format": 1, "format": 1}', "has a duplicate key"),
+        (b'{"format": true, "kind": "bundle"}', "is not a bundle"),
+        (b'{"name": "a web app"}', "is not a bundle"),
         (b'{"format": 1, "kind": "bundle"}', "not what was written"),
-        (b"\xff\xfe", "no readable JSON"),
+        (b"\xff\xfe", "not valid JSON"),
     ],
     ids=["empty", "deep", "double key", "bool", "another manifest", "no digest", "not UTF-8"],
 )
@@ -254,10 +254,10 @@ def _with_section(folder: Path, name: str, values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("section", "values", "because"),
     [
-        ("row.steps", [0], "not as many"),
-        ("row.steps", [1, 7], "not as many"),
+        ("row.steps", [0], "number of items"),
+        ("row.steps", [1, 7], "number of items"),
         ("row.steps", [1, 1], "do not fit its vectors"),
-        ("caption.codes", [255], "not there"),
+        ("caption.codes", [255], "is missing"),
         ("id.lengths", [2**31], "do not fill"),
         ("id.lengths", [9, 11], "inside a character"),
         ("title.utf8", [0xFF], "not UTF-8"),

@@ -75,9 +75,9 @@ def test_what_a_file_is_its_content_says_and_what_is_no_photo_is_counted_and_nam
     reads_heif = "HEIF" in readable_formats()
     expected = ["1", "2", "3", "4", "5", *(["7"] if reads_heif else [])]
     assert [entry.id for entry in entries if isinstance(entry, Item)] == expected
-    assert catalog.notes() == ("4 files are no photos and are left out: BMW, film.mov, items.csv, notes.txt.",)
+    assert catalog.notes() == ("4 files are not photos and are left out: BMW, film.mov, items.csv, notes.txt.",)
     told = {entry.where: entry.reason for entry in entries if isinstance(entry, Failure)}
-    assert "is a JPEG XL picture, which is not read; save it as JPEG or PNG." in told["6"]
+    assert "is a JPEG XL picture, which is not supported; save it as JPEG or PNG." in told["6"]
     assert ("7" in told) != reads_heif
     if "7" in told:
         assert 'pip install "vlm4rec-edge[heif]"' in told["7"]
@@ -229,8 +229,8 @@ def test_a_folder_without_photos_is_refused(tmp_path: Path, name: str) -> None:
     ("name", "message"),
     [
         ("nothing-here", "There is no catalog at"),
-        ("photo.png", "is no catalog"),
-        ("archive.zip", "is no catalog"),
+        ("photo.png", "is not a catalog"),
+        ("archive.zip", "is not a catalog"),
         ("x" * 300, "cannot be read|There is no catalog at"),
     ],
 )

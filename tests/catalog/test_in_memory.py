@@ -112,7 +112,7 @@ def test_an_id_of_another_type_is_a_failure_and_its_neighbours_are_items(
     assert isinstance(failure, UnreadPart)
     assert failure.where == "row 1 of the data frame"
     assert failure.reason.startswith("row 1 of the data frame cannot be read: ")
-    assert "is no item id" in failure.reason or "holds a value of the type bytes" in failure.reason
+    assert "is not an item id" in failure.reason or "holds a value of the type bytes" in failure.reason
 
 
 def test_a_value_that_stands_for_no_text_is_a_failure_that_names_its_column() -> None:
@@ -228,7 +228,7 @@ def test_what_an_item_holds_may_be_numbers() -> None:
         ({"id": "a"}, "item 2 of the catalog cannot be read: 'dict' object has no attribute 'id'."),
         (Item("  ", Path("a.jpg")), "item 2 of the catalog has no id."),
         (Item(None, Path("a.jpg")), "item 2 of the catalog has no id."),  # type: ignore[arg-type]
-        (Item(True, Path("a.jpg")), "item 2 of the catalog cannot be read: True (bool) is no item id"),  # type: ignore[arg-type]
+        (Item(True, Path("a.jpg")), "item 2 of the catalog cannot be read: True (bool) is not an item id"),  # type: ignore[arg-type]
         (Item("a", 7), "item 2 of the catalog cannot be read: expected str, bytes or os.PathLike object"),  # type: ignore[arg-type]
         (Item("a", None), "item 2 of the catalog names no image."),  # type: ignore[arg-type]
         (Item("a\nb", Path("a.jpg")), "The id 'a\\nb' holds control characters."),
@@ -247,7 +247,7 @@ def test_an_item_that_cannot_be_used_is_a_failure_and_its_neighbours_are_items(g
 
 @pytest.mark.parametrize("given", [None, 7, b"photos", object()])
 def test_what_is_no_catalog_is_an_error_with_a_sentence(given: Any) -> None:
-    with pytest.raises(UsageError, match=rf"^A {type(given).__name__} is no catalog; give the path of a folder"):
+    with pytest.raises(UsageError, match=rf"^A {type(given).__name__} is not a catalog; give the path of a folder"):
         open_catalog(given)
 
 

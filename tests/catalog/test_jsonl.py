@@ -45,12 +45,12 @@ def test_blank_lines_a_mark_at_the_start_and_a_missing_last_line_break_do_no_har
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"{", "is no JSON"),
-        (b'{"id": "2", "image": "b.jpg"', "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (b'["2", "b.jpg"]', "is no JSON object"),
-        (b'"2"', "is no JSON object"),
-        (b"null", "is no JSON object"),
+        (b"{", "is not JSON"),
+        (b'{"id": "2", "image": "b.jpg"', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'["2", "b.jpg"]', "is not a JSON object"),
+        (b'"2"', "is not a JSON object"),
+        (b"null", "is not a JSON object"),
         (b'{"id": "caf\xe9", "image": "b.jpg"}', "is not UTF-8"),
         (b'{"image": "b.jpg"}', "has no id"),
         (b'{"id": null, "image": "b.jpg"}', "has no id"),

@@ -77,5 +77,5 @@ def test_a_damaged_file_is_a_sentence_that_names_it(tmp_path: Path, damage: str)
     middle = whole[:50] + bytes(byte ^ 0x5A for byte in whole[50:2000]) + whole[2000:]
     content = {"empty": b"", "text": b"id,image\n", "truncated": whole[: len(whole) // 2], "pages": middle}[damage]
     path.write_bytes(content)
-    with pytest.raises(CatalogError, match=r"items\.parquet is no readable Parquet file"):
+    with pytest.raises(CatalogError, match=r"items\.parquet is not a readable Parquet file"):
         list(open_catalog(path).read())

@@ -159,7 +159,7 @@ def test_a_server_that_asks_to_wait_long_is_not_waited_for(shop: Shop, address: 
 def test_redirects_are_followed_a_few_times(shop: Shop, address: str, cache: WebPhotoCache) -> None:
     shop.sends_on = {"old.bmp": "/a.bmp", "ring.bmp": "/ring.bmp"}
     assert cache.fetch([f"{address}/old.bmp", f"{address}/ring.bmp"]) == 1
-    assert "sends on more than 5 times" in cache.failures[f"{address}/ring.bmp"]
+    assert "redirects more than 5 times" in cache.failures[f"{address}/ring.bmp"]
 
 
 @pytest.mark.parametrize("location", ["ftp://example.org/a.jpg", "file:///etc/passwd", "http://u:p@example.org/a.jpg"])
@@ -174,7 +174,7 @@ def test_a_redirect_goes_to_the_web_alone(shop: Shop, address: str, cache: WebPh
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, "is no photo; 127.0.0.1 sends text/html"),
+        ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, "is not a photo; 127.0.0.1 sends text/html"),
         ({"files": {"a.bmp": b""}}, "is empty"),
         ({"refusals": [(403, {})]}, "refuses it"),
         ({"refusals": [(401, {})]}, "asks for a password"),

@@ -86,8 +86,8 @@ def test_what_can_not_be_answered_is_counted_and_told_with_code_3(index: Path, t
     assert (done.json["users_with_unknown"], done.json["unknown"]) == (2, ["gone", "lost"])
     assert (done.json["failed"], len(done.json["failures"])) == (1, 1)
     told = program(*command).err
-    assert "1 users got nothing: The history is empty." in told
-    assert "2 histories hold items that are not in the index, and left out: gone, lost" in told
+    assert "1 users got no recommendations: The history is empty." in told
+    assert "2 histories contain items that are not in the index and were left out: gone, lost" in told
     assert "line 6 has no user_id" in told
 
 
@@ -98,7 +98,7 @@ def test_what_can_not_be_answered_is_counted_and_told_with_code_3(index: Path, t
         (["--out", "out.csv"], "--histories and --out belong together"),
         (["--histories", "in.csv", "--out", "out.csv", "--history", "item-1"], "cannot be combined with --history"),
         (["--histories", "in.csv", "--out", "out.csv", "--explain"], "cannot be combined with --history"),
-        (["--histories", "in.csv", "--out", "out.xlsx"], "let it end in .csv"),
+        (["--histories", "in.csv", "--out", "out.xlsx"], "let its name end in .csv"),
     ],
 )
 def test_what_can_not_be_meant_is_refused(index: Path, arguments: list[str], message: str) -> None:

@@ -69,7 +69,7 @@ def test_verify_tells_a_whole_bundle_from_a_damaged_one(bundle: Path, tmp_path: 
         (tmp_path / "cut.zip").write_bytes(bundle.read_bytes()[:-30])
         done = program("verify", tmp_path / "cut.zip", "--json")
         assert (done.code, done.json["ok"]) == (1, False)
-        assert "no whole zip file" in done.json["findings"][0]["problem"]
+        assert "not a complete zip file" in done.json["findings"][0]["problem"]
 
 
 def test_a_delta_and_a_patch_bring_a_bundle_up_to_date(

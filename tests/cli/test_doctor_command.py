@@ -41,7 +41,7 @@ def test_people_get_one_screen_and_programs_a_document() -> None:
     said, document = program("doctor"), program("doctor", "--json")
     assert (said.code, document.code) == (0, 0)
     assert len(said.out.splitlines()) <= 24
-    assert said.out.endswith("Photos can become an index here.\n")
+    assert said.out.endswith("Photos can be indexed here.\n")
     topics = [finding["topic"] for finding in document.json["findings"]]
     assert all(f"ok     {topic}" in said.out for topic in topics)
     assert document.json["ok"] is True
@@ -57,7 +57,7 @@ def test_what_is_missing_for_an_index_is_named_with_the_command_and_ends_with_1(
     assert done.out.count("FAILS") == 1  # what only rests on it does not repeat it
     assert "ok     recommending" in done.out
     assert "vlm4rec-edge[cpu]" in done.out
-    assert "Photos cannot become an index here." in done.out
+    assert "Photos cannot be indexed here." in done.out
 
 
 def test_a_damaged_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_every_bad_row_and_photo_of_a_catalog_is_listed_and_the_good_ones_are_in
     wanted = {
         "empty": "0 bytes", "cut": "truncated", "text": "no format known", "bomb": "unpack to",
         "folder": "not a regular file", "missing": "does not exist", "escape": "outside", "absolute": "outside",
-        "plain": "more than once", "items.csv, line 16": "has no id", "noimage": "names no image",
+        "plain": "Duplicate id", "items.csv, line 16": "has no id", "noimage": "names no image",
         "items.csv, line 18": "has 1 cells", "items.csv, line 19": "not UTF-8", "items.csv, line 20": "NUL",
     }  # fmt: skip
     assert set(reasons) == set(wanted)
@@ -343,7 +343,7 @@ def test_an_item_stays_one_item_however_unicode_writes_its_id(tmp_path: Path) ->
     assert program("index", folder, "--out", index, "--captions", captions).code == 0
     done = program("index", catalog, "--out", index, "--captions", captions, "--prune", "--json")
     assert (done.json["items"], done.json["removed"], done.json["reused"]) == (1, 0, 1)
-    assert ["more than once" in failure["reason"] for failure in done.json["failures"]] == [True]
+    assert ["Duplicate id" in failure["reason"] for failure in done.json["failures"]] == [True]
     assert [item["id"] for item in program("items", index, "--json").json["items"]] == [decomposed]
 
 

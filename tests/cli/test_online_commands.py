@@ -320,8 +320,8 @@ def test_that_a_photo_is_looked_for_by_its_caption_among_titles_is_told(
     [
         (["recommend"], "give --history, --text or --popularity", 2),
         (["recommend", "--history", "item-1", "--where", "prize < 3"], "did you mean 'price'", 2),
-        (["recommend", "--history", "item-1", "--weights", "1,x"], "--weights '1,x' is no list of numbers", 2),
-        (["recommend", "--history", "item-1", "--times", "soon"], "--times 'soon' is no list of dates", 2),
+        (["recommend", "--history", "item-1", "--weights", "1,x"], "--weights '1,x' is not a list of numbers", 2),
+        (["recommend", "--history", "item-1", "--times", "soon"], "--times 'soon' is not a list of dates", 2),
         (["recommend", "--history", "item-1", "--weights", "1,2"], "2 weights for 1 items", 2),
         (["recommend", "--history", "item-1", "--merge", "x"], "choose quota or best", 2),
         (["recommend", "--history", "@nowhere.txt"], "nowhere.txt cannot be used", 1),

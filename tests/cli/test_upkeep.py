@@ -140,7 +140,7 @@ def test_lost_notes_cost_the_vectors_and_repair_says_what_to_do(own_index: Path,
     assert "index` on the catalog again" in program("verify", own_index).out
     lost = program("add", own_index, shop.parent / "nothing.jpg")
     assert lost.code == 1
-    assert "lost its notes" in lost.err
+    assert "lost the record" in lost.err
 
     again = program("index", shop, "--out", own_index, "--json")
     assert again.json["captioned"] == 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from contrasts import contrast
 from PIL import Image
 
+from vlm4rec_edge.demo import report
 from vlm4rec_edge.demo.contents import Bar, Count, Offer, ReportData, ReportItem, Shopper, Way
 from vlm4rec_edge.demo.report import caption_says, write_report
 from vlm4rec_edge.errors import PhotoError
@@ -220,3 +223,20 @@ def test_a_missing_photo_is_named(tmp_path, data, items):
 )
 def test_a_tick_means_that_the_caption_uses_the_word(caption, value, said):
     assert caption_says(caption, value) is said
+
+
+def test_words_and_what_underlines_them_can_be_read_in_light_and_dark():
+    """WCAG 2.2, 1.4.3 and 1.4.11: contrasts of 4.5 and 3 at least."""
+    text = (Path(report.__file__).parent / "report.css").read_text(encoding="utf-8")
+    light, dark, _ = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for part in re.split("@media|figure {", text)[:3]
+    )
+    for colours in (light, {**light, **dark}):
+        for word, grounds in (
+            ("ink", ("paper", "card")),
+            ("soft", ("paper",)),
+            ("yes-ink", ("yes",)),
+            ("accent", ("paper",)),
+        ):
+            assert all(contrast(colours[word], colours[ground]) >= 4.5 for ground in grounds), word
+        assert contrast(colours["under"], colours["paper"]) >= 3

@@ -48,7 +48,7 @@ def test_another_text_is_refused_with_the_choices() -> None:
 
 @pytest.mark.parametrize("share", ["0", "1", "1.5", "-0.1", "nan", "inf", "", "much", "0,9", "0.9:1"])
 def test_a_share_of_the_title_that_is_none_is_refused_with_an_example(share: str) -> None:
-    with pytest.raises(UsageError, match=r"no share above 0 and below 1; say for example weighted:0\.9"):
+    with pytest.raises(UsageError, match=r"needs a share of the title above 0 and below 1, such as weighted:0\.9"):
         check_encoded_text(f"weighted:{share}")
 
 

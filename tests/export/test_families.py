@@ -186,11 +186,11 @@ def test_the_captioner_refuses_a_question_beyond_the_context_alone(family: Famil
     with LlamaCaptioner(files, batch=4, threads=1, device="cpu") as captioner:
         found, failures = answers(captioner, [*requests[:5], long, *requests[5:]])
         assert captioner.batch == 4
-    assert failures.pop("long").reason.startswith("The photo and its question take")
+    assert failures.pop("long").reason.startswith("The photo and its prompt take")
     assert found.keys() | failures.keys() == photos.keys()
     assert len(found) > len(photos) // 2  # what random weights say may be nothing
     for failure in failures.values():
-        assert "said nothing about this photo" in failure.reason
+        assert "returned an empty caption for this photo" in failure.reason
 
 
 @pytest.mark.parametrize("slots", [1, 4, 8])

@@ -66,7 +66,7 @@ def test_a_line_without_an_end_is_not_kept_whole() -> None:
 def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vlm4rec_edge.grounding.death._SECONDS_TO_END", 0.01)
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    assert str(death_of(process, [], oom_kills_before=0)) == "no answer: it lives, but what it says cannot be read"
+    assert str(death_of(process, [], oom_kills_before=0)) == "no answer: it runs, but its output cannot be read"
     assert process.returncode is not None
 
 

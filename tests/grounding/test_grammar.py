@@ -124,7 +124,9 @@ def test_an_answer_that_hits_the_bound_is_closed_or_refused_with_a_sentence(
     for schema in (PRODUCT, MIXED):
         for result in _answers(requests[:6], schema, batch=4, max_tokens=max_tokens).values():
             if isinstance(result, Failure):
-                assert "said nothing about this photo" in result.reason or "allow more tokens" in result.reason
+                assert (
+                    "returned an empty caption for this photo" in result.reason or "allow more tokens" in result.reason
+                )
     assert any(cut_off for _, cut_off in said)
     for schema in (PRODUCT, MIXED):
         _answers(requests[:6], schema, batch=4, max_tokens=max_tokens, temperature=ANYTHING)
@@ -168,7 +170,7 @@ def test_a_model_without_a_token_to_go_on_with_is_told_or_cut_off_there(
     (result,) = _answers(requests[:1], PRODUCT, batch=1).values()
     if steps == 0:
         assert isinstance(result, Failure)
-        assert "no token to begin an answer" in result.reason
+        assert "no token that begins an output" in result.reason
     else:
         ((answer, cut_off),) = said
         assert cut_off
@@ -206,7 +208,7 @@ def test_a_state_freed_twice_is_freed_once(native: NativeModel) -> None:
 
 
 def test_rules_that_are_none_are_a_sentence(native: NativeModel) -> None:
-    with pytest.raises(ModelError, match="cannot hold this model to the schema"):
+    with pytest.raises(ModelError, match="cannot make this model follow the schema"):
         Grammar(native, "root ::= nowhere")
 
 
@@ -237,5 +239,5 @@ def test_the_question_and_the_form_are_the_models_own_unless_the_user_has_others
     untrained = replace(files, settings=replace(files.settings, structured_prompt=""))
     assert LlamaCaptioner(untrained, structured=True).question(item) == PRODUCT.question
     damaged = replace(files, settings=replace(files.settings, schema={"type": "number"}))
-    with pytest.raises(ModelError, match="schema in the manifest of stylist-lvlm describes no object"):
+    with pytest.raises(ModelError, match="schema in the manifest of stylist-lvlm does not describe an object"):
         LlamaCaptioner(damaged, structured=True)

@@ -91,18 +91,18 @@ def test_a_row_that_can_not_be_read_is_told_where_its_caption_is_missed(
     report = build_index(photos, tmp_path / "i", captioner=ImportedCaptions(path), encoder=encoder)
     (failure,) = report.failures
     assert failure.where == "0002"
-    assert "line 3 is no JSON" in failure.reason
+    assert "line 3 is not JSON" in failure.reason
 
 
 @pytest.mark.parametrize(
     ("name", "content", "because"),
     [
-        ("said.xml", "id,caption\na,b\n", "no table of captions"),
+        ("said.xml", "id,caption\na,b\n", "not a table of captions"),
         ("nowhere.csv", None, "no table of captions"),
         ("said.csv", "id,text\na,b\n", "no column caption"),
         ("said.csv", "", "is empty"),
         ("said.csv", "id,caption\n", "holds no caption"),
-        ("said.csv", "id,caption\na,x\na,y\n", "line 3 names the item 'a' once more"),
+        ("said.csv", "id,caption\na,x\na,y\n", "line 3 has the duplicate id 'a'"),
     ],
 )
 def test_a_table_that_can_not_be_meant_stops_before_the_first_photo(

@@ -75,22 +75,22 @@ def test_the_question_names_every_field_and_is_a_prompt_without_placeholders() -
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ([], "describes no object"),
-        ({"type": "array", "items": TEXT}, "describes no object"),
+        ([], "does not describe an object"),
+        ({"type": "array", "items": TEXT}, "does not describe an object"),
         ({"type": "object"}, "1 to 24 fields"),
         (_with(), "1 to 24 fields"),
         (_with(**{f"f{number}": TEXT for number in range(25)}), "1 to 24 fields"),
         ({**_with(a=TEXT), "required": ["b"]}, '"required" is a list of names'),
         ({**_with(a=TEXT), "additionalProperties": True}, '"additionalProperties" can only be false'),
-        ({**_with(a=TEXT), "$defs": {}}, r'"\$defs" cannot be asked for'),
+        ({**_with(a=TEXT), "$defs": {}}, r'"\$defs" is not supported'),
         (_with(Colour=TEXT), "field 'Colour': a name is lower-case"),
         (_with(**{"two words": TEXT}), "a name is lower-case"),
         (_with(a="string"), "field 'a': \"type\" is"),
-        (_with(a={"type": "number"}), "nothing else can be asked for"),
-        (_with(a={"type": "object", "properties": {}}), "nothing else can be asked for"),
-        (_with(a={"type": ["string", "null"]}), "nothing else can be asked for"),
-        (_with(a={**TEXT, "pattern": "^a$"}), "field 'a': \"pattern\" cannot be asked for"),
-        (_with(a={**TEXT, "minLength": 3}), '"minLength" cannot be asked for'),
+        (_with(a={"type": "number"}), "no other type is supported"),
+        (_with(a={"type": "object", "properties": {}}), "no other type is supported"),
+        (_with(a={"type": ["string", "null"]}), "no other type is supported"),
+        (_with(a={**TEXT, "pattern": "^a$"}), "field 'a': \"pattern\" is not supported"),
+        (_with(a={**TEXT, "minLength": 3}), '"minLength" is not supported'),
         (_with(a={**TEXT, "maxLength": 0}), '"maxLength" is a whole number from 1 to 400'),
         (_with(a={**TEXT, "maxLength": 5000}), "from 1 to 400"),
         (_with(a={**TEXT, "maxLength": True}), "from 1 to 400"),
@@ -103,7 +103,7 @@ def test_the_question_names_every_field_and_is_a_prompt_without_placeholders() -
         (_with(a={**TEXT, "enum": ["coat 🧥"]}), "emoji"),
         (_with(a={"type": "array", "items": {"type": "array"}}), "a list holds texts and nothing else"),
         (_with(a={"type": "array", "maxItems": 99}), '"maxItems" is a whole number from 1 to 16'),
-        (_with(a={"type": "array", "minItems": 1}), '"minItems" cannot be asked for'),
+        (_with(a={"type": "array", "minItems": 1}), '"minItems" is not supported'),
     ],
 )
 def test_what_can_not_be_asked_for_is_refused_with_a_sentence(document: Any, sentence: str) -> None:
@@ -118,11 +118,11 @@ def test_a_schema_file_that_can_not_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"form\.json cannot be read"):
         read_schema(path)
     for content, sentence in {
-        b"\xff": "is no JSON",
-        b"{": "is no JSON",
-        b"[" * 60_000: "is no JSON",
+        b"\xff": "is not JSON",
+        b"{": "is not JSON",
+        b"[" * 60_000: "is not JSON",
         b" " * 100_000: "is larger than",
-        b'{"type": "string"}': "describes no object",
+        b'{"type": "string"}': "does not describe an object",
     }.items():
         path.write_bytes(content)
         with pytest.raises(UsageError, match=rf"The schema .*form\.json.* {sentence}"):

@@ -26,7 +26,7 @@ def test_an_interpreter_that_is_not_there_is_a_sentence(
     with isolated_captioner() as captioner, pytest.raises(UsageError, match="/nowhere/python3 cannot be started"):
         answers(captioner, photos)
     monkeypatch.setenv("VLM4REC_EDGE_PYTHON", "python3 'half")
-    with isolated_captioner() as captioner, pytest.raises(UsageError, match="no command line"):
+    with isolated_captioner() as captioner, pytest.raises(UsageError, match="not a command line"):
         answers(captioner, photos)
 
 
@@ -61,7 +61,7 @@ def test_a_child_that_lives_and_says_what_is_no_message_is_ended(
     mad.write_text("import time\nprint('vlm4rec-edge has started\\n\\nmad', flush=True)\ntime.sleep(600)\n")
     monkeypatch.setenv("VLM4REC_EDGE_PYTHON", shlex.join([sys.executable, str(mad)]))
     monkeypatch.setattr("vlm4rec_edge.grounding.death._SECONDS_TO_END", 0.1)
-    with isolated_captioner() as captioner, pytest.raises(ModelError, match="what it says cannot be read"):
+    with isolated_captioner() as captioner, pytest.raises(ModelError, match="its output cannot be read"):
         answers(captioner, photos)
 
 

@@ -89,7 +89,7 @@ def test_a_required_choice_that_was_not_reached_is_not_made_up() -> None:
     schema = parse_schema({**SCHEMA.document, "required": ["kind", "season"]})
     assert fields_of('{"kind":"a","season":"winter"', schema, cut_off=True)["season"] == "winter"
     for beginning in ("", '{"kind":"a"', '{"kind":"a","season":"wint'):
-        with pytest.raises(PhotoError, match=r"ended before it said 'season'.*allow more tokens"):
+        with pytest.raises(PhotoError, match=r"ended before the field 'season'.*allow more tokens"):
             fields_of(beginning, schema, cut_off=True)
 
 

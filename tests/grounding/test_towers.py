@@ -1,4 +1,4 @@
-"""Two vision towers, one way of captioning: what was encoded ahead in other threads says what llama.cpp's own tower says."""
+"""Two vision encoders, one way of captioning: what was encoded ahead in other threads says what llama.cpp's own says."""
 
 from __future__ import annotations
 

@@ -97,10 +97,10 @@ class _Forgetful(SavedMatrix):
     [
         (_Unsorted, "the best does not come first"),
         (_Short, "20 rows for 300"),
-        (_Distances, "a score is no inner product"),
+        (_Distances, "a score is not an inner product"),
         (_Far, "rows for|of the nearest are found"),
         (_Trusting, "load takes the file of other vectors"),
-        (_Forgetful, "answers otherwise than before"),
+        (_Forgetful, "gives other answers than before"),
     ],
 )
 def test_who_breaks_the_contract_is_told_where(make: Callable[[], IndexBackend], message: str, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_back_end_that_is_asked_for_and_cannot_be_used_is_an_error_before_anyt
     models = {"captioner": MadeCaptioner(), "encoder": MadeEncoder()}
     with pytest.raises(MissingDependencyError, match="no_such"):
         build_index(tmp_path / "photos", tmp_path / "index", index_backend="no_such", **models)
-    with pytest.raises(ModelError, match="is no name of an index back end"):
+    with pytest.raises(ModelError, match="is not a name of an index back end"):
         build_index(tmp_path / "photos", tmp_path / "index", index_backend="No-Such", **models)
     _announced(monkeypatch, "no_such_module:open_matrix")
     with pytest.raises(ModelError, match="cannot be imported"):

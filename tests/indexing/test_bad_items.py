@@ -88,7 +88,7 @@ def test_of_an_id_that_stands_twice_the_first_is_used(run: Run, photos: Path, ou
     report = run(table_of(photos, rows))
     failures = sorted(report.failures, key=lambda failure: failure.where)  # they come as photos are finished
     assert [(failure.where, failure.stage) for failure in failures] == [("0001", "catalog"), ("0002", "catalog")]
-    assert "more than once; 0005.png is left out, an earlier one is used" in failures[0].reason
+    assert "0005.png is left out, and an earlier one is used" in failures[0].reason
     assert Path(items_of(out)["0001"].image).name == "0001.png"
     assert report.items == PHOTOS
 
@@ -132,9 +132,7 @@ def test_an_item_whose_first_row_is_unusable_is_taken_from_a_later_one(
 def test_what_is_left_out_of_an_id_that_stands_twice_is_named(run: Run, photos: Path) -> None:
     rows = [{"id": name, "image": f"{number:04}.png"} for number, name in enumerate("ABA")]
     (failure,) = run(table_of(photos, rows)).failures
-    assert failure.reason == (
-        "The id 'A' stands in the catalog more than once; 0002.png is left out, an earlier one is used."
-    )
+    assert failure.reason == "Duplicate id 'A': 0002.png is left out, and an earlier one is used."
 
 
 def test_a_photo_that_lacks_its_end_is_used_and_told_in_every_run(run: Run, photos: Path, out: Path) -> None:

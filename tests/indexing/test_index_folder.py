@@ -65,7 +65,7 @@ def test_what_is_added_may_have_a_number_as_its_id(index: IndexFolder, photos: P
     ["photo.png", Path("photo.png"), 5, Item("one", Path("photo.png")), [{"id": "one"}], [Item(None, Path("p.png"))]],  # type: ignore[arg-type]
 )
 def test_what_is_no_list_of_items_is_not_added(index: IndexFolder, given: Any) -> None:
-    with pytest.raises(UsageError, match=r"Items to add|is no item id"):
+    with pytest.raises(UsageError, match=r"Items to add|is not an item id"):
         index.add(given, captioner=MadeCaptioner(), encoder=MadeEncoder())
 
 

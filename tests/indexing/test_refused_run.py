@@ -34,7 +34,7 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
     ("place", "message"),
     [
         ("a file", "is a file; give a folder"),
-        ("other files", "holds other files and is no index"),
+        ("other files", "holds other files and is not an index"),
         ("below a file", "cannot be made or read"),
         ("long", "cannot be made or read"),
     ],

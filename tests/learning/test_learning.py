@@ -241,7 +241,7 @@ def test_a_removed_item_is_gone_and_comes_back_with_what_was_learned(own: Path) 
 
 
 def test_another_encoder_forgets_what_was_learned_and_says_so(own: Path) -> None:
-    with pytest.warns(Vlm4RecWarning, match="learned of other vectors and is forgotten; learn again"):
+    with pytest.warns(Vlm4RecWarning, match="learned from other vectors and is dropped; learn again"):
         shop(own, random_vectors(ITEMS, 16))
     with StoreReader(own) as store:
         assert (store.layout, store.dimensions) == (None, 16)

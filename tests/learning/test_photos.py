@@ -66,7 +66,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = learn(folder, few())
     assert (report.systems[-1].name, report.stored, report.photos) == (WITH_PHOTOS, True, ITEMS - 10)
     assert report.uses_photos
-    assert report.reason.startswith("Learned, photos too recommends better")
+    assert report.reason.startswith("Learned, photos too recommends significantly better")
     return folder
 
 
@@ -87,7 +87,7 @@ def test_photos_that_tell_nothing_are_left_alone(tmp_path: Path) -> None:
     folder = shop(tmp_path / "shop.index", photos=photos)
     assert not learn(folder, at_random()).stored
     report = learn(folder, together())
-    assert report.reason.startswith("Learned recommends better")
+    assert report.reason.startswith("Learned recommends significantly better")
     assert (report.photos, report.uses_photos) == (ITEMS, False)
     assert _learned(folder).photos == ""
 
@@ -146,7 +146,7 @@ def test_a_bundle_recommends_the_same_ten_and_carries_no_photo_vector(learned: P
         found = bundle.recommend(["item-1", "item-2"], 10)
     assert [hit.item_id for hit in found] == [hit.item_id for hit in expected]
     assert describe_index(tmp_path / "shop.zip").photo_vectors == 0
-    assert "which are not here" in evaluate(tmp_path / "shop.zip", few(), settings=_SETTINGS).notes[-1]
+    assert "which are missing here" in evaluate(tmp_path / "shop.zip", few(), settings=_SETTINGS).notes[-1]
 
 
 def test_lost_photo_vectors_take_nothing_from_what_is_recommended(own: Path) -> None:
@@ -157,7 +157,7 @@ def test_lost_photo_vectors_take_nothing_from_what_is_recommended(own: Path) -> 
     assert [finding.file for finding in IndexFolder(own).verify().findings] == [path.name]
     with Recommender.open(own) as recommender:
         assert recommender.recommend(["item-1", "item-2"], 10) == before
-    assert "which are not here" in evaluate(own, few(), settings=_SETTINGS).notes[-1]
+    assert "which are missing here" in evaluate(own, few(), settings=_SETTINGS).notes[-1]
     report = learn(own, few())
     assert report.note.startswith("The photos' own vectors were left out: ")
     with IndexFolder(own) as index:
@@ -182,11 +182,11 @@ def test_what_is_evaluated_learns_anew_from_photos_too_where_they_are_here(own: 
         return own_figures.values["recall@10"], found.notes[-1]
 
     with_photos, note = index_alone()
-    assert "which are not here" not in note
+    assert "which are missing here" not in note
     (path,) = own.glob("photos-*.f32")
     path.unlink()
     without, note = index_alone()
-    assert "which are not here" in note
+    assert "which are missing here" in note
     assert with_photos.mean() > without.mean()
 
 

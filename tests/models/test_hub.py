@@ -205,7 +205,7 @@ def test_who_is_not_let_in_is_told_of_tokens_and_gated_models(
     encoder_hub.refusals = [(status, headers)]
     done = pull(_entry())
     assert done.returncode == 1
-    assert f"does not show made/repository at main to everybody ({status}); set HF_TOKEN" in done.stderr
+    assert f"does not give public access to made/repository at main ({status}); set HF_TOKEN" in done.stderr
     assert "accept its license first, on https://huggingface.co/made/repository" in done.stderr
 
 
@@ -218,7 +218,7 @@ def test_too_many_requests_are_waited_out_as_the_hub_says(encoder_hub: Hub, pull
     encoder_hub.refusals = [(429, {"Retry-After": "7200"})]
     done = pull(_entry(name="other"))
     assert done.returncode == 1
-    assert "has too many requests from here; wait 120 min, or set HF_TOKEN" in done.stderr
+    assert "limits the rate of requests from here; wait 120 min, or set HF_TOKEN" in done.stderr
 
 
 def test_a_cache_that_is_no_folder_is_no_matter_of_the_network(encoder_hub: Hub, pull: Pull, tmp_path: Path) -> None:

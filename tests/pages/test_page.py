@@ -95,7 +95,7 @@ def test_words_and_ids_are_searched_for(page: Page, server: Server) -> None:
     nearest = [_name(hit) for hit in server.ask("v1/search?q=red&k=12").json["recommendations"]]
     page.until(lambda: page.texts("#meaning .words b") == nearest, "the nearest in meaning")
     page.type("#query", "zzz no such words")
-    page.until(lambda: page.texts("#notice b") == ["Nothing fits"], "the empty state")
+    page.until(lambda: page.texts("#notice b") == ["No results"], "the empty state")
     assert "q=zzz" in page.driver.current_url
     page.type("#query", "")
     page.keys(ENTER)
@@ -190,7 +190,7 @@ def test_an_items_own_page_shows_what_is_known_of_it_and_back_closes_it(page: Pa
     near = server.ask(f"v1/items/{item['id']}/similar?k=10").json["recommendations"]
     page.until(lambda: page.texts("#item .neighbours b") == [_name(hit) for hit in near], "its neighbours")
     page.click("#item .do button")
-    page.until(lambda: page.texts("#item .do button") == ["Take out of the history"], "it in the history")
+    page.until(lambda: page.texts("#item .do button") == ["Remove from the history"], "it in the history")
     page.driver.back()
     page.until(lambda: not page.all("#item[open]"), "the catalog")
     assert page.all(f'.tile[data-id="{item["id"]}"] [aria-pressed="true"]')

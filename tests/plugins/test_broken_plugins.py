@@ -121,9 +121,9 @@ def test_what_repairs_is_looked_at_too(photos: Path, out: Path) -> None:
     [
         (None, "has no identity"),
         ([1], "has no identity"),
-        ({"name": "made", "colours": {1}}, "is no JSON object"),
-        ({"name": "made", "bias": float("nan")}, "is no JSON object"),
-        ({"name": "made\udcff", "version": 1}, "is no JSON object"),
+        ({"name": "made", "colours": {1}}, "is not a JSON object"),
+        ({"name": "made", "bias": float("nan")}, "is not a JSON object"),
+        ({"name": "made\udcff", "version": 1}, "is not a JSON object"),
         ({"version": 1}, "has no name"),
         ({"name": 5, "version": 1}, "has no name"),
     ],
@@ -141,7 +141,7 @@ def test_an_identity_that_no_index_can_hold_is_refused_before_anything_is_captio
 
 @pytest.mark.parametrize("of", ["captioner", "encoder"])
 def test_an_identity_that_changes_is_refused(photos: Path, out: Path, of: str) -> None:
-    with pytest.raises(ModelError, match="changes from one look to the next"):
+    with pytest.raises(ModelError, match="changes from one call to the next"):
         _run(photos, out, **{of: Changing()})
     _is_whole_after_the_next_run(photos, out)
 
@@ -158,7 +158,7 @@ def test_an_identity_is_compared_as_json_gives_it_back(photos: Path, out: Path, 
 @pytest.mark.parametrize("given", ["stylist-lvlm", object()])
 @pytest.mark.parametrize("of", ["captioner", "encoder"])
 def test_what_is_no_model_at_all_is_a_sentence(photos: Path, out: Path, of: str, given: object) -> None:
-    with pytest.raises(ModelError, match="is no captioner and no encoder"):
+    with pytest.raises(ModelError, match="is neither a captioner nor an encoder"):
         _run(photos, out, **{of: given})
 
 
@@ -180,7 +180,7 @@ def _in_a_thread(photos: Iterable[CaptionRequest]) -> Iterator[Captioned]:
     [
         (_twice, "or for a second time"),
         (lambda photos: (Captioned(f"other {request.key}", "x") for request in photos), "that it was not given"),
-        (lambda photos: None, "gives no answers"),
+        (lambda photos: None, "returns no answers"),
         (lambda photos: (None for _ in photos), "answers with a NoneType"),
         (lambda photos: ((request.key, "x") for request in photos), "answers with a tuple"),
         (_in_a_thread, "in another thread"),
@@ -201,7 +201,7 @@ def test_an_answer_that_is_no_caption_is_the_failure_of_its_photo(photos: Path, 
     captioner = MadeCaptioner(lambda photos: (Captioned(request.key, text) for request in photos))
     report = _run(photos, out, captioner)
     assert (report.items, len(report.all_failures())) == (0, PHOTOS)
-    assert "which is no caption" in report.failures[0].reason
+    assert "which is not a caption" in report.failures[0].reason
     assert len(caption_photos(sorted(photos.iterdir()), captioner).failures) == PHOTOS
     _is_whole_after_the_next_run(photos, out)
 
@@ -223,7 +223,7 @@ def test_a_failure_without_a_reason_is_one_all_the_same(photos: Path, out: Path,
 
 @pytest.mark.parametrize("question", [None, 4, "half of \ud83d"])
 def test_a_question_that_is_no_text_is_a_sentence(photos: Path, out: Path, question: Any) -> None:
-    with pytest.raises(ModelError, match="which is no text"):
+    with pytest.raises(ModelError, match="not a text"):
         _run(photos, out, MadeCaptioner(question=lambda item: question))
 
 

@@ -73,18 +73,18 @@ def _question(_: object) -> str:
 # What an index refuses, or takes as the failure of each photo.
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"caption": _in_a_thread_of_its_own}, "in another thread"),
-    ({"caption": _answers(lambda r: Captioned(r.key, "a\ud800"))}, "which is no caption"),
-    ({"caption": _answers(lambda r: Captioned(r.key, 5))}, "which is no caption"),  # type: ignore[arg-type]
-    ({"caption": _answers(lambda r: Captioned(r.key, "x", '{"a": NaN, "b": {"c": 1}}'))}, "are no fields"),
-    ({"caption": _answers(lambda r: Captioned(r.key, "x", {"a": "b"}))}, "are no fields"),  # type: ignore[arg-type]
+    ({"caption": _answers(lambda r: Captioned(r.key, "a\ud800"))}, "which is not a caption"),
+    ({"caption": _answers(lambda r: Captioned(r.key, 5))}, "which is not a caption"),  # type: ignore[arg-type]
+    ({"caption": _answers(lambda r: Captioned(r.key, "x", '{"a": NaN, "b": {"c": 1}}'))}, "are not fields"),
+    ({"caption": _answers(lambda r: Captioned(r.key, "x", {"a": "b"}))}, "are not fields"),  # type: ignore[arg-type]
     ({"caption": _answers(lambda r: Captioned([r.key], "x"))}, "that it was not given"),  # type: ignore[arg-type]
     ({"caption": _answers(lambda r: Failure({"k": r.key}, "photo", "x"))}, "not given"),  # type: ignore[arg-type]
     ({"caption": _answers(lambda r: "hello")}, "answers with a str"),
     ({"caption": _answers(lambda r: (r.key, "hello"))}, "answers with a tuple"),
-    ({"caption": lambda photos: None}, "gives no answers"),
-    ({"question": lambda item: None}, "which is no text"),
+    ({"caption": lambda photos: None}, "returns no answers"),
+    ({"question": lambda item: None}, "not a text"),
     ({"question": _question}, "question fails for the item .*KeyError: 'brand'"),
-    ({"identity": {"name": "m\ud800", "v": 1}}, "is no JSON object"),
+    ({"identity": {"name": "m\ud800", "v": 1}}, "is not a JSON object"),
     ({"batch": "many", "kv_bytes": 5}, "batch is 'many', not a whole number"),
     ({"batch": 2, "kv_bytes": 5.5}, r"kv_bytes is 5\.5, not a whole number"),
 ]

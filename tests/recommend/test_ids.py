@@ -81,7 +81,7 @@ def test_what_is_no_id_is_a_sentence(shop: Recommender, wrong: list[Any]) -> Non
         lambda ids: shop.similar(ids[-1]),
     ]
     for call in calls:
-        with pytest.raises(UsageError, match="is no item id; give ids as texts or whole numbers"):
+        with pytest.raises(UsageError, match="is not an item id; give ids as texts or whole numbers"):
             call(wrong)
 
 

@@ -142,7 +142,7 @@ def test_columns_are_those_that_a_filter_may_name(client: TestClient) -> None:
         ("POST", "/v1/recommend", {"json": {"history": "item-1"}}, 400, "UsageError", "history is a list"),
         ("POST", "/v1/recommend", {"json": {"history": [1]}}, 400, "UsageError", "Each entry of history is a text"),
         ("POST", "/v1/recommend", {"json": {"history": ["item-1"], "weights": [1, 2]}}, 400, "UsageError", "2 weights"),
-        ("POST", "/v1/recommend", {"json": {"history": ["item-1"], "times": ["x"]}}, 400, "UsageError", "no list of dates"),
+        ("POST", "/v1/recommend", {"json": {"history": ["item-1"], "times": ["x"]}}, 400, "UsageError", "not a list of dates"),
         ("POST", "/v1/recommend", {"json": {"history": ["item-1"], "k": 501}}, 400, "UsageError", "k is 501"),
         ("POST", "/v1/recommend", {"json": {"history": ["item-1"], "hsitory": []}}, 400, "UsageError", "mean history"),
         ("POST", "/v1/recommend", {"json": {"history": ["item-1"], "representation": "learned"}}, 400, "UsageError", "words"),

@@ -61,7 +61,7 @@ def test_a_query_is_read_by_its_names_with_defaults() -> None:
     assert read_query(fields, [("id", "1"), ("id", "2")]) == {"k": 3, "id": [1, 2]}
     for pairs, said in (
         ([("ids", "1")], "did you mean id"),
-        ([("k", "1"), ("k", "1")], "stands twice"),
+        ([("k", "1"), ("k", "1")], "is given twice"),
         ([("k", "x")], "k is a whole number, not 'x'"),
         ([("k", "1.5")], "k is a whole number"),
         ([("k", "nan")], "k is a whole number"),

@@ -139,7 +139,7 @@ def test_items_of_an_index_that_learned_can_be_compared_by_the_words_alone(
     words = client.post("/v1/recommend", json={**body, "representation": "words"})
     if kind == "bundle":
         assert (words.status_code, words.json()["error"]["kind"]) == (400, "UsageError")
-        with pytest.raises(UsageError, match="no vectors of the words alone"):
+        with pytest.raises(UsageError, match="no vectors of titles and captions alone"):
             _of(served, words_alone=True)
         return
     assert [hit["item_id"] for hit in words.json()["recommendations"]] == words_of_index != _of(served)

@@ -88,7 +88,7 @@ def test_an_origin_that_was_named_may_ask_and_read(client_of: Client, served_ind
 
 @pytest.mark.parametrize("origin", ["https://shop.example/", "shop.example", "*", "https://a/b", "null"])
 def test_what_is_no_origin_cannot_be_named(opened: Recommender, origin: str) -> None:
-    with pytest.raises(UsageError, match="is no origin"):
+    with pytest.raises(UsageError, match="is not an origin"):
         app(opened, origins=[origin])
 
 

@@ -30,7 +30,7 @@ def open_answers(path: Path | str) -> Iterator[Callable[[Sequence[Answer]], None
     path = Path(path)
     form = _FORMS.get(path.suffix.lower())
     if form is None:
-        raise UsageError(f"{path} is no table that can be written: let it end in {', '.join(sorted(_FORMS))}.")
+        raise UsageError(f"{path} cannot be written as a table; let its name end in {', '.join(sorted(_FORMS))}.")
     if not path.parent.is_dir():
         raise UsageError(f"The folder {path.parent} does not exist; make it first.")
     with table_writer(path, form, _COLUMNS) as write:

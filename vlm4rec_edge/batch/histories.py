@@ -81,7 +81,7 @@ def _history_of(row: Row | Failure, user_column: str, history_column: str) -> Hi
     except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list) or not all(isinstance(item, (str, int)) for item in items):
-        return Failure(row.where, "catalog", f"{row.where} has a history that is no list of item ids.")
+        return Failure(row.where, "catalog", f"{row.where} has a history that is not a list of item ids.")
     return History(user, [str(item) for item in items])
 
 

@@ -120,7 +120,7 @@ def recommend_table(
         selection: What may be recommended.
         popularity: A column of counts, for users of whose history nothing is known.
         columns: What the columns of the histories are called, where it is nothing known.
-        on_start: Told how many rows there are; what it returns is told how many are done.
+        on_start: Called with how many rows there are; returns a function that is called with how many are done.
 
     Raises:
         CatalogError, UsageError, UnknownItemError, MissingDependencyError: before any long work.

@@ -18,7 +18,7 @@ def verify_bundle(path: Path | str) -> VerifyReport:
     """Check every file of a bundle. What is wrong is reported, not raised.
 
     Raises:
-        UsageError: ``path`` is no path.
+        UsageError: ``path`` is not a path.
     """
     path = path_of(path, "A bundle")
     try:

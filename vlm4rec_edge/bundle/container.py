@@ -154,7 +154,7 @@ class _Folder:
         with os.scandir(folder) as found:
             for entry in found:
                 if len(entries) > _MEMBERS:
-                    raise BundleError(f"{folder} holds more files than any bundle; {_GET_AGAIN}")
+                    raise BundleError(f"{folder} holds more files than a bundle can; {_GET_AGAIN}")
                 if not entry.name.startswith("."):
                     entries.append(entry)
         return entries
@@ -163,7 +163,7 @@ class _Folder:
         path = self.path / name
         try:
             if "/" in name and path.parent.is_symlink():
-                raise BundleError(f"{path.parent} is a link, which no bundle has; {_GET_AGAIN}")
+                raise BundleError(f"{path.parent} is a link; a bundle holds none; {_GET_AGAIN}")
             # Neither a link nor a pipe may be opened in place of a file: the one leads elsewhere, the other waits forever.
             descriptor = os.open(
                 path,
@@ -177,7 +177,7 @@ class _Folder:
             raise BundleError(f"{path} is missing; {_GET_AGAIN}") from None
         except OSError as error:
             if path.is_symlink():
-                raise BundleError(f"{path} is a link, which no bundle has; {_GET_AGAIN}") from None
+                raise BundleError(f"{path} is a link; a bundle holds none; {_GET_AGAIN}") from None
             raise BundleError(f"{path} cannot be read: {error.strerror}.") from error
 
     def close(self) -> None:
@@ -206,12 +206,12 @@ class _Zip:
                 EOFError,
                 OverflowError,
             ) as error:
-                raise BundleError(f"{path} is no whole zip file ({error}); {_GET_AGAIN}") from error
+                raise BundleError(f"{path} is not a complete zip file ({error}); {_GET_AGAIN}") from error
 
     def _checked(self, infos: list[zipfile.ZipInfo]) -> dict[str, memoryview]:
         """Return the bytes of each member, or refuse the file for the first that no bundle has."""
         if len(infos) > _MEMBERS:
-            raise BundleError(f"{self.path} holds more files than any bundle; {_GET_AGAIN}")
+            raise BundleError(f"{self.path} holds more files than a bundle can; {_GET_AGAIN}")
         members: dict[str, memoryview] = {}
         taken: list[tuple[int, int]] = []
         for info in infos:
@@ -225,7 +225,7 @@ class _Zip:
             members[info.filename] = self._whole[start:end]
         taken.sort()
         if any(start < end for (_, end), (start, _) in pairwise(taken)):
-            raise BundleError(f"{self.path} has members that lie over each other; {_GET_AGAIN}")
+            raise BundleError(f"{self.path} has overlapping members; {_GET_AGAIN}")
         return members
 
     def _place(self, info: zipfile.ZipInfo) -> tuple[int, int]:
@@ -265,14 +265,14 @@ def _trouble(info: zipfile.ZipInfo, before: Iterable[str]) -> str | None:
         return f"{name} is compressed; only a zip file of stored members can be mapped"
     mode = info.external_attr >> 16
     if info.filename.endswith("/") or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return f"{name} is a link or another thing that no bundle has"
+        return f"{name} is a link or another kind of file that a bundle cannot hold"
     return None
 
 
 def _mapped(descriptor: int, path: Path, maps: list[mmap.mmap]) -> memoryview:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise BundleError(f"{path} is no regular file, which all of a bundle are; {_GET_AGAIN}")
+        raise BundleError(f"{path} is not a regular file; {_GET_AGAIN}")
     if status.st_size == 0:  # cannot be mapped
         return memoryview(b"")
     maps.append(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))

@@ -72,9 +72,7 @@ def make_delta(index: Path | str, out: Path | str, old: Path | str, **settings: 
     """
     out, old = path_of(out, "A delta"), path_of(old, "The old bundle")
     if out.exists() and old.exists() and out.samefile(old):
-        raise UsageError(
-            f"{out} is the old bundle itself, without which no delta against it is of use; give another name."
-        )
+        raise UsageError(f"{out} is the old bundle itself, which is needed to apply the delta; give another name.")
     check_output(out)
     with closing(open_container(old)) as older:
         old_manifest, old_files = open_checked(older, kind="bundle")
@@ -187,7 +185,7 @@ def _checked_pieces(
                 raise BundleError(f"{place} copies bytes of {name} that the old bundle does not have; {_GET_AGAIN}")
         literals += sum(length for start, length in parts if start == LITERAL)
         if sum(length for _, length in parts) != new.files[name].size:
-            raise BundleError(f"The pieces of {name} in {place} do not make it whole; {_GET_AGAIN}")
+            raise BundleError(f"The pieces of {name} in {place} do not make it complete; {_GET_AGAIN}")
     there = changes.files.get(LITERALS)
     if there is None or file_size((Section("literals", "|u1", literals),)) != there.size:
         raise BundleError(f"{place} does not hold the new bytes it names; {_GET_AGAIN}")

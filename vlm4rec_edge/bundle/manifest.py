@@ -1,7 +1,7 @@
 """The manifest of a bundle or of a delta: what it is, what made it, and the sha256 of every file.
 
 It carries a digest of itself, so a bundle is known by one short text. Digest and sha256 find damage and a changed
-file; that a stranger did not make the whole bundle anew only a digest told by other means can show.
+file; only a digest from another channel can show that a stranger did not rebuild the whole bundle.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def parse_manifest(data: bytes, place: str, *, kind: str) -> BundleManifest:
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"The manifest of {place} is no readable JSON ({error}); get the bundle again.") from error
+        raise BundleError(f"The manifest of {place} is not valid JSON ({error}); get the bundle again.") from error
     if not isinstance(document, dict) or not _is_count(document.get("format")) or "kind" not in document:
-        raise BundleError(f"{place} is no bundle: its {MANIFEST_NAME} is that of something else.")
+        raise BundleError(f"{place} is not a bundle: its {MANIFEST_NAME} is that of something else.")
     if document["format"] > FORMAT:
         raise BundleError(
             f"{place} has format {document['format']}, written by vlm4rec-edge {document.get('package', '?')}; this "
@@ -110,7 +110,7 @@ def parse_manifest(data: bytes, place: str, *, kind: str) -> BundleManifest:
     content = {key: value for key, value in document.items() if key not in {"format", "kind", "package", "files"}}
     manifest = BundleManifest(kind, package, files, content, digest)
     if manifest.to_bytes() != data:
-        raise BundleError(f"The manifest of {place} is not written as manifests are; get the bundle again.")
+        raise BundleError(f"The manifest of {place} is not in the form of a manifest; get the bundle again.")
     return manifest
 
 
@@ -146,7 +146,7 @@ def _section(parts: Sequence[Any]) -> Section:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"the value {value!a}, which is no text")
+        raise TypeError(f"the value {value!a}, which is not a text")
     return value
 
 
@@ -157,7 +157,7 @@ def _is_count(value: Any) -> bool:
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a key stands in it twice")
+        raise ValueError("it has a duplicate key")
     return document
 
 

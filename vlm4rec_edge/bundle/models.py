@@ -34,7 +34,7 @@ _BLOCK = 1 << 20
 
 
 def licences(grounding: Mapping[str, Any], encoder: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return role, name, license and source of the models whose work a bundle holds; ``unknown`` where nobody told."""
+    """Return role, name, license and source of the models whose work a bundle holds; ``unknown`` where it was not recorded."""
     made_by = [("captions", grounding, "text_sha256"), ("vectors", encoder, "model_sha256")]
     return [_licence(role, made, str(made.get(key, ""))) for role, made, key in made_by if made]
 
@@ -61,7 +61,7 @@ def check_made_by(files: EncoderFiles | LvlmFiles, made_by: Mapping[str, Any]) -
     """
     path, key = (files.model, "model_sha256") if isinstance(files, EncoderFiles) else (files.text, "text_sha256")
     if describe_file(Path(str(path))).sha256 != made_by.get(key):
-        raise UsageError(f"{path} is not the model that made this index; say which with --encoder or --model.")
+        raise UsageError(f"{path} is not the model that made this index; name it with --encoder or --model.")
 
 
 def add_model(output: BundleOutput, files: EncoderFiles | LvlmFiles) -> None:

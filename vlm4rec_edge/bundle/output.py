@@ -75,7 +75,7 @@ def check_output(out: Path) -> None:
     """
     try:
         if not out.name or (os.path.lexists(out) and not _may_be_replaced(out)):
-            raise UsageError(f"{out} is there already and is no bundle; give another name.")
+            raise UsageError(f"{out} exists already and is not a bundle; give another name.")
         if not out.parent.is_dir():
             raise UsageError(f"The folder {out.parent} does not exist; make it first.")
         if not os.access(out.parent, os.W_OK):

@@ -62,7 +62,7 @@ class BundleReader(Closable):
         arrays = self._arrays(ITEMS)
         steps = arrays.get("row.steps", np.zeros(0, np.uint8))
         if not items or len(steps) != items or steps.dtype.str != "|u1" or steps[0] != 1 or steps.max() > 1:
-            raise BundleError(f"The items of {place} are not as many as it says; get the bundle again.")
+            raise BundleError(f"The number of items in {place} differs from its manifest; get the bundle again.")
         # Items stand in the order of their rows and every row has one, so each has the row of the one before or the next.
         self._rows = np.cumsum(steps, dtype=np.int64) - 1
         self._ids = open_texts(arrays, "id", place)
@@ -76,9 +76,7 @@ class BundleReader(Closable):
             name: open_column(arrays, attribute_section(number), items, place) for number, name in enumerate(names)
         }
         if set(arrays) != {"row.steps", *array_names("id"), *self._array_names()}:
-            raise BundleError(
-                f"{ITEMS} of {place} holds arrays that its manifest does not tell of; get the bundle again."
-            )
+            raise BundleError(f"{ITEMS} of {place} holds arrays that its manifest does not list; get the bundle again.")
         self.vectors = PackedVectors(self._arrays(VECTORS), _get(vectors, "type", str, place), shape, place)
         _check_words(content, place)
 
@@ -120,7 +118,7 @@ class BundleReader(Closable):
 
     @property
     def learned(self) -> Mapping[str, Any]:
-        """What is told of what was learned from purchases; empty if nothing was."""
+        """Facts about what was learned from purchases; empty if nothing was."""
         return dict(self.manifest.content.get("learned", {}).get("facts", {}))
 
     @property
@@ -282,7 +280,7 @@ class BundleReader(Closable):
 def _get(content: Mapping[str, Any], key: str, kind: type[_Expected], place: str) -> _Expected:
     value = content.get(key)
     if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
-        raise BundleError(f"The manifest of {place} says {value!a} of {key!r}; get the bundle again.")
+        raise BundleError(f"The manifest of {place} has {value!a} as its {key!r}; get the bundle again.")
     return value
 
 
@@ -303,7 +301,9 @@ def _check_words(content: Mapping[str, Any], place: str) -> None:
     _get(content, "captions", int, place)
     _get(content, "encoded_text", str, place)
     if "title_share" in content and not 0 < _get(content, "title_share", float, place) < 1:
-        raise BundleError(f"The manifest of {place} gives titles no share above 0 and below 1; get the bundle again.")
+        raise BundleError(
+            f"The manifest of {place} has a title share that is not above 0 and below 1; get the bundle again."
+        )
     for model in _get(content, "models", list, place):
         if not isinstance(model, dict):
             raise BundleError(f"The manifest of {place} does not say what its models are; get the bundle again.")
@@ -315,7 +315,9 @@ def _check_words(content: Mapping[str, Any], place: str) -> None:
         _get(learned, "facts", dict, place)
         parts = [_get(learned, name, int, place) for name in ("content", "factors")]
         if Layout(*parts).dimensions != _get(_get(content, "vectors", dict, place), "dimensions", int, place):
-            raise BundleError(f"The vectors of {place} are not as long as it says; get the bundle again.")
+            raise BundleError(
+                f"The vectors of {place} have another length than its manifest states; get the bundle again."
+            )
     if "thumbnails" in content:
         _get(_get(content, "thumbnails", dict, place), "pixels", int, place)
 

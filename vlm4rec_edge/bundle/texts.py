@@ -61,7 +61,7 @@ class Column:
 
     def __init__(self, codes: np.ndarray, values: Texts, place: str) -> None:
         if len(codes) and int(codes.max()) > len(values):
-            raise BundleError(f"{place} names a text that is not there; get the bundle again.")
+            raise BundleError(f"{place} refers to a text that is missing; get the bundle again.")
         self.codes = codes
         self.values = values
 
@@ -111,7 +111,9 @@ def open_column(arrays: Mapping[str, np.ndarray], name: str, items: int, place: 
     """
     codes = _typed(arrays, f"{name}.codes", ("|u1", "<u2", "<u4"), place)
     if len(codes) != items:
-        raise BundleError(f"The column {name} of {place} is not as long as the bundle says; get the bundle again.")
+        raise BundleError(
+            f"The column {name} of {place} has another length than the bundle states; get the bundle again."
+        )
     return Column(codes, open_texts(arrays, name, place), place)
 
 

@@ -39,7 +39,7 @@ def check_vector_type(name: str) -> VectorType:
         UsageError: it is not.
     """
     if name not in get_args(VectorType):
-        raise UsageError(f"{name!r} is no type of vectors; choose one of {', '.join(get_args(VectorType))}.")
+        raise UsageError(f"{name!r} is not a type of vectors; choose one of {', '.join(get_args(VectorType))}.")
     return name  # type: ignore[return-value]  # just checked
 
 

@@ -73,7 +73,7 @@ def make_bundle(
     """Write a bundle of an index; the same index with the same settings always gives the same bytes.
 
     Args:
-        index: The index folder; it must be whole (``vlm4rec-edge verify``).
+        index: The index folder; it must be intact (``vlm4rec-edge verify``).
         out: The bundle: a zip file if the name ends in ``.zip``, else a folder. A bundle that is there is replaced.
         vectors: ``float32``, ``float16`` or ``int8``.
         thumbnails: Longer side in pixels of a small JPEG of each photo, or None for no pictures.
@@ -197,7 +197,7 @@ def _add_vectors(output: BundleOutput, store: StoreReader, rows: np.ndarray, kin
 
 
 def _below_common_folder(images: Sequence[str]) -> list[str]:
-    """Return the paths without the part that all share: where photos lay on another machine is nobody's business."""
+    """Return the paths without the part that all share: where photos were on another machine is private."""
     try:
         common = os.path.commonpath({str(PurePath(image).parent) for image in images})
         return [PurePath(image).relative_to(common).as_posix() for image in images]

@@ -58,7 +58,7 @@ class Folder:
 
         # os.walk with sorted names keeps the order stable from run to run and holds one folder's names at a time.
         for place, subfolders, names in os.walk(self._folder, onerror=note):
-            # A folder that cannot be listed is told, or its items would seem to have left the catalog.
+            # A folder that cannot be listed is reported, or its items would seem to have left the catalog.
             yield from closed
             closed.clear()
             subfolders[:] = sorted(filter(_is_shown, subfolders))

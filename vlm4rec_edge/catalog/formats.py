@@ -65,7 +65,7 @@ def sniffed(first: bytes) -> str | None:
 def unread_format(form: str, name: Path | str) -> str | None:
     """Return a sentence on why a picture of this format cannot be read here, and what to do; None if it can."""
     if form not in FORMATS:
-        return f"{name} is a {form} picture, which is not read; save it as JPEG or PNG."
+        return f"{name} is a {form} picture, which is not supported; save it as JPEG or PNG."
     if form in readable_formats():
         return None
     if form == "HEIF":
@@ -79,7 +79,7 @@ def unread_format(form: str, name: Path | str) -> str | None:
 def readable_formats() -> tuple[str, ...]:
     """Return those of ``FORMATS`` that the installed Pillow reads, with its plug-in for HEIF if that is installed.
 
-    Without Pillow none can be read, which is told when a photo is decoded: all of them then.
+    Without Pillow none can be read, which is reported when a photo is decoded: all of them then.
     """
     try:
         from PIL import Image

@@ -43,7 +43,7 @@ class Images:
     Attributes:
         root: The folder that paths are relative to.
         bound: The folder, resolved, outside of which no photo is read; None without such a bound.
-        fetched: Tells where the photo of a web address lies on this machine, or None if it does not.
+        fetched: Returns where the photo of a web address is on this machine, or None if it is not.
     """
 
     root: Path

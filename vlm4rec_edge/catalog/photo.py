@@ -32,7 +32,7 @@ MAX_FILE_BYTES = 200 * 1024 * 1024
 # progressive JPEG takes up to 800 MB. Decoding WebP takes 17 bytes a pixel.
 MAX_PIXELS = 100_000_000
 MAX_WEBP_PIXELS = 40_000_000
-# Vision towers look at 128 to 2,048 pixels; more only costs memory between here and there.
+# Vision encoders take 128 to 2,048 pixels; more only costs memory between here and there.
 MAX_SIDE = 2048
 
 # Above this, photos are decoded one after another, however many threads decode.

@@ -99,7 +99,7 @@ def open_catalog(
         return _open_table(found_table("The data frame", frame.columns, frame.rows, wanted), None, own)
     if isinstance(catalog, (bytes, Mapping)) or not isinstance(catalog, Iterable):
         raise UsageError(
-            f"A {type(catalog).__name__} is no catalog; give the path of a folder or a table, a data frame, or items."
+            f"A {type(catalog).__name__} is not a catalog; give the path of a folder or a table, a data frame, or items."
         )
     return _open_iterable(catalog, own, wanted)
 
@@ -111,7 +111,7 @@ def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, f
         raise CatalogError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if is_folder:
         if columns != CatalogColumns():
-            raise UsageError(f"{path} is a folder of photos, which has no columns; leave out how they are called.")
+            raise UsageError(f"{path} is a folder of photos, which has no columns; leave out the names of columns.")
         folder = Folder(path, None if images is None else _resolved(Path(images)))
         _require_content(
             folder.read(), f"{path} holds no photos ({', '.join(sorted(SUFFIXES))}); there is nothing to index."

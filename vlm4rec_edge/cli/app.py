@@ -86,7 +86,7 @@ class _Program(TyperGroup):
             _drop_output()
             raise typer.Exit(0) from None
         except OSError as error:  # a full disk, a place that may not be written: not ours to foresee everywhere
-            place = error.filename or "The output"  # of which file, a failed write does not tell
+            place = error.filename or "The output"  # of which file, a failed write does not say
             raise _ended(ctx, type(error).__name__, f"{place} cannot be used: {error.strerror or error}.", 1) from None
 
 

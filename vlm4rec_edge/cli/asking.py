@@ -10,7 +10,7 @@ from vlm4rec_edge.cli.output import printable
 
 
 def agreed(question: str) -> bool:
-    """Whether somebody at a terminal says yes; where nobody sits, the answer is no."""
+    """Whether a user at a terminal confirms; without a terminal the answer is no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     try:

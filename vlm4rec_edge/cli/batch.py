@@ -49,12 +49,12 @@ def recommend_to_all(
         for sentence in report.notes:
             note(sentence)
         for reason, users in report.without_answer.most_common():
-            note(f"{users:,} users got nothing: {reason}")
+            note(f"{users:,} users got no recommendations: {reason}")
         if report.users_with_unknown:
             unknown = list(report.unknown)
             some = ", ".join(unknown[:_SHOWN]) + (" ..." if len(unknown) > _SHOWN else "")
             note(
-                f"{report.users_with_unknown:,} histories hold items that are not in the index, and left out: {some}. "
+                f"{report.users_with_unknown:,} histories contain items that are not in the index and were left out: {some}. "
                 f"{shop.about_unknown(unknown)}"
             )
         for failure in report.failures[:_SHOWN]:

@@ -14,7 +14,7 @@ from vlm4rec_edge.cli.output import emit_json, printable
 def doctor(as_json: options.AsJson = False) -> None:
     """Check this installation: versions, processor, models, plug-ins, a caption, a vector, recommending, telemetry.
 
-    The exit code is 1 if photos cannot become an index here.
+    The exit code is 1 if photos cannot be indexed here.
 
     \b
     Example:
@@ -32,6 +32,6 @@ def doctor(as_json: options.AsJson = False) -> None:
             typer.echo(printable(f"{state:<5}  {finding.topic:<{width}}  {finding.says}"))
             if finding.remedy:
                 typer.echo(printable(f"{'':<5}  {'':<{width}}  -> {finding.remedy}"))
-        typer.echo("Photos can become an index here." if diagnosis.ok else "Photos cannot become an index here.")
+        typer.echo("Photos can be indexed here." if diagnosis.ok else "Photos cannot be indexed here.")
     if not diagnosis.ok:
         raise typer.Exit(1)

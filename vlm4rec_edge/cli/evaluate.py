@@ -42,7 +42,7 @@ class ProtocolOptions:
         Literal["by-id", "random", "left-out"],
         typer.Option(
             help="How to order items of the same date: by-id, or random. left-out leaves the items of the calendar day of the "
-            "first item to predict out of the history, because what else was bought on the same day tells much about it."
+            "first item to predict out of the history, because purchases of the same day predict each other too easily."
         ),
     ] = "by-id"
     min_items: Annotated[
@@ -116,13 +116,13 @@ def evaluate(
     columns: options.InteractionColumnOptions,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure how well an index predicts what users bought next, compared with popularity and chance.
+    """Measure how well an index predicts what users bought next, compared with popularity and a random ranking.
 
     Each user's items are sorted by date; the last fifth (at least one) is held back, and the rest is the history. The index
-    recommends from the history, out of all items that are not in it, and the metrics say how much of what was held back is
-    among the first. Popularity recommends to everybody what most users have. Intervals are bootstrap intervals of 95 % over
+    recommends from the history, out of all items that are not in it, and the metrics measure how much of what was held back is
+    among the first. Popularity recommends the items of most users to everybody. Intervals are bootstrap intervals of 95 % over
     users. Differences from the index are paired by user, with p-values of a randomisation test. The index is searched
-    exactly, whatever its size; equal scores are put in random order.
+    exactly at any size; equal scores are put in random order.
 
     \b
     Example:

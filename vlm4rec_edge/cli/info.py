@@ -25,7 +25,7 @@ TOWERS = {
 
 
 def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
-    """Say what an index holds, and what made it.
+    """Show what an index holds, and what made it.
 
     \b
     Example:

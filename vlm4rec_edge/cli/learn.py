@@ -45,8 +45,8 @@ def learn(
             show_default=False,
         ),
     ] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge only, and change nothing.")] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="Recommend by the items' words alone again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Evaluate only, and change nothing.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Recommend by titles and captions alone again.")] = False,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="The random seed: the same seed gives the same figures.")
     ] = 0,
@@ -54,10 +54,10 @@ def learn(
 ) -> None:
     """Learn from purchases which items are bought together, and recommend by it if that is better.
 
-    It is judged first: the last item of each user is held back, found again by what was learned from everybody else, and
-    compared with the words of the items alone. What is better beyond chance is switched on, and serves every command; new
-    items join by their words. Otherwise the index stays as it is. Purchases are read here and not stored: give all of them,
-    old and new, each time. It needs scipy: pip install "vlm4rec-edge[learn]".
+    It is judged first: the last item of each user is held back, predicted from what was learned from all other purchases, and
+    compared with titles and captions alone. What is significantly better is switched on, and serves every command; new
+    items are placed by their texts. Otherwise the index stays as it is. Purchases are read here and not stored: give
+    all of them, old and new, each time. It needs scipy: pip install "vlm4rec-edge[learn]".
 
     \b
     Example:
@@ -106,7 +106,11 @@ def _tell_forgotten(index: Path, forgotten: bool, *, as_json: bool) -> None:
     if as_json:
         emit_json({"index": str(index), "forgotten": forgotten})
     else:
-        note(f"{printable(str(index))} recommends by words alone again." if forgotten else "Nothing had been learned.")
+        note(
+            f"{printable(str(index))} recommends by titles and captions alone again."
+            if forgotten
+            else "Nothing had been learned."
+        )
 
 
 def _show(report: LearnReport, *, dry_run: bool) -> None:
@@ -125,8 +129,8 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
     note(f"{report.items_bought:,} items were bought.{marked}{_age(report)}")
     if report.same_day > _MOSTLY:
         note(
-            f"{report.same_day:.0%} of the items held back were bought on the day of another one of the same user: this says "
-            "how well a basket is completed, not what somebody buys next time."
+            f"{report.same_day:.0%} of the items held back were bought on the day of another one of the same user: the "
+            "figures measure how well a basket is completed, not what is bought next time."
         )
     if report.note:
         note(report.note)
@@ -134,20 +138,18 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
     if report.judged_texts:
         is_other = report.encoded_text != report.encoded_before
         outcome = f"{report.encoded_text} is better" if is_other else f"{report.encoded_before} stays"
-        note(f"Other shares of title and caption were judged as well ({', '.join(report.judged_texts)}): {outcome}.")
+        note(f"Other shares of title and caption were evaluated as well ({', '.join(report.judged_texts)}): {outcome}.")
     if report.photos:
         outcome = (
-            "they help beyond chance" if report.uses_photos else "they do not help beyond chance, and are left out"
+            "they help significantly" if report.uses_photos else "they do not help significantly, and are left out"
         )
-        note(
-            f"Learning from the photos' own vectors, which {report.photos:,} items have, was judged as well: {outcome}."
-        )
+        note(f"Learning from photo vectors, which {report.photos:,} items have, was evaluated as well: {outcome}.")
     if dry_run:
         note("Nothing was changed (--dry-run).")
     elif report.stored:
         note(
-            f"From now on {printable(report.index)} recommends by it. Scores are on another scale than those of words alone: "
-            "choose --min-score anew."
+            f"From now on {printable(report.index)} recommends by it. Scores are on another scale than before: choose a new "
+            "--min-score."
         )
     tell_left_out(report.unknown_items, report.hint, report.failures)
 
@@ -155,5 +157,5 @@ def _show(report: LearnReport, *, dry_run: bool) -> None:
 def _age(report: LearnReport) -> str:
     if report.age_days is None:
         return ""
-    age = f"{report.age_days:,} days ago" if report.age_days >= 0 else "which is yet to come: look at the dates"
+    age = f"{report.age_days:,} days ago" if report.age_days >= 0 else "which is in the future: check the dates"
     return f" The newest purchase is of {report.newest}, {age}."

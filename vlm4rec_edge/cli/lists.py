@@ -36,7 +36,7 @@ def numbers(option: str, values: Iterable[str]) -> list[float]:
     try:
         return [float(part) for part in parts]
     except ValueError:
-        raise UsageError(f"{option} {','.join(parts)!r} is no list of numbers with commas between them.") from None
+        raise UsageError(f"{option} {','.join(parts)!r} is not a list of numbers with commas between them.") from None
 
 
 def times(option: str, values: Iterable[str]) -> list[float]:
@@ -52,5 +52,5 @@ def times(option: str, values: Iterable[str]) -> list[float]:
         return [dates.number(part) for part in parts]
     except ValueError:
         raise UsageError(
-            f"{option} {','.join(parts)!r} is no list of dates such as 2026-03-31, or of numbers, with commas between them."
+            f"{option} {','.join(parts)!r} is not a list of dates such as 2026-03-31, or of numbers, with commas between them."
         ) from None

@@ -22,11 +22,11 @@ models = typer.Typer(
 
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
-    """List the models known by name, whether this machine has them, and the plug-ins that packages bring.
+    """List the models known by name, whether this machine has them, and the plug-ins of installed packages.
 
-    `fits` says whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
+    `fits` shows whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
     without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `not run`: the
-    makers of this package never ran the model; --json holds what others published of it.
+    model was never tested with this package; --json holds figures that others published.
 
     \b
     Example:
@@ -95,7 +95,7 @@ def pull(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Download a model from the Hugging Face hub, check every file, and say where it is.
+    """Download a model from the Hugging Face hub, check every file, and print where it is.
 
     An interrupted download continues when the same command runs again. A model counts as pulled only when every checksum
     is right. Models are kept in the folder VLM4REC_EDGE_HOME, or else in the platform's cache folder. For SmolVLM and Gemma 3
@@ -117,7 +117,7 @@ def pull(
     if as_json:
         emit_json(pulled.to_dict())
     else:
-        typer.echo(f"{pulled.name} is whole and checked in {pulled.folder}")
+        typer.echo(f"{pulled.name} is complete and verified in {pulled.folder}")
 
 
 @models.command()

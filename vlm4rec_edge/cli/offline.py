@@ -79,20 +79,21 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Captions that somebody else made."""
+    """Captions made elsewhere."""
 
     captions: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A table with the columns id and caption. No model looks at the photos then.",
+            help="A table with the columns id and caption. No model captions the photos then.",
             show_default=False,
         ),
     ] = None
     captions_by: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Who made the captions of --captions, for the record. Default: the name of the file."
+            metavar="NAME",
+            help="The origin of the captions in --captions, for the record. Default: the name of the file.",
         ),
     ] = ""
 
@@ -145,7 +146,7 @@ def index(
 ) -> None:
     """Caption and encode every photo of a catalog into an index.
 
-    What is in the index already is not done again, so the same command updates it, and goes on where an interrupted run
+    What is in the index already is not done again, so the same command updates it, and continues where an interrupted run
     stopped. An index remembers how it was made: the model, the prompt, the schema or the table of captions need not be given
     again. A table has one row for each item, with the columns id and image; title is optional, and further columns are kept.
     The exports of shop systems are read as they are.
@@ -199,14 +200,14 @@ def _describer(
         if encoded_text == "title" or captioner.of_a_model():
             raise UsageError(
                 "--captions takes the place of a model; leave out --encoded-text title, --model, --prompt, --structured and "
-                "what else is about one."
+                "all other options of a model."
             )
         from vlm4rec_edge.grounding.imported import ImportedCaptions
 
         table = ImportedCaptions(imported.captions, source=imported.captions_by)
     if encoded_text is None and folder.encoded_text() == "title" and (table or captioner.of_a_model()):
         raise UsageError(
-            f"{folder.folder} was made of titles alone, which needs no captions; say --encoded-text weighted or "
+            f"{folder.folder} was made of titles alone, which needs no captions; add --encoded-text weighted or "
             "--encoded-text caption as well."
         )
     if table is not None or (encoded_text or folder.encoded_text()) == "title":
@@ -260,8 +261,8 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
     done = report.progress
     if report.not_removed:
         note(
-            f"{_too_many(report)} So many are not removed unasked; look whether the catalog is whole, then use "
-            "--prune-anyway."
+            f"{_too_many(report)} So many are not removed without confirmation; check that the catalog is complete, "
+            "then use --prune-anyway."
         )
     if as_json:
         emit_json(report.to_dict())
@@ -274,7 +275,7 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
             note(f"Removed: {some_of(report.removed_ids)}. Until the next run their captions and vectors are kept.")
         if prune and report.unread:
             note(
-                f"Nothing was removed: {report.unread} folders or rows of the catalog cannot be read; items may stand there."
+                f"Nothing was removed: {report.unread} folders or rows of the catalog cannot be read; items may be in them."
             )
         if report.interrupted:
             note("Stopped; what was finished is kept. Run the same command again to go on.")
@@ -306,7 +307,7 @@ def caption(
     captioner: options.CaptionerOptions,
     as_json: options.AsJson = False,
 ) -> None:
-    """Describe photos in words, without an index.
+    """Caption photos, without an index.
 
     \b
     Example:

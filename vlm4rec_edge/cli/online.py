@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HistoryOptions:
-    """What is known of one shopper."""
+    """The query: what is known of one shopper."""
 
     history: Annotated[
         list[str] | None,
@@ -52,7 +52,7 @@ class HistoryOptions:
         str | None,
         typer.Option(
             metavar="TEXT",
-            help="Words to search for, beside the history or without one. This loads the text encoder.",
+            help="A text query, with or without a history. This loads the text encoder.",
             show_default=False,
         ),
     ] = None
@@ -83,7 +83,7 @@ class ProfileOptions:
         typer.Option(
             metavar="AGE",
             help="The half-life of items in the history: an item counts half as much as one that is newer by this. It is in "
-            "days with --times (or in the unit of its numbers), and without them in places of the history.",
+            "days with --times (or in the unit of its numbers), and without them in positions of the history.",
             show_default=False,
         ),
     ] = None
@@ -286,7 +286,7 @@ def similar(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Instead of an id, a photo, which need not be in the index. The model that made the index describes it.",
+            help="Instead of an id, a photo, which need not be in the index. The model that made the index captions it.",
             show_default=False,
         ),
     ] = None,
@@ -298,7 +298,7 @@ def similar(
     representation: options.Representation = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Find the items most similar to one item, or to what a new photo shows.
+    """Find the items most similar to one item, or to a new photo.
 
     \b
     Examples:
@@ -336,14 +336,14 @@ def similar(
 @grouped
 def search(
     index: options.Shipped,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to search for, in words.", show_default=False)],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text query.", show_default=False)],
     selection: SelectionOptions,
     k: options.Count = 10,
     encoder: options.EncoderModel = None,
     explain: options.Explain = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Find items by words, with the text encoder.
+    """Find items by a text query, with the text encoder.
 
     \b
     Examples:
@@ -402,7 +402,7 @@ def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
         note("Nothing is known of this shopper, so these are the most popular items.")
     if len(found) < k:
         note(f"The index has only {len(found)} items to offer.")
-    # Ids that a selection names were told when it was applied.
+    # Unknown ids of a selection were reported when it was applied.
     asked = {*found.query.get("history", ()), *found.query.get("disliked", ())}
     if unknown := [item for item in found.unknown if item in asked]:
         note(f"Not in the index, and left out: {', '.join(unknown)}. {shop.about_unknown(unknown)}")

@@ -52,7 +52,7 @@ class VisionPrecisionName(StrEnum):
     bf16 = "bf16"
 
 
-# Under this name a context tells whether JSON is wanted, also to whoever ends the command before its options are read.
+# Under this name a context holds whether JSON is wanted, also for errors before its options are read.
 AS_JSON = "vlm4rec_edge.json"
 AsJson = Annotated[
     bool,
@@ -140,7 +140,7 @@ MaxTokens = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="The longest caption, in tokens (pieces of words). Default: the model's own limit.",
+        help="The longest caption, in tokens. Default: the model's own limit.",
         show_default=False,
     ),
 ]
@@ -197,8 +197,8 @@ PhotoVectors = Annotated[
     bool | None,
     typer.Option(
         "--photo-vectors/--no-photo-vectors",
-        help="Keep a vector of each photo as the model sees it, for `learn` to use beside the words. Photos that were "
-        "captioned without one are looked at again, and not captioned. Default: as the index was made; none for a new one.",
+        help="Store a vector of each photo from the model's vision encoder, which `learn` can use beside titles and captions. "
+        "Photos captioned before get one without being captioned again. Default: as the index was made; none for a new one.",
         show_default=False,
     ),
 ]
@@ -247,20 +247,20 @@ Representation = Annotated[
 Explain = Annotated[
     bool,
     typer.Option(
-        "--explain", help="Explain each item: which items of the history, or which words, its score comes from."
+        "--explain", help="Explain each item: which items of the history, or which text query, its score comes from."
     ),
 ]
 
 
 def refuse_photo_vectors(asked: bool | None) -> None:
-    """Refuse to make vectors of photos where no model looks at them.
+    """Refuse to make photo vectors where no model encodes photos.
 
     Raises:
         UsageError: they are asked for.
     """
     if asked:
         raise UsageError(
-            "--photo-vectors needs a model that looks at the photos; where titles alone are encoded, or captions come from a "
+            "--photo-vectors needs a model that encodes the photos; where titles alone are encoded, or captions come from a "
             "table, none does. Leave it out."
         )
 

@@ -21,7 +21,7 @@ _TOLD_SECONDS = 10.0
 
 @contextmanager
 def progress_bar(title: str, total: int, *, shown: bool, out: Path | None = None) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many of ``total`` are done. Draws on stderr, and only if that is a terminal.
+    """Yield a function to call with how many of ``total`` are done. Draws on stderr, and only if that is a terminal.
 
     With ``out``, the folder that is being filled, the size it will have is estimated as well. Where stderr is no
     terminal the first estimate is printed once, for the log.
@@ -73,7 +73,7 @@ def progress_bar(title: str, total: int, *, shown: bool, out: Path | None = None
 
 
 def told_now_and_then(what: str, total: int, *, shown: bool) -> Callable[[int], None]:
-    """Return a function that is told how many of ``total`` are done, and says so on stderr every ten seconds."""
+    """Return a function to call with how many of ``total`` are done, which prints it on stderr every ten seconds."""
     told = time.monotonic()
 
     def advance(done: int) -> None:

@@ -29,8 +29,8 @@ _Token = Annotated[
     typer.Option(
         metavar="TEXT",
         envvar="VLM4REC_EDGE_TOKEN",
-        help="What clients must know, at least 16 characters. Better in the environment than on the command line, where "
-        "other users of the machine can read it.",
+        help="The token that clients must send, at least 16 characters. Better in the environment than on the command line, "
+        "where other users of the machine can read it.",
         show_default=False,
     ),
 ]
@@ -48,7 +48,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAMES",
-            help="Further names by which the server may be asked, such as shop.local, separated by commas.",
+            help="Further host names of the server, such as shop.local, separated by commas.",
             show_default=False,
         ),
     ] = None,
@@ -56,22 +56,19 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="ORIGINS",
-            help="Origins of other sites whose pages may ask (CORS), such as https://shop.example, separated by commas.",
+            help="Origins of other sites whose pages may send requests (CORS), such as https://shop.example, separated by "
+            "commas.",
             show_default=False,
         ),
     ] = None,
     captioner: Annotated[
         bool,
-        typer.Option("--captioner", help="Take photos too, and describe them with the model that made the index."),
+        typer.Option("--captioner", help="Accept photos too, and caption them with the model that made the index."),
     ] = False,
-    log: Annotated[
-        bool, typer.Option("--log", help="Write a line for each request, without what was asked for.")
-    ] = False,
+    log: Annotated[bool, typer.Option("--log", help="Log a line for each request, without its query.")] = False,
     log_histories: Annotated[
         bool,
-        typer.Option(
-            "--log-histories", help="Write a line for each request, with histories and all that was asked for."
-        ),
+        typer.Option("--log-histories", help="Log a line for each request, with its query and the histories in it."),
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:

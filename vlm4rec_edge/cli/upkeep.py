@@ -143,7 +143,7 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
         photos = f", {report.photo_vectors} photo vectors" if report.photo_vectors else ""
         recall = "" if report.hnsw_recall is None else f", HNSW finds {report.hnsw_recall:.1%} of the nearest"
         typer.echo(
-            f"{index} is whole: {report.items} items, {report.captions} captions, {report.vectors} vectors{photos}{recall}."
+            f"{index} is intact: {report.items} items, {report.captions} captions, {report.vectors} vectors{photos}{recall}."
         )
     else:
         for finding in report.findings:
@@ -155,7 +155,7 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
 
 
 def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: options.AsJson = False) -> None:
-    """Repair an index: drop what is damaged, and make vectors and the search graph again.
+    """Repair an index: drop what is damaged, and rebuild vectors and the search graph.
 
     \b
     Example:
@@ -173,13 +173,16 @@ def repair(index: options.Index, encoder: options.EncoderModel = None, as_json: 
         f"vectors dropped, {report.encoded} texts encoded again."
     )
     if report.salvaged_database:
-        note("The database could not be read whole; what could be saved is in it, the damaged file lies beside it.")
+        note(
+            "The database could not be read completely; what could be recovered is in it, and the damaged file is kept "
+            "beside it."
+        )
     if report.lost_notes:
-        note("It is no longer noted what made the vectors, so all of them are gone; the captions are kept.")
+        note("The record of what made the vectors is lost, so all of them were dropped; the captions are kept.")
     if report.dropped_photo_vectors:
         note(
             f"{report.dropped_photo_vectors} photo vectors were damaged and dropped; nothing else depends on them. "
             "`vlm4rec-edge index --photo-vectors` on the catalog makes them again."
         )
     if report.needs_index:
-        note("Run `vlm4rec-edge index` on the catalog again, to make what was lost anew.")
+        note("Run `vlm4rec-edge index` on the catalog again, to restore what was lost.")

@@ -33,8 +33,8 @@ _OF_THE_DRAWINGS = (
 _OF_THE_COUNT = (
     f"{HISTORIES} made shoppers a taste bought {BOUGHT} items each, drawn at random from those of the taste: of different "
     f"kinds, and for an occasion in different colours. Counted is how many of {COUNTED} recommendations are of the taste as "
-    "well. The first of them is the one shown above. Which items are of a taste is a rule over the shop's table, written down "
-    "before anything was recommended. Intervals (95 %) are over shoppers."
+    "well. The first shopper of each taste is the one shown above. Which items are of a taste is a rule over the shop's "
+    "table, written down before anything was recommended. Intervals (95 %) are over shoppers."
 )
 _OF_THE_GROUPS = (
     "The shoppers are made up, from groups of photos whose captions are alike. So this page shows what each way finds in your "
@@ -161,7 +161,8 @@ def _counted(count: TasteCount) -> Count:
     ]
     return Count(
         count.taste.name[0].upper() + count.taste.name[1:],
-        f"{count.members} of {count.items} items, so {count.most} of {COUNTED} at most",
+        f"{count.members} of {count.items} items"
+        + (f", so {count.most} of {COUNTED} at most" if count.most < COUNTED else ""),
         [*bars, Bar("chance", count.chance, count.chance, count.chance, COUNTED)],
         count.verdict,
     )

@@ -1,1 +1,1 @@
-"""Encoding: the words about an item become one dense unit vector."""
+"""Encoding: title and caption of an item become one dense unit vector."""

@@ -1,4 +1,4 @@
-"""Encode, and look whether the encoder keeps its promise: a vector that is none would damage an index without a word."""
+"""Encode, and check what the encoder returns: an invalid vector would silently damage an index."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def encoded(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
     """
     name, width = encoder.identity.get("name"), getattr(encoder, "dimensions", None)
     if not isinstance(width, (int, np.integer)) or width < 1 or not hasattr(encoder, "encode"):
-        raise ModelError(f"{name} is no encoder: it needs dimensions, a number from 1 on (not {width!r}), and encode.")
+        raise ModelError(
+            f"{name} is not an encoder: it needs dimensions, a number from 1 on (not {width!r}), and encode."
+        )
     vectors = encoder.encode(texts)
     form = (vectors.dtype, vectors.shape) if isinstance(vectors, np.ndarray) else None
     if form != (np.dtype(np.float32), (len(texts), width)):

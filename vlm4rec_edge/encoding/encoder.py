@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.models.resolve import EncoderFiles
 
-# Raised when tokenising or pooling changes what a vector is, so that old vectors are made anew.
+# Raised when tokenising or pooling changes what a vector is, so that old vectors are made again.
 VECTOR_VERSION = 1
 # Sentences of like length in one run of the graph. On a CPU several runs go side by side, and larger ones only take longer:
 # what they work on no longer fits the cache of a core.
@@ -268,7 +268,7 @@ def _open_tokenizer(files: EncoderFiles) -> Any:
     try:
         tokenizer = Tokenizer.from_str(files.tokenizer.read_text(encoding="utf-8"))
     except Exception as error:  # the Rust side raises a bare Exception
-        raise ModelError(f"{files.tokenizer} is no usable tokenizer.json: {_first_line(error)}") from error
+        raise ModelError(f"{files.tokenizer} is not a usable tokenizer.json: {_first_line(error)}") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=files.settings.max_tokens)
     return tokenizer
@@ -277,7 +277,7 @@ def _open_tokenizer(files: EncoderFiles) -> Any:
 def _static_size(size: Any, files: EncoderFiles) -> int:
     if not isinstance(size, int) or size < 1:
         raise ModelError(
-            f"The graph {files.model} does not tell the length of its vectors; add a manifest.json with encoder.dimensions."
+            f"The graph {files.model} does not state the length of its vectors; add a manifest.json with encoder.dimensions."
         )
     return size
 

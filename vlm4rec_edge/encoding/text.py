@@ -56,8 +56,8 @@ def _share(name: str, given: str) -> float:
         share = 0.0
     if not 0 < share < 1:
         raise UsageError(
-            f"{name!r} gives the title no share above 0 and below 1; say for example {DEFAULT_TEXT}, and for a share of 1 or "
-            f"0 {TITLE} or {CAPTION}."
+            f"{name!r} needs a share of the title above 0 and below 1, such as {DEFAULT_TEXT}; for a share of 1 or 0 use "
+            f"{TITLE} or {CAPTION}."
         )
     return share
 
@@ -87,7 +87,7 @@ def text_of_photos(kind: EncodedText, *, title: str, captions: Sequence[str]) ->
 
     Photos that are said to show different things have a text each, with ``SEPARATOR`` between them. Where title and captions
     are weighted, the share of the title and the title stand before the captions; with one of both alone, it is as without
-    the other. ``parts_of`` tells what is encoded of it.
+    the other. ``parts_of`` returns what is encoded of it.
     """
     if (share := title_share(kind)) is None:
         return _joined([text_of_item(kind, title=title, caption=caption) for caption in captions or [""]])

@@ -10,7 +10,7 @@
     >>> captions, popularity = evaluation.compare_systems(systems, split)  # doctest: +SKIP
     >>> captions.figures["recall@10"], popularity.differences["recall@10"]  # doctest: +SKIP
 
-``evaluate`` does all of this for an index, beside popularity and chance.
+``evaluate`` does all of this for an index, beside popularity and a random ranking.
 
 Every system sees the same users, the same candidates and the same masks. Everything random has a seed.
 """

@@ -58,9 +58,9 @@ def compare_systems(
         systems: Name to scorer, the baseline first.
         split: Users, candidates and masks, the same for all.
         metrics: Names as ``parse_metric`` knows them.
-        resamples: Draws of the intervals and of the tests.
-        seed: Of those draws and of the order of equal scores; the same seed gives the same figures.
-        on_progress: Told how many users are done, all systems counted together.
+        resamples: Bootstrap resamples of the intervals, and permutations of the tests.
+        seed: The random seed of those and of the order of equal scores; the same seed gives the same figures.
+        on_progress: Called with how many users are done, all systems counted together.
 
     Raises:
         UsageError: there is no such metric.

@@ -1,4 +1,4 @@
-"""How well one index predicts what the users of a shop bought next, beside popularity and chance."""
+"""How well one index predicts what the users of a shop bought next, beside popularity and a random ranking."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class EvaluationSettings:
         last, half_life: As in ``ProfileSettings``; the half-life in the unit of the dates.
         weighted: Whether the weights of the interactions count.
         seed: Of everything random.
-        resamples: Draws of the intervals and tests.
+        resamples: Bootstrap resamples of the intervals, and permutations of the tests.
 
     Raises:
         UsageError: there is no such protocol or metric, or a setting of the profile is out of range.
@@ -166,14 +166,14 @@ class Evaluation:
 
 
 _LEARNED_ANEW = (
-    "The index learned from purchases; it is measured by what it learns anew, with the same weights, without the purchases to "
-    "predict. The row content is the words alone."
+    "The index learned from purchases; for this evaluation it learned again, with the same weights, without the purchases to "
+    "predict. The row content uses titles and captions alone."
 )
 
 
 _WITHOUT_PHOTOS = (
-    "It learned from the photos' own vectors too, which are not here: what it learns anew is of words alone, and not what it "
-    "recommends by."
+    "The index learned from photo vectors too, which are missing here: what is evaluated learned from titles and captions "
+    "alone, and differs from what the index recommends by."
 )
 
 
@@ -235,9 +235,9 @@ def evaluate(
     settings: EvaluationSettings | None = None,
     on_start: OnStart | None = None,
 ) -> Evaluation:
-    """Measure how well an index predicts what users bought next, beside popularity and chance.
+    """Measure how well an index predicts what users bought next, beside popularity and a random ranking.
 
-    The index is searched exactly, whatever its size; equal scores are put in random order. One that learned from purchases
+    The index is searched exactly at any size; equal scores are put in random order. One that learned from purchases
     learns again from the histories, without what is held back, and stands beside its words alone.
 
     Args:
@@ -245,7 +245,7 @@ def evaluate(
         interactions: A table as ``read_interactions`` reads it, or interactions.
         columns: What the columns of the table are called, where it is nothing known.
         settings: How; default: the last fifth of each user's items is held back, and every metric measured.
-        on_start: Told how many users there are, all systems and tables together; what it returns is told how many are done.
+        on_start: Called with the number of users, over all systems and tables; returns what is called with how many are done.
 
     Raises:
         CatalogError, StoreError: the table or the index cannot be read.

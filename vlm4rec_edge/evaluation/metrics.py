@@ -52,7 +52,7 @@ def measure(metric: Metric, ranking: Ranking, split: Split) -> np.ndarray:
     - ``coverage@k``: part of the catalog that at least one user gets among the first k.
     - ``novelty@k``: mean of -log2 p over the first k, in bits, where p is the part of the training users who have the item
       (Vargas and Castells, "Rank and relevance in novelty and diversity metrics", RecSys 2011). One more user is
-      counted for every item, so that an item that nobody has yet has a finite value. 0 for a user who gets nothing.
+      counted for every item, so that an item without interactions has a finite value. 0 for a user who gets nothing.
 
     Raises:
         ValueError: the ranking is not as deep as the cutoff.

@@ -20,7 +20,7 @@ Profile = Callable[[np.ndarray], np.ndarray]
 # Scores held at a time: large enough for fast matrix products, small beside everything else.
 _BLOCK_BYTES = 32 * 1024 * 1024
 _SCORE_BYTES = 4
-# Keep what is drawn for equal scores apart from what the random system draws with the same seed.
+# Keep the random numbers for equal scores apart from those of the random ranking with the same seed.
 _TIES, _SCORES = 1, 2
 
 
@@ -49,7 +49,7 @@ def rank(
 ) -> Ranking:
     """Return what ``scorer`` recommends: the ``depth`` best candidates of every user, what is excluded left out.
 
-    Items of equal score are put in an order drawn for each user. A catalog's own order often goes with time: where many
+    Items of equal score are put in a random order for each user. A catalog's own order often goes with time: where many
     items share a text, it would make a system look up to twice as good or as bad as it is.
 
     Args:
@@ -57,7 +57,7 @@ def rank(
         split: The users; its ``excluded`` items are masked.
         depth: How many items are recommended.
         seed: Of the order of equal scores.
-        on_progress: Told after every block how many users are done.
+        on_progress: Called after every block with how many users are done.
     """
     top = np.full((len(split), depth), -1, np.int32)
     hits = np.zeros((len(split), depth), bool)

@@ -1,4 +1,4 @@
-"""How sure a figure is, and whether two systems differ: users are drawn again, or exchanged between the systems."""
+"""How sure a figure is, and whether two systems differ: users are resampled, or exchanged between the systems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RESAMPLES = 2000
 LEVEL = 0.95
 # Means that differ only by the order of their sums are equal.
 _ROUNDING = 1e-12
-# Random signs drawn at a time: 16 MB.
+# Random signs generated at a time: 16 MB.
 _SIGNS_PER_BLOCK = 16 * 1024 * 1024
 
 
@@ -39,8 +39,8 @@ def bootstrap_interval(
 ) -> Estimate:
     """Return the mean of ``values`` [users] and its bootstrap percentile interval over users.
 
-    Users are drawn with replacement, as many as there are, ``resamples`` times (Efron and Tibshirani, "An Introduction to
-    the Bootstrap", 1993, chapter 13). The same seed draws the same users, whatever the values.
+    Users are sampled with replacement, as many as there are, ``resamples`` times (Efron and Tibshirani, "An Introduction to
+    the Bootstrap", 1993, chapter 13). The same seed samples the same users for all values.
     """
     generator = np.random.default_rng(seed)
     count = len(values)

@@ -37,7 +37,7 @@ def question_of(captioner: Captioner, item: Item) -> str:
             f"The captioner's method question fails for the item {item.id!r}: {type(error).__name__}: {error}."
         ) from error
     if not _is_text(question):
-        raise ModelError(f"The captioner asks {question!a:.80} about the item {item.id!r}, which is no text.")
+        raise ModelError(f"The captioner's prompt for the item {item.id!r} is {question!a:.80}, not a text.")
     return str(question)
 
 
@@ -70,7 +70,7 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
     with ExitStack() as stack:
         said = captioner.caption(noted()) if hasattr(captioner, "caption") else None
         if not isinstance(said, Iterable):
-            raise ModelError(f"{type(captioner).__name__} is no captioner: its method caption gives no answers.")
+            raise ModelError(f"{type(captioner).__name__} is not a captioner: its method caption returns no answers.")
         if isinstance(said, Generator):
             stack.callback(said.close)  # at once, also where an error keeps it alive
         for answer in said:
@@ -87,10 +87,10 @@ def answers(captioner: Captioner, requests: Iterable[CaptionRequest]) -> Generat
 
 
 def working_memory(captioner: Captioner | None) -> tuple[int, int]:
-    """Return how many photos a captioner describes together, and the bytes of KV memory that takes; 0, 0 if it does not tell.
+    """Return how many photos a captioner describes together, and the bytes of KV memory that takes; 0, 0 if unknown.
 
     Raises:
-        ModelError: what it tells are no whole numbers.
+        ModelError: what it reports are not whole numbers.
     """
     told = {name: getattr(captioner, name, None) or 0 for name in ("batch", "kv_bytes")}
     for name, value in told.items():
@@ -100,7 +100,7 @@ def working_memory(captioner: Captioner | None) -> tuple[int, int]:
 
 
 def tower_of(captioner: Captioner | None) -> str:
-    """Return what encodes the photos of a captioner, as ``BaseCaptioner.tower``; empty if it does not tell."""
+    """Return what encodes the photos of a captioner, as ``BaseCaptioner.tower``; empty if it does not report it."""
     tower = getattr(captioner, "tower", "")
     return tower if _is_text(tower) else ""
 
@@ -122,12 +122,12 @@ def _checked(answer: Captioned | Failure, *, only_vector: bool, has_vector: bool
     if only_vector:
         return answer
     if not (_is_text(answer.text) and answer.text.strip()):
-        return Failure(answer.key, "grounding", f"The captioner said {answer.text!a:.80}, which is no caption.")
+        return Failure(answer.key, "grounding", f"The captioner returned {answer.text!a:.80}, which is not a caption.")
     if not (answer.fields is None or _are_fields(answer.fields)):
         return Failure(
             answer.key,
             "grounding",
-            f"The captioner gave {answer.fields!a:.80}, which are no fields.",
+            f"The captioner returned {answer.fields!a:.80}, which are not fields.",
         )
     return answer
 

@@ -10,7 +10,7 @@ _CONTROL_TOKEN = re.compile(r"<\|?[a-z_]{2,40}\|?>", re.IGNORECASE)
 _MARKUP = re.compile(r"^\s*#{1,6}\s+|[*_`#]{1,3}(?=\S)|(?<=\S)[*_`#]{1,3}", re.MULTILINE)
 _SPACE = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
-# Thoughts of a model that thinks although it was told not to; without an end they are all it said.
+# Reasoning of a model with thinking turned off; without an end tag it is the whole output.
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.IGNORECASE | re.DOTALL)
 
 _PHOTO = r"(?:image|photo|picture|photograph)s?"

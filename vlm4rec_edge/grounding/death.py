@@ -14,18 +14,18 @@ from threading import Thread
 from typing import IO
 
 _LINES_KEPT = 40
-# A shell that runs a program tells its signal so; Windows tells its own codes.
+# A shell reports the signal of a program so; Windows has its own codes.
 _SHELL_SIGNAL = 128
 _WINDOWS = {0xC0000005: "SIGSEGV", 0xC000001D: "SIGILL", 0xC0000409: "SIGABRT", 0xC0000017: "SIGKILL"}
 _MEANINGS = {
     "SIGILL": "an instruction that this processor does not have, or not in this state",
     "SIGSEGV": "a wrong memory access",
-    "SIGBUS": "a file that was cut while it was read, or a wrong memory access",
+    "SIGBUS": "a file that was truncated while it was read, or a wrong memory access",
     "SIGFPE": "a division by zero",
     "SIGABRT": "it gave up",
     "SIGKILL": "killed from outside",
     "SIGTERM": "ended from outside",
-    "no answer": "it lives, but what it says cannot be read",
+    "no answer": "it runs, but its output cannot be read",
 }
 _OUTSIDE = {"SIGKILL", "SIGTERM"}
 _FAULTS = {"SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGABRT"}
@@ -50,7 +50,7 @@ class Death:
 
     @property
     def from_outside(self) -> bool:
-        """Whether something else ended it, and not for its memory; that tells nothing of what it was doing."""
+        """Whether something else ended it, and not for its memory; it says nothing about what the process was doing."""
         return self.cause in _OUTSIDE and not self.out_of_memory
 
     @property
@@ -121,7 +121,7 @@ def tells_of_memory(words: str) -> bool:
 
 
 def oom_kills(root: Path = Path("/")) -> int | None:
-    """Return how many processes this system has killed for lack of memory so far, or None where it does not tell.
+    """Return how many processes this system has killed for lack of memory so far, or None where it does not report it.
 
     Source: the line ``oom_kill`` of ``/proc/vmstat``, Linux 4.13 and later; kills in a container count as well.
     """

@@ -66,7 +66,7 @@ class ImportedCaptions:
         table = open_table(self.path, _WANTED, what="table of captions: give a file")
         (id_column, *_), (caption_column, *_) = table.roles["id"], table.roles["caption"]
         for row in table.rows():
-            if isinstance(row, Failure):  # whose it was cannot be told; an item will be found to have no caption
+            if isinstance(row, Failure):  # it is unknown whose it was; an item will be found to have no caption
                 self._unread = self._unread or f" A row of it cannot be read: {row.reason}"
                 continue
             item_id = nfc(row.cells.get(id_column, "").strip())
@@ -74,7 +74,7 @@ class ImportedCaptions:
                 self._unread = self._unread or f" A row of it cannot be used: {row.where} has no id."
                 continue
             if item_id in self._texts or item_id in self._reasons:
-                raise CatalogError(f"{row.where} names the item {item_id!r} once more; which caption is meant?")
+                raise CatalogError(f"{row.where} has the duplicate id {item_id!r}; keep one caption for each item.")
             text = " ".join(row.cells.get(caption_column, "").split())
             if not text:
                 self._reasons[item_id] = f"{row.where} has an empty caption."

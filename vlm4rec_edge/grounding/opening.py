@@ -52,7 +52,7 @@ def open_captioner(
         if photo_vectors and getattr(plugin, "vector_identity", None) is None:
             close_model(plugin)
             raise UsageError(
-                f"{model} gives no vectors of photos; leave out --photo-vectors, or say --no-photo-vectors."
+                f"{model} gives no vectors of photos; leave out --photo-vectors, or use --no-photo-vectors."
             )
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's
     from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner

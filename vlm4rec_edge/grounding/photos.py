@@ -91,7 +91,7 @@ def caption_photo(photo: Path | str, captioner: Captioner) -> str:
     Raises:
         PhotoError: the photo cannot be used.
         ModelError, DeviceError, MissingDependencyError: as ``caption_photos``.
-        UsageError: ``photo`` is no path.
+        UsageError: ``photo`` is not a path.
     """
     report = caption_photos([path_of(photo, "A photo")], captioner)
     for failure in report.failures:

@@ -23,7 +23,7 @@ class CaptionRequest:
         key: What its caption comes back under.
         photo: ``photo.content`` are the bytes of the photo file, ``photo.sha256`` their hash (hex).
         question: What ``question`` of the captioner returned for the item; empty where it has no such method.
-        only_vector: The caption is known, and only the photo's vector is wanted; what ``text`` of the answer says is not
+        only_vector: The caption is known, and only the photo's vector is wanted; ``text`` of the answer is not
             looked at, so it may be empty. Only a captioner with a ``vector_identity`` is asked so.
     """
 
@@ -47,10 +47,10 @@ class Captioned(NamedTuple):
 
 
 class Captioner(Protocol):
-    """Describes photos in words.
+    """Captions photos.
 
-    Besides these members it may have: ``question(item: Item) -> str``, what is asked about an item's photo, where that
-    depends on the item; ``check_columns(columns)``, which raises ``UsageError`` before a run if the question needs a column
+    Besides these members it may have: ``question(item: Item) -> str``, the prompt for an item's photo, where that
+    depends on the item; ``check_columns(columns)``, which raises ``UsageError`` before a run if the prompt needs a column
     that a catalog does not have; ``batch`` and ``kv_bytes``, integers, and ``tower``, a text, for the report; ``close()``; and
     ``vector_identity``, all that decides the ``vector`` of a caption besides the photo, as a JSON object with a ``name`` that
     does not count, or None where captions have no vector. Vectors of different identities are never mixed.
@@ -58,7 +58,7 @@ class Captioner(Protocol):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """All that decides a caption besides photo and question, as a JSON object.
+        """All that decides a caption besides photo and prompt, as a JSON object.
 
         Captions of different identities are never taken for one another. ``name`` alone does not count: it is for people, and
         the name by which ``open_captioner`` finds the captioner again.
@@ -75,5 +75,5 @@ class Captioner(Protocol):
 
 
 def caption_key(photo: PhotoFile, fingerprint: str, question: str) -> str:
-    """Return the key of a caption in a store: sha256 (hex) of photo, of all that makes the caption, and of the question."""
+    """Return the key of a caption in a store: sha256 (hex) of photo, of all that makes the caption, and of the prompt."""
     return hashlib.sha256(f"{photo.sha256}\n{fingerprint}\n{question}".encode()).hexdigest()

@@ -125,7 +125,7 @@ def read_schema(path: Path | str) -> Schema:
     except OSError as error:
         raise UsageError(f"The schema {path} cannot be read ({error.strerror or error}).") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The schema {path} is no JSON ({error}).") from None
+        raise UsageError(f"The schema {path} is not JSON ({error}).") from None
     return parse_schema(document, f"The schema {path}")
 
 
@@ -143,7 +143,7 @@ def parse_schema(document: Any, what: str = "The schema") -> Schema:
         UsageError: it asks for anything else; the message names the field and the word.
     """
     if not isinstance(document, dict) or document.get("type") != "object":
-        raise UsageError(f'{what} describes no object; begin with "type": "object" and "properties".')
+        raise UsageError(f'{what} does not describe an object; begin with "type": "object" and "properties".')
     _refuse_other_words(document, {"type", "properties", "required", "additionalProperties"}, what)
     properties, required = document.get("properties"), document.get("required", [])
     if not isinstance(properties, dict) or not 1 <= len(properties) <= _MOST_FIELDS:
@@ -160,7 +160,7 @@ def _field(name: str, value: Any, required: bool, what: str) -> Field:
     if not _NAME.fullmatch(name):
         raise UsageError(f"{what}: a name is lower-case letters, digits and _, at most 40, a letter first.")
     if not isinstance(value, dict) or value.get("type") not in ("string", "array"):
-        raise UsageError(f'{what}: "type" is "string", or "array" of strings; nothing else can be asked for.')
+        raise UsageError(f'{what}: "type" is "string", or "array" of strings; no other type is supported.')
     description = value.get("description", "")
     if not isinstance(description, str):
         raise UsageError(f'{what}: "description" is a text.')
@@ -206,4 +206,4 @@ def _number(value: Mapping[str, Any], word: str, default: int, most: int, what: 
 def _refuse_other_words(value: Mapping[str, Any], known: set[str], what: str) -> None:
     for word in value:
         if word not in known and word not in _NOTES:
-            raise UsageError(f'{what}: "{word}" cannot be asked for; known here: {", ".join(sorted(known))}.')
+            raise UsageError(f'{what}: "{word}" is not supported; supported are {", ".join(sorted(known))}.')

@@ -20,7 +20,7 @@ PYTHON_VARIABLE = "VLM4REC_EDGE_PYTHON"
 
 # What a program says once all is imported; before it comes what a wrapper or a sitecustomize of the user's may print.
 STARTED = "vlm4rec-edge has started"
-# -P: nothing is imported from the current folder. Where modules lie is told by the parent.
+# -P: nothing is imported from the current folder. The parent sends where modules are.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); from {module} import main; "
     f"print({STARTED!r}, flush=True); main()"
@@ -38,7 +38,7 @@ def interpreter() -> list[str]:
     try:
         command = shlex.split(chosen) or own
     except ValueError as error:
-        raise UsageError(f"{PYTHON_VARIABLE} is no command line ({error}): {chosen}") from None
+        raise UsageError(f"{PYTHON_VARIABLE} is not a command line ({error}): {chosen}") from None
     if not command:
         raise UsageError(
             f"This Python is part of another program; name the interpreter that captions in the variable {PYTHON_VARIABLE}."

@@ -11,7 +11,7 @@ from vlm4rec_edge.errors import PhotoError
 from vlm4rec_edge.grounding.clean import clean_text
 from vlm4rec_edge.grounding.schema import Field, Schema
 
-# Raised when reading, cleaning or flattening changes what comes of an answer, so that old captions are made anew.
+# Raised when reading, cleaning or flattening changes what comes of an answer, so that old captions are made again.
 STRUCTURED_VERSION = 1
 
 # The inside of a JSON string up to where it ends, is cut, or breaks off in the middle of an escape (RFC 8259, section 7).
@@ -46,7 +46,7 @@ def fields_of(answer: str, schema: Schema, *, cut_off: bool) -> dict[str, Value]
             continue
         if field.choices and not field.items:
             raise PhotoError(
-                f"The answer ended before it said {field.name!r}, which has to be one of its choices; allow more tokens, "
+                f"The output ended before the field {field.name!r}, which must have one of its choices; allow more tokens, "
                 "or do not require the field."
             )
         fields[field.name] = [] if field.items else ""

@@ -95,7 +95,7 @@ def open_backend(name: str) -> IndexBackend:
     if name in _OWN:
         return _OWN[name]()
     if not re.fullmatch("[a-z0-9_]+", name):  # the files of an index begin with it
-        raise ModelError(f"{name!r} is no name of an index back end: letters in lower case, digits and underscores.")
+        raise ModelError(f"{name!r} is not a name of an index back end: letters in lower case, digits and underscores.")
     members = ("name", "settings", "build", "search", "save", "load")
     if (plugin := open_plugin("indexes", name, members=members)) is not None:
         return plugin  # type: ignore[no-any-return]  # a package of somebody else's

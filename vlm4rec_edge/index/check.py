@@ -27,9 +27,7 @@ def check_graph(store: StoreReader) -> tuple[float | None, list[Finding]]:
     name = backend_of(store)
     shown = "HNSW" if name == "hnsw" else name
     if approximate is None:
-        return None, [
-            Finding(f"{name}-*.bin", f"The {shown} file is missing, damaged or stale; `repair` makes it anew.")
-        ]
+        return None, [Finding(f"{name}-*.bin", f"The {shown} file is missing, damaged or stale; `repair` rebuilds it.")]
     sample = np.random.default_rng(0).choice(len(store.vectors), _SAMPLE_QUERIES, replace=False)
     found = 0
     for row in sample:

@@ -45,7 +45,7 @@ def check_backend(make: Callable[[], IndexBackend], folder: Path) -> None:
     loaded = make()
     loaded.load(path, first)
     require(
-        _same(loaded.search(queries, 10), built.search(queries, 10)), "what is loaded answers otherwise than before"
+        _same(loaded.search(queries, 10), built.search(queries, 10)), "the loaded index gives other answers than before"
     )
     loaded.build(vectors)
     _check_answers(loaded, vectors, queries)
@@ -53,7 +53,7 @@ def check_backend(make: Callable[[], IndexBackend], folder: Path) -> None:
         together = list(pool.map(lambda query: loaded.search(query[None], 10)[0], np.tile(queries, (4, 1))))
     alone = [loaded.search(query[None], 10)[0] for query in queries]
     require(_same(together, alone * 4), "threads get other answers than one caller")
-    if path.stat().st_size:  # an empty file tells nothing of the vectors it is of
+    if path.stat().st_size:  # an empty file does not identify its vectors
         with suppress(StoreError, OSError, RuntimeError):
             make().load(path, other[: len(first)])
             raise AssertionError("load takes the file of other vectors")
@@ -75,7 +75,7 @@ def _check_answers(backend: IndexBackend, vectors: np.ndarray, queries: np.ndarr
             require(rows.dtype == np.int64 and scores.dtype == np.float32, "rows are int64, scores float32")
             require(len(rows) == len(set(rows.tolist())) == min(count, len(vectors)), f"{len(rows)} rows for {count}")
             require((np.diff(scores) <= 0).all(), "the best does not come first")
-            require(np.allclose(scores, vectors[rows] @ query, atol=1e-5), "a score is no inner product")
+            require(np.allclose(scores, vectors[rows] @ query, atol=1e-5), "a score is not an inner product")
             if count == 10:
                 found_of_exact += len(np.intersect1d(rows, exact.top(query, count)[0]))
     recall = found_of_exact / (10 * len(queries))

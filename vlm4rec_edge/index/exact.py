@@ -57,7 +57,7 @@ def best_of(scores: np.ndarray, rows: np.ndarray | None, count: int) -> np.ndarr
         return np.zeros(0, np.int64)
     if count == len(scores):
         return np.lexsort((np.arange(count) if rows is None else rows, -scores))
-    # Every row as good as the last wanted one is looked at, so that a tie there is not decided by chance.
+    # Every row as good as the last wanted one is looked at, so that a tie there is not decided at random.
     worst = np.partition(scores, len(scores) - count)[len(scores) - count]
     best = np.flatnonzero(scores >= worst)
     order = np.lexsort((best if rows is None else rows[best], -scores[best]))

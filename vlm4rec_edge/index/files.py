@@ -4,7 +4,7 @@ A file ``BACKEND-STATE-ROWS.bin`` holds the first rows of one vector file, and b
 ever appended to a vector file, so an older one stays right: the rows after it are scanned, and when they become many the
 writer lets it grow. The back end is the one that was chosen (the note ``index_backend``), else the one whose file lies there,
 HNSW if there is none. Which rows belong to items, the store decides when it is asked. A back end that is missing or fails is
-told in a warning, and the vectors are scanned: slower, never wrong.
+reported in a warning, and the vectors are scanned: slower, never wrong.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SavedIndex:
             return self._backend.search(queries, count)
         except Exception as error:
             scan = ExactIndex(self._head)
-            found = scan.search(queries, count)  # first: should it be the query that is wrong, nothing is told
+            found = scan.search(queries, count)  # first: if the query is wrong, this raises and nothing is reported
             warnings.warn(
                 f"The index back end {self.name} cannot search ({type(error).__name__}: {error}), so all vectors are scanned "
                 "from now on: the answers are the same, only slower.",

@@ -31,7 +31,7 @@ class LargeIndex:
     def __init__(self, store: StoreReader, graph_after: int, backend: str | None) -> None:
         self._store = store
         self._backend = backend or backend_of(store)
-        self._graph_after = 1  # where the back end cannot be used, the first query tells so
+        self._graph_after = 1  # where the back end cannot be used, the first query reports it
         with suppress(Vlm4RecError):
             open_backend(self._backend)
             self._graph_after = graph_after

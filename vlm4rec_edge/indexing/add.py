@@ -45,7 +45,7 @@ def add_items(
         with StoreReader(access.folder) as store:
             if not {"encoded_text", "encoder"} <= store.meta.keys():
                 raise StoreError(
-                    f"{access.folder} has lost its notes of how it was made; run `vlm4rec-edge index` on the catalog "
+                    f"{access.folder} has lost the record of how it was made; run `vlm4rec-edge index` on the catalog "
                     "again, then add."
                 )
             encoded_text = check_encoded_text(store.meta["encoded_text"])

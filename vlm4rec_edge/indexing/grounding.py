@@ -28,7 +28,7 @@ from vlm4rec_edge.store.writer import StoreWriter
 _MOST_PAST = 4096
 
 _NO_VECTOR = "The photo has a caption, but no vector of its own:"
-_TWICE = "The id {!r} stands in the catalog more than once; {} is left out, an earlier one is used."
+_TWICE = "Duplicate id {!r}: {} is left out, and an earlier one is used."
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Grounding:
             yield from self._passed()
 
     def tell_missing(self) -> None:
-        """Warn of photos that are not there, where titles alone are encoded and nobody opened them."""
+        """Warn of photos that are not there, where titles alone are encoded and photos are not opened."""
         if self._missing:
             warnings.warn(
                 f"{self._missing:,} photos that the catalog names are not there, the first {self._first_missing}; the titles "

@@ -1,4 +1,4 @@
-"""What it costs to make an index in another way than it was made: told before it is done, and not done unasked."""
+"""What it costs to make an index in another way than it was made: reported first, and done only after a confirmation."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
     from vlm4rec_edge.store.reader import StoreReader
 
-# What is told of a change, in this order, by the names that the identity of a captioner has for it.
+# What is reported of a change, in this order, by the names that the identity of a captioner has for it.
 _TOLD = ("prompt", "max_tokens", "temperature", "seed", "max_side")
 
 
 @dataclass(frozen=True)
 class Remake:
-    """What a run would make anew, because it was asked to make the index in another way than it was made.
+    """What a run would make again, because it was asked to make the index in another way than it was made.
 
     Attributes:
         folder: The index.
@@ -56,11 +56,11 @@ class Remake:
 
 
 class RemakeError(StoreError):
-    """An index would be made in another way, which was not agreed to; ``remake`` tells what that costs."""
+    """An index would be made in another way, which was not agreed to; ``remake`` holds what that costs."""
 
     def __init__(self, remake: Remake) -> None:
         super().__init__(
-            f"{remake} Nothing was changed: leave out what asks for it, or say that it is meant, with --remake (in Python "
+            f"{remake} Nothing was changed: leave out the options that cause it, or confirm it with --remake (in Python "
             "remake=True)."
         )
         self.remake = remake
@@ -69,7 +69,7 @@ class RemakeError(StoreError):
 def remake_of(
     store: StoreReader, captioner: Captioner | None, encoder: Encoder, encoded_text: EncodedText
 ) -> Remake | None:
-    """Return what a run with these models would make anew, or None if they make the index as it was made."""
+    """Return what a run with these models would make again, or None if they make the index as it was made."""
     captions_by = made_by(captioner) if captioner else None
     differences = tuple(_differences(store, captions_by, made_by(encoder), encoded_text))
     if not differences:

@@ -1,4 +1,4 @@
-"""What an index remembers of how it was made, opened again: for a run that is told nothing else."""
+"""What an index remembers of how it was made, opened again: for a run without other options."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class RepairReport:
     """What was done, and by ``needs_index`` whether the catalog must be indexed again to make what was dropped.
 
     ``lost_notes``: it is no longer known what made the vectors, so all of them were dropped. ``dropped_photo_vectors`` are
-    made anew by the next run that makes such; nothing else depends on them.
+    made again by the next run that makes such; nothing else depends on them.
     """
 
     folder: Path
@@ -87,7 +87,7 @@ def repair_index(access: FolderAccess, encoder: Encoder | None) -> RepairReport:
 def _encode_again(store: StoreWriter, encoder: Encoder | None, *, rewrite: bool) -> int:
     """Encode the items that have no vector; ``rewrite`` the vector file first, if rows of it were forgotten.
 
-    Into a new file, because a reader may still have the old one open. What encodes is noted anew, if that was lost.
+    Into a new file, because a reader may still have the old one open. The encoder is recorded again, if that was lost.
     """
     with StoreReader(store.folder, content=True) as read:
         kind = check_encoded_text(read.meta["encoded_text"])

@@ -1,4 +1,4 @@
-"""What a run tells: how far it is, and at its end what it did."""
+"""What a run reports: its progress, and at its end what it did."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class IndexReport:
     ``removed`` items, ``removed_ids``, were pruned. ``not_removed`` are the ids that would have been, but are too many to be
     removed unasked; ``IndexFolder.remove`` takes them.
     ``fetched`` photos came from web addresses.
-    ``unread`` parts of the catalog, folders or rows, could not be read; as items may stand there, nothing was pruned then.
+    ``unread`` parts of the catalog, folders or rows, could not be read; as items may be in them, nothing was pruned then.
     ``batch`` photos were captioned together, for which ``kv_bytes`` of KV memory were held; both are 0 where the captioner
-    was not needed or does not tell. ``tower`` encoded the photos: ``onnx-fp32`` or ``onnx-int8`` (ONNX Runtime), ``onnx-bf16``
+    was not needed or reports none. ``tower`` encoded the photos: ``onnx-fp32`` or ``onnx-int8`` (ONNX Runtime), ``onnx-bf16``
     (OpenVINO), ``mtmd`` (llama.cpp's own); empty as those are 0. ``added`` and ``replaced`` are ids, which
-    ``IndexFolder.add`` tells; after an interrupt what was replaced is not told.
+    ``IndexFolder.add`` reports; after an interrupt what was replaced is not reported.
     ``encoded_text`` is what the index encodes, such as ``weighted:0.9``; ``without_title`` of its items have no title, and are
     known by their captions. ``learned``: what was learned from purchases counts as well.
     """

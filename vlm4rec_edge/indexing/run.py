@@ -125,7 +125,7 @@ def _making(store: StoreWriter, captioner: Captioner | None, encoder: Encoder, e
 
 
 def checked_golden(store: StoreWriter, encoder: Encoder) -> str:
-    """Return the golden vectors of an encoder: those noted in the store, after a look whether they come out here too.
+    """Return the golden vectors of an encoder: those noted in the store, after checking that this encoder reproduces them.
 
     Raises:
         StoreError: they do not.

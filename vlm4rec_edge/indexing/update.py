@@ -1,4 +1,4 @@
-"""A catalog brought into an index, made if there is none: with the models that made it, unless told otherwise."""
+"""A catalog brought into an index, made if there is none: with the models that made it, unless others are given."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Window:
     flushed_at: float = field(default_factory=time.monotonic)
 
     def take(self, result: GroundedItem | Failure) -> None:
-        """Take an item, or its failure, and tell that it is done."""
+        """Take an item, or its failure, and report that it is done."""
         if isinstance(result, Failure):
             self.failures.append(result)
             self.unread += isinstance(result, UnreadPart)

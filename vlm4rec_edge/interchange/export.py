@@ -75,7 +75,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
     """
     out = path_of(out, "The export")
     if form not in FORMATS:
-        raise UsageError(f"{form!r} is no format to export to; choose one of {', '.join(FORMATS)}.")
+        raise UsageError(f"{form!r} is not a format to export to; choose one of {', '.join(FORMATS)}.")
     _check_new(out)
     chosen = FORMATS[form]
     if chosen.needs:
@@ -94,7 +94,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
 
 def _check_new(out: Path) -> None:
     if os.path.lexists(out):
-        raise UsageError(f"{out} is there already; remove it, or give another name.")
+        raise UsageError(f"{out} exists already; remove it, or give another name.")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"The folder {out.parent} does not exist or cannot be written; choose another place.")
 

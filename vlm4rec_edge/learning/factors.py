@@ -9,7 +9,7 @@ With unit content vectors C [items, d] of the items bought, and the co-purchases
 
 the factors of an item that was bought are ``unit(V_i sqrt(L))``. What was never bought has those that its words predict:
 ``rho unit(W' c)`` with ``W = C' (C C' + (kappa + lambda) I)^-1 G H V L^-1/2`` and rho the mean cosine between the two over
-items that were bought, so that it is trusted as far as words tell of purchases.
+items that were bought, so that it is trusted as far as texts predict purchases.
 
 Related: EASE (Steck, arXiv 1905.03375) for the matrix of co-purchases, L3AE (arXiv 2508.13500) and MARec (arXiv
 2404.13298) for mixing it with content.
@@ -126,7 +126,7 @@ def learn_factors(
 
     operator = linalg.LinearOperator((len(bought), len(bought)), matvec=matvec, dtype=np.float32)
     start = np.sqrt(buyers[bought]).astype(np.float32)  # any start will do; a random one would make two runs differ
-    # Where it starts again, newer versions of scipy draw at random as well, unless they are told from what.
+    # Where it starts again, newer versions of scipy sample at random as well, unless they get a generator.
     seeded = {"rng": 0} if "rng" in signature(linalg.eigsh).parameters else {}
     count = min(settings.count, len(bought) - 1)
     # numpy and scipy bring a BLAS each, and the waiting threads of one take the cores from the other: 4 times slower.

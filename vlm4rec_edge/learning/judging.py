@@ -26,7 +26,7 @@ from vlm4rec_edge.mixture import Weights, beside_photos, popularity_of_buyers
 GRID = tuple(Weights(*pair) for pair in product((0.0, 0.3, 0.5, 0.7, 0.85), (0.0, 0.1, 0.2, 0.4, 0.8)))
 WITHOUT_FACTORS = np.array([place for place, weights in enumerate(GRID) if weights.together == 0])
 FOLDS = 4
-# How much a photo's own vector counts beside the words where factors are learned from both. Whether they are is judged.
+# How much a photo vector counts beside the text vector where factors are learned from both. Whether they are is judged.
 PHOTO_SHARE = 0.3
 # Stricter than where people look at a figure: nobody looks at what was switched on by itself, and several things are tried.
 LEVEL = 0.99
@@ -84,7 +84,7 @@ def recall(ranks: np.ndarray, depth: int = 10) -> np.ndarray:
 def is_beyond_chance(gain: PairedDifference) -> bool:
     """Whether a gain is large enough to change what is recommended: its interval of 99 % lies above 0, and p is at most 1 %.
 
-    Both are asked for: of a handful of hits a bootstrap interval is too narrow, and random signs tell that.
+    Both are asked for: of a handful of hits a bootstrap interval is too narrow, which random signs show.
     """
     return gain.low > 0 and gain.p_value <= 1 - LEVEL
 
@@ -113,7 +113,7 @@ def judge(
         new: Which items the shop marks as new, [items], bool.
         settings: Of the factors.
         seed: Of the folds and of the order of equal scores.
-        on_start: Told how many users are judged; what it returns is told how many are done.
+        on_start: Called with how many users are evaluated; returns a function that is called with how many are done.
 
     Raises:
         UsageError: there are too few users, or too little was bought together.
@@ -123,8 +123,8 @@ def judge(
     users = np.sort(random.permutation(len(split))[:most])
     if len(users) < 2 * FOLDS:
         raise UsageError(
-            f"Users who bought at least two items of this index: {len(split)}. That is too few to find out whether learning "
-            f"helps; it takes {2 * FOLDS} at least."
+            f"Users who bought at least two items of this index: {len(split)}. That is too few to judge whether learning "
+            f"helps; at least {2 * FOLDS} are needed."
         )
     fold = random.permutation(np.arange(len(users)) % FOLDS).astype(np.int8)
     ties = random.random(len(users))
@@ -170,7 +170,7 @@ class _Contents:
     new: np.ndarray | None
 
     def choose(self, contents: Sequence[Content], seed: int) -> _Content:
-        """Return the present content, unless another is better beyond chance."""
+        """Return the present content, unless another is significantly better."""
         if len(contents) == 1:
             return _Content()
         found = self._ranks(contents)

@@ -85,7 +85,7 @@ def learn_from(
         photos: The photos' own vectors, in the order of the store's table, if it may be learned from them too.
         seed: Of the folds, the intervals and the order of equal scores.
         settings: Of the factors.
-        on_start: Told how many users are judged; what it returns is told how many are done.
+        on_start: Called with how many users are evaluated; returns a function that is called with how many are done.
 
     Raises:
         CatalogError, UsageError: the table cannot be read, or holds too little; ``new_items`` is no column.
@@ -200,7 +200,7 @@ def decided(judged: Judged, seed: int = 0) -> tuple[str, Weights, PairedDifferen
 
 
 def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tuple[str, Weights, PairedDifference]:
-    """Return what to recommend by from now on: the simplest way that none beats beyond chance."""
+    """Return what to recommend by from now on: the simplest way that none beats significantly."""
     ranks = {way.name: own for way, own in ways}
     weights = {way.name: way.weights for way, _ in ways}
     chosen = CONTENT
@@ -211,7 +211,7 @@ def _decided(ways: Sequence[tuple[JudgedSystem, np.ndarray]], seed: int) -> tupl
         if is_beyond_chance(gain):
             chosen = name
     gain = compare(ndcg(ranks[chosen]), ndcg(ranks[CONTENT]), resamples=RESAMPLES, level=LEVEL, seed=seed)
-    if chosen == CONTENT:  # then tell what was not enough
+    if chosen == CONTENT:  # then report what was not enough
         gain = compare(ndcg(ranks["learned"]), ndcg(ranks[CONTENT]), resamples=RESAMPLES, level=LEVEL, seed=seed)
     return chosen, weights[chosen] or GRID[0], gain
 
@@ -221,11 +221,11 @@ def _reason(name: str, gain: PairedDifference, before: Mapping[str, Any]) -> str
     told = f"NDCG@10 {gain.mean:+.4f} ({interval}) against content, on purchases held back"
     if name == CONTENT:
         stays = "What was learned before stays" if before else "It stays with content"
-        return f"What was learned is not better than content beyond chance: {told}. {stays}."
+        return f"What was learned is not significantly better than content: {told}. {stays}."
     replaced = ""
     if before:
         replaced = f" It replaces what was learned from {before['purchases']:,} purchases of {before['users']:,} users."
-    return f"{name[0].upper()}{name[1:]} recommends better than content beyond chance: {told}.{replaced}"
+    return f"{name[0].upper()}{name[1:]} recommends significantly better than content: {told}.{replaced}"
 
 
 def _kept(

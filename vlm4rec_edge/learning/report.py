@@ -13,7 +13,7 @@ from vlm4rec_edge.mixture import Weights
 
 @dataclass(frozen=True)
 class JudgedSystem:
-    """How well one way to recommend finds what was held back; its weights are those that all users would choose."""
+    """How well one way to recommend predicts what was held back; its weights are those that fit all users best."""
 
     name: str
     recall: Estimate
@@ -36,19 +36,19 @@ class LearnReport:
         used: How many interactions could be used.
         failures: Rows that could not.
         unknown_items: Ids that the interactions name and the index does not hold.
-        users: How many were judged, each by the last item bought.
+        users: How many were evaluated, each by the last item bought.
         items_bought: How many items of the index were bought by anybody.
         items_new: How many are marked as new.
         same_day: Share of the held-back items that were bought on the day of another item of the same user: where it is
-            large, what is judged is completing a basket.
+            large, the figures measure basket completion.
         newest: Day of the newest purchase (ISO), or empty where the dates are other numbers.
-        age_days: How old that is, below 0 where it is yet to come, or None.
+        age_days: How old that is, below 0 where it is in the future, or None.
         systems: Content, popularity, content and popularity, learned, and learned from photos too where they have vectors.
         gain: NDCG@10 of what was chosen less that of content, user by user, with the interval that decides.
         weights: What was chosen.
         encoded_text: By which text items are compared: as before, unless another share of the title is better.
         encoded_before: By which they were.
-        judged_texts: The others that were judged.
+        judged_texts: The others that were evaluated.
         photos: How many items have a photo vector that could be learned from.
         uses_photos: Whether what was chosen is learned from these.
         note: Why other texts or photo vectors were left out, where there are such; else empty.

@@ -56,7 +56,7 @@ def other_texts(
     Args:
         store: The open index.
         encoder: The one that made its vectors.
-        on_start: Told how many texts are encoded; what it returns is told how many are done.
+        on_start: Called with how many texts are encoded; returns a function that is called with how many are done.
 
     Raises:
         ModelError: the encoder gives something else than unit vectors.

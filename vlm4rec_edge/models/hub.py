@@ -41,7 +41,7 @@ PARTIAL = ".partial"
 _OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _TRUE = {"1", "ON", "YES", "TRUE"}
 _SHA256_LENGTH, _SHA1_LENGTH = 64, 40
-# All that the hub is told of this machine; by itself huggingface_hub adds Python's version and its own.
+# All that the hub learns of this machine; by itself huggingface_hub adds Python's version and its own.
 _WHO_ASKS = {"user-agent": f"vlm4rec-edge/{__version__}"}
 _ROOM = 16 << 20  # a full disk hurts more than this program; leave a little
 
@@ -84,7 +84,7 @@ def pull(name: str, *, offline: bool = False, progress: bool = True) -> Path:
         missing = [file.name for file in entry.files.values() if not (target / file.name).is_file()]
         what = f"missing: {', '.join(missing)}" if missing else "its files are damaged or of another revision"
         raise ModelError(
-            f"{entry.name} is not whole in {target} ({what}) and the network is forbidden; "
+            f"{entry.name} is not whole in {target} ({what}) and network use is off; "
             f"without --offline and HF_HUB_OFFLINE, run: vlm4rec-edge models pull {entry.name}"
         )
     with sentences(entry):
@@ -166,7 +166,7 @@ def _fetch(hub: ModuleType, partial: Path, name: str, remote: _Remote, *, progre
             part.unlink()
             raise ModelError(
                 f"{name} from {remote.url} arrived damaged or changed (sha256 {found[:12]}, "
-                f"expected {remote.digest[:12]}); it was thrown away. Run the same command again."
+                f"expected {remote.digest[:12]}); it was deleted. Run the same command again."
             )
         part.replace(path)
     return ModelFile(name=name, size=remote.size, sha256=sha256_of(path))

@@ -41,7 +41,7 @@ def sentences(entry: ModelEntry) -> Iterator[None]:
 def patiently(ask: Callable[[], _Answer]) -> _Answer:
     """Return what ``ask`` does; where the hub answers 429, wait as long as it says (``Retry-After``) and ask again.
 
-    Source: RFC 9110, section 10.2.3. A wait is told by a ``Vlm4RecWarning``.
+    Source: RFC 9110, section 10.2.3. A wait is reported by a ``Vlm4RecWarning``.
     """
     for _ in range(_WAITS):
         try:
@@ -51,7 +51,7 @@ def patiently(ask: Callable[[], _Answer]) -> _Answer:
             if _status(error) != _TOO_MANY or seconds > _LONGEST_WAIT_SECONDS:
                 raise
         warnings.warn(
-            f"The hub has too many requests; it is asked again in {seconds:.0f} s.", Vlm4RecWarning, stacklevel=2
+            f"The hub limits the rate of requests; it is asked again in {seconds:.0f} s.", Vlm4RecWarning, stacklevel=2
         )
         time.sleep(seconds)
     return ask()
@@ -90,7 +90,7 @@ def _hub_sentence(entry: ModelEntry, error: Exception) -> str | None:
         f"https://huggingface.co/{entry.repository}"
     )
     if "GatedRepoError" in names or (status in (401, 403) and "RepositoryNotFoundError" not in names):
-        return f"{asked} does not show {where} to everybody ({status or 'gated'}); {token}."
+        return f"{asked} does not give public access to {where} ({status or 'gated'}); {token}."
     if names & {"RepositoryNotFoundError", "RevisionNotFoundError", "EntryNotFoundError"} or status == 404:
         files = ", ".join(file.name for file in entry.files.values())
         private = f"if it is private, {token}; else " if status == 401 else ""
@@ -100,7 +100,9 @@ def _hub_sentence(entry: ModelEntry, error: Exception) -> str | None:
         )
     if status == _TOO_MANY:
         minutes = math.ceil(_seconds_to_wait(error) / 60)
-        return f"{asked} has too many requests from here; wait {minutes} min, or set HF_TOKEN, then {_again(entry)}."
+        return (
+            f"{asked} limits the rate of requests from here; wait {minutes} min, or set HF_TOKEN, then {_again(entry)}."
+        )
     if status is not None:
         return f"The hub answered {status} for {where}; later, {_again(entry)}."
     return None

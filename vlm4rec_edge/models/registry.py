@@ -54,7 +54,7 @@ class ModelEntry:
     runs. Exactly one of ``encoder`` and ``lvlm`` is set, as ``kind`` says. ``was_run`` says whether the makers of this
     package ever ran it. ``work_gflop`` counts the operations (10^9) of a caption of 60 tokens for a photo of 1,024 x 1,024
     pixels, and ``core_seconds`` is what one took on a core of an x86-64 server; ``core_gflops`` is how many operations such a
-    core did in a second for a model with the same vision encoder. They are 0 where nobody counted or measured.
+    core did in a second for a model with the same vision encoder. They are 0 where they were not counted or measured.
     """
 
     name: str

@@ -60,7 +60,7 @@ class LvlmFiles:
 class EncoderFiles:
     """A checked text encoder; ``manifest`` is None for a folder of the user's own.
 
-    ``settings.dimensions`` is 0 where no manifest tells it: ask the graph. The files may lie in a zip file.
+    ``settings.dimensions`` is 0 where no manifest has it: ask the graph. The files may lie in a zip file.
     """
 
     name: str
@@ -230,7 +230,7 @@ def _is_projector(path: Path) -> bool:
 
 
 def _projector_beside(text: Path) -> Path:
-    # Looked at first: a swapped pair should not be told that its projector is missing.
+    # Looked at first: a swapped pair should not be reported as a missing projector.
     if read_header(text).is_projector:
         raise ModelError(f"{text} is a projector (mmproj); give the text .gguf file, and this one as its projector.")
     found = [path for path in sorted(text.parent.glob("*.gguf")) if path != text and _is_projector(path)]

@@ -34,7 +34,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 def admitted_by(tree: Expression, table: ItemTable) -> np.ndarray:
     """Return for each item of ``table`` whether it is admitted: shape [items], bool.
 
-    Items that cannot fulfil a comparison with a number because their value is none are told by a ``Vlm4RecWarning``.
+    Items that cannot fulfil a comparison with a number because their value is none are reported by a ``Vlm4RecWarning``.
     """
     if isinstance(tree, Not):
         return np.asarray(~admitted_by(tree.part, table))
@@ -86,7 +86,7 @@ def _tell_what_is_no_number(condition: Compare, column: Column) -> None:
     example = column.values[int(np.flatnonzero(is_none)[0])]
     warnings.warn(
         f"The filter compares {condition.column} with the number {condition.value:g}, and {passed_over:,} of {len(present):,} "
-        f"values of {condition.column} are no numbers, such as {example!r}; they never fulfil it. Write numbers alone into "
+        f"values of {condition.column} are no numbers, such as {example!r}; they never match. Write only numbers into "
         "the catalog's column, or compare it with a text in single quotes.",
         Vlm4RecWarning,
         stacklevel=2,

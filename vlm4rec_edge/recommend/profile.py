@@ -69,7 +69,7 @@ class ProfileSettings:
         if self.interests < 1:
             raise UsageError(f"{self.interests} interests are asked for; ask for at least 1.")
         if self.merge not in ("quota", "best"):
-            raise UsageError(f"{self.merge!r} is no way to merge interests; choose quota or best.")
+            raise UsageError(f"{self.merge!r} is not a way to merge interests; choose quota or best.")
         if not (0 <= self.dislike_weight < np.inf and 0 <= self.text_weight < np.inf):
             raise UsageError("The weights of disliked items and of the text must be numbers from 0 on.")
 

@@ -1,4 +1,4 @@
-"""What is looked for in an index: one combination of vectors, or several where a history holds several interests."""
+"""The query to an index: one combination of vectors, or several where a history holds several interests."""
 
 from __future__ import annotations
 

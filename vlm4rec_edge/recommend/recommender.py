@@ -1,4 +1,4 @@
-"""The online half: open an index once, then answer from histories, items, words or vectors."""
+"""The online half: open an index once, then answer from histories, items, texts or vectors."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _ALL_BUT_HISTORY = Selection()
 
 
 class Recommender(Closable):
-    """An open index; a context manager. Loads no model unless a text is looked for.
+    """An open index; a context manager. Loads no model unless a text is given.
 
-    It answers from the index as it was when it was opened, whatever is written to it later; ``reload`` takes up what is new.
+    It answers from the index as it was when it was opened, whatever is written to it later; ``reload`` reads what is new.
     Several threads may ask one recommender at once, so ``await asyncio.to_thread(shop.recommend, history)`` serves many; calls
     under way when it is reloaded or closed still get their answer. Later ones raise ``StoreError`` once it is closed.
 
@@ -283,7 +283,7 @@ class Recommender(Closable):
             weights: One number an item of the history, from 0 on: ratings, counts, dwell times.
             times: When each item of the history was bought, for ``settings.half_life`` and ``settings.last``.
             disliked: Item ids that push away; they are never recommended.
-            text: Words that are looked for as well, "for the beach"; loads the encoder.
+            text: A text query beside the history, such as "for the beach"; loads the encoder.
             settings: How the history becomes a profile.
             selection: What may be recommended.
             popularity: A column of counts; its largest are recommended where there is neither history nor text.
@@ -297,7 +297,7 @@ class Recommender(Closable):
             StoreError, ModelError: the encoder that ``text`` needs is not the one of the index, or not there.
         """
         _check_k(k)
-        text = None if text is None or not text_of(text, "What is looked for").strip() else text
+        text = None if text is None or not text_of(text, "The search text").strip() else text
         events = History("", history, weights, times)  # type: ignore[arg-type]  # it reads any iterable
         away = item_ids(disliked, "Disliked items")
         if not events.items and text is None and popularity is None:
@@ -387,10 +387,10 @@ class Recommender(Closable):
         selection: Selection = _ALL_BUT_HISTORY,
         explain: bool = False,
     ) -> Recommendations:
-        """Return the ``k`` items nearest to a text: what is looked for in words, or the caption of a photo.
+        """Return the ``k`` items nearest to a text: a search text, or the caption of a photo.
 
         Args:
-            text: What is looked for, in words.
+            text: The search text.
             k: How many.
             encoder: The encoder that made this index; default: found by the name noted in the index.
             selection: What may be found.
@@ -401,8 +401,8 @@ class Recommender(Closable):
             ModelError: the encoder noted in the index is not on this machine.
             UsageError: the text is empty or ``k`` is below 1.
         """
-        if not text_of(text, "What is looked for").strip():
-            raise UsageError("The search text is empty; say what you look for.")
+        if not text_of(text, "The search text").strip():
+            raise UsageError("The search text is empty; give some text.")
         return self.recommend([], k, text=text, encoder=encoder, selection=selection, explain=explain)
 
     def recommend_vector(
@@ -423,7 +423,7 @@ class Recommender(Closable):
         try:
             direction = np.asarray(vector, dtype=np.float64)
         except (TypeError, ValueError):
-            raise UsageError(f"The vector is no list of numbers, but {vector!r:.60}.") from None
+            raise UsageError(f"The vector is not a list of numbers, but {vector!r:.60}.") from None
         with self._snapshot.held() as now:
             direction = as_asked(now.source, direction)
             if direction.shape != (now.source.dimensions,) or not np.isfinite(direction).all():
@@ -455,8 +455,8 @@ class Recommender(Closable):
         source = self.store
         if profile.encoder != source.space:
             raise ProfileError(
-                f"The profile is of another encoder than made the index {source.folder}, or of before it learned from "
-                "purchases; make it anew from the history."
+                f"The profile was made with another encoder than the index {source.folder}, or before it learned from "
+                "purchases; rebuild it from the history."
             )
         return self.recommend_vector(profile.vector(dislike_weight=dislike_weight), k, selection=selection)
 

@@ -71,7 +71,7 @@ class Recommendations(list[Recommendation]):
         method: ``exact``, ``hnsw`` or another back end: how the index is searched.
         query: What was asked: ``history``, ``disliked``, ``text``, ``item``; empty for a vector.
         answered_by: The basis of the recommendations; None where there are none.
-        unknown: Ids of history and disliked items that the index does not hold; they were passed over.
+        unknown: Ids of history and disliked items that the index does not hold; they were ignored.
     """
 
     def __init__(

@@ -186,7 +186,7 @@ class Profile:
         """
         body = data[4:-4]
         if data[:4] != _MAGIC or zlib.crc32(body).to_bytes(4, "little") != data[-4:]:
-            raise ProfileError("These bytes are no profile, or they are damaged.")
+            raise ProfileError("These bytes are not a profile, or they are damaged.")
         length = int.from_bytes(body[:4], "little")
         return cls._read(body[4 : 4 + length], body[4 + length :])
 
@@ -222,7 +222,7 @@ class Profile:
             scalars = {name: read(fields[name]) for name, read in _SCALARS.items()}
             profile = cls(str(fields["encoder"]), liked, disliked, **scalars)
         except (ValueError, KeyError, TypeError) as error:
-            raise ProfileError(f"This is no profile, or it is damaged ({error}).") from error
+            raise ProfileError(f"This is not a profile, or it is damaged ({error}).") from error
         if not (np.isfinite(liked).all() and np.isfinite(disliked).all()):
             raise ProfileError("The profile is damaged: its sums are not all numbers.")
         return profile

@@ -31,7 +31,7 @@ class Selection:
         where: A filter over the item's columns, such as ``audience = 'Menswear' and price < 40``; the grammar is that of
             ``vlm4rec_edge.recommend.where``.
         allow: Only these items, any iterable of ids, texts or whole numbers, read once and kept as texts; None: all.
-        deny: None of these items, likewise. An id that the index does not hold is told by a ``Vlm4RecWarning`` and named in
+        deny: None of these items, likewise. An id that the index does not hold is reported by a ``Vlm4RecWarning`` and in
             ``Recommendations.unknown``; asking with an ``allow`` of which nothing is known is an ``UnknownItemError``.
         one_per: At most one item for each value of this column; ``column:7`` compares the first 7 characters. Items
             without a value do not count as alike.
@@ -143,7 +143,7 @@ class Selector:
     def named_by(self, selection: Selection) -> NamedItems:
         """Return the items that ``selection`` names, by allowing or denying them or in its filter.
 
-        The first time, unknown ids are told by a ``Vlm4RecWarning``.
+        The first time, unknown ids are reported by a ``Vlm4RecWarning``.
 
         Raises:
             UnknownItemError: none of the items that are allowed is known, so nothing is left.

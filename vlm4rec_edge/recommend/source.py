@@ -51,7 +51,7 @@ class ItemSource(Protocol):
 
     @property
     def space(self) -> str:
-        """What tells vectors that may be compared: a fingerprint."""
+        """A fingerprint: vectors with the same one may be compared."""
 
     @property
     def rows(self) -> int:
@@ -165,7 +165,7 @@ def open_source(
         if words_alone and bundle.layout is not None:
             bundle.close()
             raise UsageError(
-                f"The bundle {path} holds no vectors of the words alone; ask the index that it was made of."
+                f"The bundle {path} holds no vectors of titles and captions alone; use the index that it was made from."
             )
         return bundle, bundle.vectors
     # A device that only reads bundles needs no SQLite, and who reads an index no bundles.

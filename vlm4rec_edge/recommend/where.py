@@ -248,7 +248,7 @@ def _tokens(text: str) -> list[_Token]:
         match = _TOKEN.match(text, place)
         if match is None:
             at = place + len(text[place:]) - len(text[place:].lstrip())
-            reason = "this quote is never closed" if text[at] in "'\"" else "this is no part of a filter"
+            reason = "this quote is never closed" if text[at] in "'\"" else "this is not part of a filter"
             raise UsageError(f"The filter cannot be read at character {at + 1}, {text[at : at + 20]!r}: {reason}.")
         kind = str(match.lastgroup)
         quote = {"text": "'", "quoted": '"'}.get(kind, "")

@@ -1,4 +1,4 @@
-"""JSON Schemas of the answers' documents. A document may hold more than its schema tells; fields are only ever added."""
+"""JSON Schemas of the answers' documents. A document may hold more than its schema describes; fields are only ever added."""
 
 from __future__ import annotations
 

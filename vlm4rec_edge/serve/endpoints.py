@@ -90,7 +90,7 @@ class Endpoints:
                 raise UsageError(f"Items are asked for by id or by {others[0]}, not by both.")
             return self._these(fields["id"])
         if len((fields["text"] or "").split()) > _MOST_WORDS:
-            raise UsageError(f"text has more than {_MOST_WORDS} words, each of which is looked for; give fewer.")
+            raise UsageError(f"text has more than {_MOST_WORDS} words, each of which is searched; give fewer.")
         shop = self._served.shop()
         text = containing(fields["text"] or "")
         where = " and ".join(
@@ -174,7 +174,7 @@ class Endpoints:
                 explain=fields["explain"],
             )
         document = found.to_dict()
-        document["query"]["photo"] = ""  # where it lay for a moment is nobody's business
+        document["query"]["photo"] = ""  # its temporary path is private
         return document
 
     def check_captioner(self) -> Captioner:
@@ -187,7 +187,7 @@ class Endpoints:
             raise HttpError(
                 501,
                 "MissingCaptionerError",
-                "This server describes no photos; start it with vlm4rec-edge serve --captioner.",
+                "This server does not accept photos; start it with vlm4rec-edge serve --captioner.",
             )
         return self._captioner
 
@@ -212,4 +212,4 @@ def _times(given: list[float | str] | None) -> list[float] | None:
     try:
         return [dates.number(time) if isinstance(time, str) else time for time in given]
     except ValueError:
-        raise UsageError("The times are no list of dates such as 2026-03-31, or of numbers.") from None
+        raise UsageError("The times are not a list of dates such as 2026-03-31, or of numbers.") from None

@@ -40,8 +40,8 @@ MEANINGS = {
     414: "The path or the query is too long.",
     415: "The body is of another type.",
     422: "The photo cannot be used.",
-    429: "Too much is being asked at once; ask again.",
-    500: "A fault of this server.",
+    429: "Too many requests at once; try again.",
+    500: "An internal error of this server.",
     501: "This server was not started with, or this installation lacks, what this needs.",
     503: "The index cannot be read.",
 }

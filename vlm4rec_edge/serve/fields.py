@@ -42,7 +42,7 @@ class Text:
         if not self.least <= len(value) <= self.most:
             raise UsageError(f"{name} has {len(value):,} characters; it may have {self.least} to {self.most:,}.")
         if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise UsageError(f"{name} is no whole text of Unicode: it holds half of a surrogate pair.")
+            raise UsageError(f"{name} is not valid Unicode: it holds half of a surrogate pair.")
         return value
 
     of_text = read
@@ -199,9 +199,9 @@ def read_query(fields: Sequence[Field], pairs: Sequence[tuple[str, str]]) -> dic
             entries = found.setdefault(name, [])
             entries.append(kind.of_text(text, name))
             if len(entries) > kind.most:
-                raise UsageError(f"{name} stands more than {kind.most:,} times.")
+                raise UsageError(f"{name} is given more than {kind.most:,} times.")
         elif name in found:
-            raise UsageError(f"{name} stands twice; give it once.")
+            raise UsageError(f"{name} is given twice; give it once.")
         else:
             found[name] = kind.of_text(text, name)
     return _complete(fields, found)

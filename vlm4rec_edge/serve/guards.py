@@ -2,7 +2,7 @@
 
 A server on 127.0.0.1 is not safe by that alone: any page in a browser of this machine can send requests to it, and a name
 of an attacker can be made to point to it (DNS rebinding), after which the browser takes the answers for the attacker's own.
-So the Host must be a known one, and the Origin, where a browser tells it, the server's own or one that was named.
+So the Host must be a known one, and the Origin, where a browser sends it, the server's own or one that was named.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Guard:
         """
         if token is not None and len(token) < SHORTEST_TOKEN:
             raise UsageError(
-                f"The token has {len(token)} characters; take at least {SHORTEST_TOKEN} that nobody can guess."
+                f"The token has {len(token)} characters; take at least {SHORTEST_TOKEN} that cannot be guessed."
             )
         if token is not None and not (token.isascii() and token.isprintable() and len(token) == len(token.strip())):
             raise UsageError("The token may have what a header carries: printable ASCII, no blanks at its ends.")
@@ -60,7 +60,7 @@ class Guard:
         for origin in named:
             scheme, host = _split(origin)
             if scheme not in ("http", "https") or f"{scheme}://{host}" != origin:
-                raise UsageError(f"{origin!r} is no origin; write one as https://shop.example, without a path.")
+                raise UsageError(f"{origin!r} is not an origin; write one as https://shop.example, without a path.")
         return cls(None if hosts is None else frozenset(map(_without_brackets, hosts)), named, token)
 
     def check_host(self, headers: Headers) -> None:
@@ -95,9 +95,11 @@ class Guard:
             if origin in self.origins:
                 return origin
             if _split(origin)[1].lower() != headers.get("host", "").lower():
-                raise HttpError(403, "ForbiddenOriginError", f"Pages of {origin[:100]!a} may not ask this server.")
+                raise HttpError(
+                    403, "ForbiddenOriginError", f"Pages of {origin[:100]!a} may not send requests to this server."
+                )
         elif headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
-            raise HttpError(403, "ForbiddenOriginError", "Pages of other sites may not ask this server.")
+            raise HttpError(403, "ForbiddenOriginError", "Pages of other sites may not send requests to this server.")
         return None
 
     def check_token(self, headers: Headers) -> None:
@@ -120,12 +122,12 @@ class Guard:
         raise HttpError(
             401,
             "UnauthorizedError",
-            "This server wants its token: Authorization: Bearer TOKEN.",
+            "This server needs its token: Authorization: Bearer TOKEN.",
             **{"www-authenticate": "Bearer"},
         )
 
     def is_token(self, given: str) -> bool:
-        """Whether a text is the token, found out in a time that tells nothing of it."""
+        """Whether a text is the token, compared in constant time."""
         return self.token is None or _equal(given, self.token)
 
     def cookie(self) -> str:

@@ -60,12 +60,12 @@ class Operation:
 
 
 _K = Field("k", Number(1, MOST_ANSWERS, whole=True), "How many items to return.", 10)
-_EXPLAIN = Field("explain", Flag(), "Whether each item says what of the history it came from.", False)
+_EXPLAIN = Field("explain", Flag(), "Explain each item: which items of the history its score comes from.", False)
 _WORDS_ALONE = Field(
     "representation",
     OneOf(("learned", "words")),
-    "By what items are compared: what was learned from purchases together with the words, or the words alone. Default: as the "
-    "index is.",
+    "How items are compared: learned, by titles, captions and what was learned from purchases; or words, by titles and "
+    "captions alone. Default: as the index does.",
 )
 _REPRESENTATION = Field(
     "representation",
@@ -85,8 +85,13 @@ _ALLOW = Field("allow", _IDS, "Return only these items.")
 _RECOMMEND = (
     Field("history", Many(_ID, MOST_HISTORY), "Ids of the items that were bought, the oldest first.", []),
     _K,
-    Field("disliked", Many(_ID, MOST_HISTORY), "Ids of items that push away; they are never returned.", []),
-    Field("text", _TEXT, "Words to look for, beside the history or without one."),
+    Field(
+        "disliked",
+        Many(_ID, MOST_HISTORY),
+        "Ids of disliked items, which push the profile away and are never returned.",
+        [],
+    ),
+    Field("text", _TEXT, "A text query, with or without a history."),
     Field("weights", Many(Number(0, _ANY), MOST_HISTORY), "A number for each item of the history, such as a rating."),
     Field(
         "times",
@@ -102,7 +107,7 @@ _RECOMMEND = (
     *_SELECTION,
     _ALLOW,
     Field("include_history", Flag(), "Return items of the history too.", False),
-    Field("popularity", Text(200), "A column of counts, for where nothing of the history is known."),
+    Field("popularity", Text(200), "A column of counts, used if the index holds no item of the history."),
     _EXPLAIN,
     _REPRESENTATION,
 )
@@ -124,11 +129,11 @@ OPERATIONS = (
         "Items by their ids, a page at a time.",
         query=(
             Field("where", _WHERE, "A filter over the columns, such as: colour = 'red' and price < 40."),
-            Field("text", _TEXT, "Words that the id, the title or the caption contains, each of them."),
+            Field("text", _TEXT, "Words that must all be in the id, the title or the caption."),
             Field("after", _ID, "Only items whose ids come after this one: next_after of the page before."),
-            Field("skip", Number(0, 1e9, whole=True), "Pass over so many of them.", 0),
+            Field("skip", Number(0, 1e9, whole=True), "How many of them to skip.", 0),
             Field("limit", Number(1, MOST_ANSWERS, whole=True), "How many a page holds.", PAGE_ITEMS),
-            Field("id", Many(_ID, 200), "Only these items, in this order; nothing else may be asked for then."),
+            Field("id", Many(_ID, 200), "Only these items, in this order; cannot be combined with other fields."),
         ),
         answer="Items",
         example={"limit": 2, "where": "id is not missing"},
@@ -159,9 +164,9 @@ OPERATIONS = (
         "search",
         "GET",
         "/v1/search",
-        "Items by words, nearest in meaning first. It needs the text encoder that made the index.",
+        "Items nearest to a text query, the nearest first. Needs the text encoder that made the index.",
         query=(
-            Field("q", Text(1_000, 1), "What to look for, in words.", required=True),
+            Field("q", Text(1_000, 1), "The text query.", required=True),
             _K,
             *_SELECTION,
             _EXPLAIN,
@@ -183,7 +188,7 @@ OPERATIONS = (
         "similar_photo",
         "POST",
         "/v1/similar-photo",
-        "The items most like what a photo shows, which the model that made the index describes. The server is to be started "
+        "The items most similar to a photo, which is captioned by the model that made the index. The server must be started "
         "with --captioner.",
         query=(_K, *_SELECTION, _EXPLAIN),
         answer="Recommendations",
@@ -200,7 +205,7 @@ OPERATIONS = (
         example={"token": "{token}"},
         open=True,
     ),
-    Operation("health", "GET", "/healthz", "Whether the server answers.", answer="Health", open=True),
+    Operation("health", "GET", "/healthz", "Whether the server is running.", answer="Health", open=True),
     Operation("openapi", "GET", "/openapi.json", "This description.", answer="OpenAPI"),
 )
 

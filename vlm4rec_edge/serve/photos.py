@@ -32,7 +32,7 @@ class Thumbnails:
     """Makes and keeps small pictures. Safe to use from several threads.
 
     A client names an item, never a file. Of an index the file is the one that the index notes for it, and what is sent is
-    always decoded and written anew as a JPEG, so nothing but pictures can leave; of a bundle it is what the bundle carries.
+    always decoded and encoded again as a JPEG, so nothing but pictures can leave; of a bundle it is what the bundle carries.
     """
 
     def __init__(self, served: ServedIndex) -> None:

@@ -39,7 +39,7 @@ def segments_of(scope: Scope) -> list[str]:
     try:
         return [unquote_to_bytes(part).decode("utf-8") for part in parts]
     except UnicodeDecodeError:
-        raise HttpError(400, "UsageError", "The path is no UTF-8; encode ids as UTF-8, each byte as %XX.") from None
+        raise HttpError(400, "UsageError", "The path is not UTF-8; encode ids as UTF-8, each byte as %XX.") from None
 
 
 def query_of(scope: Scope) -> list[tuple[str, str]]:
@@ -69,7 +69,7 @@ async def json_body(headers: Headers, receive: Receive) -> tuple[Any, bytes]:
         return json.loads(body.decode("utf-8"), parse_constant=_refuse), body
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise HttpError(400, "UsageError", f"The body is no JSON: {reason[:200]}.") from None
+        raise HttpError(400, "UsageError", f"The body is not JSON: {reason[:200]}.") from None
 
 
 def check_photo(headers: Headers) -> None:
@@ -137,4 +137,4 @@ async def _body(headers: Headers, receive: Receive, most: int, seconds: float) -
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number of JSON")

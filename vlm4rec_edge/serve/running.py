@@ -83,7 +83,7 @@ def serve(
 
     if not _is_loopback(host) and token is None:
         raise UsageError(
-            f"At {host} others than this machine can ask; give them a --token of {SHORTEST_TOKEN} characters or more, or "
+            f"Other machines can reach {host}; protect it by a --token of {SHORTEST_TOKEN} characters or more, or "
             "listen at 127.0.0.1."
         )
     # They name ids of histories; what was not found is in each answer.

@@ -19,7 +19,7 @@ class Workers:
 
     Args:
         threads: How many.
-        most: How much may be under way and waiting, together; beyond, a client is told to ask again.
+        most: How much may be under way and waiting, together; beyond, a client is asked to retry.
         what: What they do, for the message.
     """
 

@@ -203,7 +203,7 @@ def _vectors(store: StoreReader) -> Iterator[Finding]:
 
 
 def _learned(store: StoreReader) -> Iterator[Finding]:
-    """Compare the mixed vectors with what is made of the words and of what was learned."""
+    """Compare the mixed vectors with those made of the text vectors and the learned factors."""
     fingerprint = store.meta.get("learned")
     if not fingerprint:
         return
@@ -225,7 +225,7 @@ def _learned(store: StoreReader) -> Iterator[Finding]:
         while block := list(islice(items, _BLOCK_ROWS)):
             numbers, ids, cells, rows, places = zip(*block, strict=True)
             if any(place is None for place in places):
-                yield Finding(DATABASE_NAME, "Some items lack what was learned of them; run `vlm4rec-edge repair`.")
+                yield Finding(DATABASE_NAME, "Some items lack their learned vectors; run `vlm4rec-edge repair`.")
                 return
             photos = None
             if learned.photos:

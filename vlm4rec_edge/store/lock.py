@@ -16,7 +16,7 @@ _HOLDER_NAME = "writer.txt"
 
 
 def writer_of(folder: Path) -> str:
-    """Return who writes the index in a folder now, as "process 12 on a-machine"; empty if nobody does. Takes no lock.
+    """Return who writes the index in a folder now, as "process 12 on a-machine"; empty if none does. Takes no lock.
 
     The writer says so in a file, which a process that was killed leaves behind; then nobody does.
     """

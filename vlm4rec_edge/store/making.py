@@ -82,7 +82,7 @@ def note_photo_vectors_by(database: WritableDatabase, made: MadeBy, dimensions: 
 
 def _forget_learned(database: WritableDatabase, mixed: MixedVectors) -> None:
     warnings.warn(
-        f"What {database.folder} learned from purchases was learned of other vectors and is forgotten; learn again: "
+        f"What {database.folder} learned from purchases was learned from other vectors and is dropped; learn again: "
         f"vlm4rec-edge learn {database.folder} --interactions FILE",
         Vlm4RecWarning,
         stacklevel=4,

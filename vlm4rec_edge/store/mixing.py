@@ -65,7 +65,7 @@ class MixedVectors:
         if of_others or (learned.encoder, learned.encoded_text) != tuple(
             map(self._database.meta, ("encoder", "encoded_text"))
         ):
-            raise StoreError(f"{self._database.folder} has other vectors than this was learned of; learn again.")
+            raise StoreError(f"{self._database.folder} has other vectors than this was learned from; learn again.")
         learned.save(self._database.folder)
         self._database.set_meta(
             learned=learned.fingerprint,

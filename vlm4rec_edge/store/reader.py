@@ -116,7 +116,7 @@ class StoreReader(StoreSnapshot):
 
     @property
     def learned(self) -> dict[str, Any]:
-        """What is told of what was learned from purchases; empty if nothing was."""
+        """Facts about what was learned from purchases; empty if nothing was."""
         return self.json_object(self.meta.get("learned_facts", "{}"))
 
     def ids_at(self, rows: Sequence[int]) -> dict[int, list[str]]:

@@ -136,7 +136,7 @@ def open_database(path: Path, *, write: bool) -> sqlite3.Connection:
             connection.close()
         if trouble_of(error) != "damaged":
             raise explained(error, path) from error
-        raise StoreError(f"{path} cannot be opened ({error}); is it an index, and is it whole?") from error
+        raise StoreError(f"{path} cannot be opened ({error}); is it an undamaged index?") from error
     if is_empty and not write:
         raise EmptyIndexError(
             f"The index {path.parent} is empty; its first run has just begun, or was stopped at once."

@@ -275,7 +275,7 @@ class StoreWriter(Closable):
             self._drop_other_vector_files()
 
     def forget_learned(self) -> bool:
-        """Go back to the vectors of the words alone; return whether anything was learned."""
+        """Go back to the vectors of titles and captions alone; return whether anything was learned."""
         if not self._mixed.fingerprint:
             return False
         with self._database.transaction():
@@ -342,6 +342,6 @@ def _make_folder(folder: Path) -> None:
             raise StoreError(f"{folder} is a file; give a folder for the index.")
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / DATABASE_NAME).exists() and not (folder / LOCK_NAME).exists():
-            raise StoreError(f"{folder} holds other files and is no index; give an empty or new folder.")
+            raise StoreError(f"{folder} holds other files and is not an index; give an empty or new folder.")
     except OSError as error:
         raise StoreError(f"{folder} cannot be made or read ({error.strerror}); choose another place.") from error

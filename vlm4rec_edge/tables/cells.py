@@ -14,7 +14,7 @@ from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.items import item_id
 
 _KNOWN = (str, bool, int, float, list, tuple, dict, date, time, timedelta, Decimal, PurePath)
-# From here on a float no longer tells neighbouring whole numbers apart.
+# From here on a float no longer distinguishes neighbouring whole numbers.
 _INEXACT = 2.0**53
 # What ``given_text`` raises, of JSON's own: a number of 5,000 digits, keys that are no texts, a circle.
 NOT_TEXT = (UsageError, TypeError, ValueError, RecursionError)

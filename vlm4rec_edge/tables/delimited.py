@@ -1,7 +1,7 @@
 """CSV, TSV and their kin, read strictly: a quote that does not close costs its own row, and none of those below it.
 
 Python's csv, like most readers, takes everything up to the next quote into one cell, so that one missing quote makes rows
-vanish without a word. Here such a record is told with its line, and reading goes on at the line after it.
+vanish silently. Here such a record is reported with its line, and reading goes on at the line after it.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def read_records(path: Path, form: Form, keys: Callable[[Sequence[str]], Sequenc
     Args:
         path: The file.
         form: What ``form_of`` found.
-        keys: Given the header, the places of the columns that every row must fill; they tell rows that a quote swallowed.
+        keys: Given the header, the places of the columns that every row must fill; they reveal rows that a quote swallowed.
 
     Raises:
         OSError: it cannot be read.
@@ -224,7 +224,7 @@ def _is_damaged(text: str, encoding: str) -> bool:
 def _wrong(error: csv.Error) -> str:
     if "expected after" in str(error):
         return "has text behind a closing quote; write a quote that belongs to a cell twice."
-    return f"is no CSV: {error}."
+    return f"is not CSV: {error}."
 
 
 def _unclosed(source: _Source) -> str:
@@ -249,7 +249,7 @@ def _misread(cells: Sequence[str], source: _Source, width: int, usual: Collectio
     if len(source.taken) > 1 and (row := keys.row_in(cells)) is not None:
         return f"holds what looks like further rows, at line {source.line + row}; is a quote missing?"
     if is_quoted and keys.hold_a_quote(cells) and not any('""' in line for line in source.taken):
-        return "has a quote in its id or its photo; take it away, or write it twice in a quoted cell."
+        return "has a quote in its id or its photo; remove it, or write it twice in a quoted cell."
     if is_quoted and keys.hold_further_cells(cells):
         return "has an id that holds what looks like further cells; is a quote missing?"
     return ""

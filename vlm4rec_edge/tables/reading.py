@@ -62,7 +62,7 @@ def open_table(path: Path | str, wanted: Wanted = _ANYTHING, *, what: str = "tab
     path = path_of(path, "A table")
     opened = _FORMATS.get(path.suffix.lower())
     if opened is None:
-        raise CatalogError(f"{path} is no {what} that ends in {', '.join(sorted(_FORMATS))}.")
+        raise CatalogError(f"{path} is not a {what} that ends in {', '.join(sorted(_FORMATS))}.")
     try:
         return opened(path, wanted)
     except OSError as error:
@@ -154,7 +154,7 @@ def _jsonl_rows(path: Path) -> Iterator[Row | Failure]:
 
 
 def _jsonl_row(where: str, line: bytes, encoding: str) -> Row | Failure:
-    trouble = "is no JSON object."
+    trouble = "is not a JSON object."
     try:
         record = json.loads(line.decode(encoding))
         if isinstance(record, dict):
@@ -162,7 +162,7 @@ def _jsonl_row(where: str, line: bytes, encoding: str) -> Row | Failure:
     except UnicodeDecodeError:
         trouble = "is not UTF-8."
     except (ValueError, RecursionError) as error:
-        trouble = f"is no JSON: {error}."
+        trouble = f"is not JSON: {error}."
     return UnreadPart(where, "catalog", f"{where} {trouble}")
 
 
@@ -171,7 +171,7 @@ def _parquet_file(path: Path) -> Any:
     try:
         return parquet.ParquetFile(path)
     except Exception as error:  # pyarrow has its own hierarchy, and OSError beside it
-        raise CatalogError(f"{path} is no readable Parquet file: {error}") from error
+        raise CatalogError(f"{path} is not a readable Parquet file: {error}") from error
 
 
 def _parquet(path: Path, wanted: Wanted) -> Table:
@@ -189,7 +189,7 @@ def _parquet_rows(path: Path) -> Iterator[Row | Failure]:
                 batch = next(batches, None)
                 records = [] if batch is None else batch.to_pylist()
             except Exception as error:  # as above: a damaged page shows only when it is unpacked
-                raise CatalogError(f"{path} is no readable Parquet file: {error}") from error
+                raise CatalogError(f"{path} is not a readable Parquet file: {error}") from error
             if batch is None:
                 return
             for record in records:

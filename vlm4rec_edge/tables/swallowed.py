@@ -1,4 +1,4 @@
-"""Tell a text of several lines from rows that a stray quote made part of a cell.
+"""Distinguish a text of several lines from rows that a stray quote made part of a cell.
 
 The cells that every row fills, its keys (an id, a photo), give a swallowed row away. Let a cell of several lines be the n-th
 of its record, and let it begin in one row and end in a later one. If the record has as many cells as the header, the cell
@@ -6,7 +6,7 @@ holds the first n - 1 cells of the later row, and the cells of the earlier one t
 key that is not its own column, with a separator beside it, wherever the quotes are that were added. A text is told from that
 by the space that is written after a comma, and by the kind of the key: a photo has a suffix, many ids are numbers.
 
-What it cannot tell: a row whose photo has no suffix where those above have one, and one in which several quotes took the
+What it cannot detect: a row whose photo has no suffix where those above have one, and one in which several quotes took the
 place of the photo's own characters and of the separators beside it.
 """
 

@@ -30,7 +30,7 @@ def table_writer(
 
     Args:
         path: The file; what lies there is replaced.
-        form: ``csv``, ``jsonl`` or ``parquet``, whatever the file is called.
+        form: ``csv``, ``jsonl`` or ``parquet``, independent of the file's name.
         columns: Names and types. In CSV a list is JSON in one cell; in JSONL a row is an object.
         metadata: Kept in the schema of Parquet.
 

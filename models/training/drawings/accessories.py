@@ -16,6 +16,7 @@ def scarf(canvas: Canvas, look: Look) -> None:
     """Draw a scarf laid in a loop, both ends hanging, fringed."""
     x, top = CENTRE, look.between(26, 34)
     cloth = look.cloth("wool")
+    look.states(style="scarf", cloth="wool", trim="fringes", length="long")
     ring = loop(
         (x - 38, top + 34),
         (x - 28, top + 9),
@@ -81,6 +82,7 @@ def socks(canvas: Canvas, look: Look) -> None:
     cloth = look.cloth("knit")
     tall = look.between(96, 122)
     tipped = look.pattern == "solid" and look.chance(0.35)
+    look.states(style="socks", cloth="knit", cuff="ribbed", trim="contrasting heel and toe" if tipped else "")
     trim = Fabric(look.second, look.colour, "solid", "knit") if tipped else look.trim("knit", 0.92)
     for dx, dy in ((22.0, -7.0), (-14.0, 5.0)):
         x, top = CENTRE + dx, 48 + dy

@@ -14,6 +14,7 @@ from drawings.relief import Fold
 def bag(canvas: Canvas, look: Look) -> None:
     """Draw a bag: a tote with two handles, or a shoulder bag with a flap."""
     cloth = look.cloth("leather" if look.pattern == "solid" else "woven")
+    look.states(cloth="leather" if look.pattern == "solid" else "canvas")
     if look.chance(0.5):
         _tote(canvas, look, cloth)
     else:
@@ -24,6 +25,7 @@ def _tote(canvas: Canvas, look: Look, cloth: Fabric) -> None:
     x, bottom, tall = CENTRE, FLOOR + 10, look.between(72, 88)
     top, wide, foot = bottom - tall, look.between(52, 58), look.between(40, 47)
     handle = look.between(42, 56)
+    look.states(style="tote bag", handles="two handles")
     for back in (True, False):
         shift = 2.5 if back else 0.0
         colour = shade_of(look.colour, 0.72 if back else 0.92)
@@ -65,6 +67,7 @@ def _tote(canvas: Canvas, look: Look, cloth: Fabric) -> None:
 def _flap_bag(canvas: Canvas, look: Look, cloth: Fabric) -> None:
     x, bottom = CENTRE, FLOOR + 8
     wide, tall = look.between(46, 54), look.between(56, 68)
+    look.states(style="shoulder bag", handles="shoulder strap", closure="flap", trim="metal")
     top = bottom - tall
     strap = curve(
         (x - wide + 3, top + 8),

@@ -19,8 +19,13 @@ def trousers(canvas: Canvas, look: Look) -> None:
     waist, hip = look.between(24, 27), look.between(31, 34)
     ankle = look.between(10, 13) if joggers else look.between(10.5, 18)
     cloth = look.cloth("jersey" if joggers else "woven")
-    _waist_back(canvas, look, top, waist)
-    _legs(canvas, look, cloth, top=top, bottom=bottom, waist=waist, hip=hip, ankle=ankle, crease=not joggers)
+    if joggers:
+        look.states(style="joggers", cloth="jersey", waist="drawstring", trim="ribbing", pockets="side")
+    else:
+        look.states(style="trousers", cloth="woven", closure="fly", legs=legs(ankle, 12.5, 15.5), pockets="side")
+        look.states(trim="creases")
+    waist_back(canvas, look, top, waist)
+    leg_pair(canvas, look, cloth, top=top, bottom=bottom, waist=waist, hip=hip, ankle=ankle, crease=not joggers)
     if joggers:
         for side in (-1, 1):
             middle = CENTRE + side * (hip * 0.62)
@@ -45,11 +50,12 @@ def jeans(canvas: Canvas, look: Look) -> None:
     top, bottom = look.between(24, 30), look.between(208, 216)
     waist, hip = look.between(24, 27), look.between(31, 34)
     ankle = look.rng.choice((look.between(9.5, 11.5), look.between(13, 19)))
+    look.states(style="jeans", cloth="denim", closure="fly", legs=legs(ankle, 12, 16), pockets="five")
     cloth = look.cloth("denim")
     wash = look.between(0.10, 0.26) if look.colour_name != "black" else 0.06
     thread = _thread(look)
-    _waist_back(canvas, look, top, waist)
-    _legs(
+    waist_back(canvas, look, top, waist)
+    leg_pair(
         canvas,
         look,
         cloth,
@@ -73,9 +79,13 @@ def shorts(canvas: Canvas, look: Look) -> None:
     top = look.between(66, 76)
     waist, hip, length = look.between(34, 38), look.between(45, 49), look.between(66, 92)
     denim = look.pattern == "denim"
+    look.states(style="denim shorts" if denim else "shorts", cloth="denim" if denim else "jersey")
+    look.states(
+        closure="fly" if denim else "", waist="" if denim else "drawstring", pockets="five" if denim else "side"
+    )
     cloth = look.cloth("jersey")
-    _waist_back(canvas, look, top, waist)
-    _legs(canvas, look, cloth, top=top, bottom=top + length, waist=waist, hip=hip,
+    waist_back(canvas, look, top, waist)
+    leg_pair(canvas, look, cloth, top=top, bottom=top + length, waist=waist, hip=hip,
         ankle=look.between(24.6, 26.2), rise=40, fade=look.between(0.08, 0.2) if denim else 0.0,
         whiskers=denim)  # fmt: skip
     thread = _thread(look) if denim else look.thread
@@ -98,6 +108,11 @@ def shorts(canvas: Canvas, look: Look) -> None:
         _slash_pockets(canvas, top + 10, waist + 2)
 
 
+def legs(ankle: float, slim: float, wide: float) -> str:
+    """Return the fact of legs by half the width of an ankle."""
+    return "slim" if ankle < slim else "wide" if ankle > wide else "straight"
+
+
 def skirt(canvas: Canvas, look: Look) -> None:
     """Draw a skirt: flared or pleated, or a straight one of denim."""
     x = CENTRE
@@ -109,7 +124,11 @@ def skirt(canvas: Canvas, look: Look) -> None:
     hem = waist + (look.between(9, 14) if straight else look.between(18, 30))
     cloth = look.cloth("woven" if straight else "satin")
     bottom = top + length
-    _waist_back(canvas, look, top, waist)
+    look.states(style="denim skirt" if denim else "skirt", skirt="straight" if straight else "flared")
+    look.states(cloth="denim" if denim else "woven" if straight else "flowing")
+    look.states(length="" if straight else "short" if length < 98 else "long" if length > 120 else "knee")
+    look.states(closure="fly" if denim else "", pockets="five" if denim else "")
+    waist_back(canvas, look, top, waist)
     waves = 0.0 if straight else look.between(0.3, 1.1)
     side = curve(
         (x + waist, top),
@@ -155,7 +174,7 @@ def skirt(canvas: Canvas, look: Look) -> None:
     _waistband(canvas, cloth.plain() if look.pattern in ("floral", "dots") else cloth, top, waist, look.between(5, 9))
 
 
-def _legs(
+def leg_pair(
     canvas: Canvas, look: Look, cloth: Fabric, *, top: float, bottom: float, waist: float, hip: float,
     ankle: float, rise: float = 56.0, fade: float = 0.0, crease: bool = False, whiskers: bool = False,
 ) -> None:  # fmt: skip
@@ -229,7 +248,7 @@ def _legs(
     canvas.seam(curve((x, top + 4), (x + 0.5, crotch - 8), (x, crotch)), strength=0.4)
 
 
-def _waist_back(canvas: Canvas, look: Look, top: float, waist: float) -> None:
+def waist_back(canvas: Canvas, look: Look, top: float, waist: float) -> None:
     """Draw the inside of the back waistband, a little above the front."""
     x = CENTRE
     rim = curve((x - waist + 0.5, top + 0.5), (x, top - 2.2), (x + waist - 0.5, top + 0.5))

@@ -50,6 +50,11 @@ class _Window:
         return self.right - self.left, self.bottom - self.top
 
 
+def draw_waves(rng: random.Random) -> list[tuple[float, float, float]]:
+    """Return height, length and phase of the four waves by which one picture's outlines are bent."""
+    return [(rng.uniform(0.35, 1.0), rng.uniform(28, 60), rng.uniform(0, math.tau)) for _axis in range(4)]
+
+
 class Canvas:
     """One picture in the making: ``panel``, ``stroke`` and ``disc`` paint; ``photograph`` returns it."""
 
@@ -64,7 +69,7 @@ class Canvas:
         self._noise = np.tile(tile, (self._height // _NOISE_SIDE, self._width // _NOISE_SIDE))
         self._generator = generator
         # Nothing hangs perfectly straight: every outline is bent by the same slow waves.
-        self._waves = [(rng.uniform(0.35, 1.0), rng.uniform(28, 60), rng.uniform(0, math.tau)) for _axis in range(4)]
+        self._waves = draw_waves(rng)
 
     def panel(
         self,

@@ -7,14 +7,17 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drawings.canvas import Canvas
 from drawings.colours import COLOURS, DENIM_COLOURS
 from drawings.fabric import Pattern
+from drawings.facts import Facts, facts_of
 from drawings.kinds import KINDS, PATTERN_WORDS
-from drawings.look import look_of
+from drawings.look import Look, look_of
+from drawings.sketch import Sketch
 from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,6 +70,20 @@ class Drawing:
         """What is true of the picture, by column."""
         return {"kind": KINDS[self.kind].noun, "colour": self.colour, "pattern": self.pattern}
 
+    @cached_property
+    def facts(self) -> Facts:
+        """What the picture shows, as the function that draws it states it.
+
+        Raises:
+            UsageError: as ``draw``.
+        """
+        return facts_of(_drawn_on(Sketch, self)[1].facts)
+
+    @property
+    def details(self) -> str:
+        """Two sentences from the facts, in one of many wordings; always the same for the same drawing."""
+        return self.facts.text(random.Random(f"words {self.item_id}"))
+
 
 def draw(drawing: Drawing, size: tuple[int, int] = SIZE) -> Image:
     """Draw a product photo, RGB, of ``size`` (width, height) pixels.
@@ -74,12 +91,18 @@ def draw(drawing: Drawing, size: tuple[int, int] = SIZE) -> Image:
     Raises:
         UsageError: the drawing names a kind, a colour or a pattern that there is not.
     """
+    canvas, look = _drawn_on(Canvas, drawing)
+    picture: Image = canvas.photograph(size, look.rng, standing=KINDS[drawing.kind].standing)
+    return picture
+
+
+def _drawn_on(surface: type[Any], drawing: Drawing) -> tuple[Any, Look]:
     _check(drawing)
     rng = random.Random(drawing.item_id)
-    canvas = Canvas(rng)
-    kind = KINDS[drawing.kind]
-    kind.draw(canvas, look_of(drawing.colour, drawing.pattern, rng))
-    return canvas.photograph(size, rng, standing=kind.standing)
+    canvas = surface(rng)
+    look = look_of(drawing.colour, drawing.pattern, rng)
+    KINDS[drawing.kind].draw(canvas, look)
+    return canvas, look
 
 
 def catalog_of_drawings(count_per_kind: int = 4, seed: int = 0) -> list[Drawing]:

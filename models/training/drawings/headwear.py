@@ -17,6 +17,7 @@ def cap(canvas: Canvas, look: Look) -> None:
     x, y, r = CENTRE + 11, FLOOR - 8, look.between(44, 49)
     tall = look.between(56, 64)
     cloth = look.cloth("woven")
+    look.states(style="cap", cloth="woven", brim="peak", trim="stitching")
     crown = [*curve((x - r, y - 6), (x - r * 0.97, y - tall * 0.45), (x - r * 0.66, y - tall * 0.86),
         (x - 2, y - tall), (x + r * 0.62, y - tall * 0.86), (x + r * 0.96, y - tall * 0.42),
         (x + r, y - 2)), *curve((x + r, y - 2), (x + r * 0.4, y + 5), (x - r * 0.3, y + 1), (x - r,
@@ -74,7 +75,9 @@ def beanie(canvas: Canvas, look: Look) -> None:
     x, y = CENTRE, 160.0
     width, tall, brim = look.between(40, 45), look.between(70, 80), look.between(22, 28)
     cloth = look.cloth("rib")
+    look.states(style="beanie", cloth="rib knit", brim="turn-up")
     if look.chance(0.45):
+        look.states(trim="pompom")
         _pompom(canvas, look, (x, y - tall - 6), look.between(15, 19))
     dome = [*curve((x - width, y - brim + 4), (x - width * 0.98, y - tall * 0.6),
         (x - width * 0.6, y - tall * 0.92), (x, y - tall), (x + width * 0.6, y - tall * 0.92),

@@ -10,13 +10,17 @@ from drawings.accessories import scarf, socks
 from drawings.bags import bag
 from drawings.bottoms import jeans, shorts, skirt, trousers
 from drawings.canvas import Canvas
+from drawings.evening import clutch, evening_gown, heels
 from drawings.fabric import Pattern
 from drawings.headwear import beanie, cap
 from drawings.look import Look
 from drawings.onepieces import dress, swimsuit
+from drawings.outdoor import backpack, hiking_boots, rain_jacket
 from drawings.outerwear import blazer, coat, jacket
 from drawings.photograph import FLOOR
 from drawings.shoes import boots, sneakers
+from drawings.sports import leggings, sports_top
+from drawings.summer import sandals, summer_dress, sun_hat
 from drawings.tops import cardigan, hoodie, shirt, sweater, t_shirt, vest_top
 
 
@@ -54,6 +58,18 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "socks": Kind("socks", socks, ("solid", "stripe", "dots", "melange")),
         "sneakers": Kind("sneakers", sneakers, ("solid", "dots"), FLOOR),
         "boots": Kind("boots", boots, ("solid",)),
+        # Later kinds stand behind the earlier ones, so that catalogs keep the drawings they had.
+        "hiking-boots": Kind("hiking boots", hiking_boots, ("solid",), FLOOR + 10),
+        "rain-jacket": Kind("rain jacket", rain_jacket, ("solid",)),
+        "backpack": Kind("backpack", backpack, ("solid", "check"), FLOOR + 26),
+        "heels": Kind("heels", heels, ("solid",), FLOOR + 4),
+        "evening-gown": Kind("evening gown", evening_gown, ("solid",)),
+        "clutch": Kind("clutch bag", clutch, ("solid",), FLOOR + 4),
+        "sandals": Kind("sandals", sandals, ("solid",), FLOOR - 14),
+        "summer-dress": Kind("summer dress", summer_dress, ("solid", "floral", "dots", "stripe")),
+        "sun-hat": Kind("sun hat", sun_hat, ("solid",)),
+        "leggings": Kind("sports leggings", leggings, ("solid", "melange")),
+        "sports-top": Kind("sports top", sports_top, ("solid", "melange")),
     }
 )
 

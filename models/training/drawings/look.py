@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from drawings.colours import (
     COLOURS,
@@ -18,13 +18,21 @@ from drawings.fabric import Fabric, Pattern, Texture, patterned
 
 @dataclass(frozen=True)
 class Look:
-    """The colour, the pattern and the dice of one drawing."""
+    """The colour, the pattern and the dice of one drawing.
+
+    ``facts`` is what the drawing function has stated so far of what it draws: a value of ``drawings.facts`` by aspect.
+    """
 
     colour_name: str
     colour: Colour
     second: Colour
     pattern: Pattern
     rng: random.Random
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def states(self, **facts: str) -> None:
+        """State facts of what is being drawn; an empty value states nothing."""
+        self.facts.update({aspect: value for aspect, value in facts.items() if value})
 
     def cloth(self, texture: Texture, *, vertical: bool = False) -> Fabric:
         """Return the main cloth; denim and wool patterns bring the surface that belongs to them."""

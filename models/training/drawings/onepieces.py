@@ -7,7 +7,7 @@ from drawings.fabric import Fabric
 from drawings.look import Look
 from drawings.outline import CENTRE, Point, curve, mirror
 from drawings.relief import Fold
-from drawings.torso import Cut, back_of_neck, both_sleeves, neck_band, neckline
+from drawings.torso import NECKLINES, Cut, back_of_neck, both_sleeves, neck_band, neckline, straps
 
 
 def dress(canvas: Canvas, look: Look) -> None:
@@ -21,6 +21,10 @@ def dress(canvas: Canvas, look: Look) -> None:
         shoulder=31, slope=9, armpit=36, chest=31, waist=waist, hem=waist, length=waist_y - top,
         sleeve="long" if style == "long" else "short", sleeve_length=104 if style == "long" else 34,
         sleeve_width=17, spread=18, cuff=6.6)  # fmt: skip
+    look.states(style="dress", cloth="flowing", cut="fitted waist", skirt="flared")
+    look.states(sleeves="narrow straps" if style == "straps" else style)
+    if style != "straps":
+        look.states(neckline=NECKLINES[cut.neck_shape])
     cloth = look.cloth("satin")
     bodice = _strap_bodice if style == "straps" else _sleeved_bodice
     upper = bodice(canvas, look, cloth, cut)
@@ -58,6 +62,7 @@ def swimsuit(canvas: Canvas, look: Look) -> None:
     chest, waist, hip = look.between(28, 31), look.between(23, 26), look.between(30, 33)
     hip_y, crotch = top + look.between(120, 130), top + look.between(160, 170)
     depth = bust_y - top + look.between(2, 12)
+    look.states(style="swimsuit", cloth="swim", sleeves=straps(strap, 3.0, 4.2), cut="high-cut legs")
     cloth = look.cloth("satin", vertical=look.chance(0.4))
     back = [(x - strap_x, top), *curve((x - strap_x, top), (x - 9, top + depth * 1.1),
         (x, top + depth * 1.25), (x + 9, top + depth * 1.1), (x + strap_x, top)),

@@ -41,7 +41,12 @@ def blazer(canvas: Canvas, look: Look) -> None:
     """Draw a single-breasted blazer with lapels and flap pockets."""
     cut = _outer_cut(look, length=look.between(128, 140), neck=13, hem_sag=4)
     cloth = look.cloth("woven")
-    _open_front(canvas, look, cut, cloth, lapel_end=look.between(58, 72), buttons=look.rng.choice((1, 2)))
+    lapel_end, buttons = look.between(58, 72), look.rng.choice((1, 2))
+    look.states(
+        style="blazer", cloth="woven", neckline="lapels", closure="one button" if buttons == 1 else "two buttons"
+    )
+    look.states(pockets="flap")
+    _open_front(canvas, look, cut, cloth, lapel_end=lapel_end, buttons=buttons)
     for side in (-1, 1):
         left, right = sorted((CENTRE + side * 10, CENTRE + side * 29))
         y = cut.top + cut.length * 0.66
@@ -68,6 +73,8 @@ def coat(canvas: Canvas, look: Look) -> None:
         sleeve_length=look.between(112, 122),
     )
     cloth = look.cloth("wool")
+    look.states(style="coat", cloth="wool", length="long", neckline="lapels")
+    look.states(closure="belt" if belted else "double-breasted", pockets="side")
     _open_front(canvas, look, cut, cloth, lapel_end=look.between(56, 68), buttons=0)
     x, y = CENTRE, cut.top
     if belted:
@@ -99,6 +106,7 @@ def _denim_jacket(canvas: Canvas, look: Look) -> None:
     cut = _outer_cut(look, length=look.between(104, 116), neck=13, hem_sag=0.5)
     cut = replace(cut, top=54.0, hem=37.0)
     cloth = look.cloth("denim")
+    look.states(style="denim jacket", cloth="denim", neckline="collar", closure="buttons", pockets="chest flap")
     fade = look.between(0.05, 0.16)
     thread = _ORANGE_THREAD if look.colour_name != "black" else shade_of(look.colour, 1.25)
     collar_back(canvas, look, cut)
@@ -141,6 +149,8 @@ def _padded_jacket(canvas: Canvas, look: Look) -> None:
     cut = _outer_cut(look, length=look.between(112, 124), neck=14, hem_sag=1)
     cut = replace(cut, top=52.0, cuff=9.5, blouson=2.0)
     cloth = look.cloth("satin")
+    look.states(style="padded jacket", cloth="nylon", neckline="stand-up collar", closure="zip", pockets="side")
+    look.states(trim="quilting")
     back_of_neck(canvas, look, cut)
     step = look.between(12, 15)
     x, y = CENTRE, cut.top
@@ -185,6 +195,7 @@ def _bomber(canvas: Canvas, look: Look) -> None:
     cut = _outer_cut(look, length=look.between(102, 112), neck=15, hem_sag=1)
     cut = replace(cut, top=54.0, blouson=3.0, neck_depth=9.0, hem=38.0)
     cloth, rib = look.cloth("satin"), look.trim("rib", 0.9)
+    look.states(style="bomber jacket", cloth="nylon", closure="zip", pockets="side", trim="ribbing")
     back_of_neck(canvas, look, cut, band=4)
     both_sleeves(canvas, look, cut, cloth, crumple=1.0, gloss=0.2)
     cuffs(canvas, rib, cut, depth=9)

@@ -21,6 +21,10 @@ def sneakers(canvas: Canvas, look: Look) -> None:
     capped = look.chance(0.45)
     sole = _RUBBER if look.chance(0.85) else shade_of(look.colour, 0.6)
     high = 16.0 if look.chance(0.25) else 0.0
+    look.states(style="high-top sneakers" if high else "sneakers", closure="laces", toe="cap" if capped else "")
+    look.states(
+        cloth="leather" if cloth.texture == "leather" else "canvas", sole="white" if sole == _RUBBER else "dark"
+    )
     for dx, dy in (_PAIR, (-4.0, 0.0)):
         _sneaker(canvas, look, cloth, dx, dy + FLOOR - 160, sole=sole, capped=capped, high=high)
 
@@ -31,6 +35,8 @@ def boots(canvas: Canvas, look: Look) -> None:
     style = look.rng.choice(("flat", "heel", "tall"))
     shaft = {"flat": 44.0, "heel": 48.0, "tall": 98.0}[style]
     heel = 17.0 if style == "heel" else 7.0
+    look.states(style="tall boots" if style == "tall" else "ankle boots", cloth="leather")
+    look.states(heel="block" if style == "heel" else "low", closure="elastic" if style == "flat" else "")
     floor = FLOOR + (28 if style == "tall" else 4)
     for dx, dy in ((_PAIR[0] + 6, _PAIR[1] + 6), (-4.0, 0.0)):
         _boot(canvas, look, cloth, dx, dy + floor, shaft=shaft, heel=heel, elastic=style == "flat")

@@ -10,6 +10,7 @@ from drawings.fabric import Fabric
 from drawings.look import Look
 from drawings.outline import CENTRE, Point, box, curve, mirror
 from drawings.torso import (
+    NECKLINES,
     Cut,
     Neck,
     back_of_neck,
@@ -23,6 +24,7 @@ from drawings.torso import (
     neckline,
     shoulder_seams,
     side_hem,
+    straps,
 )
 
 
@@ -35,6 +37,7 @@ def t_shirt(canvas: Canvas, look: Look) -> None:
         chest=look.between(38, 43), waist=look.between(35, 41), hem=look.between(38, 43),
         length=look.between(122, 140), sleeve_length=look.between(34, 44),
         sleeve_width=look.between(18, 21), spread=look.between(17, 22))  # fmt: skip
+    look.states(style="T-shirt", cloth="jersey", neckline=NECKLINES[shape], sleeves="short")
     cloth = look.cloth("jersey")
     back_of_neck(canvas, look, cut)
     both_sleeves(canvas, look, cut, cloth)
@@ -43,6 +46,7 @@ def t_shirt(canvas: Canvas, look: Look) -> None:
     side_hem(canvas, cut)
     if shape == "round" and look.pattern != "floral" and look.chance(0.25):
         pocket = box(CENTRE + 8, cut.top + 38, CENTRE + 23, cut.top + 55, 2)
+        look.states(pockets="chest")
         canvas.panel(pocket, cloth, puff=1.2, lift=0.12, crumple=0.2)
         canvas.seam([(CENTRE + 8, cut.top + 41), (CENTRE + 23, cut.top + 41)], strength=0.2)
     neck_band(canvas, look.trim(), cut, 2.6)
@@ -54,6 +58,7 @@ def vest_top(canvas: Canvas, look: Look) -> None:
     strap_x, strap = look.between(18, 22), look.between(2.2, 6)
     chest, hem, bottom = look.between(33, 37), look.between(34, 40), top + look.between(122, 142)
     armpit, depth = top + look.between(40, 46), look.between(28, 36)
+    look.states(style="vest top", cloth="jersey", sleeves=straps(strap, 3.4, 4.6), neckline="scoop")
     cloth = look.cloth("jersey")
     back_depth = depth * 0.55
     back = [*curve((x - strap_x, top), (x - strap_x * 0.7, top + back_depth * 0.8), (x, top + back_depth),
@@ -83,6 +88,8 @@ def sweater(canvas: Canvas, look: Look) -> None:
     style = look.rng.choice(("round", "round", "v", "polo"))
     cut = _long_sleeved(look, neck=look.between(15, 18), blouson=1.6)
     cut = replace(cut, neck_shape="v" if style == "v" else "round", neck_depth=22.0 if style == "v" else 9.0)
+    look.states(style="sweater", cloth="knit", neckline="polo" if style == "polo" else NECKLINES[cut.neck_shape])
+    look.states(sleeves="long", trim="ribbing")
     cloth = look.cloth("knit")
     rib = look.trim("rib", 0.96)
     back_of_neck(canvas, look, cut, band=4)
@@ -110,6 +117,7 @@ def cardigan(canvas: Canvas, look: Look) -> None:
         neck_shape="v",
         neck_depth=look.between(44, 62),
     )
+    look.states(style="cardigan", cloth="knit", neckline="V-neck", sleeves="long", closure="buttons")
     cloth, rib = look.cloth("knit"), look.trim("rib", 0.95)
     back_of_neck(canvas, look, cut, band=4)
     both_sleeves(canvas, look, cut, cloth)
@@ -130,6 +138,7 @@ def cardigan(canvas: Canvas, look: Look) -> None:
         spot = y + cut.neck_depth + 5 + number * (end - y - cut.neck_depth - 10) / (count - 1)
         canvas.disc((x, spot), 1.7, look.buttons, holes=4)
     if look.chance(0.5):
+        look.states(pockets="patch")
         for side in (-1, 1):
             left, right = sorted((x + side * 9, x + side * 26))
             pocket = box(left, cut.bottom - 24, right, cut.bottom - 3)
@@ -145,6 +154,8 @@ def shirt(canvas: Canvas, look: Look) -> None:
         length=look.between(128, 142), hem_sag=look.between(6, 11), sleeve="short" if short else "long",
         sleeve_length=look.between(44, 50) if short else look.between(112, 122), sleeve_width=20, cuff=8.4,
         spread=21 if short else look.between(17, 22))  # fmt: skip
+    look.states(style="shirt", cloth="woven", neckline="collar", sleeves="short" if short else "long")
+    look.states(closure="buttons")
     cloth = look.cloth("woven", vertical=True)
     collar_back(canvas, look, cut)
     both_sleeves(canvas, look, cut, cloth)
@@ -154,6 +165,7 @@ def shirt(canvas: Canvas, look: Look) -> None:
     shoulder_seams(canvas, cut, 0.28)
     button_front(canvas, look, cut, cloth, button=1.25)
     if look.chance(0.5):
+        look.states(pockets="chest")
         pocket = [(CENTRE + 9, cut.top + 42), (CENTRE + 25, cut.top + 42), (CENTRE + 25, cut.top + 57),
                   (CENTRE + 17, cut.top + 61), (CENTRE + 9, cut.top + 57)]  # fmt: skip
         canvas.panel(pocket, cloth, puff=1, lift=0.12, crumple=0.2)
@@ -163,6 +175,8 @@ def shirt(canvas: Canvas, look: Look) -> None:
 def hoodie(canvas: Canvas, look: Look) -> None:
     """Draw a hoodie with a pouch pocket and cords, pulled on or zipped."""
     zipped = look.chance(0.4)
+    look.states(style="hoodie", cloth="sweatshirt", hood="hood", closure="zip" if zipped else "")
+    look.states(sleeves="long", pockets="kangaroo")
     cut = replace(
         _long_sleeved(look, neck=15, blouson=2.4),
         top=look.between(60, 64),

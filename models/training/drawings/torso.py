@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from drawings.canvas import Canvas
@@ -13,6 +15,8 @@ from drawings.relief import Fold, mirrored
 
 Neck = Literal["round", "v", "scoop", "boat"]
 Sleeve = Literal["none", "short", "long"]
+# How the facts call them.
+NECKLINES: Mapping[Neck, str] = MappingProxyType({"round": "round", "v": "V-neck", "scoop": "scoop", "boat": "boat"})
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Cut:
     def armpit_point(self) -> Point:
         """Where the right sleeve meets the side seam."""
         return CENTRE + self.chest, self.top + self.armpit
+
+
+def straps(width: float, narrow: float, wide: float) -> str:
+    """Return the fact of shoulder straps: narrow or wide ones are called so, those between are not."""
+    return "narrow straps" if width < narrow else "wide straps" if width > wide else "straps"
 
 
 def neckline(cut: Cut, inset: float = 0.0) -> list[Point]:

@@ -28,7 +28,7 @@ Embeddings = list[list[np.ndarray]]
 
 @pytest.fixture(scope="session")
 def by_mtmd() -> Callable[[Path, list[np.ndarray]], Embeddings]:
-    """Encode photos with llama.cpp's own tower."""
+    """Encode photos with llama.cpp's own vision encoder."""
 
     def encode(projector: Path, photos: list[np.ndarray]) -> Embeddings:
         with NativeModel(beside_the_embedded_text(projector), device="cpu", threads=1, slots=1, context=8192) as native:

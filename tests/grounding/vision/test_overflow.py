@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from made_projectors import SMALL, beside_the_embedded_text, random_weights, write_projector
 
 from vlm4rec_edge.grounding.vision import making
+from vlm4rec_edge.grounding.vision.check import ask_mtmd, reference_pictures
 
 # What two products of unsigned 8 bits and a weight may add up to in 16 bits.
 _ROOM = 2**15 - 1
@@ -22,7 +24,9 @@ def test_a_graph_keeps_to_the_bits_that_were_found(
     monkeypatch.setattr(making, "weight_bits", lambda: bits)
     projector = write_projector(tmp_path / "mmproj.gguf", SMALL, random_weights(SMALL))
     graph = tmp_path / "tower.onnx"
-    record = making.make_graph(beside_the_embedded_text(projector), "0" * 64, "int8", graph)
+    files = beside_the_embedded_text(projector)
+    references = partial(ask_mtmd, files, reference_pictures(), threads=1)
+    record = making.make_graph(files, "0" * 64, "int8", graph, references)
     assert record.weight_bits == bits
     weights = [
         onnx.numpy_helper.to_array(constant)

@@ -51,7 +51,7 @@ def test_feed_forward_weights_that_an_old_converter_swapped_are_not_covered(tmp_
     ("change", "reason"),
     [
         ({"merge": 3}, "sizes that do not go into each other"),
-        ({"merge": 0}, "does not tell its clip.vision.projector.scale_factor"),
+        ({"merge": 0}, "does not state its clip.vision.projector.scale_factor"),
     ],
 )
 def test_sizes_that_llama_cpp_pads_or_refuses_are_not_covered(

@@ -41,7 +41,7 @@ def target_of(address: str) -> Target:
         port = parts.port
         host = (parts.hostname or "").encode("idna").decode("ascii")
     except ValueError as error:  # UnicodeError is one
-        raise RefusedError(f"{address} is no web address: {error}.") from None
+        raise RefusedError(f"{address} is not a web address: {error}.") from None
     if parts.scheme not in _PORTS or not host:
         raise RefusedError(f"{address} is not fetched; only https:// and http:// addresses are.")
     if parts.username or parts.password:
@@ -58,7 +58,7 @@ def redirected(source: Target, location: str) -> Target:
     """
     target = target_of(urljoin(f"{source.scheme}://{source.host}:{source.port}{source.path}", location))
     if source.scheme == "https" and target.scheme != "https":
-        raise RefusedError(f"{source.address} sends on to {location}, which is not https.")
+        raise RefusedError(f"{source.address} redirects to {location}, which is not https.")
     return target
 
 

@@ -35,8 +35,8 @@ class WebPhotoCache:
     An index keeps its own in ``photos`` below its folder. With it as ``fetch`` of ``IndexFolder.update`` a catalog's web
     addresses are fetched; a catalog that is opened before is opened with ``fetched=cache.path_of``.
 
-    A photo whose address is there already is not asked for again, whatever the server has now: remove its file, or the
-    folder, to have it anew.
+    A photo whose address is there already is not asked for again, even if the server has another one: remove its file, or the
+    folder, to fetch it again.
 
     Attributes:
         folder: Where they lie; made when the first one is fetched.

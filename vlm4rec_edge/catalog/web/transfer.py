@@ -46,7 +46,7 @@ class Terms:
     """How photos are fetched.
 
     Attributes:
-        agent: The name that servers are told.
+        agent: The user agent that servers see.
         allow_private: Whether hosts of this machine and of private networks are asked.
         timeout: Seconds without an answer after which a try ends.
         max_bytes: A larger photo is not fetched.
@@ -121,7 +121,7 @@ def _try_once(target: Target, part: Path, terms: Terms) -> None:
                     raise
                 said = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 raise _AgainError(f"{source.address} cannot be fetched: {said}.") from error
-    raise FetchError(f"{source.address} sends on more than {_REDIRECTS} times.")
+    raise FetchError(f"{source.address} redirects more than {_REDIRECTS} times.")
 
 
 def _left(part: Path) -> tuple[int, str]:
@@ -142,17 +142,17 @@ def _take(answer: HTTPResponse, part: Path, source: Target, terms: Terms, have: 
     address, status = source.address, answer.status
     if status == 416 and have:  # what is there is not the beginning of what the server has now
         _note_of(part).unlink(missing_ok=True)
-        raise _AgainError(f"{address} is another photo than the one that was begun.", 0.0)
+        raise _AgainError(f"{address} changed while it was downloaded.", 0.0)
     if status in _WORTH_ANOTHER_TRY:
         raise _AgainError(f"{address} cannot be fetched: {source.host} answers {status}.", _wait(answer))
     if status not in {200, 206}:
         raise FetchError(f"{address} cannot be fetched: {source.host} {_REASONS.get(status, f'answers {status}')}.")
     kind = answer.headers.get_content_type()
     if kind.startswith("text/") and answer.headers.get("Content-Type"):
-        raise FetchError(f"{address} is no photo; {source.host} sends {kind}.")
+        raise FetchError(f"{address} is not a photo; {source.host} sends {kind}.")
     if status == 206 and not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
         _note_of(part).unlink(missing_ok=True)
-        raise _AgainError(f"{source.host} sends another part of {address} than was asked for.", 0.0)
+        raise _AgainError(f"{source.host} sends another part of {address} than was requested.", 0.0)
     start = have if status == 206 else 0
     if (total := start + (answer.length or 0)) > terms.max_bytes:
         raise FetchError(

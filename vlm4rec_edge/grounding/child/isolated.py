@@ -202,7 +202,7 @@ class IsolatedCaptioner(BaseCaptioner):
         elif death.cause == "SIGILL":
             remedy = f"llama.cpp was compiled for another processor. {compile_here()}"
         elif death.from_outside:
-            remedy = "Something ends it: look at the limits of this system, then run the same command again."
+            remedy = "The system ends it: check its resource limits, then run the same command again."
         else:
             remedy = (
                 "Its files may be damaged, or of a kind that this llama.cpp does not know: pull or export the model again, or "
@@ -329,7 +329,7 @@ class _Run:
             return self._after_alone(lost[0], died)
         if death.from_outside and not self._was_killed:  # once is chance, and tells nothing
             self._was_killed = True
-            self._warn(f"The captioning process was ended ({death}); another one goes on.")
+            self._warn(f"The captioning process was ended ({death}); another one continues.")
             self._again.extendleft(reversed(lost))
         elif death.out_of_memory and self._captioner.halve():
             self._again.extendleft(reversed(lost))

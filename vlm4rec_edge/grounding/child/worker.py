@@ -109,7 +109,7 @@ class _Photos:
         except MemoryError as error:
             self._arrived.put(error)
             return
-        os._exit(0)  # the parent has closed the pipe, or is dead: nobody waits for what is under way
+        os._exit(0)  # the parent has closed the pipe, or is dead: what is under way is not needed
 
     def requests(self) -> Iterator[CaptionRequest | None]:
         """Yield the photos as they come; None where none is there and others are under way."""

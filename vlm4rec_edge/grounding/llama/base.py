@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.native import Device
     from vlm4rec_edge.models.resolve import LvlmFiles
 
-# Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made anew.
+# Raised when preprocessing, prompting or cleaning changes what a caption says, so that old captions are made again.
 CAPTION_VERSION = 1
 # The same for the openings that are cut from the captions of general models, and of theirs alone.
 OPENINGS_VERSION = 1
 # The same for photos' own vectors.
 VECTOR_VERSION = 1
-# Which vision tower encodes photos: ONNX Runtime's where it is known here and faster, that one, or llama.cpp's own (mtmd).
+# Which vision encoder encodes photos: ONNX Runtime's where it is known here and faster, that one, or llama.cpp's own (mtmd).
 Vision = Literal["auto", "onnx", "mtmd"]
 # In which precision ONNX Runtime's computes; in bf16 OpenVINO takes its place.
 VisionPrecision = Literal["fp32", "int8", "bf16"]
@@ -52,11 +52,11 @@ class BaseCaptioner(Closable):
 
     Args:
         files: The checked model, from ``vlm4rec_edge.models.resolve.resolve_lvlm``.
-        prompt: The question; default: the model's own for this form, or the package's.
-        structured: Hold every answer to a JSON schema: a ``Schema``, or True for the model's own or ``PRODUCT_SCHEMA``.
+        prompt: The prompt; default: the model's own for free or structured captions, or the package's.
+        structured: Make every output follow a JSON schema: a ``Schema``, or True for the model's own or ``PRODUCT_SCHEMA``.
         max_tokens: Bound of a caption; default: the model's own, and for structured captions what the longest one takes.
-        temperature: 0 for the likeliest words; above 0 words are drawn, the same ones for the same photo and ``seed``.
-        seed: Of the drawing.
+        temperature: 0 takes the likeliest token; above 0 tokens are sampled, the same ones for the same photo and ``seed``.
+        seed: The sampling seed.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; default: the cores this process may use.
         batch: Photos decoded together; default: chosen from the model, the device and the memory at hand. On a CPU with
@@ -118,7 +118,7 @@ class BaseCaptioner(Closable):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that decides a caption besides the photo and the question."""
+        """All that decides a caption besides the photo and the prompt."""
         manifest, files = self.files.manifest, self.files
         described = {
             "caption_version": CAPTION_VERSION,
@@ -198,7 +198,7 @@ class BaseCaptioner(Closable):
         return {"model": str(self.files.text), "projector": str(self.files.projector)}
 
     def check_columns(self, columns: Collection[str]) -> None:
-        """Look before a run whether the prompt asks for columns that a catalog does not have.
+        """Check before a run that the prompt uses no columns that a catalog does not have.
 
         Raises:
             UsageError: it does.
@@ -226,7 +226,7 @@ class BaseCaptioner(Closable):
 
         Raises:
             UsageError: another stream of this captioner has not ended.
-            ModelError: the model cannot be loaded, or fails on something that is no single photo's fault; or the captioner
+            ModelError: the model cannot be loaded, or fails on something that no single photo caused; or the captioner
                 was closed meanwhile.
             DeviceError: the asked-for device is not there.
             MissingDependencyError: llama-cpp-python is not installed.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Sequences decoded together when the user does not say: on the CPU the gain flattens out here; a GPU carries more.
 BATCH_CPU, _BATCH_GPU = 16, 32
-# What the KV memory of all sequences may take together where nobody tells how much there is, on a GPU for one.
+# What the KV memory of all sequences may take together where it is not known how much there is, on a GPU for one.
 _KV_BUDGET_BYTES = 2 * 1024**3
 # The share that it may take of what the model leaves; the rest is for photos, llama.cpp's buffers and other programs.
 _KV_SHARE = 2
@@ -105,7 +105,7 @@ class LlamaCaptioner(BaseCaptioner):
                 return Failure(answer.key, "grounding", str(error))
             text, fields = flatten(said), as_json(said)
         if not text:
-            return Failure(answer.key, "grounding", f"{self.files.name} said nothing about this photo.")
+            return Failure(answer.key, "grounding", f"{self.files.name} returned an empty caption for this photo.")
         return Captioned(answer.key, text, fields, answer.vector)
 
     @property

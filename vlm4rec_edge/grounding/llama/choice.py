@@ -1,4 +1,4 @@
-"""Which vision tower encodes the photos of a model on this machine: llama.cpp's own, or ONNX Runtime's."""
+"""Which vision encoder encodes the photos of a model on this machine: llama.cpp's own, or ONNX Runtime's."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.llama.base import Vision, VisionPrecision
     from vlm4rec_edge.models.resolve import LvlmFiles
 
-# So much faster it must have been measured to be taken unasked: below that, chance may have decided.
+# It must have been measured to be this much faster to be the default: below that, noise may have decided.
 _GAIN = 1.1
-# Making the graph of a larger projector takes so long that it is told.
+# Making the graph of a larger projector takes so long that a notice is shown.
 _LARGE_BYTES = 50_000_000
 # What a graph takes at most while it is loaded, against its file. Measured with SmolVLM-256M's: 1.1 in fp32, 1.7 in int8,
 # 2.2 in bf16 (OpenVINO).
@@ -31,7 +31,7 @@ _MEMORY_SHARE = 2
 def choose_graph(
     files: LvlmFiles, *, vision: Vision, precision: VisionPrecision, find_out: bool, on_gpu: bool
 ) -> GraphFile | None:
-    """Return the graph of ONNX Runtime's vision tower, or None where llama.cpp's own encodes.
+    """Return the graph of ONNX Runtime's vision encoder, or None where llama.cpp's own encodes.
 
     Unasked it is taken where llama.cpp computes on a CPU, a graph can be made of the projector, gives what llama.cpp's own
     tower gives, was measured to be faster on this processor, and takes at most half of the memory at hand. A graph that
@@ -80,14 +80,14 @@ def fall_back(name: str, graph: Path, reason: str, *, out_of_memory: bool) -> No
 
 
 def is_faster(graph: GraphFile) -> bool:
-    """Whether ONNX Runtime's tower was measured to be faster than llama.cpp's own, beyond chance."""
+    """Whether ONNX Runtime's vision encoder was measured to be clearly faster than llama.cpp's own."""
     return graph.agreement.onnx_s * _GAIN < graph.agreement.mtmd_s
 
 
 def told_of(known: GraphFile | NotCovered | None) -> str:
     """Return in words what encodes photos unasked on a CPU, and why."""
     if known is None:
-        return "not tried yet; the next `vlm4rec-edge index` with it does"
+        return "not tried yet; the next `vlm4rec-edge index` with this model tries it"
     if isinstance(known, NotCovered):
         return f"llama.cpp's own; {known.reason}"
     agreement = known.agreement

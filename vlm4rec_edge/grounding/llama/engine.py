@@ -108,7 +108,7 @@ class Engine:
     Args:
         native: The loaded model; not owned.
         max_tokens: Bound of one answer.
-        temperature: 0 takes the likeliest token; above, tokens are drawn, reproducibly for a photo and a seed whatever
+        temperature: 0 takes the likeliest token; above, tokens are sampled, reproducibly for a photo and a seed, whatever
             else is in the batch.
         grammar: The form that every answer is held to, if any; an answer that is ``cut_off`` is the beginning of one.
         tower: What gives the embeddings of images; default: llama.cpp's own.
@@ -147,7 +147,7 @@ class Engine:
         A None among them says that no photo is ready now, which it may only do while others are at work.
 
         Raises:
-            ModelError: llama.cpp fails on something that is no single photo's fault.
+            ModelError: llama.cpp fails on something that no single photo caused.
         """
         waiting = iter(photos)
         free = list(range(self._native.shape.slots))
@@ -185,7 +185,7 @@ class Engine:
         return bool(free) and (enough or bool(newcomers) or not active)
 
     def _begin(self, sequence: _Sequence) -> None:
-        """Set a sequence to its beginning, whatever was said in it before."""
+        """Set a sequence to its beginning, whatever it held before."""
         if sequence.form is not None:
             sequence.form.free()
         sequence.form = self._grammar.begin() if self._grammar else None
@@ -284,9 +284,7 @@ class Engine:
         token = form.choose(logits)
         if token is None:
             if not sequence.said:
-                raise PhotoError(
-                    "The model has no token to begin an answer of this schema with; ask for free captions."
-                )
+                raise PhotoError("The model has no token that begins an output of this schema; use free captions.")
             sequence.stuck = True
             return
         sequence.said.append(token)
@@ -386,7 +384,7 @@ class Engine:
         status = self._llama.llama_decode(self._native.context, self._batch.native(rows, embedding))
         if status != 0:
             raise PhotoError(
-                f"llama.cpp could not read the photo and its question (status {status}){last_native_error()}."
+                f"llama.cpp could not read the photo and its prompt (status {status}){last_native_error()}."
             )
 
     def _read_images(self, images: Sequence[tuple[_Sequence, Any]]) -> None:

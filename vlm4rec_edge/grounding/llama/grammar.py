@@ -68,7 +68,7 @@ class Grammar:
         self._llama = native.llama
         self._compiled = self._llama.llama_sampler_init_grammar(native.vocabulary, rules.encode(), b"root")
         if not self._compiled:
-            raise ModelError(f"llama.cpp cannot hold this model to the schema{last_native_error()}.")
+            raise ModelError(f"llama.cpp cannot make this model follow the schema{last_native_error()}.")
         native.free_with_model(self._llama.llama_sampler_free, self._compiled)
         self._end = int(self._llama.llama_vocab_eos(native.vocabulary))
 
@@ -87,7 +87,7 @@ class GrammarState:
         """Return the likeliest token that may stand next, or None if no token may.
 
         Args:
-            logits: Shape [vocabulary], any float type; noise for drawing is added to them before.
+            logits: Shape [vocabulary], any float type; noise for sampling is added to them before.
         """
         likeliest = int(logits.argmax())
         if self._allowed(np.array([likeliest])).all():

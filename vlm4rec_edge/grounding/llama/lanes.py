@@ -5,7 +5,7 @@ of times a step, and as soon as another program wants a core, or our own decodin
 
 llama.cpp computes in the threads of the engines, which are started here, and in no other, and nothing else runs in them.
 Intel's AMX keeps the shape of its tiles in the thread: ONNX Runtime's 8-bit kernels load another one, and llama.cpp would go
-on with that, silently wrong. Where ONNX Runtime is the vision tower, it computes in the threads that prepare photos.
+on with that, silently wrong. Where ONNX Runtime is the vision encoder, it computes in the threads that prepare photos.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def lanes_for(*, slots: int, threads: int, projector_bytes: int, free_bytes: int
         slots: Photos decoded together by all of them.
         threads: Cores to use.
         projector_bytes: What each further engine loads once more; all of that stays below a quarter of ``free_bytes``.
-        free_bytes: Memory at hand, or None where nobody tells.
+        free_bytes: Memory at hand, or None where it is not known.
     """
     lanes = min(threads, slots // _PHOTOS_A_LANE)
     if free_bytes is not None:
@@ -89,7 +89,7 @@ class _Lanes(Generic[Request]):
     def __init__(
         self, engines: Sequence[Engine], prepare: Callable[[Request], PreparedPhoto | Refusal], workers: int
     ) -> None:
-        # None tells a thread that nothing comes any more.
+        # None means that nothing comes any more.
         self._requests: queue.Queue[Request | None] = queue.Queue()
         self._inbox: queue.Queue[PreparedPhoto | None] = queue.Queue()
         self._outbox: queue.Queue[Answer | Refusal | BaseException] = queue.Queue()
@@ -161,11 +161,11 @@ class _Lanes(Generic[Request]):
             self._ended.release()
 
     def stop(self) -> None:
-        """End the threads after the step they are in, and free the photos that nobody took."""
+        """End the threads after the step they are in, and free the photos that were not taken."""
         for engine in self._engines:
             engine.stopped = True
             self._inbox.put(None)
-        with suppress(queue.Empty):  # what nobody has begun to prepare
+        with suppress(queue.Empty):  # what is not being prepared yet
             while True:
                 self._requests.get_nowait()
         for _ in range(self._workers):

@@ -2,7 +2,7 @@
 
 llama.cpp keeps weights in the form that a processor multiplies fastest, in buffers of their own ("AMX", "CPU_REPACK"). That
 of AMX ends the process at its first product where GCC 12 compiled it, and reads beyond its weights where a matrix is
-multiplied with several at once (``packaging/llama.cpp.cmake`` tells why, and mends both); a library that was compiled for
+multiplied with several at once (``packaging/llama.cpp.cmake`` says why, and fixes both); a library that was compiled for
 another processor ends it at any product. So small products are tried in a process that may die of it
 (``vlm4rec_edge.grounding.llama.probe``), and what was found is written down, for this library on this processor, in
 ``llama-cpp.json`` of the cache folder.
@@ -32,7 +32,7 @@ PLAIN = "plain"
 _FILE_NAME = "llama-cpp.json"
 # Raised when the probe tries something else.
 _VERSION = 2
-# What ends the process that tries may be chance once.
+# The process that tries may end by accident once.
 _TRIES = 2
 _found: dict[str, LlamaCheck] = {}
 
@@ -84,11 +84,11 @@ def _try(tries: int = _TRIES) -> LlamaCheck:
     wrong = next((buffer for buffer, right in results.items() if right is not True), None)
     if wrong is None:
         return LlamaCheck(works=True, extra_buffers=True)
-    if results[wrong] is None and not death.is_fault:  # chance, which must not be remembered
+    if results[wrong] is None and not death.is_fault:  # an accident, which must not be remembered
         if tries > 1:
             return _try(tries - 1)
         raise ModelError(
-            f"Whether llama.cpp computes right here cannot be found out: the process that tries it ended ({death}); "
+            f"It cannot be checked whether llama.cpp computes correctly here: the process that tries it ended ({death}); "
             "run the same command again."
         )
     how = f"ends the process ({death})" if results[wrong] is None else "computes wrong results"
@@ -97,19 +97,19 @@ def _try(tries: int = _TRIES) -> LlamaCheck:
 
 
 def _key() -> str:
-    """Return what tells one library on one processor from another."""
+    """Return what distinguishes one library on one processor from another."""
     package = find_spec("llama_cpp")
     own = Path(package.origin).parent / "lib" if package and package.origin else Path()
     folder = Path(os.environ.get("LLAMA_CPP_LIB_PATH") or own)  # the variable is llama-cpp-python's
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*"))]
-    # NumPy asks the processor itself: in an emulator the system still tells of the real one.
+    # NumPy asks the processor itself: in an emulator the system still reports the real one.
     features = np.show_config(mode="dicts")["SIMD Extensions"]
     told = [_VERSION, str(folder), files, features, processor(), interpreter()]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def processor() -> str:
-    """Return name and features of the processor, as far as the system tells."""
+    """Return name and features of the processor, as far as the system reports them."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(

@@ -12,7 +12,7 @@ _NO_LIMIT = 1 << 60
 
 
 def available_bytes(root: Path = Path("/")) -> int | None:
-    """Return the bytes that this process can take without swapping, or None on a system that does not tell.
+    """Return the bytes that this process can take without swapping, or None on a system that does not report it.
 
     On Linux what the kernel estimates (``MemAvailable``), or what is left of the limit of a control group, as containers have
     it, if that is less; elsewhere half of the machine's memory.

@@ -34,7 +34,7 @@ CONTEXT_PER_PHOTO = 2048
 # Up to this context flash attention is slower on a CPU: it saves nothing where a few hundred keys are read, and takes 15 to
 # 25 % longer over a step of several photos. Beyond, it keeps the scores of a pass, the square of the context, out of memory.
 _SHORT_CONTEXT = 2048
-# So it is with the patches of a vision tower: of 64 it is as fast without, and says the very words of llama-cpp-python's own
+# So it is with the patches of a vision encoder: of 64 it is as fast without, and says the very words of llama-cpp-python's own
 # handler, which goes without (flash attention changes the last bits, and with them a word of one caption in twenty); of
 # 1,024 a whole caption takes a sixth longer without.
 _FEW_PATCHES = 256
@@ -99,7 +99,7 @@ def missing_bindings() -> MissingDependencyError:
     """Return the error of an installation without llama-cpp-python."""
     return MissingDependencyError(
         'Captioning photos needs llama-cpp-python: pip install "vlm4rec-edge[cpu]" (it is compiled on this machine, which '
-        "takes some minutes; the README tells how to get a ready wheel)"
+        "takes some minutes; the README shows how to get a ready wheel)"
     )
 
 
@@ -324,7 +324,7 @@ class NativeModel(Closable):
 
 
 def _has_few_patches(projector: Path) -> bool:
-    """Whether a vision tower looks at few patches; False where its file does not tell. Keys as llama.cpp writes them."""
+    """Whether a vision encoder looks at few patches; False where its file does not say. Keys as llama.cpp writes them."""
     metadata = read_header(projector).metadata
     side, patch = (metadata.get(f"clip.vision.{key}") for key in ("image_size", "patch_size"))
     return isinstance(side, int) and isinstance(patch, int) and patch > 0 and (side // patch) ** 2 <= _FEW_PATCHES
@@ -333,7 +333,7 @@ def _has_few_patches(projector: Path) -> bool:
 def context_of(files: LvlmFiles) -> int:
     """Return how many tokens photo, question and answer may take together; a photo that takes much of it is made smaller.
 
-    Reads the header of the text model where its settings do not tell.
+    Reads the header of the text model where its settings do not say.
     """
     trained = read_header(files.text).context_length or CONTEXT_PER_PHOTO
     return files.settings.context_length or min(trained, CONTEXT_PER_PHOTO)

@@ -153,7 +153,7 @@ def _check_room(photo: PreparedPhoto) -> None:
     context = photo.native.shape.context
     if photo.tokens >= context:
         raise PhotoError(
-            f"The photo and its question take {photo.tokens} tokens, the context holds {context}; use a shorter prompt or "
+            f"The photo and its prompt take {photo.tokens} tokens, the context holds {context}; use a shorter prompt or "
             "a smaller photo."
         )
     if _share_of_pass(photo) > 1:

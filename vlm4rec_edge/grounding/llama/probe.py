@@ -1,7 +1,7 @@
 """A program that tries products in llama.cpp, and may die of it; ``vlm4rec_edge.grounding.llama.library`` runs it.
 
 For each kind of buffer it prints a line of JSON before the first product, ``{"buffer": NAME, "right": null}``, and one after
-the last, with true or false: a death in between tells which buffer it was.
+the last, with true or false: a crash in between shows which buffer it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The vision tower at work: images to the embeddings that the text model reads in their place.
+"""The vision encoder at work: images to the embeddings that the text model reads in their place.
 
 There are two. llama.cpp's own (mtmd) knows every architecture and computes in the engine's thread when the engine reads the
 photo. That of ONNX Runtime knows a few and is faster there; it computes in threads of its own, before the engine takes the
-photo, because on AMX neither may compute in a thread of the other (``grounding.llama.lanes`` tells why).
+photo, because on AMX neither may compute in a thread of the other (``grounding.llama.lanes`` says why).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Tower(Protocol):
 
 
 class MtmdTower:
-    """llama.cpp's vision tower; of one engine, in whose thread it computes."""
+    """llama.cpp's vision encoder; of one engine, in whose thread it computes."""
 
     def __init__(self, native: NativeModel) -> None:
         self._native = native

@@ -1,1 +1,1 @@
-"""The vision tower outside of llama.cpp: an ONNX graph, made from the projector's GGUF file, with the same embeddings."""
+"""The vision encoder outside of llama.cpp: an ONNX graph, made from the projector's GGUF file, with the same embeddings."""

@@ -1,4 +1,4 @@
-"""A vision tower's graph in OpenVINO, which multiplies in bfloat16 where the processor has instructions for it.
+"""A vision encoder's graph in OpenVINO, which multiplies in bfloat16 where the processor has instructions for it.
 
 bfloat16 has the range of float32 and 8 bits of its precision. ONNX Runtime has no such kernels for a CPU. OpenVINO reads the
 float graph as it is, the operators of "com.microsoft" included, and rounds while it computes.
@@ -34,7 +34,7 @@ class Bfloat16Session:
     """A graph, loaded; ``run`` is that of ONNX Runtime's session. Several threads may call it at once.
 
     Attributes:
-        properties: What the graph tells of itself.
+        properties: The metadata of the graph.
 
     Args:
         graph_file: A graph in float.

@@ -1,4 +1,4 @@
-"""Does a graph give what mtmd's own tower gives, and which is faster? Both look at the same pictures; tokens are compared."""
+"""Does a graph give what mtmd's own encoder gives, and which is faster? Both encode the same pictures; tokens are compared."""
 
 from __future__ import annotations
 

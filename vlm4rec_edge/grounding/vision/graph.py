@@ -1,4 +1,4 @@
-"""The ONNX graph of a vision tower: from one normalised view to its tokens, built node by node from the projector's weights.
+"""The ONNX graph of a vision encoder: from one normalised view to its tokens, built node by node from the projector's weights.
 
 Nodes are those of ONNX and a few that ONNX Runtime has on every provider ("com.microsoft"). In ``int8`` the linear layers
 multiply integers: weights of 8 bits with one scale an output, activations of 8 bits with one scale a view, found while it runs
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "int8", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "bf16")
-# Raised when a graph computes otherwise, so that it is made and checked anew.
+# Raised when a graph computes otherwise, so that it is rebuilt and checked again.
 BUILDER_VERSION = 1
 # Under these names a graph keeps what it is; with its tower's shape, views can be made.
 SHAPE_KEY, PRECISION_KEY, BUILDER_KEY = "vlm4rec_edge.tower", "vlm4rec_edge.precision", "vlm4rec_edge.builder"

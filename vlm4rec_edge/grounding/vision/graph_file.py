@@ -1,4 +1,4 @@
-"""The graph of a model's vision tower: found where it lies, or made, checked and kept."""
+"""The graph of a model's vision encoder: found where it lies, or made, checked and kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class NotCovered:
-    """There is no graph, and llama.cpp's own tower has to do; ``reason`` is the end of a sentence."""
+    """There is no graph, and llama.cpp's own vision encoder has to do; ``reason`` is the end of a sentence."""
 
     reason: str
 
@@ -50,7 +50,7 @@ class NotCovered:
 def known_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovered | None:
     """Return what is known of a model's graph without making it; None where that has to be found out.
 
-    Costs the sha256 of the graph, some 0.2 s for that of SmolVLM-256M, and of the projector where no manifest tells it.
+    Costs the sha256 of the graph, some 0.2 s for that of SmolVLM-256M, and of the projector where no manifest has it.
 
     Raises:
         ModelError: the projector is damaged.
@@ -63,7 +63,7 @@ def known_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovere
 
 
 def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovered:
-    """Return the graph of a model's vision tower; make and check it where there is none yet.
+    """Return the graph of a model's vision encoder; make and check it where there is none yet.
 
     A pulled model keeps it in its folder. Of others it lies in ``vision`` of the cache folder; beside the projector only if
     somebody put it there. Its name tells the projector's sha256, the builder's version and the precision. Making takes
@@ -126,7 +126,7 @@ def _has_room_now(record: Record) -> bool:
 
 
 def _checked(graph: Path, record: Record) -> GraphFile | None:
-    """Return a graph if it is the one that its record tells of."""
+    """Return a graph if it is the one that its record describes."""
     file, agreement = record.graph, record.agreement
     if file is None or agreement is None or not graph.is_file():
         return None

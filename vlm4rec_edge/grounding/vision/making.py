@@ -1,4 +1,4 @@
-"""A program that makes a vision tower's graph and checks it against mtmd; ``graph_file.vision_graph`` runs it.
+"""A program that makes a vision encoder's graph and checks it against mtmd; ``graph_file.vision_graph`` runs it.
 
 It has a process of its own: building takes three times the graph in memory, and both llama.cpp and ONNX Runtime (or
 OpenVINO) compute here.

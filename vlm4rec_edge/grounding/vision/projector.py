@@ -1,4 +1,4 @@
-"""A vision tower and its projector as a GGUF file holds them: sizes and weights, for the families that become a graph.
+"""A vision encoder and its projector as a GGUF file holds them: sizes and weights, for the families that become a graph.
 
 Keys, names of tensors and defaults are those of llama.cpp's ``tools/mtmd/clip.cpp`` (the version that llama-cpp-python 0.3.36
 brings), families ``idefics3`` (SmolVLM, SmolVLM2, Idefics3) and ``gemma3``: both are a SigLIP with another end.
@@ -30,7 +30,7 @@ _LAYER_LINEAR = ("attn_q", "attn_k", "attn_v", "attn_out", "ffn_up", "ffn_down")
 
 
 class NotCoveredError(ModelError):
-    """No graph can be made of this projector; its message says why. llama.cpp's own tower has to do."""
+    """No graph can be made of this projector; its message says why. llama.cpp's own vision encoder has to do."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Projector:
 
 
 class Weights(Mapping[str, np.ndarray]):
-    """Tensors by name, each unpacked when it is asked for: a tower can take 2 GB. ``sizes`` tells their shapes."""
+    """Tensors by name, each unpacked when it is asked for: a tower can take 2 GB. ``sizes`` holds their shapes."""
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
         self._tensors = tensors
@@ -171,7 +171,7 @@ def _shape(path: Path, values: Mapping[str, Any]) -> TowerShape:
     def number(key: str, default: int | None = None) -> int:
         value = values.get(f"clip.vision.{key}", default)
         if not isinstance(value, int):
-            raise NotCoveredError(f"{path.name} does not tell its clip.vision.{key}")
+            raise NotCoveredError(f"{path.name} does not state its clip.vision.{key}")
         return value
 
     shape = TowerShape(

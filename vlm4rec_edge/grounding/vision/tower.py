@@ -1,4 +1,4 @@
-"""The vision tower in ONNX Runtime, or OpenVINO: a photo's pixels to the embeddings that the text model reads."""
+"""The vision encoder in ONNX Runtime, or OpenVINO: a photo's pixels to the embeddings that the text model reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OnnxTower(Closable):
-    """A vision tower, open; a context manager.
+    """A vision encoder, open; a context manager.
 
     ``encode`` must be called in threads in which llama.cpp never computes. Both configure the processor's tiles (AMX), each in
     its own way, and llama.cpp does so once a thread: what it computes after the other in the same thread is wrong. Whoever

@@ -92,11 +92,11 @@ function tell() {
   const nothing = el(
     "div",
     { className: "empty" },
-    el("b", { textContent: "Nothing fits" }),
+    el("b", { textContent: "No results" }),
     el("p", {
       textContent: filtered
-        ? "No item fits the filters. Take one away to see more."
-        : "No id, title or caption holds these words. What is closest in meaning stands above, where the index can tell.",
+        ? "No item matches the filters. Remove one to see more."
+        : "No id, title or caption contains these words. Items closest in meaning are shown above, if the text encoder is on this machine.",
     }),
   );
   notice.replaceChildren(...(total ? [] : [nothing]));

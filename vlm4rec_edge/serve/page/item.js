@@ -72,7 +72,7 @@ function draw(item) {
       el(
         "div",
         { className: "do" },
-        el("button", { type: "button", className: chosen ? "button" : "button first", textContent: chosen ? "Take out of the history" : "Put into the history", onclick: () => toggle(item.id) }),
+        el("button", { type: "button", className: chosen ? "button" : "button first", textContent: chosen ? "Remove from the history" : "Add to the history", onclick: () => toggle(item.id) }),
       ),
       fields(Object.entries(item.attributes ?? {})),
       info ? el("h3", { textContent: "What made it" }) : null,
@@ -121,7 +121,7 @@ function neighbours(found) {
   const place = dialog.querySelector(".neighbours");
   if (!place || !found.length) return;
   place.replaceChildren(
-    el("h3", { textContent: "Nearest to it" }),
+    el("h3", { textContent: "Most similar items" }),
     el("ul", { className: "row", tabIndex: 0, "aria-label": "Nearest items, the nearest first" }, found.map((hit) => tile(hit, 165, { note: `closeness ${hit.score.toFixed(2)}` }))),
   );
 }

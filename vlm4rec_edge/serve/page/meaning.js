@@ -37,7 +37,7 @@ async function find() {
     show(
       found.recommendations.length
         ? el("ul", { className: "row", tabIndex: 0, "aria-label": "Closest in meaning, nearest first" }, tiles)
-        : el("p", { textContent: "Nothing that the filters admit." }),
+        : el("p", { textContent: "No item matches the filters." }),
     );
   } catch (error) {
     if (error.name === "AbortError") return;

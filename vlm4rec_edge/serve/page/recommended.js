@@ -82,7 +82,7 @@ function show(found) {
     parts.length ? legend(parts) : null,
     hits.length
       ? el("ol", { className: "hits" }, hits.map((hit) => card(hit, most, highest, parts)))
-      : el("p", { className: "hint", textContent: "Nothing is left to recommend. Loosen the filters." }),
+      : el("p", { className: "hint", textContent: "No item is left to recommend. Try fewer filters." }),
   );
   say(`${counted(hits.length, "recommendation")}, the first is ${hits.length ? title(hits[0]) : "none"}.`);
 }
@@ -109,7 +109,7 @@ function card(hit, most, highest, parts) {
         el("button", { type: "button", className: "title", textContent: name, data: { key: `hit ${hit.item_id}` }, onclick: open }),
         el(
           "button",
-          { type: "button", className: "round", title: "Put into the history", "aria-label": `Put ${name} into the history`, data: { key: `take ${hit.item_id}` }, onclick: () => toggle(hit.item_id) },
+          { type: "button", className: "round", title: "Add to the history", "aria-label": `Add ${name} to the history`, data: { key: `take ${hit.item_id}` }, onclick: () => toggle(hit.item_id) },
           icon("add"),
         ),
       ),
@@ -156,7 +156,7 @@ function row(reason, most, parts) {
     tiny,
     el("span", { className: "from" }, el("span", { textContent: told }), el("span", { className: "track", "aria-hidden": "true" }, bars), sum ? el("span", { className: "unseen", textContent: sum }) : null),
     el("span", { className: "amount", textContent: signed(reason.amount) }),
-    reason.words.length ? el("span", { className: "shared" }, el("span", { className: "unseen", textContent: "Both say: " }), reason.words.map((word) => el("span", { textContent: word }))) : null,
+    reason.words.length ? el("span", { className: "shared" }, el("span", { className: "unseen", textContent: "Shared words: " }), reason.words.map((word) => el("span", { textContent: word }))) : null,
   );
 }
 
@@ -171,8 +171,8 @@ function empty() {
     "div",
     { className: "empty" },
     el("b", { textContent: "Nothing is known of this shopper yet" }),
-    el("p", { textContent: "Put one item or more into the history. What goes with it appears here at once, and why." }),
-    el("button", { type: "button", className: "button", textContent: "Take three at random", data: { key: "random" }, onclick: random }),
+    el("p", { textContent: "Add one or more items to the history. Recommendations appear here at once, with the reasons." }),
+    el("button", { type: "button", className: "button", textContent: "Add three at random", data: { key: "random" }, onclick: random }),
   );
 }
 

@@ -37,7 +37,7 @@ function encoded(info) {
     title_caption: "titles and captions together",
     weighted: `titles (${own}) and captions (${(1 - own).toFixed(2).replace(/0$/, "")})`,
   };
-  return names[kind] ?? "their words";
+  return names[kind] ?? "their texts";
 }
 
 async function drawHistory() {
@@ -62,7 +62,7 @@ async function drawHistory() {
     head,
     history.length
       ? el("ol", { className: "strip", data: { scrolls: "strip" }, tabIndex: 0, "aria-label": "History, the oldest first" }, items)
-      : el("p", { className: "hint", textContent: "What was bought, the oldest first. Click items of the catalog to put them here." }),
+      : el("p", { className: "hint", textContent: "What was bought, the oldest first. Click items of the catalog to add them." }),
   );
 }
 
@@ -85,7 +85,7 @@ function card(item, away, place, count) {
       tool("earlier", `Move ${name} earlier`, item.id, () => shift(place, -1), place === 0),
       tool("later", `Move ${name} later`, item.id, () => shift(place, 1), place === count - 1),
       tool("dislike", away ? `${name} is disliked; like it again` : `Dislike ${name}`, item.id, () => turn(place), false, away),
-      tool("remove", `Take ${name} out of the history`, item.id, () => take(place)),
+      tool("remove", `Remove ${name} from the history`, item.id, () => take(place)),
     ),
   );
   entry.addEventListener("dragstart", (event) => event.dataTransfer.setData("text/plain", String(place)));
@@ -174,7 +174,7 @@ function drawControls() {
           "label",
           { className: "check" },
           el("input", { type: "checkbox", checked: state.within, data: { key: "within" }, onchange: (event) => change({ within: event.target.checked }) }),
-          "Recommend only what the filters admit",
+          "Recommend only what matches the filters",
         )
       : null,
   );

@@ -31,12 +31,12 @@ function typed(problem) {
     const form = el(
       "form",
       { className: "inside" },
-      el("h2", { id: "sign-in-title", textContent: "This server wants its token" }),
-      el("p", { className: "hint", textContent: "It was started with one; ask whoever did." }),
+      el("h2", { id: "sign-in-title", textContent: "This server needs its token" }),
+      el("p", { className: "hint", textContent: "It was started with one; ask the person who started it." }),
       el("label", { "for": "token", textContent: "Token" }),
       field,
       problem ? el("p", { className: "fault", role: "alert", textContent: problem }) : null,
-      el("button", { className: "button first", textContent: "Go on" }),
+      el("button", { className: "button first", textContent: "Continue" }),
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -53,7 +53,7 @@ function open() {
 function draw() {
   const rows = [
     ["items", now.items.toLocaleString("en")],
-    ["state", now.writer ? `being written by ${now.writer}` : "nobody writes it now"],
+    ["state", now.writer ? `being written by ${now.writer}` : "not being written"],
     ["problem", now.problem],
     ["captions by", info?.grounding?.name ?? (info?.grounding?.imported ? "a table" : "nothing")],
     ["vectors by", info ? `${info.encoder?.name ?? "?"}, of ${info.encoded_text}` : ""],
