@@ -288,6 +288,24 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(index_by_capti
     assert "llama_cpp" not in done.loaded  # it is at work in a process of its own
 
 
+@pytest.mark.parametrize("command", [["recommend", "--history"], ["similar"]], ids=lambda words: words[0])
+def test_the_table_shows_the_words_that_items_are_compared_by(
+    shop_index: Path, index_by_captions: Path, tmp_path: Path, ids: list[str], command: list[str]
+) -> None:
+    def shown(index: Path, item: str) -> tuple[str, dict[str, str]]:
+        call = (command[0], index, *command[1:], item, "-k", "1")
+        return program(*call).out.splitlines()[-1], program(*call, "--json").json["recommendations"][0]
+
+    line, hit = shown(shop_index, ids[0])
+    assert hit["title"] != hit["caption"]
+    assert line.endswith(f"{hit['title']}. {hit['caption']}")
+    line, hit = shown(index_by_captions, ids[0])
+    assert line.endswith(f"  {hit['caption']}")
+    assert f"{hit['title']}. " not in line
+    line, hit = shown(write_store(tmp_path / "titles", random_vectors(4)), "item-0")
+    assert line.endswith(f"  title of {hit['item_id']}")
+
+
 def test_that_a_photo_is_looked_for_by_its_caption_among_titles_is_told(
     shop_index: Path, index_by_captions: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,18 @@ def test_info_and_verify_tell_how_many_there_are(index: Path) -> None:
     assert "3 photo vectors" in program("verify", index).out
 
 
+def test_items_are_compared_by_them_where_that_is_asked_for(index: Path, shop_index: Path) -> None:
+    by_words, by_photos = (
+        program("similar", index, "0000", *how, "--json").json["recommendations"]
+        for how in ([], ["--representation", "photos"])
+    )
+    assert {hit["item_id"] for hit in by_words} == {hit["item_id"] for hit in by_photos} == {"0001", "0002"}
+    assert [hit["score"] for hit in by_words] != [hit["score"] for hit in by_photos]
+    lacking = program("recommend", shop_index, "--history", "x", "--representation", "photos")
+    assert lacking.code == 2
+    assert "--photo-vectors" in lacking.err
+
+
 def test_an_index_that_has_them_goes_on_making_them_and_add_too(index: Path, tmp_path: Path) -> None:
     swatch(200, 30, 40).save(tmp_path / "added.png")
     assert program("add", index, tmp_path / "added.png", "--no-photo-vectors", "--json").json["photo_vectors"] == 0

@@ -44,6 +44,20 @@ def server(shop_index: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Items with columns whose names mean something to JavaScript."""
+    folder = tmp_path_factory.mktemp("odd") / "odd.index"
+    ids = [f"item-{row}" for row in range(8)]
+    attributes = {
+        name: {"__proto__": "even" if row % 2 else "odd", "constructor": "AB"[row // 4]} for row, name in enumerate(ids)
+    }
+    write_store(folder, random_vectors(8), attributes=attributes)
+    (folder / "none.png").write_bytes(encoded(swatch(120, 90, 40)))
+    with running(folder) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
 def large_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Many items, the first of which has a script for a caption."""
     folder = tmp_path_factory.mktemp("large") / "large.index"

@@ -120,6 +120,28 @@ def test_filters_are_made_of_the_columns(page: Page, large_server: Server) -> No
     page.until(lambda: page.texts("#count") == ["3,000 items"], "all of them")
 
 
+def test_columns_whose_names_mean_something_to_javascript_are_filters_as_others_are(
+    page: Page, odd_server: Server
+) -> None:
+    page.open(odd_server.address)
+    page.until(lambda: len(page.all("#filters .filter")) == 2, "the filters")
+    assert page.texts("#filters summary") == ["_ proto  ", "Constructor"]  # of neither anything is chosen
+    assert page.all("#filters .on, #filters [data-key='clear']") == []
+    page.click('[data-column="__proto__"] summary')
+    page.click('[data-column="__proto__"] label:nth-child(1) input')
+    page.until(lambda: page.texts("#count") == ["4 items, filtered"], "half of them")
+    page.click('[data-column="constructor"] summary')
+    page.click('[data-column="constructor"] label:nth-child(1) input')
+    page.until(lambda: page.texts("#count") == ["2 items, filtered"], "a quarter of them")
+    chosen = page.texts("#filters summary")
+    page.open(page.driver.current_url)  # from the link alone
+    page.until(lambda: page.texts("#count") == ["2 items, filtered"], "the same ones")
+    assert page.texts("#filters summary") == chosen
+    page.click('#filters [data-key="clear"]')
+    page.until(lambda: page.texts("#count") == ["8 items"], "all of them")
+    assert page.texts("#filters summary") == ["_ proto  ", "Constructor"]
+
+
 def test_diversity_and_how_many_are_controls(page: Page, server: Server) -> None:
     ids = _ids(server)[:2]
     page.open(f"{server.address}#h={ids[0]}&h={ids[1]}")

@@ -360,8 +360,8 @@ def search(
 def _opened(index: Path, representation: options.RepresentationName | None) -> Recommender:
     from vlm4rec_edge.recommend.recommender import Recommender
 
-    shop = Recommender.open(index, words_alone=representation == "words")
-    if representation == "learned" and not shop.store.learned:
+    shop = Recommender.open(index, words_alone=representation == "words", photos_alone=representation == "photos")
+    if representation == "learned" != shop.representation:
         shop.close()
         raise UsageError(
             f"Nothing was learned from purchases in {index}, so its items are compared by titles and captions; leave out "

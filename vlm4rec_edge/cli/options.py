@@ -33,6 +33,7 @@ class RepresentationName(StrEnum):
 
     learned = "learned"
     words = "words"
+    photos = "photos"
 
 
 class VisionName(StrEnum):
@@ -238,8 +239,8 @@ Where = Annotated[
 Representation = Annotated[
     RepresentationName | None,
     typer.Option(
-        help="By what items are compared: what was learned from purchases together with the words, or the words alone. "
-        "Default: as the index is.",
+        help="By what items are compared: learned (from purchases, with the words), the words alone, or the photos' own "
+        "vectors, which the index must keep (index --photo-vectors). Default: as the index is.",
         show_default=False,
     ),
 ]

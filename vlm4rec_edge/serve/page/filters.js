@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { counted, el, redraw } from "./dom.js";
-import { change, onChange, state } from "./state.js";
+import { change, filtersOf, onChange, state } from "./state.js";
 
 const SHOWN = 6;
 // Numbers of so few values are choices, such as sizes.
@@ -54,7 +54,7 @@ function draw() {
       isOpen = !isOpen;
       draw();
     }),
-    Object.keys(state.filters).length ? pill("Clear filters", "clear", () => change({ filters: {} })) : null,
+    Object.keys(state.filters).length ? pill("Clear filters", "clear", () => change({ filters: filtersOf({}) })) : null,
   );
 }
 
@@ -81,7 +81,7 @@ function told(chosen) {
 }
 
 function set(name, chosen) {
-  const filters = { ...state.filters };
+  const filters = filtersOf(state.filters);
   if (chosen) filters[name] = chosen;
   else delete filters[name];
   change({ filters });

@@ -1,6 +1,6 @@
 // All that a person has chosen, in one place and in the link: behind the #, which a browser never sends to a server.
 
-const EMPTY = { history: [], search: "", filters: Object.create(null), variety: 0, by: "", count: 12, within: false, item: "" };
+const EMPTY = { history: [], search: "", filters: filtersOf({}), variety: 0, by: "", count: 12, within: false, item: "" };
 const OURS = "ours";
 const listeners = new Set();
 export let state = read();
@@ -28,10 +28,15 @@ function read() {
 function readFilters(text) {
   try {
     const found = JSON.parse(text ?? "{}");
-    return found && typeof found === "object" && !Array.isArray(found) ? found : {};
+    return filtersOf(found && typeof found === "object" && !Array.isArray(found) ? found : {});
   } catch {
-    return {};
+    return filtersOf({});
   }
+}
+
+// What is chosen, by column. Without a prototype: a column may be called constructor, or __proto__.
+export function filtersOf(chosen) {
+  return Object.assign(Object.create(null), chosen);
 }
 
 function written() {
