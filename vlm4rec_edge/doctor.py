@@ -224,9 +224,9 @@ def _models(facts: dict[str, Any]) -> Iterator[Finding]:
         if name not in folders:
             yield Finding(
                 f"model {name}",
-                "not installed",
+                f"not installed (in a clone: pip install ./models/{name})",
                 False,
-                f"pip install vlm4rec-edge-{name} (in a clone: pip install ./models/{name})",
+                f"pip install vlm4rec-edge-{name}",
                 essential=True,
             )
 

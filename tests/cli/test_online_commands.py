@@ -12,6 +12,7 @@ from pictures import drawn
 from program import program, watched
 
 from vlm4rec_edge import Recommender, resolve_lvlm
+from vlm4rec_edge.cli.online import once
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
 
@@ -297,8 +298,8 @@ def test_the_table_shows_the_words_that_items_are_compared_by(
         return program(*call).out.splitlines()[-1], program(*call, "--json").json["recommendations"][0]
 
     line, hit = shown(shop_index, ids[0])
-    assert hit["title"] != hit["caption"]
-    assert line.endswith(f"{hit['title']}. {hit['caption']}")
+    assert hit["caption"] == f"{hit['title']}."
+    assert line.endswith(f"  {hit['title']}"), "the same is not said twice"
     line, hit = shown(index_by_captions, ids[0])
     assert line.endswith(f"  {hit['caption']}")
     assert f"{hit['title']}. " not in line
@@ -361,3 +362,9 @@ def test_a_photo_needs_an_index_of_captions(tmp_path: Path) -> None:
     done = program("similar", titles, "--photo", "x.png")
     assert done.code == 2
     assert "was made from titles" in done.err
+
+
+def test_title_and_caption_stand_apart_and_equal_ones_once() -> None:
+    assert once(["Red dress", "Red floral dress."]) == "Red dress | Red floral dress."
+    assert once(["Red dress", "red dress."]) == "Red dress"
+    assert once(["", "Red dress."]) == "Red dress."

@@ -384,7 +384,7 @@ def _show(shop: Recommender, found: Recommendations, k: int, *, as_json: bool) -
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _once(texts: Sequence[str]) -> str:
+def once(texts: Sequence[str]) -> str:
     """Return title and caption, separated; one of them where both say the same."""
     same = {text.rstrip(".").casefold(): text for text in reversed(texts) if text}
     return " | ".join(reversed(same.values()))
@@ -397,7 +397,7 @@ def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     by_title = shop.store.meta.get("encoded_text", "caption") != "caption"
     words = [[hit.title, hit.caption] if by_title else [hit.caption or hit.title] for hit in found]
     rows = [
-        [str(hit.rank), hit.item_id, score, _once(own)] for hit, score, own in zip(found, scores, words, strict=True)
+        [str(hit.rank), hit.item_id, score, once(own)] for hit, score, own in zip(found, scores, words, strict=True)
     ]
     table("", ["#", "item", "count" if is_count else "score", "what it is"], rows)
     for hit in found:
