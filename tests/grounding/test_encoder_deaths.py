@@ -149,7 +149,7 @@ def test_kills_from_outside_are_not_its_fault(photos: list[CaptionRequest], monk
     deadly(monkeypatch, encoder=["encode_view", int(signal.SIGTERM)])
     with (
         isolated_captioner() as captioner,
-        pytest.warns(Vlm4RecWarning, match="another one goes on"),
+        pytest.warns(Vlm4RecWarning, match="another one continues"),
         pytest.raises(ModelError, match=r"SIGTERM.*limits"),
     ):
         answers(captioner, photos[:2])
