@@ -32,7 +32,7 @@ WANTED = {
 }
 # Without these a release is not tagged.
 STEPS = ("check", "test", "test-pages", "test-docs", "test-wheel", "wheels", "sdist", "docs")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 # Where the version stands: the file, and what stands around it.
 _PLACES = (
     ("vlm4rec_edge/__init__.py", r'(?m)^(__version__ = ")[^"]+(")$'),
@@ -56,29 +56,39 @@ def begin(version: str, today: date) -> str:
         raise NotReadyError(f"The working tree is not clean; commit or stash first:\n{changed}")
     if f"v{version}" in _git("tag", "--list").split():
         raise NotReadyError(f"v{version} is tagged already; a released version is never rebuilt.")
-    (ROOT / CHANGELOG).write_text(
-        _with_section((ROOT / CHANGELOG).read_text(encoding="utf-8"), version, today), encoding="utf-8"
-    )
+    # Nothing is written before all of it is known to be right.
+    texts = {ROOT / CHANGELOG: _with_section((ROOT / CHANGELOG).read_text(encoding="utf-8"), version, today)}
     for pattern, around in _PLACES:
         for path in sorted(ROOT.glob(pattern)):
-            text = path.read_text(encoding="utf-8")
-            changed_text, count = re.subn(around, rf"\g<1>{version}\g<2>", text)
+            text = texts.get(path) or path.read_text(encoding="utf-8")
+            texts[path], count = re.subn(around, rf"\g<1>{version}\g<2>", text)
             if not count:
                 raise NotReadyError(f"{path.relative_to(ROOT)} holds no version where one is expected.")
-            path.write_text(changed_text, encoding="utf-8")
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     if not _git("status", "--porcelain"):
         return f"Version {version} is set already."
-    _git("commit", "--quiet", "--all", "--message", f"Version {version}")
+    try:
+        _git("commit", "--quiet", "--all", "--message", f"Version {version}")
+    except NotReadyError:
+        _git("checkout", "--quiet", "HEAD", "--", ".")
+        raise
     return f"Version {version} is set and committed; `git reset --hard HEAD~1` takes it back."
 
 
 def _check_version(version: str) -> None:
-    if not _VERSION.fullmatch(version):
-        raise NotReadyError(f"{version!r} is no version; say make release VERSION=x.y.z.")
+    _check_form(version)
     tagged = [tag.removeprefix("v") for tag in _git("tag", "--list", "v*").split()]
-    newest = max((tag for tag in tagged if _VERSION.fullmatch(tag)), key=_numbers, default="0.0.0")
+    own = re.search(_PLACES[0][1].replace('[^"]+', '([^"]+)'), (ROOT / _PLACES[0][0]).read_text(encoding="utf-8"))
+    known = [*(tag for tag in tagged if _VERSION.fullmatch(tag)), *([own[2]] if own else [])]
+    newest = max(known, key=_numbers, default="0.0.0")
     if _numbers(version) < _numbers(newest):
-        raise NotReadyError(f"{version} is older than {newest}, which is tagged.")
+        raise NotReadyError(f"{version} is older than {newest}, which is tagged or set.")
+
+
+def _check_form(version: str) -> None:
+    if not _VERSION.fullmatch(version):
+        raise NotReadyError(f"{version!r} is not a version; run make release VERSION=x.y.z.")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -148,6 +158,7 @@ def tag(version: str, ran: Iterable[str]) -> str:
     Raises:
         NotReadyError: steps were left out, or the tree has changed.
     """
+    _check_form(version)
     if left := [step for step in STEPS if step not in set(ran)]:
         raise NotReadyError(f"Not tagged, because this was left out: {', '.join(left)}.")
     if changed := _git("status", "--porcelain"):

@@ -171,7 +171,7 @@ def test_a_bundle_may_be_replaced_but_nothing_else(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     for out in (index, Path()):
-        with pytest.raises(UsageError, match="no bundle"):
+        with pytest.raises(UsageError, match="not a bundle"):
             make_bundle(index, out)
     assert (tmp_path / "letters" / "to-anna.txt").read_text() == "Dear Anna"
     assert (tmp_path / "photos.zip").read_bytes() == b"PK"

@@ -133,7 +133,7 @@ def test_a_delta_is_no_bundle_and_a_bundle_no_delta(index: Path, tmp_path: Path)
         BundleReader(tmp_path / "d")
     with pytest.raises(BundleError, match="a delta is needed"):
         apply_delta(tmp_path / "b", tmp_path / "b", tmp_path / "c")
-    with pytest.raises(UsageError, match="no bundle"):
+    with pytest.raises(UsageError, match="not a bundle"):
         apply_delta(tmp_path / "d", tmp_path / "b", index)
 
 

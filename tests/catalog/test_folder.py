@@ -96,7 +96,7 @@ def test_a_table_of_products_beside_the_photos_is_told_to_be_one(tmp_path: Path)
         list(catalog.read())
         return catalog.notes()
 
-    assert notes() == ("2 files are no photos and are left out: histories.csv, items.csv.",)
+    assert notes() == ("2 files are not photos and are left out: histories.csv, items.csv.",)
     table = tmp_path / "products.csv"
     table.write_text("id,image,title\nshirt,images/shirt.png,A shirt\n")
     assert (

@@ -207,3 +207,14 @@ def test_a_folder_without_photos_is_the_sentence_that_index_says_too(photos: Pat
         assert (done.code, done.json["error"]["kind"]) == (1, "CatalogError")
         assert said in done.err
         assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_the_demo_does_not_take_over_an_index_that_it_did_not_make(photos: Path, tmp_path: Path) -> None:
+    own = tmp_path / "shop.index"
+    own.mkdir()
+    (own / "mine").write_text("mine")
+    for arguments in (("--photos", photos), ()):
+        done = program("demo", *arguments, "--out", tmp_path, "--json")
+        assert (done.code, done.json["error"]["kind"]) == (2, "UsageError")
+        assert "choose another folder with --out" in done.err
+    assert [path.name for path in tmp_path.rglob("*")] == ["shop.index", "mine"]

@@ -78,7 +78,7 @@ def test_a_probe_that_something_else_ends_is_made_again_and_its_end_is_not_remem
     monkeypatch.setattr(library, "_found", {})
     (tmp_path / "home" / "llama-cpp.json").unlink()
     _probe_says(monkeypatch, {"buffer": "plain", "right": None}, dies_of="SIGKILL")
-    with pytest.raises(ModelError, match=r"cannot be found out.*SIGKILL: killed from outside.*again"):
+    with pytest.raises(ModelError, match=r"cannot be checked.*SIGKILL: killed from outside.*again"):
         check_llama()
     assert not (tmp_path / "home" / "llama-cpp.json").exists()
     start = library.start

@@ -18,6 +18,7 @@ from vlm4rec_edge.models.manifest import (
     Source,
     check_files,
     describe_file,
+    parse_manifest,
     read_manifest,
 )
 
@@ -101,3 +102,20 @@ def test_a_manifest_that_does_not_fit_is_a_sentence(
 def test_a_folder_without_a_manifest_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is it a model folder"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"image_max_tokens": "64"}, {"max_tokens": [1]}, {"image_min_tokens": -1}, {"max_side": True}]
+)
+def test_numbers_of_a_wrong_kind_are_named(wrong: dict[str, object]) -> None:
+    content = {"format": 1, "name": "m", "kind": "lvlm", "license": "", "source": {"repository": "m", "revision": "1"}}
+    lvlm = {"context_length": 512, **wrong}
+    with pytest.raises(ModelError, match=rf"lvlm\.{next(iter(wrong))}"):
+        parse_manifest({**content, "files": {}, "quantization": {}, "lvlm": lvlm}, "manifest.json")
+
+
+def test_a_lower_bound_above_the_upper_one_is_refused() -> None:
+    content = {"format": 1, "name": "m", "kind": "lvlm", "license": "", "source": {"repository": "m", "revision": "1"}}
+    lvlm = {"context_length": 512, "image_min_tokens": 8, "image_max_tokens": 4}
+    with pytest.raises(ModelError, match="image_min_tokens"):
+        parse_manifest({**content, "files": {}, "quantization": {}, "lvlm": lvlm}, "manifest.json")

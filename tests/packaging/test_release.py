@@ -86,7 +86,7 @@ FAST = ("RELEASE_CHECKS=", "RELEASE_BUILDS=files-of-the-right-names")
 def test_what_is_no_version_is_refused(project: Path, version: str) -> None:
     done = _make(project, version, *FAST)
     assert done.returncode
-    assert "is no version; say make release VERSION=x.y.z." in done.stderr
+    assert "is not a version; run make release VERSION=x.y.z." in done.stderr
 
 
 def test_a_tree_that_is_not_clean_is_refused_and_left_alone(project: Path) -> None:

@@ -17,7 +17,7 @@ from vlm4rec_edge.demo.pages import columns_of, page_of_photos, page_of_shop, sh
 from vlm4rec_edge.demo.report import write_report
 from vlm4rec_edge.demo.shop_files import lay_out_shop
 from vlm4rec_edge.encoding.encoder import OnnxEncoder
-from vlm4rec_edge.errors import CatalogError
+from vlm4rec_edge.errors import CatalogError, UsageError
 from vlm4rec_edge.grounding.child.isolated import IsolatedCaptioner
 from vlm4rec_edge.index_folder import build_index
 from vlm4rec_edge.indexing.report import IndexProgress
@@ -60,6 +60,7 @@ def run_demo(out: Path, *, on_progress: OnProgress | None = None) -> DemoResult:
     Raises:
         Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
     """
+    _check_own(out)
     out.mkdir(parents=True, exist_ok=True)
     made = _indexed(lay_out_shop(out / "shop"), out, on_progress)
     with _opened(made.index) as (words, photos):
@@ -77,10 +78,27 @@ def run_demo_of_photos(catalog: Path | Catalog, out: Path, *, on_progress: OnPro
         CatalogError: there are no photos at ``catalog``, or none that can be used.
         Vlm4RecError: a dependency is missing, or ``out`` cannot be written.
     """
+    _check_own(out)
     made = _indexed(catalog, out, on_progress)
     with _opened(made.index) as (words, photos):
         data = page_of_photos(shown_items(words), words, photos, made.facts, made.failures)
     return _written(out, made, data)
+
+
+def _check_own(out: Path) -> None:
+    """Look whether what the demo would write over is its own, which its report tells.
+
+    Raises:
+        UsageError: it is not.
+    """
+    report = out / "report.html"
+    if report.is_file() and "vlm4rec-edge" in report.read_text(encoding="utf-8", errors="replace"):
+        return
+    if there := [name for name in ("shop.index", "shop", "report.html") if (out / name).exists()]:
+        raise UsageError(
+            f"{out} already has {there[0]}, which the demo did not make and would overwrite; choose "
+            "another folder with --out."
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ MANIFEST_FORMAT = 1
 
 Kind = Literal["encoder", "lvlm"]
 # Settings that came later: where they are unset they are not written, so that earlier versions read the manifest too.
+# More than any model takes, and what a C int holds.
+_MOST_TOKENS = 2**31 - 1
 _LATER = ("output", "image_min_tokens", "image_max_tokens")
 # How token vectors become one text vector: in the graph itself (our exports), or outside it (the hub's usual
 # ONNX).
@@ -165,7 +167,20 @@ def parse_manifest(content: dict[str, Any], place: str) -> Manifest:
         raise ModelError(f"{place} lacks or misuses the field {error}; pull or export the model again.") from error
 
 
+def _lvlm_settings(content: dict[str, Any]) -> LvlmSettings:
+    settings = LvlmSettings(**content)
+    for name in ("context_length", "max_tokens", "max_side", "image_min_tokens", "image_max_tokens"):
+        value = getattr(settings, name)
+        if type(value) is not int or not 0 <= value <= _MOST_TOKENS:
+            raise TypeError(f"lvlm.{name}, which is a whole number from 0 to {_MOST_TOKENS:,} and not {value!r}")
+    if settings.image_max_tokens and settings.image_min_tokens > settings.image_max_tokens:
+        raise TypeError(f"lvlm.image_min_tokens, which is at most image_max_tokens ({settings.image_max_tokens})")
+    return settings
+
+
 def _parse(content: dict[str, Any]) -> Manifest:
+    if not isinstance(content, dict):
+        raise TypeError("format, for it holds no object")
     if content["format"] != MANIFEST_FORMAT:
         raise ModelError(
             f"The manifest of {content.get('name', 'this model')} has format {content['format']}, "
@@ -180,7 +195,7 @@ def _parse(content: dict[str, Any]) -> Manifest:
         files={role: ModelFile(**file) for role, file in content["files"].items()},
         quantization=content["quantization"],
         encoder=EncoderSettings(**encoder) if encoder else None,
-        lvlm=LvlmSettings(**lvlm) if lvlm else None,
+        lvlm=_lvlm_settings(lvlm) if lvlm else None,
         golden_vectors=tuple(
             GoldenVector(text=golden["text"], first_values=tuple(golden["first_values"]))
             for golden in content.get("golden_vectors", ())

@@ -317,3 +317,22 @@ def test_a_damaged_projector_is_an_error(files: LvlmFiles) -> None:
     files.projector.write_bytes(files.projector.read_bytes()[:1000])
     with pytest.raises(ModelError, match=r"damaged|truncated"):
         vision_graph(files, "fp32")
+
+
+def test_a_model_whose_manifest_bounds_the_tokens_of_a_photo_has_no_graph(
+    files: LvlmFiles, nothing_is_made: None
+) -> None:
+    """llama.cpp cuts photos otherwise then, and the graph would see other views."""
+    bounded = replace(files, settings=replace(files.settings, image_max_tokens=100))
+    for found in (known_graph(bounded, "fp32"), vision_graph(bounded, "fp32")):
+        assert isinstance(found, NotCovered)
+        assert "image_max_tokens" in found.reason
+
+
+def test_a_record_whose_figures_are_no_numbers_is_as_none(files: LvlmFiles) -> None:
+    graph = made(files)
+    path = record_path(graph.path)
+    content = json.loads(path.read_text())
+    content["agreement"]["onnx_s"] = None
+    path.write_text(json.dumps(content))
+    assert known_graph(files, "fp32") is None

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding.llama.memory import available_bytes
-from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered, known_graph, vision_graph
-from vlm4rec_edge.grounding.vision.projector import NotCoveredError, check_covered, require_building
+from vlm4rec_edge.grounding.vision.graph_file import (
+    GraphFile,
+    NotCovered,
+    check_model_covered,
+    known_graph,
+    vision_graph,
+)
+from vlm4rec_edge.grounding.vision.projector import NotCoveredError, require_building
 from vlm4rec_edge.grounding.vision.record import give_up
 from vlm4rec_edge.grounding.vision.tower import runtime_of
 
@@ -134,7 +140,7 @@ def _tell_fallback(name: str, reason: str) -> None:
 
 def _may_be_made(files: LvlmFiles) -> bool:
     try:
-        check_covered(files.projector)
+        check_model_covered(files)
         require_building()
     except (NotCoveredError, MissingDependencyError):
         return False

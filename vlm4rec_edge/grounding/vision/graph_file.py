@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 
 from vlm4rec_edge.atomic import remove
 from vlm4rec_edge.checksums import sha256_of
@@ -56,7 +58,7 @@ def known_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCovere
         ModelError: the projector is damaged.
     """
     try:
-        check_covered(files.projector)
+        check_model_covered(files)
         return _found(files, precision, _sha256(files))
     except (NotCoveredError, UsageError) as error:
         return NotCovered(_end_of_sentence(error))
@@ -75,7 +77,7 @@ def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCover
         ModelError: the projector is damaged.
     """
     try:
-        check_covered(files.projector)
+        check_model_covered(files)
         sha256 = _sha256(files)
         if known := _found(files, precision, sha256):
             return known
@@ -89,6 +91,18 @@ def vision_graph(files: LvlmFiles, precision: Precision) -> GraphFile | NotCover
 
 def _end_of_sentence(error: Exception) -> str:
     return str(error).rstrip(".")
+
+
+def check_model_covered(files: LvlmFiles) -> None:
+    """Look at the projector, and at what the manifest asks of llama.cpp.
+
+    Raises:
+        NotCoveredError: no graph sees photos as llama.cpp does with this model.
+        ModelError: the projector is damaged.
+    """
+    check_covered(files.projector)
+    if files.settings.image_min_tokens or files.settings.image_max_tokens:
+        raise NotCoveredError("its manifest bounds the tokens of a photo (image_min_tokens, image_max_tokens)")
 
 
 def graph_name(sha256: str, precision: Precision) -> str:
@@ -142,6 +156,17 @@ def _own_folder(files: LvlmFiles) -> Path:
     return folder if pulled and os.access(folder, os.W_OK) else cache_home() / _FOLDER
 
 
+@contextmanager
+def _ending(process: Popen[bytes]) -> Iterator[None]:
+    """Kill the process where it is not waited for to its end, as after Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
 def _made(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | NotCovered:
     folder = _own_folder(files)
     try:
@@ -153,7 +178,7 @@ def _made(files: LvlmFiles, precision: Precision, sha256: str) -> GraphFile | No
     arguments = (files.text, files.projector, sha256, precision, graph)
     process, words = start("vlm4rec_edge.grounding.vision.making", *map(str, arguments))
     assert process.stdin and process.stdout
-    with process.stdin, process.stdout:
+    with process.stdin, process.stdout, _ending(process):
         lines = [line for line in process.stdout.read().decode("utf-8", "replace").splitlines() if line.startswith("{")]
     death = death_of(process, words.lines, oom_kills_before=kills)
     if not lines:

@@ -71,10 +71,16 @@ def read_record(graph: Path) -> Record | None:
             file, agreement = content.pop("graph"), content.pop("agreement")
             return Record(
                 graph=ModelFile(**file) if file else None,
-                agreement=Agreement(**agreement) if agreement else None,
+                agreement=_agreement(agreement) if agreement else None,
                 **content,
             )
     return None
+
+
+def _agreement(content: dict[str, Any]) -> Agreement:
+    if not all(type(value) in (int, float) for value in content.values()):
+        raise TypeError("not all of it is numbers")
+    return Agreement(**content)
 
 
 def give_up(graph: Path, reason: str, free_bytes: int | None) -> None:
