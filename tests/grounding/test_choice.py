@@ -31,7 +31,7 @@ class _Found:
         self.makings = 0
         monkeypatch.setattr(choice, "known_graph", lambda *_: self.known)
         monkeypatch.setattr(choice, "vision_graph", self._make)
-        monkeypatch.setattr(choice, "check_covered", lambda _: None)
+        monkeypatch.setattr(choice, "check_model_covered", lambda _: None)
         monkeypatch.setattr(choice, "require_building", lambda: None)
         monkeypatch.setattr(choice, "available_bytes", lambda: 10_000)
 
@@ -120,7 +120,9 @@ def test_without_a_word_llama_cpps_own_encodes_where_no_graph_can_be_made(
     def refuse(*_: Any) -> None:
         raise lack
 
-    monkeypatch.setattr(choice, "check_covered" if isinstance(lack, NotCoveredError) else "require_building", refuse)
+    monkeypatch.setattr(
+        choice, "check_model_covered" if isinstance(lack, NotCoveredError) else "require_building", refuse
+    )
     assert _chosen() is None
     assert found.makings == 0
 
