@@ -43,7 +43,7 @@ _SAID = [
 def speaker(tmp_path_factory: pytest.TempPathFactory) -> Speaker:
     torch.manual_seed(1)
     texts = [text for words in _SAID for text in (words.sentence(), words.json())] + [SENTENCE_PROMPT, JSON_PROMPT]
-    made = Speaker(Lessons({"kind": 4}), make_tokenizer(texts, tmp_path_factory.mktemp("vocabulary")))
+    made = Speaker(Lessons({"kind": 4}).tower, make_tokenizer(texts, tmp_path_factory.mktemp("vocabulary")))
     with torch.no_grad():  # large weights, so that positions and photos decide what it says
         for name, parameter in made.model.named_parameters():
             if parameter.ndim > 1 and "vision" not in name:
