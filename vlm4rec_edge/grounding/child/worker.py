@@ -25,7 +25,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Any
 
-from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
+from vlm4rec_edge.errors import VisionEncoderError, Vlm4RecError, Vlm4RecWarning
 from vlm4rec_edge.grounding.child import wire
 from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
@@ -45,6 +45,8 @@ def main() -> None:
     _tell_warnings(tell)
     try:
         _serve(inbox, tell)
+    except VisionEncoderError as error:
+        tell("error", kind=type(error).__name__, message=error.reason)  # the rest of its message is the class's
     except Vlm4RecError as error:
         tell("error", kind=type(error).__name__, message=str(error))
     except MemoryError:

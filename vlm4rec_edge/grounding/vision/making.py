@@ -42,7 +42,7 @@ def main() -> None:
         references = partial(references_of, files, kept, sha256=sha256, threads=usable_cores(), load=load)
         make_graph(files, sha256, cast("Precision", precision), graph, references, load=load)
     except (Vlm4RecError, OSError, MemoryError) as error:
-        said = {"reason": str(error).rstrip(".") or "there is too little memory"}
+        said = {"reason": _reason(error) or "there is too little memory"}
     sys.stdout.write(json.dumps(said) + "\n")
 
 
@@ -83,9 +83,9 @@ def make_graph(
             agreement = compare(part, references(), precision=precision, threads=threads, load=load)
             agreement.check(precision)
     except (CheckFailedError, NotCoveredError, VisionEncoderError) as error:
-        if tells_of_memory(str(error)):
+        reason = _reason(error)
+        if tells_of_memory(reason):
             raise
-        reason = str(error).rstrip(".")
         remove(graph)
     record = Record(
         precision=precision,
@@ -99,3 +99,8 @@ def make_graph(
     )
     record.write(graph)
     return record
+
+
+def _reason(error: Exception) -> str:
+    """Return what happened, as the end of a sentence."""
+    return error.reason if isinstance(error, VisionEncoderError) else str(error).rstrip(".")

@@ -107,8 +107,7 @@ class OnnxTower(Closable):
             return np.asarray(self._session.run(None, {INPUT: view[None]})[0])
         except Exception as error:  # those of ONNX Runtime and OpenVINO share no public base class
             raise VisionEncoderError(
-                f"{runtime_of(self.identity['precision'])} cannot encode a photo ({first_line(error)}); llama.cpp does with "
-                "--vision mtmd --vision-precision fp32."
+                f"{runtime_of(self.identity['precision'])} cannot encode a photo ({first_line(error)})"
             ) from error
 
     def close(self) -> None:
