@@ -69,7 +69,8 @@ def roofline(model: Path | str, precisions: list[Precision], *, rounds: int) -> 
     rows = rows_of(figures, ("encoder",), digits=1)
     remarks = [
         f"Milliseconds of a view, which has {work.patches:,} patches: {products / 1e9:,.1f} billion operations in products of "
-        f"weights, {attention / 1e9:,.1f} in attention. The quickest of some runs, {threads} threads; medians of {rounds} rounds.",
+        f"weights, {attention / 1e9:,.1f} in attention. The quickest of some runs, {threads} threads; medians of {rounds} "
+        "rounds.",
         "Rates measured in the same run, billion operations a second: "
         + "; ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in sorted(rates.items()))
         + f". Products of {SIDE:,} x {SIDE:,}, the fastest of some calls; mtmd's of weights in Q8_0.",
