@@ -251,7 +251,8 @@ def _write(
         "Group: kinds in the second shop's groups; colour family: each colour in the family that most items of the training "
         "catalog have; women as one: Ladieswear and Divided (young women) count as one audience.",
         "Also compared: the majority class, the most frequent value of the training catalog in each column; "
-        f"{_CEILING}, composed from what is true of each photo, which are as right and as near to the shop's texts as captions of this form can be.",
+        f"{_CEILING}, composed from what is true of each photo, which are as right and as near to the shop's texts as "
+        "captions of this form can be.",
         "Every caption of a model was made by llama.cpp through the package's own captioner.",
         *(remark for photos in sets for remark in photos.remarks),
     ]

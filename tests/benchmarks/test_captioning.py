@@ -257,7 +257,7 @@ def test_captions_are_made_once_and_a_torn_file_goes_on(
     assert captions_of(brief_captioner, photos, tmp_path, pytest.fail) == first
 
 
-def test_a_photo_that_can_not_be_used_has_no_caption(
+def test_a_photo_that_cannot_be_used_has_no_caption(
     brief_captioner: LlamaCaptioner, photos: list[Path], tmp_path: Path
 ) -> None:
     bad, gone = tmp_path / "bad.jpg", tmp_path / "gone.jpg"

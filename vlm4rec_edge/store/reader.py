@@ -31,7 +31,7 @@ def read_if_begun(folder: Path) -> StoreReader | None:
     """
     try:
         store = StoreReader(folder) if (folder / DATABASE_NAME).is_file() else None
-    except (EmptyIndexError, OSError):  # a folder that cannot be looked into: whoever writes it says so
+    except (EmptyIndexError, OSError):  # a folder that cannot be looked into: writing to it says so
         return None
     if store is None:
         return None

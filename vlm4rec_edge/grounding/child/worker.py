@@ -179,7 +179,7 @@ def _give_way() -> None:
     with suppress(ImportError, ValueError, OSError):  # Windows has no such module
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file of gigabytes in the folder of whoever started us
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file of gigabytes in the user's folder
 
 
 class _Teller:
