@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from captioning.figures import Figures, Texts, commonest, figures_of
+from captioning.figures import Figures, Texts, figures_of, majority_class
 from captioning.models import PHOTOS, Model, captions_of, model_of, speed_of
 from captioning.plots import draw_confusion, draw_sizes, use_files_only
 from captioning.reading import Reader
@@ -76,7 +76,7 @@ def main(
 
     Captions are read back into kind, colour, pattern and audience with the words of the training, and compared with what
     the catalogs say; their vectors with those of the shop's texts; their words for what can be seen with the texts' words.
-    For comparison: the commonest answer, and with --probe a linear classifier on EfficientNet-Lite0 features. Each further
+    For comparison: the majority class, and with --probe a linear classifier on EfficientNet-Lite0 features. Each further
     model is also compared with the first, photo by photo. Ctrl-C and the same command go on where it was.
 
     \b
@@ -104,7 +104,7 @@ def main(
         if not sets or not all(photos.cases for photos in sets):
             raise UsageError(f"Nothing to measure: {', '.join(only or ['a set'])} is no set with photos.")
         figures, ceilings = _measure(models, sets, reader, cache, threads or None)
-        compared = [*(commonest(learnt, photos) for photos in sets), *ceilings]
+        compared = [*(majority_class(learnt, photos) for photos in sets), *ceilings]
         if probe:
             compared += _probe(learnt, held_out, sets, cache)
         some = [case.photo for case in _main_set(sets).sample(PHOTOS).cases]
@@ -250,8 +250,9 @@ def _write(
         "where the catalog knows the answer; a caption that does not say it in our words is wrong.",
         "Group: kinds in the second shop's groups; colour family: each colour in the family that most items of the training "
         "catalog have; women as one: Ladieswear and Divided (young women) count as one audience.",
-        f"Also compared: the commonest value of the training catalog in each column; {_CEILING}, composed from what is true "
-        "of each photo, which are as right and as near to the shop's texts as captions of this form can be.",
+        "Also compared: the majority class, the most frequent value of the training catalog in each column; "
+        f"{_CEILING}, composed from what is true of each photo, which are as right and as near to the shop's texts as "
+        "captions of this form can be.",
         "Every caption of a model was made by llama.cpp through the package's own captioner.",
         *(remark for photos in sets for remark in photos.remarks),
     ]

@@ -152,18 +152,18 @@ def damages(task: Task, name: str, kind: str, count: int, chance: random.Random,
     copy = Path(task.out).with_name("damaged.index")
     for _ in range(count):
         shutil.rmtree(copy, ignore_errors=True)
-        mend = damaged_copy(task, copy, name, kind, chance)
-        before = captions_made(Path(mend.log)).total()
-        ended = run_child(mend)
+        repair = damaged_copy(task, copy, name, kind, chance)
+        before = captions_made(Path(repair.log)).total()
+        ended = run_child(repair)
         tally.tried += 1
         if ended.code != 0:
             tally.problems.append(f"{tally.fault}: could not be repaired (code {ended.code}): {ended.said[-600:]}")
             continue
         tally.noticed += bool(ended.answer["before"])
-        made = captions_made(Path(mend.log)).total() - before
+        made = captions_made(Path(repair.log)).total() - before
         tally.lost_now.append(made)
         tally.redone += made
-        tally.finish(mend)
+        tally.finish(repair)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which mistakes of a captioner cost recommendations: its captions as they are, and with each kind of mistake put right.
+"""Which mistakes of a captioner cost recommendations: its captions as they are, and with each kind of mistake corrected.
 
 Example:
     python benchmarks/mistakes.py --data ../hm --group id:7 --model ours=stylist-lvlm --cache ../captions
@@ -42,7 +42,7 @@ from running.results_file import Section, write_report
 from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
-# Against which other row some rows are compared as well: an attribute put right has to be seen without the details, and
+# Against which other row some rows are compared as well: an attribute corrected has to be seen without the details, and
 # captions without a mistake beside the raw features of the photo.
 _OTHER_BASELINES = {FIRST: FIRST, NAMES["vision"]: CAPTION}
 
@@ -116,10 +116,10 @@ def main(
     remarks = [
         *about_same_day(same_day),
         f"Captions of {model.name}. Items without one have an empty caption, and a truth all the same.",
-        "First sentence: what it says, in the words of the training, and nothing after it. Put right: as the catalog knows "
-        "it; the details are what a photo can show of the shop's description. With everything put right, the captions are "
+        "First sentence: what it says, in the words of the training, and nothing after it. Corrected: as the catalog knows "
+        "it; the details are what a photo can show of the shop's description. With everything corrected, the captions are "
         "the sentences of the training.",
-        "A description is the same for all colours of a product, so details put right find own variants, as titles do.",
+        "A description is the same for all colours of a product, so corrected details find own variants, as titles do.",
         *([f"Left out: raw visual features, {lacking}."] if lacking else []),
         "Differences are from the caption as it is, or from the row in the title, user by user, with paired bootstrap "
         f"intervals, 2,000 resamples, seed {SEED}; p by a randomisation test, not corrected for the number of rows.",

@@ -122,12 +122,12 @@ def mistakes() -> str:
     rows = {one["row"]: one["figures"]["recall@10"] for one in _section("mistakes", "baskets")}
     names = {
         "caption": "the captions as they are",
-        "first sentence, kind put right": "first sentence, kind corrected",
-        "first sentence, colour put right": "first sentence, colour corrected",
-        "first sentence, all four put right": "first sentence, all four corrected",
-        "caption, details put right": "details corrected",
+        "first sentence, kind corrected": "first sentence, kind corrected",
+        "first sentence, colour corrected": "first sentence, colour corrected",
+        "first sentence, all four corrected": "first sentence, all four corrected",
+        "caption, details corrected": "details corrected",
         "vision, EfficientNet-Lite0": "the photo's features, no words",
-        "caption, everything put right": "everything corrected",
+        "caption, everything corrected": "everything corrected",
         "the shop's description": "the shop's own description",
     }
     bars = [_of_100(shown, rows[name], ours=name.startswith("caption")) for name, shown in names.items()]

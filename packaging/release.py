@@ -49,7 +49,7 @@ def begin(version: str, today: date) -> str:
     """Set the version and the changelog's section, and commit them; return what was done, as a sentence.
 
     Raises:
-        NotReadyError: the tree is not clean, the version is none, is tagged or is older, or there is nothing to tell of it.
+        NotReadyError: the tree is not clean, the version is none, is tagged or is older, or the changelog lacks it.
     """
     _check_version(version)
     if changed := _git("status", "--porcelain"):

@@ -106,7 +106,7 @@ def _address() -> str:
     address = str(Path(folder.name, "socket"))
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
-        listener.listen()  # from now on whoever asks is answered, once the imports are done
+        listener.listen()  # from now on every request is answered, once the imports are done
         command = [sys.executable, __file__, str(listener.fileno())]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     atexit.register(folder.cleanup)

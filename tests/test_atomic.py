@@ -73,7 +73,7 @@ def test_what_a_killed_process_of_the_same_number_left_does_no_harm(tmp_path: Pa
     assert _texts(tmp_path) == {"out": "new"}
 
 
-def test_a_folder_whose_place_can_not_be_taken_is_there_again(tmp_path: Path) -> None:
+def test_a_folder_whose_place_cannot_be_taken_is_there_again(tmp_path: Path) -> None:
     _write(tmp_path / "out", "old", as_folder=True)
     with pytest.raises(FileNotFoundError):
         take_place(tmp_path / "missing", tmp_path / "out")

@@ -82,7 +82,7 @@ def test_numbers_as_dates_are_ordered_as_numbers(tmp_path: Path) -> None:
         ("bob,shoe,2020-01-02,-1", "line 3 has 4 cells, the header has 3"),
     ],
 )
-def test_a_row_that_can_not_be_used_is_told_and_the_rest_is_read(tmp_path: Path, row: str, reason: str) -> None:
+def test_a_row_that_cannot_be_used_is_told_and_the_rest_is_read(tmp_path: Path, row: str, reason: str) -> None:
     table = tmp_path / "table.csv"
     table.write_text(f"user_id,item_id,date\nann,shoe,2020-01-01\n{row}\nbob,shirt,2020-01-03\n")
     read, failures = read_interactions(table)

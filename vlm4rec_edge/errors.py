@@ -40,7 +40,21 @@ class ModelError(Vlm4RecError):
 
 
 class VisionEncoderError(ModelError):
-    """The vision encoder outside of llama.cpp failed at work; llama.cpp's own can take its place."""
+    """The vision encoder outside of llama.cpp failed at work; llama.cpp's own can take its place.
+
+    Attributes:
+        reason: What happened, as the end of a sentence; the message says as well how to use llama.cpp's own.
+        remedy: How to use it, as a sentence.
+    """
+
+    remedy = "llama.cpp's own vision encoder is used with --vision mtmd --vision-precision fp32."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason.rstrip(".")
+
+    def __str__(self) -> str:
+        return f"{self.reason}. {self.remedy}"
 
 
 class DeviceError(Vlm4RecError):

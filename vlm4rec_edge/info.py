@@ -121,7 +121,7 @@ def state_of(path: Path | str, *, failures: int = 100) -> IndexState:
             writer_of(path),
             int(store.meta.get("run", 0)),
             store.count(),
-            store.counts()["failures"],
+            store.count_failures(),
             tuple(islice(store.failures(), failures)),
         )
 
@@ -142,7 +142,7 @@ def _of_folder(folder: Path) -> IndexInfo:
     from vlm4rec_edge.store.reader import StoreReader
 
     with StoreReader(folder) as store:
-        counts = {**store.counts(), **store.counts_in_use()}
+        counts = store.counts_in_use()
         return IndexInfo(
             items=counts["items"],
             captions=counts["captions"],

@@ -91,7 +91,7 @@ def _load_openvino(name: str) -> Any:
             )
         return import_module(name)
     before = {own: module for own, module in sys.modules.items() if own == _OPENVINO_TELEMETRY}
-    sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment]  # whoever imports it is told that it is not there
+    sys.modules[_OPENVINO_TELEMETRY] = None  # type: ignore[assignment]  # an import of it says that it is not there
     try:
         return import_module(name)
     finally:

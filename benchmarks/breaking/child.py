@@ -27,7 +27,7 @@ BEGIN = "begin"
 class Task:
     """What a child does. ``encoder`` is the version of ``MadeVectors``; ``file_bytes`` bounds every file it writes."""
 
-    do: Literal["index", "mend", "engine"]
+    do: Literal["index", "repair", "engine"]
     catalog: str
     out: str
     recording: str
@@ -54,7 +54,7 @@ def _index(task: Task) -> dict[str, Any]:
     return {"items": report.items, "captioned": report.progress.captioned, "removed": report.removed}
 
 
-def _mend(task: Task) -> dict[str, Any]:
+def _repair(task: Task) -> dict[str, Any]:
     before = IndexFolder(task.out).verify()
     with MadeVectors(version=task.encoder) as encoder, IndexFolder(task.out) as index:
         index.repair(encoder=encoder)
@@ -103,7 +103,7 @@ def _run(task: Task) -> None:
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (task.file_bytes, task.file_bytes))
     try:
-        print(json.dumps(_mend(task) if task.do == "mend" else _index(task)))
+        print(json.dumps(_repair(task) if task.do == "repair" else _index(task)))
     except Vlm4RecError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -172,4 +172,4 @@ def damaged_copy(task: Task, into: Path, name: str, kind: str, chance: random.Ra
     path.write_bytes(content)
     log = into.with_suffix(".log")
     shutil.copyfile(task.log, log)
-    return replace(task, do="mend", out=str(out), log=str(log), seconds_a_caption=0.0)
+    return replace(task, do="repair", out=str(out), log=str(log), seconds_a_caption=0.0)

@@ -144,8 +144,8 @@ def outcomes(photos: PhotoSet, said: Sequence[Said]) -> dict[str, np.ndarray]:
     return found
 
 
-def commonest(rows: Iterable[Mapping[str, str]], photos: PhotoSet) -> Figures:
-    """Return the figures of one answer for all photos: in each column the commonest value of a training catalog."""
+def majority_class(rows: Iterable[Mapping[str, str]], photos: PhotoSet) -> Figures:
+    """Return the figures of one answer for all photos: in each column the most frequent value of a training catalog."""
     counts = {column: Counter[str]() for column in COLUMNS}
     for row in rows:
         for column, values in truth_of_row(row).items():
@@ -153,13 +153,13 @@ def commonest(rows: Iterable[Mapping[str, str]], photos: PhotoSet) -> Figures:
     answer = {column: count.most_common(1)[0][0] if count else "" for column, count in counts.items()}
     said = Said(answer["kind"], answer["colour"], answer["pattern"], answer["audience"], answer["colour family"])
     right = outcomes(photos, [said] * len(photos.cases))
-    # The commonest group need not be that of the commonest kind, nor the commonest joint audience that of the commonest.
+    # The most frequent group need not be that of the most frequent kind; the same goes for joint audiences.
     apart = {"group": answer["group"], "audience, women as one": women_as_one(answer["audience, women as one"])}
     for column, value in apart.items():
         for at, case in enumerate(photos.cases):
             if case.truth[column]:
                 right[column][at] = value in case.truth[column]
-    return Figures("the commonest answer", photos, [said] * len(photos.cases), right)
+    return Figures("majority class", photos, [said] * len(photos.cases), right)
 
 
 def difference(one: Figures, other: Figures) -> dict[str, Figure]:

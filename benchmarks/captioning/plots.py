@@ -42,7 +42,7 @@ def draw_sizes(figures: Sequence[Figures], compared: Sequence[Figures], sizes: M
 
 
 def confusion(figures: Figures, kinds: int = _KINDS) -> tuple[list[str], np.ndarray]:
-    """Return the commonest true kinds and, in rows by them, the shares of what was said: these kinds, then another."""
+    """Return the most frequent true kinds and, in rows by them, the shares of what was said: these kinds, then another."""
     pairs = [
         (min(case.truth["kind"]), said.kind)
         for case, said in zip(figures.photos.cases, figures.said, strict=True)
@@ -58,7 +58,7 @@ def confusion(figures: Figures, kinds: int = _KINDS) -> tuple[list[str], np.ndar
 
 
 def draw_confusion(figures: Figures, path: Path) -> str:
-    """Draw which of the commonest kinds a model takes for which; return the picture's name."""
+    """Draw which of the most frequent kinds a model confuses with which; return the picture's name."""
     from matplotlib import pyplot
 
     names, shares = confusion(figures)

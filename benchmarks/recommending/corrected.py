@@ -1,4 +1,4 @@
-"""Captions with their mistakes put right, one kind of mistake at a time: what each of them costs."""
+"""Captions with their mistakes corrected, one kind of mistake at a time: what each of them costs."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def corrected_texts(
     return {
         CAPTION: list(captions),
         FIRST: texts(lambda says, _: says, nothing),
-        **{f"{FIRST}, {name} put right": texts(with_truth(name), nothing) for name in ATTRIBUTES},
-        f"{FIRST}, all four put right": texts(lambda _, knows: knows, nothing),
-        "caption, all four put right": texts(lambda _, knows: knows, own),
-        "caption, details put right": texts(lambda says, _: says, right),
-        "caption, everything put right": texts(lambda _, knows: knows, right),
+        **{f"{FIRST}, {name} corrected": texts(with_truth(name), nothing) for name in ATTRIBUTES},
+        f"{FIRST}, all four corrected": texts(lambda _, knows: knows, nothing),
+        "caption, all four corrected": texts(lambda _, knows: knows, own),
+        "caption, details corrected": texts(lambda says, _: says, right),
+        "caption, everything corrected": texts(lambda _, knows: knows, right),
         "the shop's description": [row["description"].strip() for row in rows],
     }
 

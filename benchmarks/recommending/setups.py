@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vlm4rec_edge.errors import Vlm4RecError
-from vlm4rec_edge.grounding.vision.bfloat16 import require_bfloat16
+from running.bfloat16 import lack_of_bfloat16
 
 FULL_TYPE = "F16"
 # Q8_0-F16: all in Q8_0 but the table of words, which scores the next one.
@@ -57,11 +56,7 @@ FULL = Saving("full precision", WHOLE, Setup())
 
 def vision_precisions() -> list[str]:
     """Return the precisions of the vision encoder that this machine has, besides fp32."""
-    try:
-        require_bfloat16()
-    except Vlm4RecError:
-        return ["int8"]
-    return ["int8", "bf16"]
+    return ["int8"] if lack_of_bfloat16() else ["int8", "bf16"]
 
 
 def savings(shipped: Setup) -> list[Saving]:

@@ -64,7 +64,7 @@ class Steps:
 
 
 class _Timed:
-    """A native function with a timer; whoever asks for its types gets those of the function."""
+    """A native function with a timer; its types are those of the function."""
 
     def __init__(self, steps: Steps, step: str | Callable[..., str], function: Any) -> None:
         self._steps, self._step, self._function = steps, step, function

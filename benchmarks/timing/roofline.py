@@ -17,7 +17,7 @@ from timing.grounding import Model
 from timing.grounding_steps import DECODE, PROMPT, VISION
 from timing.machine_rates import machine_rates
 from timing.model_work import CaptioningWork, Work, encoding_work
-from timing.spread import spread
+from timing.roofline_rows import rows_of
 from timing.steps import measure_steps
 from vlm4rec_edge import OnnxEncoder, resolve_encoder
 from vlm4rec_edge.cores import usable_cores
@@ -37,20 +37,7 @@ def roofline(work: Path, chosen: Sequence[Model], texts: Path, *, runs: int) -> 
     for model in chosen:
         figures += _captioning(model, [measure_steps(work, model) for _ in range(runs)], rates[best], memory)
     figures += _encoding(texts, floats, memory, runs=runs)
-    rows = [
-        {
-            "work": own["work"],
-            "step": own["step"],
-            "million operations": f"{own['operations'] / 1e6:,.0f}",
-            "MB": f"{own['bytes'] / 1e6:.2f}",
-            "least time, ms": f"{own['least_s'] * 1e3:.3f}",
-            "bound by": own["bound_by"],
-            "measured, ms": spread(own["seconds"]).text(1e3, 3),
-            "billion operations/s": f"{own['operations'] / spread(own['seconds']).median / 1e9:.0f}",
-            "share of the least time": f"{own['least_s'] / spread(own['seconds']).median:.0%}",
-        }
-        for own in figures
-    ]
+    rows = rows_of(figures, ("work", "step"), digits=3)
     remarks = [
         f"Measured rates, {threads} threads, billion operations/s: "
         + "; ".join(f"{name} {rate / 1e9:.0f}" for name, rate in rates.items())

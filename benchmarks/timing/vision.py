@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from running.bfloat16 import lack_of_bfloat16
 from running.fresh_process import PROGRAM, run_process
 from running.results_file import Section
 
@@ -21,10 +22,8 @@ from timing.photos import photos_in
 from timing.spread import percentile, spread
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.cores import usable_cores
-from vlm4rec_edge.errors import Vlm4RecError
 from vlm4rec_edge.grounding.clean import clean_caption
 from vlm4rec_edge.grounding.llama.prompt import DEFAULT_PROMPT
-from vlm4rec_edge.grounding.vision.bfloat16 import require_bfloat16
 
 # Photos that are captioned before time counts.
 _WARM = 1
@@ -163,12 +162,7 @@ def lack_of(way: Way) -> str:
     """Return why a way cannot be measured here; empty where it can."""
     if way.engine in PEERS and find_spec(PEERS[way.engine][0]) is None:
         return f"pip install {PEERS[way.engine][1]}"
-    if way.precision == "bf16":
-        try:
-            require_bfloat16()
-        except Vlm4RecError as error:
-            return str(error)
-    return ""
+    return lack_of_bfloat16() if way.precision == "bf16" else ""
 
 
 def _figures(setting: Setting, done: dict[Way, list[Done]]) -> Iterator[dict[str, Any]]:

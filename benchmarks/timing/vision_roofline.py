@@ -20,7 +20,7 @@ from running.results_file import Section
 
 from timing.machine_rates import SIDE, fastest, ggml_rate, operations
 from timing.model_work import CaptioningWork
-from timing.spread import spread
+from timing.roofline_rows import rows_of
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.grounding.vision.bfloat16 import Bfloat16Session
@@ -65,19 +65,12 @@ def roofline(model: Path | str, precisions: list[Precision], *, rounds: int) -> 
         ]
         of_products, of_attention = (rates[kind] for kind in _RATES[name])
         least = products / of_products + attention / of_attention
-        figures.append({"encoder": name, "view_s": seconds, "least_s": least})
-    rows = [
-        {
-            "encoder": own["encoder"],
-            "ms a view": spread(own["view_s"]).text(1e3, 1),
-            "least ms": f"{own['least_s'] * 1e3:.1f}",
-            "share of the least time": f"{own['least_s'] / spread(own['view_s']).median:.0%}",
-        }
-        for own in figures
-    ]
+        figures.append({"encoder": name, "seconds": seconds, "least_s": least})
+    rows = rows_of(figures, ("encoder",), digits=1)
     remarks = [
-        f"A view has {work.patches:,} patches: {products / 1e9:,.1f} billion operations in products of weights, "
-        f"{attention / 1e9:,.1f} in attention. The quickest of some runs, {threads} threads; medians of {rounds} rounds.",
+        f"Milliseconds of a view, which has {work.patches:,} patches: {products / 1e9:,.1f} billion operations in products of "
+        f"weights, {attention / 1e9:,.1f} in attention. The quickest of some runs, {threads} threads; medians of {rounds} "
+        "rounds.",
         "Rates measured in the same run, billion operations a second: "
         + "; ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in sorted(rates.items()))
         + f". Products of {SIDE:,} x {SIDE:,}, the fastest of some calls; mtmd's of weights in Q8_0.",

@@ -76,7 +76,7 @@ def test_a_history_may_be_empty_and_ids_may_be_numbers(tmp_path: Path) -> None:
         ("nonsense", "line 2 is not JSON"),
     ],
 )
-def test_a_row_that_can_not_be_used_is_told_and_the_rest_is_read(tmp_path: Path, line: str, reason: str) -> None:
+def test_a_row_that_cannot_be_used_is_told_and_the_rest_is_read(tmp_path: Path, line: str, reason: str) -> None:
     table = tmp_path / "table.jsonl"
     table.write_text(f'{{"user_id": "ann", "history": ["a"]}}\n{line}\n{{"user_id": "eve", "history": ["b"]}}\n')
     histories = open_histories(table)

@@ -166,7 +166,7 @@ def test_trained_rows_tell_their_seeds_and_are_not_trained_twice(shop: Path, cac
         (["--model", "a=stylist-lvlm", "--model", "a=stylist-lvlm"], "Two captioners have one name"),
     ],
 )
-def test_what_can_not_be_done_is_a_sentence(
+def test_what_cannot_be_done_is_a_sentence(
     wrong: list[str], sentence: str, shop: Path, cache: Path, tmp_path: Path
 ) -> None:
     done = run(shop, cache, tmp_path, "--no-plots", *wrong)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from captioning import models
-from captioning.figures import commonest, difference, figures_of, outcomes, repeats, shuffle
+from captioning.figures import difference, figures_of, majority_class, outcomes, repeats, shuffle
 from captioning.groups import (
     ARTICLES_WITHOUT_GROUP,
     FAMILIES_OF_BASE_COLOUR,
@@ -202,9 +202,9 @@ def test_texts_are_shuffled_the_same_way_every_time() -> None:
     assert sorted(shuffle(texts)) == sorted(texts)
 
 
-def test_the_commonest_answer_is_that_of_the_training_in_each_column() -> None:
+def test_the_majority_class_is_that_of_the_training_in_each_column() -> None:
     photos = PhotoSet("shop", [case("Beanie", group="headwear", pattern="Stripe"), case("T-shirt", pattern="Solid")])
-    right = commonest([*ROWS, ROWS[4]], photos).right
+    right = majority_class([*ROWS, ROWS[4]], photos).right
     assert right["kind"].tolist() == [1, 0]
     assert right["group"].tolist() == [1, -1]
     assert right["pattern"].tolist() == [1, 0]
@@ -257,7 +257,7 @@ def test_captions_are_made_once_and_a_torn_file_goes_on(
     assert captions_of(brief_captioner, photos, tmp_path, pytest.fail) == first
 
 
-def test_a_photo_that_can_not_be_used_has_no_caption(
+def test_a_photo_that_cannot_be_used_has_no_caption(
     brief_captioner: LlamaCaptioner, photos: list[Path], tmp_path: Path
 ) -> None:
     bad, gone = tmp_path / "bad.jpg", tmp_path / "gone.jpg"

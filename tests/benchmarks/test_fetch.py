@@ -137,7 +137,7 @@ def test_few_users_are_drawn_the_same_every_time(reviews: Reviews, tmp_path: Pat
     assert not (tmp_path / "one" / "images").exists()
 
 
-def test_what_can_not_be_had_is_a_sentence(reviews: Reviews, tmp_path: Path) -> None:
+def test_what_cannot_be_had_is_a_sentence(reviews: Reviews, tmp_path: Path) -> None:
     nobody = amazon(reviews, tmp_path / "shop", "--min-items", "50", "--no-photos")
     assert nobody.returncode == 1
     assert f"Error: No user of {CATEGORY} has 50 different products" in nobody.stderr

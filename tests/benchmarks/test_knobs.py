@@ -163,7 +163,7 @@ def test_every_setting_stands_in_the_tables_with_its_difference(tmp_path: Path) 
         (["--model", "stylist-lvlm"], "--model is NAME=MODEL"),
     ],
 )
-def test_what_can_not_be_done_is_a_sentence(more: list[str], sentence: str, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_a_sentence(more: list[str], sentence: str, tmp_path: Path) -> None:
     done = run(made_shop_folder(tmp_path), tmp_path / "cache", tmp_path / "out", "--no-plots", *more)
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: {sentence}"), done.stderr

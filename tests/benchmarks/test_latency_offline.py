@@ -125,7 +125,7 @@ def test_the_roofline_counts_every_step_of_a_photo_and_a_text(done: Path) -> Non
     assert whole["least_s"] == pytest.approx(sum(own["least_s"] for own in steps))
 
 
-def test_an_encoder_that_can_not_be_had_is_left_out_with_the_reason(
+def test_an_encoder_that_cannot_be_had_is_left_out_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = tmp_path / "texts.txt"

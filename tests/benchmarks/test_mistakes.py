@@ -1,4 +1,4 @@
-"""benchmarks/mistakes.py: what is put right is right and all else stays, and one run on drawings and made customers."""
+"""benchmarks/mistakes.py: what is corrected is right and all else stays, and one run on drawings and made customers."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_one_kind_of_mistake_is_put_right_and_all_else_stays() -> None:
     assert texts == {
         "caption": CAPTIONS[0],
         "first sentence": "Red striped skirt for men.",
-        "first sentence, kind put right": "Red striped sweater for men.",
-        "first sentence, colour put right": "Dark blue striped skirt for men.",
-        "first sentence, pattern put right": "Red striped skirt for men.",
-        "first sentence, audience put right": "Red striped skirt for men.",
-        "first sentence, all four put right": "Dark blue striped sweater for men.",
-        "caption, all four put right": "Dark blue striped sweater for men. Skirt with pockets.",
-        "caption, details put right": "Red striped skirt for men. Jumper with a hood.",
-        "caption, everything put right": "Dark blue striped sweater for men. Jumper with a hood.",
+        "first sentence, kind corrected": "Red striped sweater for men.",
+        "first sentence, colour corrected": "Dark blue striped skirt for men.",
+        "first sentence, pattern corrected": "Red striped skirt for men.",
+        "first sentence, audience corrected": "Red striped skirt for men.",
+        "first sentence, all four corrected": "Dark blue striped sweater for men.",
+        "caption, all four corrected": "Dark blue striped sweater for men. Skirt with pockets.",
+        "caption, details corrected": "Red striped skirt for men. Jumper with a hood.",
+        "caption, everything corrected": "Dark blue striped sweater for men. Jumper with a hood.",
         "the shop's description": ROWS[0]["description"],
     }
 

@@ -247,7 +247,7 @@ def test_the_weighted_row_scores_as_an_index_of_weighted_titles_and_captions(
     assert system.scorer(split)(users) == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_row_that_can_not_be_made_says_why(made: Representations) -> None:
+def test_a_row_that_cannot_be_made_says_why(made: Representations) -> None:
     made.sentence = "{audience} {kind}"
     for row, why in (
         ("description", "no column description"),

@@ -53,7 +53,7 @@ def test_photos_differ_and_equal_ones_do_not(model: Model, photos: list[Path], t
     assert len(np.unique(found[:-1], axis=0)) == len(photos)
 
 
-def test_a_photo_that_can_not_be_read_is_zero_and_disturbs_no_other(
+def test_a_photo_that_cannot_be_read_is_zero_and_disturbs_no_other(
     model: Model, photos: list[Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"

@@ -261,7 +261,7 @@ def test_the_validation_ranks_among_all_that_is_not_taught() -> None:
     )
     items = np.array([[9.0], [3.0], [2.0], [2.5], [1.0]], np.float32)
     assert validation_value(np.ones((1, 1), np.float32), items, own) == pytest.approx(1 / 2)
-    # Whoever gives all items one score is in their middle.
+    # A row that gives all items one score is in their middle.
     assert validation_value(np.ones((1, 1), np.float32), np.ones((5, 1), np.float32), own) == pytest.approx(1 / 2.5)
     assert histories_module._LEAST_HISTORY >= 3  # two are left to be taught from
 

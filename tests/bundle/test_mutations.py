@@ -169,7 +169,7 @@ def test_no_mutation_crashes_or_changes_an_answer(
 
 
 def test_other_content_under_right_hashes_is_refused_or_is_a_bundle(whole: dict[str, Path], tmp_path: Path) -> None:
-    """Whoever makes all hashes anew makes a bundle; what he cannot make is a crash, or a text that is none."""
+    """Somebody who makes all hashes anew makes a bundle; what he cannot make is a crash, or a text that is none."""
     seen = set()
     for number in range(100):
         chance = random.Random(number)

@@ -288,7 +288,7 @@ def test_an_item_takes_its_photo_from_the_first_row_that_has_one(tmp_path: Path)
         (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00 a photo by mistake", r"cannot be read: line 1 is not UTF-8"),
     ],
 )
-def test_a_table_that_can_not_be_meant_is_refused_at_once(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_table_that_cannot_be_meant_is_refused_at_once(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "items.csv"
     path.write_bytes(content)
     with pytest.raises(CatalogError, match=message) as caught:

@@ -154,7 +154,7 @@ def test_a_file_address_is_a_path_and_a_file_with_a_comma_in_its_name_is_one_pho
     }
 
 
-def test_a_web_address_is_told_as_one_and_kept_for_whoever_fetches_it(photos: Path) -> None:
+def test_a_web_address_is_told_as_one_and_kept_for_whatever_fetches_it(photos: Path) -> None:
     rows = '1,https://cdn.example.invalid/a.jpg?v=1\n2,//cdn.example.invalid/b.jpg\n3,"a.jpg,https://x.invalid/c.jpg"\n'
     one, two, three, rest = _open(photos, "id,image\n" + rows).read()
     assert isinstance(one, WebPhotos)

@@ -159,7 +159,7 @@ def test_a_folder_that_is_named_like_a_photo_is_walked_into(tmp_path: Path) -> N
     assert _ids(_photos(tmp_path, "x.jpg/y.png")) == ["x.jpg/y"]
 
 
-def test_a_folder_that_can_not_be_listed_is_a_failure_and_not_silence(
+def test_a_folder_that_cannot_be_listed_is_a_failure_and_not_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _photos(tmp_path, "a.png", "locked/b.png", "open/c.png")

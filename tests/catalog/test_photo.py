@@ -367,7 +367,7 @@ def test_a_photo_file_is_its_bytes_and_their_hash(tmp_path: Path) -> None:
     assert read.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_what_can_not_be_read_is_a_sentence_with_its_path(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_a_sentence_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()
     os.mkfifo(tmp_path / "pipe.jpg")

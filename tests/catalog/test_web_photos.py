@@ -307,7 +307,7 @@ def test_a_run_that_is_stopped_keeps_what_came_and_ends_soon(shop: Shop, address
     assert cache.fetch([f"{address}/{number}.bmp" for number in range(50)]) == 50 - came
 
 
-def test_a_folder_that_can_not_be_written_stops_it_with_a_sentence(
+def test_a_folder_that_cannot_be_written_stops_it_with_a_sentence(
     shop: Shop, address: str, cache: WebPhotoCache
 ) -> None:
     cache.folder.write_text("a file")

@@ -68,7 +68,7 @@ def test_interactions_are_histories_too_and_the_format_goes_by_the_ending(index:
     assert [record["item_id"] for record in found] == [hit["item_id"] for hit in alone]
 
 
-def test_what_can_not_be_answered_is_counted_and_told_with_code_3(index: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_answered_is_counted_and_told_with_code_3(index: Path, tmp_path: Path) -> None:
     histories = {"ann": ["item-1", "gone"], "bob": [], "eve": ["gone", "lost"], "joe": ["item-2"]}
     table = _write(tmp_path / "in.csv", histories)
     with table.open("a") as stream:
@@ -101,7 +101,7 @@ def test_what_can_not_be_answered_is_counted_and_told_with_code_3(index: Path, t
         (["--histories", "in.csv", "--out", "out.xlsx"], "let its name end in .csv"),
     ],
 )
-def test_what_can_not_be_meant_is_refused(index: Path, arguments: list[str], message: str) -> None:
+def test_what_cannot_be_meant_is_refused(index: Path, arguments: list[str], message: str) -> None:
     done = program("recommend", index, *arguments)
     assert done.code == 2
     assert message in done.err

@@ -109,7 +109,7 @@ def test_items_without_a_photo_are_told(own_index: Path, shop: Path, tmp_path: P
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_can_not_be_done_is_a_sentence_and_leaves_nothing(
+def test_what_cannot_be_done_is_a_sentence_and_leaves_nothing(
     shop_index: Path, tmp_path: Path, arguments: list[str], kind: str, code: int
 ) -> None:
     (tmp_path / "photos").mkdir()

@@ -144,7 +144,7 @@ def test_the_demo_again_does_only_what_is_not_done_and_tells_people(demo: Done, 
     assert "report.html" in done.err
 
 
-def test_a_place_that_can_not_hold_the_demo_is_a_sentence(tmp_path: Path) -> None:
+def test_a_place_that_cannot_hold_the_demo_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for place in ("file", "file/below"):
         done = program("demo", "--out", tmp_path / place, "--json")

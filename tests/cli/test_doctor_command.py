@@ -1,4 +1,4 @@
-"""``doctor`` says what is there, what is wrong and which command mends it; exit code 1 if photos cannot be indexed."""
+"""``doctor`` says what is there, what is wrong and which command repairs it; exit code 1 if photos cannot be indexed."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_the_same_seed_gives_the_same_document(index: Path, purchases: Path) -> 
         (["--test-share", "1.5"], "test share is 1.5"),
     ],
 )
-def test_settings_that_can_not_be_meant_are_refused(
+def test_settings_that_cannot_be_meant_are_refused(
     index: Path, purchases: Path, arguments: list[str], message: str
 ) -> None:
     done = program("evaluate", index, "--interactions", purchases, *arguments)
@@ -185,7 +185,7 @@ def test_evaluating_needs_numpy_alone(index: Path, purchases: Path) -> None:
     assert done.code == 0, done.err
 
 
-def test_weights_that_are_not_there_can_not_count_and_columns_can_be_named(
+def test_weights_that_are_not_there_cannot_count_and_columns_can_be_named(
     index: Path, purchases: Path, tmp_path: Path
 ) -> None:
     done = program("evaluate", index, "--interactions", purchases, "--weighted")

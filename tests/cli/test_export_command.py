@@ -50,7 +50,7 @@ def test_a_qdrant_server_that_is_not_there_is_a_sentence(shop_index: Path) -> No
     ],
     ids=" ".join,
 )
-def test_what_can_not_be_meant(shop_index: Path, tmp_path: Path, arguments: list[str]) -> None:
+def test_what_cannot_be_meant(shop_index: Path, tmp_path: Path, arguments: list[str]) -> None:
     done = program("export", shop_index, *arguments, cwd=tmp_path)
     assert done.code == 2
     assert list(tmp_path.iterdir()) == []

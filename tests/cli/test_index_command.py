@@ -204,7 +204,7 @@ def test_the_columns_of_a_table_can_be_named_and_how_it_was_read_is_told(photos:
         ),
     ],
 )
-def test_a_catalog_that_can_not_be_used_stops_the_run_before_any_work(
+def test_a_catalog_that_cannot_be_used_stops_the_run_before_any_work(
     tmp_path: Path, catalog: str, message: str
 ) -> None:
     (tmp_path / "empty-folder").mkdir()
@@ -244,7 +244,7 @@ def _model_folder(place: Path, damage: str) -> Path:
         ("encoder without manifest truncated", "cannot load"),
     ],
 )
-def test_a_model_that_can_not_be_used_stops_the_run_before_any_work(
+def test_a_model_that_cannot_be_used_stops_the_run_before_any_work(
     photos: Path, tmp_path: Path, damage: str, message: str
 ) -> None:
     folder = _model_folder(tmp_path, damage)
@@ -269,7 +269,7 @@ def test_a_model_that_can_not_be_used_stops_the_run_before_any_work(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_setting_that_can_not_be_meant_stops_the_run_before_any_work(
+def test_a_setting_that_cannot_be_meant_stops_the_run_before_any_work(
     photos: Path, settings: list[str], message: str, code: int
 ) -> None:
     table = _table(photos, "a,0000.png,Red")

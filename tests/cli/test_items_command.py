@@ -83,7 +83,7 @@ def test_people_see_a_table_and_how_to_go_on(shipped: Path) -> None:
         (["--limit", "0"], 2, "--limit"),
     ],
 )
-def test_what_can_not_be_listed_is_named(shipped: Path, rest: list[str], code: int, says: str) -> None:
+def test_what_cannot_be_listed_is_named(shipped: Path, rest: list[str], code: int, says: str) -> None:
     done = program("items", shipped, *rest)
     assert done.code == code
     assert says in done.err

@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from program import program
+from program import on_a_terminal, program
 
 import vlm4rec_edge
+from vlm4rec_edge.known_models import list_models
 from vlm4rec_edge.models.installed import installed
 
 
@@ -62,10 +64,22 @@ def test_list_tells_people_what_is_here_and_what_could_be(home: Path) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert "embedded" in lines["stylist-lvlm"]
     assert "absent" in lines["smolvlm-256m-instruct"]
-    assert "not run" in lines["smolvlm-256m-instruct"]
-    assert "not run" not in lines["stylist-lvlm"]
-    assert re.search(r" ~\d+ (days|h|min) ", lines["qwen3.5-0.8b"])
-    assert "MIT" in lines["bge-small-en-v1.5"]
+    assert re.search(r" ~\d+ (days|h|min)$", lines["qwen3.5-0.8b"])
+    below = dict(pairwise(done.stdout.splitlines()))
+    assert below[lines["smolvlm-256m-instruct"]].endswith("License: Apache-2.0. Not run.")
+    assert below[lines["stylist-lvlm"]].endswith("License: research-noncommercial.")
+    assert "License: MIT. Not run." in below[lines["bge-small-en-v1.5"]]
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_list_fits_a_terminal_and_leaves_nothing_out(columns: str, home: Path) -> None:
+    environment = {**os.environ, "VLM4REC_EDGE_HOME": str(home), "TERM": "dumb", "COLUMNS": columns}
+    shown = on_a_terminal("models", "list", environment=environment).stdout.decode("utf-8")
+    assert max(map(len, shown.splitlines())) <= int(columns)
+    words = " ".join(shown.split())
+    for model in list_models():
+        assert model.name in words
+        assert model.description in words
 
 
 def test_list_tells_programs_the_same_with_stable_fields(home: Path) -> None:

@@ -101,7 +101,7 @@ def test_unknown_ids_are_left_out_told_and_coded(shop_index: Path, ids: list[str
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_can_not_be_answered_is_a_sentence_and_a_code(
+def test_what_cannot_be_answered_is_a_sentence_and_a_code(
     shop_index: Path, arguments: list[str], kind: str, code: int
 ) -> None:
     command, *rest = arguments
@@ -335,7 +335,7 @@ def test_that_a_photo_is_looked_for_by_its_caption_among_titles_is_told(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_an_option_that_can_not_be_meant_is_a_sentence(
+def test_an_option_that_cannot_be_meant_is_a_sentence(
     market: Path, arguments: list[str], message: str, code: int
 ) -> None:
     command, *rest = arguments

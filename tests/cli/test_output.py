@@ -39,7 +39,7 @@ def _raw(arguments: list[object], **settings: object) -> subprocess.CompletedPro
     return subprocess.run([str(PROGRAM), *map(str, arguments)], check=False, timeout=60, **streams)  # type: ignore[call-overload, no-any-return]
 
 
-def test_text_of_others_can_not_steer_a_terminal(index: Path) -> None:
+def test_text_of_others_cannot_steer_a_terminal(index: Path) -> None:
     shown = program("similar", index, "i0").out
     assert "\x1b" not in shown
     assert len(shown.splitlines()) == 1 + len(TITLES)
@@ -105,7 +105,7 @@ def test_a_full_disk_is_a_sentence(index: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no limit to the size of files")
-def test_with_json_a_file_that_can_not_be_written_is_a_document(index: Path, tmp_path: Path) -> None:
+def test_with_json_a_file_that_cannot_be_written_is_a_document(index: Path, tmp_path: Path) -> None:
     (tmp_path / "histories.csv").write_text("user_id,item_id\nann,i0\n", encoding="utf-8")
     asked = ["recommend", index, "--histories", tmp_path / "histories.csv", "--out", tmp_path / "answers.csv", "--json"]
     command = shlex.join([str(PROGRAM), *map(str, asked)])

@@ -1,4 +1,4 @@
-"""`--photo-vectors` of `index` and `add`, and what the other commands tell of them, through real processes."""
+"""`--photo-vectors` of `index` and `add`, and what the other commands say about them, through real processes."""
 
 from __future__ import annotations
 

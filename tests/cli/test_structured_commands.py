@@ -115,7 +115,7 @@ def test_a_photo_added_later_is_captioned_in_the_same_form(table: Path, form: Pa
     assert len(winter["recommendations"]) + len(summer["recommendations"]) == 4
 
 
-def test_a_schema_that_can_not_be_used_is_wrong_usage_before_any_work(table: Path, form: Path, tmp_path: Path) -> None:
+def test_a_schema_that_cannot_be_used_is_wrong_usage_before_any_work(table: Path, form: Path, tmp_path: Path) -> None:
     form.write_text('{"type": "object", "properties": {"price": {"type": "number"}}}', encoding="utf-8")
     for arguments in (["caption", table.parent / "red.png"], ["index", table, "--out", tmp_path / "shop.index"]):
         done = program(*arguments, "--schema", form)

@@ -66,7 +66,7 @@ def test_an_unknown_id_is_named_with_code_3_wherever_it_stands(shipped: Path, wh
     assert program(command, shipped, *(part.format("shirt-2") for part in where[1:])).code == 0
 
 
-def test_a_list_of_which_nothing_is_known_can_not_be_answered(shipped: Path) -> None:
+def test_a_list_of_which_nothing_is_known_cannot_be_answered(shipped: Path) -> None:
     for rest in (["--history", "nope"], ["--history", "shirt-1", "--allow", "nope,nothing"]):
         done = program("recommend", shipped, *rest)
         assert done.code == 1

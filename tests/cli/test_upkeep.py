@@ -101,7 +101,7 @@ def test_an_id_for_several_photos_is_wrong_usage(own_index: Path, tmp_path: Path
     assert done.code == 2
 
 
-def test_a_photo_that_can_not_be_read_is_not_added(own_index: Path, tmp_path: Path) -> None:
+def test_a_photo_that_cannot_be_read_is_not_added(own_index: Path, tmp_path: Path) -> None:
     done = program("add", own_index, tmp_path / "missing.jpg")
     assert done.code == 3
     assert "missing.jpg does not exist" in done.err
@@ -115,9 +115,9 @@ def test_verify_names_the_damaged_file_and_repair_mends_it(own_index: Path) -> N
     assert broken.json["ok"] is False
     assert broken.json["findings"][0]["file"].startswith("vectors-")
 
-    mended = program("repair", own_index, "--json")
-    assert mended.code == 0
-    assert mended.json["dropped_vectors"] == 1
+    repaired = program("repair", own_index, "--json")
+    assert repaired.code == 0
+    assert repaired.json["dropped_vectors"] == 1
     assert program("verify", own_index).code == 0
     after = program("search", own_index, "red dress", "--json").json["recommendations"]
     assert [hit["item_id"] for hit in after] == [hit["item_id"] for hit in before]
@@ -133,10 +133,10 @@ def test_there_is_nothing_to_verify_or_repair_where_no_index_is(tmp_path: Path) 
 def test_lost_notes_cost_the_vectors_and_repair_says_what_to_do(own_index: Path, shop: Path) -> None:
     change(own_index, "UPDATE meta SET value = 'x' WHERE key = 'golden'")
     vectors, items = count(own_index, "vectors"), count(own_index, "items")
-    mended = program("repair", own_index)
-    assert mended.code == 0
-    assert f"{vectors} vectors dropped" in mended.out
-    assert "vlm4rec-edge index" in mended.err
+    repaired = program("repair", own_index)
+    assert repaired.code == 0
+    assert f"{vectors} vectors dropped" in repaired.out
+    assert "vlm4rec-edge index" in repaired.err
     assert "index` on the catalog again" in program("verify", own_index).out
     lost = program("add", own_index, shop.parent / "nothing.jpg")
     assert lost.code == 1
@@ -151,10 +151,10 @@ def test_lost_notes_cost_the_vectors_and_repair_says_what_to_do(own_index: Path,
 def test_an_item_whose_caption_lost_its_key_is_never_recommended_by_nothing(own_index: Path) -> None:
     items = count(own_index, "items")
     change(own_index, "UPDATE captions SET key = 'z' || substr(key, 2) WHERE key = (SELECT min(key) FROM captions)")
-    mended = program("repair", own_index, "--json")
-    assert mended.json["dropped_captions"] == 1
-    assert mended.json["dropped_items"] >= 1
-    assert count(own_index, "items") == items - mended.json["dropped_items"]
+    repaired = program("repair", own_index, "--json")
+    assert repaired.json["dropped_captions"] == 1
+    assert repaired.json["dropped_items"] >= 1
+    assert count(own_index, "items") == items - repaired.json["dropped_items"]
     assert program("verify", own_index).code == 0
 
 

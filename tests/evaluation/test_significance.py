@@ -69,6 +69,6 @@ def test_a_small_difference_that_all_users_share_is_seen_though_users_vary_much(
     assert (turned.mean, turned.p_value) == (pytest.approx(-difference.mean), difference.p_value)
 
 
-def test_other_users_can_not_be_paired() -> None:
+def test_other_users_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="3 values cannot be paired with 2"):
         compare(np.zeros(3), np.zeros(2))

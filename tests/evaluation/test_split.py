@@ -75,7 +75,7 @@ def test_an_item_taken_again_later_is_no_test() -> None:
     assert named(chronological_split(interactions_of(rows), IDS).test) == [[IDS[4]]]
 
 
-def test_settings_that_can_not_be_meant_are_refused() -> None:
+def test_settings_that_cannot_be_meant_are_refused() -> None:
     some = interactions_of([("ann", IDS[0], 1), ("ann", IDS[1], 2)])
     with pytest.raises(UsageError, match="No user has 5 different items of this catalog"):
         chronological_split(some, IDS)

@@ -299,7 +299,7 @@ def test_an_answer_ends_where_the_context_does_and_harms_no_neighbour(family: Fa
     assert said["large"].cut_off
 
 
-def test_an_image_that_one_pass_can_not_hold_is_refused_and_does_not_end_the_process(
+def test_an_image_that_one_pass_cannot_hold_is_refused_and_does_not_end_the_process(
     family: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(family, "gemma3")

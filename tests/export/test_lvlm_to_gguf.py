@@ -108,7 +108,7 @@ def test_an_unknown_type_is_refused_with_the_known_ones(checkpoint: Path, tmp_pa
     assert "--projector-type Q8_0-F16 is not a type" in done.stderr
 
 
-def test_what_the_converter_can_not_read_is_told_in_one_line(checkpoint: Path, tmp_path: Path) -> None:
+def test_what_the_converter_cannot_read_is_told_in_one_line(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     config = (checkpoint / "config.json").read_text(encoding="utf-8")
     (tmp_path / "broken" / "config.json").write_text(config, encoding="utf-8")

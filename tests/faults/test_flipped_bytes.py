@@ -117,7 +117,7 @@ def _zero_a_page_in_the_middle(content: bytearray) -> None:
 
 
 @pytest.mark.parametrize("damage", [_zero_first_page, _rename_a_column, _zero_a_page_in_the_middle])
-def test_a_database_that_sqlite_can_not_read_is_salvaged(own: Task, damage: Callable[[bytearray], None]) -> None:
+def test_a_database_that_sqlite_cannot_read_is_salvaged(own: Task, damage: Callable[[bytearray], None]) -> None:
     path = Path(own.out) / "store.sqlite"
     content = bytearray(path.read_bytes())
     damage(content)

@@ -272,7 +272,7 @@ def test_a_photo_file_that_is_not_there_is_a_sentence(captioner: LlamaCaptioner,
         ("text is no model", "GGUF"),
     ],
 )
-def test_a_model_that_can_not_be_used_is_a_sentence_and_the_next_one_works(
+def test_a_model_that_cannot_be_used_is_a_sentence_and_the_next_one_works(
     tmp_path: Path, damage: str, message: str, garments: list[CaptionRequest], captions: dict[str, str]
 ) -> None:
     files = resolve_lvlm()

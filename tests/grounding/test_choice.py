@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
+from vlm4rec_edge import busy as load
 from vlm4rec_edge import resolve_lvlm
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, Vlm4RecWarning
 from vlm4rec_edge.grounding.llama import choice
-from vlm4rec_edge.grounding.llama.choice import choose_graph, loaded_bytes
+from vlm4rec_edge.grounding.llama.choice import choose_graph, loaded_bytes, told_of
 from vlm4rec_edge.grounding.vision.check import Agreement
 from vlm4rec_edge.grounding.vision.graph_file import GraphFile, NotCovered
 from vlm4rec_edge.grounding.vision.projector import NotCoveredError
 
 
-def _graph(*, mtmd_s: float = 0.02, onnx_s: float = 0.01) -> GraphFile:
-    agreement = Agreement(4, 64, 0.9999, 0.9999, 0.001, mtmd_s, onnx_s)
+def _graph(*, mtmd_s: float = 0.02, onnx_s: float = 0.01, load: float | None = 0.1) -> GraphFile:
+    agreement = Agreement(4, 64, 0.9999, 0.9999, 0.001, mtmd_s, onnx_s, load)
     return GraphFile(Path("tower.onnx"), "fp32", 1, 32, 1000, agreement)
 
 
@@ -37,7 +38,7 @@ class _Found:
 
     def _make(self, *_: Any) -> GraphFile | NotCovered:
         self.makings += 1
-        return self.known or self.made
+        return self.made
 
 
 @pytest.fixture
@@ -66,6 +67,30 @@ def test_it_is_found_out_unless_few_photos_are_not_worth_it(found: _Found) -> No
     assert found.makings == 0
     assert _chosen() == found.made
     assert found.makings == 1
+
+
+def test_one_that_was_timed_on_a_busy_machine_is_timed_again_on_a_quiet_one(
+    found: _Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, found.made = _graph(onnx_s=0.03, load=2.0), _graph()
+    found.known = busy
+    for now in (2.0, 0.4, None):
+        monkeypatch.setattr(load, "load_of_a_core", lambda now=now: now)
+        assert _chosen() is None
+    monkeypatch.setattr(load, "load_of_a_core", lambda: 0.1)
+    assert _chosen(find_out=False) is None  # few photos are not worth it
+    assert _chosen(vision="onnx") == busy  # however fast it is
+    assert found.makings == 0
+    assert _chosen() == found.made
+    monkeypatch.setattr(choice, "_LARGE_BYTES", 1)
+    with pytest.raises(Vlm4RecWarning, match="again, because the machine was busy"):
+        _chosen()
+
+
+@pytest.mark.parametrize(("at", "says"), [(0.51, True), (0.5, False), (None, False)])
+def test_that_the_machine_was_busy_is_told(at: float | None, says: bool) -> None:
+    for graph in (_graph(load=at), _graph(onnx_s=0.03, load=at)):
+        assert ("measured on a busy machine" in told_of(graph)) is says
 
 
 def test_that_a_large_graph_is_made_is_told_before(found: _Found, monkeypatch: pytest.MonkeyPatch) -> None:

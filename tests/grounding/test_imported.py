@@ -83,7 +83,7 @@ def test_an_item_without_a_caption_is_a_failure_with_a_reason(
     assert {failure.stage for failure in report.failures} == {"grounding"}
 
 
-def test_a_row_that_can_not_be_read_is_told_where_its_caption_is_missed(
+def test_a_row_that_cannot_be_read_is_told_where_its_caption_is_missed(
     photos: Path, tmp_path: Path, encoder: OnnxEncoder
 ) -> None:
     path = table(tmp_path / "said.jsonl", {"0000": "A shirt.", "0001": "Jeans."})
@@ -105,7 +105,7 @@ def test_a_row_that_can_not_be_read_is_told_where_its_caption_is_missed(
         ("said.csv", "id,caption\na,x\na,y\n", "line 3 has the duplicate id 'a'"),
     ],
 )
-def test_a_table_that_can_not_be_meant_stops_before_the_first_photo(
+def test_a_table_that_cannot_be_meant_stops_before_the_first_photo(
     tmp_path: Path, name: str, content: str | None, because: str
 ) -> None:
     if content is not None:

@@ -106,14 +106,14 @@ def test_the_question_names_every_field_and_is_a_prompt_without_placeholders() -
         (_with(a={"type": "array", "minItems": 1}), '"minItems" is not supported'),
     ],
 )
-def test_what_can_not_be_asked_for_is_refused_with_a_sentence(document: Any, sentence: str) -> None:
+def test_what_cannot_be_asked_for_is_refused_with_a_sentence(document: Any, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         parse_schema(document)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
 
 
-def test_a_schema_file_that_can_not_be_used_is_named(tmp_path: Path) -> None:
+def test_a_schema_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     path = tmp_path / "form.json"
     with pytest.raises(UsageError, match=r"form\.json cannot be read"):
         read_schema(path)

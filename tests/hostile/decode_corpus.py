@@ -1,7 +1,7 @@
 """Decode a stretch of the corpus in a process of its own, which may die of it; run by a test.
 
 Arguments: folder, first number, end number, seconds for a single file, bytes of address space. The file ``at`` in the
-folder always names the photo at work, so that whoever finds this process dead knows which one it was.
+folder always names the photo at work, so that a parent that finds this process dead knows which one it was.
 """
 
 from __future__ import annotations

@@ -177,15 +177,15 @@ _CHANGES: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 
 def _with_right_checksums(content: bytes) -> bytes:
-    """Mend the CRC of every PNG chunk, so that damage gets past the first gate."""
-    mended, at = bytearray(content), 8
-    while at + 12 <= len(mended):
-        (length,) = struct.unpack_from(">I", mended, at)
-        if at + 12 + length > len(mended):
+    """Correct the CRC of every PNG chunk, so that damage gets past the first gate."""
+    repaired, at = bytearray(content), 8
+    while at + 12 <= len(repaired):
+        (length,) = struct.unpack_from(">I", repaired, at)
+        if at + 12 + length > len(repaired):
             break
-        struct.pack_into(">I", mended, at + 8 + length, zlib.crc32(mended[at + 4 : at + 8 + length]))
+        struct.pack_into(">I", repaired, at + 8 + length, zlib.crc32(repaired[at + 4 : at + 8 + length]))
         at += 12 + length
-    return bytes(mended)
+    return bytes(repaired)
 
 
 def hostile_photo(number: int) -> tuple[str, bytes]:

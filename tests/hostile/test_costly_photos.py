@@ -69,7 +69,7 @@ def test_a_photo_with_much_honest_metadata_is_still_a_photo() -> None:
     assert (decode_photo(photo_of(rich), "rich") == decode_photo(photo_of(plain), "plain")).all()
 
 
-def test_metadata_that_can_not_be_read_does_not_cost_the_picture() -> None:
+def test_metadata_that_cannot_be_read_does_not_cost_the_picture() -> None:
     plain = valid_photos()["jpeg-exif"]
     at = plain.index(b"Exif\0\0") + 6
     broken = plain[:at] + b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x04\0\xff\xff\xff\x7f\x08\0\0\0" + plain[at + 22 :]

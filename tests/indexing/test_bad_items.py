@@ -68,7 +68,7 @@ def test_an_item_whose_photo_breaks_is_kept_as_it_was_even_when_pruning(
     assert (items_of(out)["0003"], vectors_of(out)["0003"]) == before
 
 
-def test_nothing_is_pruned_while_a_part_of_the_catalog_can_not_be_read(run: Run, photos: Path) -> None:
+def test_nothing_is_pruned_while_a_part_of_the_catalog_cannot_be_read(run: Run, photos: Path) -> None:
     rows = rows_of(photos)
     table = table_of(photos, rows)
     run(table)

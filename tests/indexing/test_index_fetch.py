@@ -82,7 +82,7 @@ def test_a_private_host_is_refused_without_a_word_to_it(table: Path, server: Fil
     assert server.asked == []
 
 
-def test_an_item_whose_photo_can_not_be_fetched_is_not_pruned(table: Path, server: Files, tmp_path: Path) -> None:
+def test_an_item_whose_photo_cannot_be_fetched_is_not_pruned(table: Path, server: Files, tmp_path: Path) -> None:
     out = tmp_path / "x.index"
     command = ["index", table, "--out", out, "--max-tokens", "3", "--json", "--fetch-private", "--prune"]
     assert program(*command).json["items"] == 4

@@ -53,6 +53,19 @@ def test_what_no_item_has_any_more_is_kept_and_not_counted(index: IndexFolder, p
     assert counted() == (count, count, count)
 
 
+def test_each_kind_is_counted_once_for_what_an_index_holds(index: IndexFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    one = StoreReader.one
+    monkeypatch.setattr(StoreReader, "one", lambda self, query: (asked.append(query), one(self, query))[1])
+    with StoreReader(index.folder) as store:
+        counted = store.counts_in_use()
+        assert counted == store.counts()
+    del asked[:]
+    found = describe_index(index.folder)
+    assert {name: getattr(found, name) for name in counted} == counted
+    assert len([query for query in asked if "count(" in query]) == len(counted)
+
+
 def test_what_is_added_may_have_a_number_as_its_id(index: IndexFolder, photos: Path) -> None:
     new = [Item(7, photos / "0001.png")]  # type: ignore[arg-type]
     report = index.add(new, captioner=MadeCaptioner(), encoder=MadeEncoder())

@@ -125,7 +125,7 @@ def _holds(out: object) -> int:
     return int(program("info", out, "--json").json["items"])
 
 
-def test_the_program_refuses_a_large_prune_where_it_can_not_ask(command: list[object]) -> None:
+def test_the_program_refuses_a_large_prune_where_it_cannot_ask(command: list[object]) -> None:
     done = program(*command, "--prune", "--json")
     assert done.code == 3
     gone = [f"{number:04}" for number in range(10, 40)]

@@ -19,7 +19,7 @@ from vlm4rec_edge.errors import StoreError, UsageError
         ({"prompt": "A {brnd} product."}, r"asks for \{brnd\}, but the catalog has only: title, id, brand"),
     ],
 )
-def test_what_can_not_be_meant_is_refused_before_anything_is_written(
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(
     run: Run, photos: Path, out: Path, settings: dict[str, str], message: str
 ) -> None:
     table = table_of(photos, rows_of(photos, brand="A"))
@@ -39,7 +39,7 @@ def test_what_can_not_be_meant_is_refused_before_anything_is_written(
         ("long", "cannot be made or read"),
     ],
 )
-def test_a_place_that_can_not_hold_an_index_is_refused_before_any_work(
+def test_a_place_that_cannot_hold_an_index_is_refused_before_any_work(
     photos: Path, tmp_path: Path, encoder: OnnxEncoder, place: str, message: str
 ) -> None:
     out = tmp_path / ("x" * 300 if place == "long" else "out")

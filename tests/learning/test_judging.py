@@ -36,7 +36,7 @@ def test_purchases_at_random_teach_nothing() -> None:
 
 
 def test_what_is_held_back_of_a_fold_is_not_learned_from() -> None:
-    # Pairs that nobody else bought: whoever learned from what is held back would find it at once.
+    # Pairs that nobody else bought: a model that learned from what is held back would find it at once.
     found = judged(bought([[2 * number, 2 * number + 1] for number in range(ITEMS // 2)]))
     assert recall(found.ranks).mean() < 0.2
 

@@ -116,7 +116,7 @@ def test_one_changed_byte_under_a_manifest_is_refused(pair: Path, name: str) -> 
         resolve_lvlm(str(pair))
 
 
-def test_a_manifest_can_not_point_out_of_its_folder(encoder_folder: Path) -> None:
+def test_a_manifest_cannot_point_out_of_its_folder(encoder_folder: Path) -> None:
     (encoder_folder.parent / "secret").write_bytes(b"secret")
     _write_manifest(encoder_folder)
     path = encoder_folder / "manifest.json"
@@ -197,7 +197,7 @@ def test_a_sentence_transformers_folder_has_its_own_pooling_and_length(
     assert (found.settings.pooling, found.settings.max_tokens) == (pooling, 512)
 
 
-def test_a_pooling_that_can_not_be_done_is_refused(encoder_folder: Path) -> None:
+def test_a_pooling_that_cannot_be_done_is_refused(encoder_folder: Path) -> None:
     (encoder_folder / "1_Pooling").mkdir()
     (encoder_folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     with pytest.raises(ModelError, match="other than mean, cls or lasttoken alone"):

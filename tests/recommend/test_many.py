@@ -114,7 +114,7 @@ def test_the_size_of_a_block_changes_nothing_and_bounds_what_is_read_ahead(
         assert read <= number + 12
 
 
-def test_who_can_not_be_answered_is_told_why_and_the_others_are_answered(shop: Recommender) -> None:
+def test_who_cannot_be_answered_is_told_why_and_the_others_are_answered(shop: Recommender) -> None:
     users = [
         History("empty", []),
         History("unknown", ["x", "y", "x"]),
@@ -142,7 +142,7 @@ def test_popularity_answers_where_nothing_is_known(shop: Recommender) -> None:
     assert (empty.basis, unknown.basis, known.basis) == ("popularity", "popularity", "history")
 
 
-def test_settings_that_can_not_be_meant_are_refused_at_once(shop: Recommender) -> None:
+def test_settings_that_cannot_be_meant_are_refused_at_once(shop: Recommender) -> None:
     with pytest.raises(UsageError, match="k is 0"):
         shop.recommend_many([], 0)
     with pytest.raises(UsageError, match="filter cannot be read"):

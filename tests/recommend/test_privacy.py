@@ -37,7 +37,7 @@ def test_a_sum_of_few_items_can_be_taken_apart(size: int) -> None:
         assert sorted(read_back(_profile(rows), CATALOG, size)) == sorted(rows)
 
 
-def test_a_sum_of_more_items_than_dimensions_can_not_be_taken_apart_so() -> None:
+def test_a_sum_of_more_items_than_dimensions_cannot_be_taken_apart_so() -> None:
     rows = np.random.default_rng(1).permutation(500)[:100].tolist()
     assert len(set(read_back(_profile(rows), CATALOG, 100)) & set(rows)) < 80
 

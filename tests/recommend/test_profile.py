@@ -83,7 +83,7 @@ def test_the_last_events_are_the_newest_whatever_their_order() -> None:
         ({"dislike_weight": -1}, "numbers from 0 on"),
     ],
 )
-def test_numbers_that_can_not_be_meant_are_refused(options: dict[str, Any], message: str) -> None:
+def test_numbers_that_cannot_be_meant_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         _weights(3, **options)
 

@@ -196,7 +196,7 @@ def test_a_history_of_thousands_is_answered(large: tuple[Path, np.ndarray]) -> N
         assert [hit.item_id for hit in shop.recommend(history, k=3)] == ["item-499"]
 
 
-def test_a_request_that_can_not_be_meant_is_refused(shelf: Recommender, tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_meant_is_refused(shelf: Recommender, tmp_path: Path) -> None:
     known = _ids(shelf)[0]
     with pytest.raises(UsageError, match="history is empty"):
         shelf.recommend([])

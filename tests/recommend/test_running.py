@@ -100,7 +100,7 @@ def test_a_profile_of_another_encoder_is_refused(till: Recommender) -> None:
         EMPTY.merge(Profile.empty("an encoder", 16, half_life=3))
 
 
-def test_an_event_that_can_not_be_added_is_refused(till: Recommender) -> None:
+def test_an_event_that_cannot_be_added_is_refused(till: Recommender) -> None:
     fading = Profile.empty("an encoder", 16, half_life=3)
     for change, message in (
         (lambda: EMPTY.add(VECTORS[0][:4]), "has the shape"),

@@ -145,7 +145,7 @@ def test_the_language_means_what_it_says(text: str, tree: Expression) -> None:
         ("and", r"expected a column"),
     ],
 )
-def test_what_can_not_be_read_is_told_with_its_place(text: str, message: str) -> None:
+def test_what_cannot_be_read_is_told_with_its_place(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_where(text, COLUMNS)
 

@@ -64,7 +64,7 @@ def test_an_older_index_is_read_as_it_is(old_index: Path, shop_index: Path) -> N
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_an_older_index_that_can_not_be_written_is_read(old_index: Path, shop_index: Path) -> None:
+def test_an_older_index_that_cannot_be_written_is_read(old_index: Path, shop_index: Path) -> None:
     for path in old_index.iterdir():
         path.chmod(0o444)
     old_index.chmod(0o555)
@@ -73,7 +73,7 @@ def test_an_older_index_that_can_not_be_written_is_read(old_index: Path, shop_in
 
 
 @pytest.mark.parametrize("way", ["write", "remove", "repair"])
-def test_whoever_writes_converts_and_keeps_everything(
+def test_a_writer_converts_and_keeps_everything(
     old_index: Path, shop_index: Path, encoder: OnnxEncoder, way: str
 ) -> None:
     if way == "write":

@@ -1,4 +1,4 @@
-"""A closed, busy, read-only or full index is told from a damaged one, and none of them is harmed by looking or mending."""
+"""A closed, busy, read-only or full index is told from a damaged one, and none of them is harmed by looking or repairing."""
 
 from __future__ import annotations
 

@@ -115,13 +115,13 @@ def test_a_picture_comes_in_the_size_asked_for():
 
 
 @pytest.mark.parametrize("drawing", [Drawing("sofa", "red", "solid", 1), Drawing("cap", "mauve", "solid", 1)])
-def test_what_can_not_be_drawn_is_refused_with_what_can(drawing):
+def test_what_cannot_be_drawn_is_refused_with_what_can(drawing):
     with pytest.raises(UsageError, match=r"There is no .* to draw; there are .*"):
         draw(drawing)
 
 
 @pytest.mark.parametrize(("count", "seed"), [(0, 0), (1, -1)])
-def test_a_catalog_that_can_not_be_meant_is_refused(count, seed):
+def test_a_catalog_that_cannot_be_meant_is_refused(count, seed):
     with pytest.raises(UsageError):
         catalog_of_drawings(count, seed)
 

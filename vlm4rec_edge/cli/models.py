@@ -6,6 +6,7 @@ Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ def list_models(as_json: AsJson = False) -> None:
     """List the models known by name, whether this machine has them, and the plug-ins of installed packages.
 
     `fits` shows whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
-    without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `not run`: the
+    without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `Not run`: the
     model was never tested with this package; --json holds figures that others published.
 
     \b
@@ -55,25 +56,28 @@ def list_models(as_json: AsJson = False) -> None:
 def _tables(rows: list[dict[str, Any]]) -> None:
     from vlm4rec_edge.cli.output import table
 
-    answers = {True: "yes", False: "no", None: ""}
     for kind, title in (("lvlm", "Vision-language models"), ("encoder", "Text encoders")):
+        own = [row for row in rows if row["kind"] == kind]
         columns = ["name", "state", "MB", "memory MB", "fits", *(["1,000 photos"] if kind == "lvlm" else [])]
-        listed = []
-        for row in rows:
-            if row["kind"] != kind:
-                continue
-            cells = [
-                row["name"],
-                row["state"],
-                f"{'~' if row['approximate_size'] else ''}{row['size_mb']:.0f}",
-                "" if row["memory_mb"] is None else f"{row['memory_mb']}",
-                answers[row["fits"]],
-            ]
-            if kind == "lvlm":
-                cells.append(_time_of(row["hours_per_1000_photos"], row["hours_from"]))
-            was_run = {True: "run", False: "not run", None: ""}[row["was_run"]]
-            listed.append([*cells, was_run, row["license"].removeprefix("LicenseRef-"), row["description"]])
-        table(title, [*columns, "tried", "license", "what it is"], listed)
+        table(title, columns, [_cells(row)[: len(columns)] for row in own], [_about(row) for row in own])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["name"],
+        row["state"],
+        f"{'~' if row['approximate_size'] else ''}{row['size_mb']:.0f}",
+        "" if row["memory_mb"] is None else f"{row['memory_mb']}",
+        {True: "yes", False: "no", None: ""}[row["fits"]],
+        _time_of(row["hours_per_1000_photos"], row["hours_from"]),
+    ]
+
+
+def _about(row: Mapping[str, Any]) -> str:
+    """Return what stands below a model's row, which leaves the row short enough for 80 columns."""
+    license_name = row["license"].removeprefix("LicenseRef-")
+    sentences = (row["description"], f"License: {license_name}.", "Not run." if row["was_run"] is False else "")
+    return " ".join(filter(None, sentences))
 
 
 def _time_of(hours: float | None, hours_from: str | None) -> str:

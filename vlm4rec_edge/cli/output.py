@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Where output is piped there is no width to fit; this keeps a caption on one line.
 _WIDTH_WITHOUT_TERMINAL = 160
+# Of the text below a row.
+_INDENT = "  "
 
 # The exit code beside 0, 1, 2 and that of an interrupt.
 EXIT_SOME_FAILED = 3
@@ -56,8 +59,15 @@ def some_of(ids: Sequence[str], most: int = _NAMED) -> str:
     return printable(", ".join(ids[:most])) + more
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout; the last column gives way where the terminal is too narrow."""
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], below: Sequence[str] = ()) -> None:
+    """Print a table to stdout; the last column gives way where the terminal is too narrow.
+
+    Args:
+        title: A line above it; none if empty.
+        columns: Their names.
+        rows: The cells of each row.
+        below: A text for each row, which is wrapped below it.
+    """
     width = table_width()
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
@@ -66,9 +76,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     if title:
         styled(title, bold=True)
     styled("  ".join(name.ljust(own) for name, own in zip(columns, widths, strict=True)).rstrip(), dim=True)
-    for row in cells:
+    for row, text in zip(cells, below or [""] * len(cells), strict=True):
         row[-1] = row[-1] if len(row[-1]) <= widths[-1] else row[-1][: widths[-1] - 3] + "..."
         typer.echo("  ".join(cell.ljust(own) for cell, own in zip(row, widths, strict=True)).rstrip())
+        indented = {"initial_indent": _INDENT, "subsequent_indent": _INDENT}
+        for line in wrap(printable(text), width, break_on_hyphens=False, **indented):
+            typer.echo(line)
 
 
 def table_width() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vlm4rec_edge.demo.contents import Bar, Count, Offer, ReportData, ReportItem, Shopper, Way
@@ -12,10 +13,9 @@ from vlm4rec_edge.demo.tastes import BOUGHT, HISTORIES, Items, Taste, made_histo
 from vlm4rec_edge.recommend.recommender import Recommender
 
 RECOMMENDED = 6
-# Of one's own photos so many are shown with their captions; a page of more is slow to open.
+# So many items are shown with their captions; a page of more is slow to open.
 MOST_SHOWN = 200
 BY_WORDS, BY_PHOTOS = "By the words", "By the photos"
-Pairs = Sequence[tuple[str, str]]
 
 _OF_THE_WAYS = (
     "By the words: nearest to the mean vector of the captions of what was bought. By the photos: nearest to the mean vector "
@@ -64,8 +64,6 @@ def page_of_shop(
     counts: Sequence[TasteCount],
     words: Recommender,
     photos: Recommender,
-    facts: Pairs,
-    failures: Pairs,
 ) -> ReportData:
     """Return the report of the package's shop: a shopper a taste, and how often each way keeps to it."""
     shoppers = []
@@ -79,23 +77,12 @@ def page_of_shop(
         ways = _ways(history, catalog, words, photos, taste)
         bought = [catalog[item_id] for item_id in history]
         shoppers.append(Shopper(taste.shopper, taste.story, bought, ways, told))
-    return ReportData(
-        title="Recommended by words, and by photos alone",
-        intro=what_it_shows(counts),
-        facts=facts,
-        vector=_vector_of(shoppers, catalog, words),
-        shoppers=shoppers,
-        counts=[_counted(count) for count in counts],
-        counted=_OF_THE_COUNT,
-        catalog=list(catalog.values()),
-        notes=[_OF_THE_WAYS, _OF_THE_UNDERLINED, _OF_THE_DRAWINGS],
-        failures=failures,
-    )
+    title, notes = "Recommended by words, and by photos alone", [_OF_THE_WAYS, _OF_THE_UNDERLINED, _OF_THE_DRAWINGS]
+    page = _page(title, what_it_shows(counts), notes, catalog, shoppers, words)
+    return replace(page, counts=[_counted(count) for count in counts], counted=_OF_THE_COUNT)
 
 
-def page_of_photos(
-    catalog: Mapping[str, ReportItem], words: Recommender, photos: Recommender, facts: Pairs, failures: Pairs
-) -> ReportData:
+def page_of_photos(catalog: Mapping[str, ReportItem], words: Recommender, photos: Recommender) -> ReportData:
     """Return the report of photos of which nothing is known: its shoppers are made up from groups of them."""
     captions = {item.item_id: item.caption for item in catalog.values()}
     groups = made_groups(captions, words.vectors(list(captions)))
@@ -111,17 +98,27 @@ def page_of_photos(
     notes = [_OF_THE_GROUPS, _OF_THE_WAYS, _OF_THE_UNDERLINED, _OF_THE_MODEL]
     if len(catalog) > MOST_GROUPED:
         notes.append(f"The groups are of {MOST_GROUPED:,} of the {len(catalog):,} items, taken at random.")
-    if len(catalog) > MOST_SHOWN:
-        notes.append(f"Of {len(catalog):,} items, {MOST_SHOWN} are shown with their captions.")
+    title = "Your photos, recommended by words, and by photos alone"
+    return _page(title, _agreement(shoppers), notes, catalog, shoppers, words)
+
+
+def _page(
+    title: str,
+    intro: str,
+    notes: Sequence[str],
+    catalog: Mapping[str, ReportItem],
+    shoppers: Sequence[Shopper],
+    words: Recommender,
+) -> ReportData:
+    """Return what both reports have; the numbers of the run, and what it left out, are added where they are known."""
+    cut = f"Of {len(catalog):,} items, {MOST_SHOWN} are shown with their captions."
     return ReportData(
-        title="Your photos, recommended by words, and by photos alone",
-        intro=_agreement(shoppers),
-        facts=facts,
+        title=title,
+        intro=intro,
         vector=_vector_of(shoppers, catalog, words),
         shoppers=shoppers,
         catalog=list(catalog.values())[:MOST_SHOWN],
-        notes=notes,
-        failures=failures,
+        notes=[*notes, *([cut] if len(catalog) > MOST_SHOWN else [])],
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlm4rec_edge.catalog.reader import Catalog
@@ -67,7 +67,7 @@ def run_demo(out: Path, *, on_progress: OnProgress | None = None) -> DemoResult:
         catalog = shown_items(words)
         items = [(item.item_id, columns_of(item)) for item in catalog.values()]
         counts = count_tastes(items, words, photos)
-        data = page_of_shop(catalog, items, counts, words, photos, made.facts, made.failures)
+        data = page_of_shop(catalog, items, counts, words, photos)
     return _written(out, made, data, counts)
 
 
@@ -81,7 +81,7 @@ def run_demo_of_photos(catalog: Path | Catalog, out: Path, *, on_progress: OnPro
     _check_own(out)
     made = _indexed(catalog, out, on_progress)
     with _opened(made.index) as (words, photos):
-        data = page_of_photos(shown_items(words), words, photos, made.facts, made.failures)
+        data = page_of_photos(shown_items(words), words, photos)
     return _written(out, made, data)
 
 
@@ -156,5 +156,5 @@ def _opened(index: Path) -> Iterator[tuple[Recommender, Recommender]]:
 
 def _written(out: Path, made: _Indexed, data: ReportData, counts: Sequence[TasteCount] = ()) -> DemoResult:
     page = out / "report.html"
-    write_report(page, data)
+    write_report(page, replace(data, facts=made.facts, failures=made.failures))
     return DemoResult(page, made.index, made.items, made.rate, data.shoppers, counts, data.intro, made.failures)

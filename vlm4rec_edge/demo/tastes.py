@@ -65,7 +65,7 @@ class Taste:
     Attributes:
         name: What it is for, as it goes into a sentence: "hiking".
         shopper: Who has it.
-        story: What the report tells of them.
+        story: What the report says about them.
         kind: Whether an occasion or a colour is what the items of the taste have in common.
         holds: Whether an item with these columns is of the taste.
     """

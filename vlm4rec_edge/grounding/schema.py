@@ -93,7 +93,7 @@ class Schema:
 
     @property
     def document(self) -> dict[str, Any]:
-        """This form as a JSON schema, written in one way whoever wrote it first; without descriptions."""
+        """This form as a JSON schema, always written in the same way; without descriptions."""
         properties = {}
         for field in self.fields:
             value: dict[str, Any] = {"type": "string"}

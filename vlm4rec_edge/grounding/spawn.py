@@ -78,7 +78,7 @@ def start(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], LastWo
         raise
     death = death_of(process, words.lines, oom_kills_before=kills)
     if not death.is_exit:
-        return process, words  # whoever reads from it will see how it died
+        return process, words  # reading from it will show how it died
     raise UsageError(
         f"{shlex.join(interpreter())} cannot run {module} ({death}). It must be Python 3.11 or later with the packages of "
         f"this one; {PYTHON_VARIABLE} names the Python that does the captioning."

@@ -121,7 +121,7 @@ def refresh(
 ) -> None:
     """Make the index of a large store, or let it grow, unless it is there undamaged; remove those of earlier states.
 
-    For whoever has just written the store, under its lock. Where the back end is not installed or fails, a warning says so and
+    Called after the store was written, under its lock. Where the back end is not installed or fails, a warning says so and
     every file stays as it is, until somebody who has a working one writes the store.
 
     Args:

@@ -100,7 +100,7 @@ class FolderAccess:
     def _is_there(self) -> bool:
         try:
             return (self.folder / DATABASE_NAME).is_file()
-        except OSError:  # a folder that cannot be looked into: whoever makes it says so
+        except OSError:  # a folder that cannot be looked into: making it says so
             return False
 
     def _opened(self, *, create: bool) -> StoreWriter:

@@ -1,10 +1,10 @@
-"""Co-purchase factors: what is bought together, smoothed over what reads alike, as a short vector an item.
+"""Co-purchase factors: what is bought together, smoothed over items with similar content, as a short vector an item.
 
 With unit content vectors C [items, d] of the items bought, and the co-purchases of all histories h
 
     G_ij = sum over the histories with i and j of 1 / (|h| - 1), divided by sqrt(d_i d_j) with d the row sums, G_ii = 0
-    K = C C' + kappa I                   how alike items read, and that each is also itself
-    H = K (K + lambda I)^-1              smooths over items that read alike
+    K = C C' + kappa I                   cosine similarity of the items' content, kappa more for an item and itself
+    H = K (K + lambda I)^-1              smoothing over items with similar content
     H G H ~ V L V'                       its largest positive eigenvalues
 
 the factors of an item that was bought are ``unit(V_i sqrt(L))``. What was never bought has those that its words predict:
@@ -46,8 +46,8 @@ class FactorSettings:
 
     Attributes:
         count: Length of an item's factors.
-        smoothing: lambda above: how far purchases count for items that read alike.
-        itself: kappa above: how far an item stands for itself, whatever it reads like.
+        smoothing: lambda above: how far purchases count for items with similar content.
+        itself: kappa above: how far an item stands for itself, whatever its content.
     """
 
     count: int = 64

@@ -1,4 +1,4 @@
-"""The columns of an index as filters are made of them: their commonest values, and the range of numbers."""
+"""The columns of an index as filters are made of them: their most frequent values, and the range of numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ColumnSummary:
         name: As a filter calls it.
         distinct: How many different values it has.
         missing: How many items have none.
-        values: The commonest values, each with how many items have it, the commonest first.
+        values: The most frequent values, each with how many items have it, the most frequent first.
         least, most: The range where every value is a number; else None.
     """
 
@@ -45,8 +45,8 @@ def summaries(table: ItemTable) -> list[ColumnSummary]:
 def _summary(name: str, column: Column) -> ColumnSummary:
     present = column.codes[column.codes != MISSING]
     counts = np.bincount(present, minlength=len(column.values))
-    commonest = np.argsort(-counts, kind="stable")[:MOST_VALUES].tolist()
-    values = tuple((column.values[place], int(counts[place])) for place in commonest if counts[place])
+    frequent = np.argsort(-counts, kind="stable")[:MOST_VALUES].tolist()
+    values = tuple((column.values[place], int(counts[place])) for place in frequent if counts[place])
     numbers = column.numbers[counts > 0]
     is_numeric = bool(len(numbers)) and not np.isnan(numbers).any()
     return ColumnSummary(

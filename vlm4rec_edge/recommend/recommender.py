@@ -199,7 +199,7 @@ class Recommender(Closable):
             return now.listing.listed(now.ids.look_up(item_ids(items)).ids)
 
     def columns(self) -> list[ColumnSummary]:
-        """Return the columns that filters may name, with their commonest values; all items are read the first time."""
+        """Return the columns that filters may name, with their most frequent values; all items are read the first time."""
         with self._snapshot.held() as now:
             return now.columns()
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Snapshot:
     """An open source with what is derived from it. Several threads may ask it at once.
 
-    Whoever asks it holds it (``held``), so that it is closed only when the last of them has its answer.
+    Each caller holds it (``held``) while asking, so that it is closed only when the last of them has its answer.
 
     Args:
         source: What it reads; closed with it.
@@ -193,7 +193,7 @@ class Snapshot:
             return self._columns
 
     def prepare_like(self, before: Snapshot) -> None:
-        """Derive now what was derived from the snapshot before, so that whoever asks next need not wait for it."""
+        """Derive now what was derived from the snapshot before, so that the next caller need not wait for it."""
         if before._columns is not None:
             self.columns()
         if before._words is not None:

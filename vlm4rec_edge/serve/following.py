@@ -74,7 +74,7 @@ class ServedIndex:
             return self._others[representation]
 
     def is_time_to_look(self) -> bool:
-        """Whether the index is to be looked at again; whoever gets a yes does it, and nobody else meanwhile."""
+        """Whether the index is to be looked at again; the caller who gets a yes does it, and nobody else meanwhile."""
         now = time.monotonic()
         with self._lock:
             is_time = now >= self._look_at

@@ -31,7 +31,7 @@ def read_if_begun(folder: Path) -> StoreReader | None:
     """
     try:
         store = StoreReader(folder) if (folder / DATABASE_NAME).is_file() else None
-    except (EmptyIndexError, OSError):  # a folder that cannot be looked into: whoever writes it says so
+    except (EmptyIndexError, OSError):  # a folder that cannot be looked into: writing to it says so
         return None
     if store is None:
         return None
@@ -62,22 +62,21 @@ class StoreReader(StoreSnapshot):
         return not self.one(f"SELECT EXISTS (SELECT 1 FROM items WHERE {self.row_column} IS NOT NULL)")
 
     def counts(self) -> dict[str, int]:
-        """Return how many items, captions, vectors, failures, photos and photo vectors the store holds."""
+        """Return how many items, photos, failures, captions, vectors and photo vectors the store holds."""
         return {
-            "items": int(self.one("SELECT count(*) FROM items")),
+            **self._counts_of_items(),
             "captions": int(self.one("SELECT count(*) FROM captions")),
             "vectors": int(self.one("SELECT count(*) FROM vectors")),
-            "failures": int(self.one("SELECT count(*) FROM failures")),
-            "photos": int(self.one("SELECT (SELECT count(*) FROM items) + (SELECT count(*) FROM photos)")),
             "photo_vectors": int(self.one("SELECT count(*) FROM photo_vectors")),
         }
 
     def counts_in_use(self) -> dict[str, int]:
-        """Return how many captions, vectors and photo vectors items have; more are kept for items that come back."""
+        """Return the same of what items have; more captions and vectors are kept, for items that come back."""
         photos_alone = "NOT EXISTS (SELECT 1 FROM items WHERE items.caption_key = photos.caption_key)"
         of_items = "SELECT 1 FROM items WHERE items.image_sha256 = photo_vectors.image_sha256"
         of_photos = "SELECT 1 FROM photos WHERE photos.image_sha256 = photo_vectors.image_sha256"
         return {
+            **self._counts_of_items(),
             "captions": int(
                 self.one(
                     "SELECT (SELECT count(DISTINCT caption_key) FROM items) + "
@@ -88,6 +87,17 @@ class StoreReader(StoreSnapshot):
             "photo_vectors": int(
                 self.one(f"SELECT count(*) FROM photo_vectors WHERE EXISTS ({of_items}) OR EXISTS ({of_photos})")
             ),
+        }
+
+    def count_failures(self) -> int:
+        """Return how many things the last run could not use."""
+        return int(self.one("SELECT count(*) FROM failures"))
+
+    def _counts_of_items(self) -> dict[str, int]:
+        return {
+            "items": int(self.one("SELECT count(*) FROM items")),
+            "photos": int(self.one("SELECT (SELECT count(*) FROM items) + (SELECT count(*) FROM photos)")),
+            "failures": self.count_failures(),
         }
 
     def has_gaps(self) -> bool:

@@ -175,7 +175,7 @@ def has_its_schema(connection: sqlite3.Connection) -> bool:
 
 
 def _open_to_write(path: Path) -> sqlite3.Connection:
-    # Whoever writes holds the writer's lock, and takes care that it is one thread at a time.
+    # The writer holds the writer's lock, and takes care that it is one thread at a time.
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 

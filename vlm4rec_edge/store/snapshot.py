@@ -1,4 +1,4 @@
-"""One moment of a store, opened to be read: its notes, its vectors, and what a query finds, whoever writes meanwhile."""
+"""One moment of a store, opened to be read: its notes, its vectors, and what a query finds, even while it is written."""
 
 from __future__ import annotations
 

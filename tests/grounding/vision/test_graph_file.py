@@ -22,6 +22,7 @@ from made_projectors import (
 )
 from with_bf16 import BF16
 
+from vlm4rec_edge import busy
 from vlm4rec_edge.errors import MissingDependencyError, ModelError, VisionEncoderError
 from vlm4rec_edge.grounding.spawn import start
 from vlm4rec_edge.grounding.vision import check, graph_file, making, record, references
@@ -291,6 +292,58 @@ def test_what_mtmd_said_is_kept_for_the_same_projector_and_machine(
         assert (one.views, one.seconds, list(one.tokens)) == (other.views, other.seconds, list(other.tokens))
         for view, tokens in one.tokens.items():
             np.testing.assert_array_equal(tokens, other.tokens[view])
+
+
+def timed_at(graph: GraphFile, load: float | None) -> None:
+    """Have it noted that both encoders were timed at this load."""
+    path = record_path(graph.path)
+    content = json.loads(path.read_text())
+    content["agreement"]["load"] = load
+    path.write_text(json.dumps(content))
+
+
+def test_the_load_of_the_machine_is_noted_and_a_busy_one_has_both_timed_again_once_it_is_quiet(
+    files: LvlmFiles, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(busy, "load_of_a_core", lambda: 0.1)
+    graph = made(files)
+    assert graph.agreement.load == busy.busiest(graph.agreement.load, 0.0)  # a number
+    timed_at(graph, None)  # as where it is not known
+    assert made(files).agreement.load is None
+    timed_at(graph, 2.0)
+    assert known_graph(files, "fp32") == graph
+    (place,) = (home / "vision").glob("*.npz")
+    place.unlink()
+    assert made(files).agreement.load != 2.0
+    assert place.is_file()
+
+
+def test_one_that_cannot_be_timed_again_stays_as_it_was(files: LvlmFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = made(files)
+    timed_at(graph, 2.0)
+    monkeypatch.setattr(busy, "load_of_a_core", lambda: 0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(graph_file, "start", lambda _, *arguments: start("dying_maker", *arguments))
+        patch.setenv("DIES_OF", "SIGKILL")
+        assert vision_graph(files, "fp32") == graph
+
+    def refuse() -> None:
+        raise MissingDependencyError("gguf is not installed")
+
+    monkeypatch.setattr(graph_file, "require_building", refuse)
+    assert vision_graph(files, "fp32") == graph
+
+
+@pytest.mark.parametrize(("then", "now", "again"), [(2.0, 0.1, True), (2.0, 1.0, False), (0.1, 0.0, False)])
+def test_what_mtmd_took_on_a_busy_machine_is_asked_again_on_a_quiet_one(
+    files: LvlmFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: float, now: float, again: bool
+) -> None:
+    place = tmp_path / "mtmd.npz"
+    first = references_of(files, place, sha256=SHA256, threads=1, load=then)
+    assert {one.load for one in first} == {then}
+    monkeypatch.setattr(busy, "load_of_a_core", lambda: now)
+    second = references_of(files, place, sha256=SHA256, threads=1, load=now)
+    assert {one.load for one in second} == {now if again else then}
 
 
 def test_a_pair_that_llama_cpp_refuses_is_told(tmp_path: Path, home: Path) -> None:

@@ -123,6 +123,6 @@ class WebPhotoCache:
         name = hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
         try:
             suffix = PurePosixPath(unquote(urlsplit(address).path)).suffix
-        except ValueError:  # no address; whoever fetches it says so
+        except ValueError:  # no address; fetching it says so
             suffix = ""
         return self.folder / name[:2] / f"{name}{suffix.lower() if _SUFFIX.fullmatch(suffix) else ''}"

@@ -194,7 +194,7 @@ class IsolatedCaptioner(BaseCaptioner):
         """Return the error of a model that ends the child, whatever the photo."""
         death, culprit = died.death, self.culprit(died)
         if died.graph and not death.from_outside:
-            remedy = "llama.cpp's own vision encoder is used with --vision mtmd --vision-precision fp32."
+            remedy = VisionEncoderError.remedy
         elif death.out_of_memory:
             remedy = (
                 "It needs more memory than there is: take a smaller model or quantization, or close other programs."
@@ -203,6 +203,8 @@ class IsolatedCaptioner(BaseCaptioner):
             remedy = f"llama.cpp was compiled for another processor. {compile_here()}"
         elif death.from_outside:
             remedy = "The system ends it: check its resource limits, then run the same command again."
+            if died.graph:  # perhaps it takes more memory than a service is given
+                remedy += f" {VisionEncoderError.remedy}"
         else:
             remedy = (
                 "Its files may be damaged, or of a kind that this llama.cpp does not know: pull or export the model again, or "
@@ -306,8 +308,8 @@ class _Run:
 
     def _after_error(self, error: VisionEncoderError) -> None:
         assert self._worker is not None
-        reason = str(error).rstrip(".")
-        if not self._captioner.give_up_encoder(self._worker.graph, reason, out_of_memory=tells_of_memory(reason)):
+        is_memory = tells_of_memory(error.reason)
+        if not self._captioner.give_up_encoder(self._worker.graph, error.reason, out_of_memory=is_memory):
             raise error
         self._again.extendleft(reversed(self._lost()))
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Any
 
-from vlm4rec_edge.errors import Vlm4RecError, Vlm4RecWarning
+from vlm4rec_edge.errors import VisionEncoderError, Vlm4RecError, Vlm4RecWarning
 from vlm4rec_edge.grounding.child import wire
 from vlm4rec_edge.grounding.llama.captioner import LlamaCaptioner
 from vlm4rec_edge.grounding.protocol import Captioned, CaptionRequest
@@ -45,6 +45,8 @@ def main() -> None:
     _tell_warnings(tell)
     try:
         _serve(inbox, tell)
+    except VisionEncoderError as error:
+        tell("error", kind=type(error).__name__, message=error.reason)  # the rest of its message is the class's
     except Vlm4RecError as error:
         tell("error", kind=type(error).__name__, message=str(error))
     except MemoryError:
@@ -177,7 +179,7 @@ def _give_way() -> None:
     with suppress(ImportError, ValueError, OSError):  # Windows has no such module
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file of gigabytes in the folder of whoever started us
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file of gigabytes in the user's folder
 
 
 class _Teller:

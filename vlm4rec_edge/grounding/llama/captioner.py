@@ -144,8 +144,7 @@ class LlamaCaptioner(BaseCaptioner):
         except VisionEncoderError as error:
             if graph is None or not may_fall_back(self._vision, self._vision_precision):
                 raise
-            reason = str(error).rstrip(".")
-            fall_back(self.files.name, graph.path, reason, out_of_memory=tells_of_memory(reason))
+            fall_back(self.files.name, graph.path, error.reason, out_of_memory=tells_of_memory(error.reason))
             self._load_with(None)
 
     def _load_with(self, graph: GraphFile | None) -> None:

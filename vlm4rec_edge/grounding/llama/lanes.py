@@ -82,7 +82,7 @@ class _End(Enum):
 class _Lanes(Generic[Request]):
     """The threads that prepare photos and those of the engines, with a queue to each and one out.
 
-    What is under way is bounded by whoever puts requests in, so no queue needs a bound, and no thread waits to get rid of
+    What is under way is bounded by the caller, so no queue needs a bound, and no thread waits to get rid of
     what it made.
     """
 

@@ -106,9 +106,9 @@ def missing_bindings() -> MissingDependencyError:
 def compile_here() -> str:
     """Return the sentence that says how to get a llama.cpp that fits this processor and is right on it."""
     beside = Path(__file__).with_name("llama.cpp.cmake")  # in a checkout it lies where wheels are made
-    mended = beside if beside.is_file() else Path(__file__).resolve().parents[3] / "packaging" / beside.name
+    cmake = beside if beside.is_file() else Path(__file__).resolve().parents[3] / "packaging" / beside.name
     return (
-        f'Compile it on this machine: CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE={shlex.quote(str(mended))}" pip install '
+        f'Compile it on this machine: CMAKE_ARGS="-DCMAKE_PROJECT_llama.cpp_INCLUDE={shlex.quote(str(cmake))}" pip install '
         "--force-reinstall --no-cache-dir --no-deps --no-binary llama-cpp-python llama-cpp-python==0.3.36"
     )
 

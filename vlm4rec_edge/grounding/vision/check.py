@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from vlm4rec_edge.busy import busiest
 from vlm4rec_edge.errors import ModelError
 from vlm4rec_edge.grounding.llama.native import NativeModel
 from vlm4rec_edge.grounding.llama.prepare import prepare
@@ -50,6 +51,8 @@ class Agreement:
         cosine_worst, cosine_mean: Of a token with mtmd's.
         length_worst: Largest difference in length, as a share of mtmd's.
         mtmd_s, onnx_s: Seconds that a view took, the quickest of those compared, with as many threads each.
+        load: Threads that wanted to run in the minute before, for each core; the higher one where mtmd was timed at another
+            time. None where it is not known.
     """
 
     views: int
@@ -59,6 +62,7 @@ class Agreement:
     length_worst: float
     mtmd_s: float = field(compare=False)
     onnx_s: float = field(compare=False)
+    load: float | None = field(default=None, compare=False)
 
     def check(self, precision: Precision) -> None:
         """Hold it against the bounds of a precision.
@@ -84,12 +88,16 @@ _LENGTH = 0.1
 
 @dataclass(frozen=True)
 class Reference:
-    """A picture and what mtmd makes of it: how many views, the tokens of some by their places, and seconds of the quickest."""
+    """A picture and what mtmd makes of it: how many views, the tokens of some by their places, and seconds of the quickest.
+
+    ``load`` is as in ``Agreement``.
+    """
 
     pixels: np.ndarray
     views: int
     tokens: dict[int, np.ndarray]
     seconds: float
+    load: float | None = None
 
 
 def reference_pictures() -> list[np.ndarray]:
@@ -108,10 +116,18 @@ def reference_pictures() -> list[np.ndarray]:
     return pictures
 
 
-def ask_mtmd(files: LvlmFiles, pictures: Sequence[np.ndarray], *, threads: int) -> list[Reference]:
+def ask_mtmd(
+    files: LvlmFiles, pictures: Sequence[np.ndarray], *, threads: int, load: float | None = None
+) -> list[Reference]:
     """Return what mtmd's tower gives for the first and the last view of each picture: a tile, and the overview.
 
     More would take minutes: mtmd needs seconds for a view of a larger model.
+
+    Args:
+        files: The model.
+        pictures: Each [height, width, 3], uint8.
+        threads: Of mtmd.
+        load: Of the machine, which is noted.
 
     Raises:
         ModelError, PhotoError: llama.cpp cannot load the pair or cannot encode a picture.
@@ -128,12 +144,26 @@ def ask_mtmd(files: LvlmFiles, pictures: Sequence[np.ndarray], *, threads: int) 
             finally:
                 photo.free()
             tokens = {place: one for place, ([one], _) in zip(places, timed, strict=True)}
-            references.append(Reference(pixels, len(images), tokens, min(seconds for _, seconds in timed)))
+            references.append(Reference(pixels, len(images), tokens, min(seconds for _, seconds in timed), load))
     return references
 
 
-def compare(graph_file: Path, references: Sequence[Reference], *, precision: Precision, threads: int) -> Agreement:
+def compare(
+    graph_file: Path,
+    references: Sequence[Reference],
+    *,
+    precision: Precision,
+    threads: int,
+    load: float | None = None,
+) -> Agreement:
     """Encode the same views with a graph and compare, in a thread of its own, where llama.cpp never computes.
+
+    Args:
+        graph_file: Where the graph lies.
+        references: What mtmd makes of the pictures.
+        precision: Of the graph.
+        threads: Of the graph.
+        load: Of the machine, which is noted.
 
     Raises:
         ModelError: ONNX Runtime, or OpenVINO in ``bf16``, cannot load the graph.
@@ -152,6 +182,7 @@ def compare(graph_file: Path, references: Sequence[Reference], *, precision: Pre
         length_worst=float(np.abs(lengths / expected - 1).max()),
         mtmd_s=min(reference.seconds for reference in references),
         onnx_s=seconds,
+        load=busiest(load, *(reference.load for reference in references)),
     )
 
 

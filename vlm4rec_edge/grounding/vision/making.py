@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vlm4rec_edge.atomic import atomic_path, remove
+from vlm4rec_edge.busy import load_of_a_core
 from vlm4rec_edge.cores import usable_cores
 from vlm4rec_edge.errors import VisionEncoderError, Vlm4RecError
 from vlm4rec_edge.grounding.death import tells_of_memory
@@ -34,18 +35,25 @@ def main() -> None:
     text, projector, sha256, precision, place = sys.argv[1:]
     graph = Path(place)
     said: dict[str, Any] = {"reason": ""}
+    load = load_of_a_core()  # before it is this program's own
     try:
         files = resolve_lvlm(text, projector=Path(projector))
         kept = graph.with_name(references_name(sha256))
-        references = partial(references_of, files, kept, sha256=sha256, threads=usable_cores())
-        make_graph(files, sha256, cast("Precision", precision), graph, references)
+        references = partial(references_of, files, kept, sha256=sha256, threads=usable_cores(), load=load)
+        make_graph(files, sha256, cast("Precision", precision), graph, references, load=load)
     except (Vlm4RecError, OSError, MemoryError) as error:
-        said = {"reason": str(error).rstrip(".") or "there is too little memory"}
+        said = {"reason": _reason(error) or "there is too little memory"}
     sys.stdout.write(json.dumps(said) + "\n")
 
 
 def make_graph(
-    files: LvlmFiles, sha256: str, precision: Precision, graph: Path, references: Callable[[], Sequence[Reference]]
+    files: LvlmFiles,
+    sha256: str,
+    precision: Precision,
+    graph: Path,
+    references: Callable[[], Sequence[Reference]],
+    *,
+    load: float | None = None,
 ) -> Record:
     """Make the graph of a projector and check it; write it and its record, or the record alone where it fails.
 
@@ -58,6 +66,7 @@ def make_graph(
         precision: Of the graph.
         graph: Where it goes.
         references: Returns what mtmd makes of the reference pictures; called once the graph is built.
+        load: Of the machine, which is noted.
 
     Raises:
         ModelError: llama.cpp cannot use the pair of files; or there is too little memory.
@@ -71,12 +80,12 @@ def make_graph(
     try:
         with atomic_path(graph) as part:
             part.write_bytes(build_graph(read_projector(files.projector), precision, weight_bits=bits))
-            agreement = compare(part, references(), precision=precision, threads=threads)
+            agreement = compare(part, references(), precision=precision, threads=threads, load=load)
             agreement.check(precision)
     except (CheckFailedError, NotCoveredError, VisionEncoderError) as error:
-        if tells_of_memory(str(error)):
+        reason = _reason(error)
+        if tells_of_memory(reason):
             raise
-        reason = str(error).rstrip(".")
         remove(graph)
     record = Record(
         precision=precision,
@@ -90,3 +99,8 @@ def make_graph(
     )
     record.write(graph)
     return record
+
+
+def _reason(error: Exception) -> str:
+    """Return what happened, as the end of a sentence."""
+    return error.reason if isinstance(error, VisionEncoderError) else str(error).rstrip(".")

@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from vlm4rec_edge.atomic import atomic_path
+from vlm4rec_edge.busy import is_worth_timing_again
 from vlm4rec_edge.grounding.vision.check import Reference, ask_mtmd, reference_pictures
 from vlm4rec_edge.grounding.vision.record import machine
 
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
 _TOLD = "told"
 
 
-def references_of(files: LvlmFiles, place: Path, *, sha256: str, threads: int) -> list[Reference]:
+def references_of(
+    files: LvlmFiles, place: Path, *, sha256: str, threads: int, load: float | None = None
+) -> list[Reference]:
     """Return what ``ask_mtmd`` gives for the reference pictures, from ``place`` where it was written there before.
 
-    It holds for the projector, the pictures, the processor, the version of llama-cpp-python and the number of threads.
+    It holds for the projector, the pictures, the processor, the version of llama-cpp-python and the number of threads. What
+    was timed on a busy machine holds until it is quiet.
 
     Args:
         files: The model.
         place: A file, which is written where it does not hold.
         sha256: Of the projector.
         threads: Of mtmd.
+        load: Of the machine, which is noted.
 
     Raises:
         ModelError, PhotoError: as ``ask_mtmd``.
@@ -46,7 +51,7 @@ def references_of(files: LvlmFiles, place: Path, *, sha256: str, threads: int) -
     conditions = {"projector_sha256": sha256, "pictures_sha256": shown, "threads": threads, **machine()}
     with suppress(OSError, ValueError, KeyError, TypeError, BadZipFile):
         return _read(place, pictures, conditions)
-    references = ask_mtmd(files, pictures, threads=threads)
+    references = ask_mtmd(files, pictures, threads=threads, load=load)
     with suppress(OSError):  # it is asked again then
         _write(place, references, conditions)
     return references
@@ -57,9 +62,12 @@ def _read(place: Path, pictures: Sequence[np.ndarray], conditions: dict[str, Any
         told = json.loads(arrays[_TOLD].tobytes())
         if told["conditions"] != conditions:
             raise ValueError("made elsewhere")
+        load = told.get("load")  # earlier versions did not note it
+        if is_worth_timing_again(load):
+            raise ValueError("timed on a busy machine")
         return [
             Reference(
-                pixels, one["views"], {view: arrays[f"{number}-{view}"] for view in one["places"]}, one["seconds"]
+                pixels, one["views"], {view: arrays[f"{number}-{view}"] for view in one["places"]}, one["seconds"], load
             )
             for number, (pixels, one) in enumerate(zip(pictures, told["pictures"], strict=True))
         ]
@@ -67,7 +75,7 @@ def _read(place: Path, pictures: Sequence[np.ndarray], conditions: dict[str, Any
 
 def _write(place: Path, references: Sequence[Reference], conditions: dict[str, Any]) -> None:
     seen = [{"views": one.views, "places": list(one.tokens), "seconds": one.seconds} for one in references]
-    told = json.dumps({"conditions": conditions, "pictures": seen}).encode()
+    told = json.dumps({"conditions": conditions, "load": references[0].load, "pictures": seen}).encode()
     arrays: dict[str, Any] = {_TOLD: np.frombuffer(told, np.uint8)}
     for number, one in enumerate(references):
         arrays |= {f"{number}-{view}": tokens for view, tokens in one.tokens.items()}

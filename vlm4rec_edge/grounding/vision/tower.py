@@ -26,8 +26,8 @@ class OnnxTower(Closable):
     """A vision encoder, open; a context manager.
 
     ``encode`` must be called in threads in which llama.cpp never computes. Both configure the processor's tiles (AMX), each in
-    its own way, and llama.cpp does so once a thread: what it computes after the other in the same thread is wrong. Whoever
-    owns the engine sees to that. Several threads may call ``encode`` at once.
+    its own way, and llama.cpp does so once a thread: what it computes after the other in the same thread is wrong. The
+    owner of the engine sees to that. Several threads may call ``encode`` at once.
 
     Attributes:
         shape: Of the tower.
@@ -89,7 +89,7 @@ class OnnxTower(Closable):
         return list(self.encode_each(pixels))
 
     def encode_each(self, pixels: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield what ``encode`` returns, view by view, so that whoever has enough can stop."""
+        """Yield what ``encode`` returns, view by view, so that the caller can stop."""
         encoded: dict[bytes, np.ndarray] = {}
         for view in views(pixels, self.shape):
             key = view.tobytes()
@@ -107,8 +107,7 @@ class OnnxTower(Closable):
             return np.asarray(self._session.run(None, {INPUT: view[None]})[0])
         except Exception as error:  # those of ONNX Runtime and OpenVINO share no public base class
             raise VisionEncoderError(
-                f"{runtime_of(self.identity['precision'])} cannot encode a photo ({first_line(error)}); llama.cpp does with "
-                "--vision mtmd --vision-precision fp32."
+                f"{runtime_of(self.identity['precision'])} cannot encode a photo ({first_line(error)})"
             ) from error
 
     def close(self) -> None:

@@ -129,7 +129,7 @@ async function copy(event) {
   try {
     await navigator.clipboard.writeText(location.href);
     pressed.textContent = "Copied";
-    say("The link is copied. Whoever opens it sees the same.");
+    say("The link is copied. It opens the same view for everyone.");
   } catch {
     pressed.textContent = "Copy the address above";
   }
