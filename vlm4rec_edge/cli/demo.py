@@ -76,11 +76,12 @@ def _tell(result: DemoResult) -> None:
         words, by_photos = shopper.ways
         table(
             f"{shopper.name} bought: {', '.join(item.title or item.item_id for item in shopper.history)}",
-            ["by the words", "what the model said", "by the photos"],
+            ["by the words, with the caption", "by the photos"],
             [
-                [offer.item.title or offer.item.item_id, offer.item.caption, other.item.title or other.item.item_id]
+                [offer.item.title or offer.item.item_id, other.item.title or other.item.item_id]
                 for offer, other in zip(words.offers, by_photos.offers, strict=True)
             ],
+            [offer.item.caption for offer in words.offers],
         )
         typer.echo()
     for where, reason in result.failures:
