@@ -69,8 +69,8 @@ test-wheel: $(VENV)/installed-cpu
 		"$$(echo $(VENV)/wheel/vlm4rec_edge-*.whl)[serve]"
 	cd $(VENV)/wheel && device/bin/python $(abspath tests/served_on_a_device.py) shop.zip
 
-# Every wheel that an empty environment needs, in dist/. Needs g++ (Debian: apt-get install g++); compiles for 11 minutes on two
-# cores, and not again while nothing changed.
+# Every wheel that an empty environment needs for the extras cpu, hnsw, learn, models and serve, in dist/. Needs g++ (Debian:
+# apt-get install g++); compiles for 11 minutes on two cores, and not again while nothing changed.
 wheels: $(PACKAGING)/installed
 	$(PACKAGING)/bin/python packaging/wheels.py
 

@@ -11,6 +11,7 @@ import time
 
 from compiled import KINDS, run
 from kept import ROOT
+from offline import PACKAGE
 from roots import debian_root, needed
 from wheels import DIST
 
@@ -33,7 +34,7 @@ def main() -> None:
     _no_network()
     begun = time.monotonic()
     _step("python3", "-m", "venv", "/env")
-    _step("/env/bin/pip", "install", "--quiet", "--no-index", "--find-links", "/dist", "vlm4rec-edge[cpu,models]")
+    _step("/env/bin/pip", "install", "--quiet", "--no-index", "--find-links", "/dist", PACKAGE)
     demo = json.loads(_step(_PROGRAM, "demo", "--out", "/demo", "--json"))
     sys.stdout.write(f"{time.monotonic() - begun:7.1f} s  from an empty environment to the demo's report\n")
     if not (_BARE / "demo" / "report.html").is_file():

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from compiled import AARCH64, X86_64, pip, run
 from kept import ROOT
+from offline import PACKAGE
 from roots import debian_root, needed
 from wheels import DIST, fill, platforms
 
 _MACHINES = ROOT / "build" / "machines"
-_PACKAGE = "vlm4rec-edge[cpu,models]"
 # Older ones crash ONNX Runtime on Arm.
 _OLDEST_QEMU = 10
 
@@ -45,10 +45,10 @@ def main() -> None:
     _MACHINES.mkdir(parents=True)
     (_MACHINES / "root").symlink_to(root)
     foreign = [f"--platform={tag}" for tag in platforms(AARCH64)]
-    offline = ("--quiet", "--no-index", "--find-links")
-    pip("install", *offline, wheels, "--only-binary=:all:", *foreign, "--target", _MACHINES / "site", _PACKAGE)
+    without_registry = ("--quiet", "--no-index", "--find-links")
+    pip("install", *without_registry, wheels, "--only-binary=:all:", *foreign, "--target", _MACHINES / "site", PACKAGE)
     venv.create(_MACHINES / "env", with_pip=True)
-    run(_MACHINES / "env" / "bin" / "python", "-m", "pip", "install", *offline, DIST, _PACKAGE)
+    run(_MACHINES / "env" / "bin" / "python", "-m", "pip", "install", *without_registry, DIST, PACKAGE)
     note.write_text(made_from, encoding="utf-8")
 
 

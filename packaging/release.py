@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from kept import ROOT
+from offline import about
 
 DIST = ROOT / "dist"
 SITE = ROOT / "build" / "site"
@@ -28,6 +29,9 @@ WANTED = {
     "vlm4rec_edge_all_minilm_l6_v2-{}-*.whl": "make wheels",
     "vlm4rec_edge_stylist_lvlm-{}-*.whl": "make wheels",
     "llama_cpp_python-*-1vlm4rec-*.whl": "make wheels",
+    "hnswlib-*.whl": "make wheels",
+    "scipy-*.whl": "make wheels",
+    "starlette-*.whl": "make wheels",
     "vlm4rec_edge-{}.tar.gz": "make sdist",
 }
 # Without these a release is not tagged.
@@ -131,7 +135,7 @@ def collect(version: str) -> list[Path]:
     notes = _section((ROOT / CHANGELOG).read_text(encoding="utf-8"), version)
     if not notes:
         raise NotReadyError(f"{CHANGELOG} has no section {version}.")
-    (DIST / NOTES).write_text(f"{notes}\n", encoding="utf-8")
+    (DIST / NOTES).write_text(f"{notes}\n\n{about()}", encoding="utf-8")
     files = sorted(path for path in DIST.iterdir() if path.is_file() and path.name != SUMS)
     sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
     (DIST / SUMS).write_text(sums, encoding="utf-8")

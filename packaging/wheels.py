@@ -1,4 +1,4 @@
-"""``make wheels``: fill ``dist/`` with every wheel that an empty environment needs for ``vlm4rec-edge[cpu,models]``.
+"""``make wheels``: fill ``dist/`` with every wheel that an empty environment needs for the extras of ``offline.EXTRAS``.
 
 They are for the Python that runs this, and for every processor of one kind: of this machine, or of the one given.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from compiled import KINDS, Processors, hnswlib, llama_cpp, pip
 from kept import ROOT
+from offline import EXTRAS, command
 
 DIST = ROOT / "dist"
 # The newest glibc of which ready wheels for another machine are taken, that of Debian 12; manylinux wheels begin at 2.17.
@@ -26,7 +27,7 @@ def fill(dist: Path, kind: Processors) -> None:
     for wheel in dist.glob("*.whl"):
         wheel.unlink()
     code, *models = (_ours(folder, dist) for folder in (ROOT, *sorted((ROOT / "models").glob("*/pyproject.toml"))))
-    wheels = [f"{code}[cpu,models]", *models, *compiled]
+    wheels = [f"{code}[{EXTRAS}]", *models, *compiled]
     foreign = [f"--platform={tag}" for tag in platforms(kind)] if kind.compiler else []
     # Given as files, no package of the same name on the index can take their place; and only wheels are taken from there.
     pip("download", "--only-binary=:all:", *foreign, "--dest", dist, *wheels)
@@ -66,10 +67,7 @@ def main() -> None:
         sys.stdout.write(f"{wheel.stat().st_size / 1e6:8.2f} MB  {wheel.name}\n")
     sys.stdout.write(f"{sum(wheel.stat().st_size for wheel in wheels) / 1e6:8.2f} MB  {len(wheels)} wheels\n")
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    sys.stdout.write(
-        f"Install them, with Python {python} and no compiler: "
-        f'pip install --no-index --find-links {arguments.dist} "vlm4rec-edge[cpu,models]"\n'
-    )
+    sys.stdout.write(f"Install them, with Python {python} and no compiler: {command(arguments.dist)}\n")
 
 
 if __name__ == "__main__":

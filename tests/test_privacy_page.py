@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "explanation" / "privacy.md").read_text(encoding="utf-8"
 
 
 def _rows(speakers: Sequence[privacy.Speaker], before: str = "") -> list[str]:
-    return [f"| `{before}{one.command}` | {one.when} | {one.to} | {one.tells} | {one.purpose} |" for one in speakers]
+    return [f"| `{before}{one.command}` | {one.when} | {one.to} | {one.sends} | {one.purpose} |" for one in speakers]
 
 
 def _table_after(heading: str) -> list[str]:

@@ -144,6 +144,11 @@ class IndexFolder:
         with self._access.before() as before:
             return encoder_as_before(before, name, **settings)
 
+    def captioner_name(self) -> str:
+        """Return the name of what made the captions; empty for a new index, and where nothing did."""
+        with self._access.before() as before:
+            return str(before.provenance("groundings").get("name", "")) if before else ""
+
     def encoded_text(self) -> EncodedText:
         """Return which text becomes the vectors, as the index remembers; ``weighted:0.9`` for a new one."""
         with self._access.before() as before:

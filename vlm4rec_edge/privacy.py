@@ -1,4 +1,4 @@
-"""Who is spoken to and where files are written: the whole list, which tests hold every command to.
+"""Every network connection and every place where files are written: tests hold each command to this list.
 
 ``docs/explanation/privacy.md`` shows it. A command that is not on the list opens no connection, asks no name server, and
 writes to the places that it is given and to ``PLACES``.
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Speaker:
-    """A command that may open a connection: when it does, to whom, what it tells, and what for."""
+    """A command that may open a connection: when it does, to whom, what it sends, and the purpose."""
 
     command: str
     when: str
     to: str
-    tells: str
+    sends: str
     purpose: str
 
 
@@ -29,7 +29,7 @@ class Place:
     holds: str
 
 
-_HUB = "the Hugging Face hub (`HF_ENDPOINT`, else huggingface.co) and the hosts it sends on to for large files"
+_HUB = "the Hugging Face hub (`HF_ENDPOINT`, else huggingface.co) and the hosts that it redirects to for large files"
 _TOKEN = "`HF_TOKEN` or the token you logged in with, if there is one"
 
 COMMANDS = (
@@ -37,31 +37,31 @@ COMMANDS = (
         command="models pull",
         when="the model is not on this machine, and `--offline` is not given",
         to=_HUB,
-        tells=f"which files are wanted, `vlm4rec-edge` and its version, {_TOKEN}",
-        purpose="fetches a model",
+        sends=f"the names of the files, `vlm4rec-edge` and its version, {_TOKEN}",
+        purpose="downloads a model",
     ),
     Speaker(
         command="index",
         when="`--fetch` or `--fetch-private` is given, for photos that the catalog names by web address, until they are there",
-        to="the hosts of these addresses and those they send on to; hosts of this machine and of private networks only with "
+        to="the hosts of these addresses and those they redirect to; this machine and private networks only with "
         "`--fetch-private`",
-        tells="which photo is wanted, `vlm4rec-edge` and its version",
-        purpose="fetches the photos into the index folder",
+        sends="the address of the photo, `vlm4rec-edge` and its version",
+        purpose="downloads the photos into the index folder",
     ),
     Speaker(
         command="export",
         when="`--format qdrant` with an address as `--url`",
         to="the Qdrant server at that address",
-        tells="ids, titles, captions, attributes and vectors of all items, `QDRANT_API_KEY` if there is one",
+        sends="ids, titles, captions, attributes and vectors of all items, `QDRANT_API_KEY` if there is one",
         purpose="writes the items into a collection",
     ),
     Speaker(
         command="serve",
-        when="it runs, and only where it is asked",
-        to="programs and browsers of this machine (127.0.0.1); with `--host`, whoever reaches that address and shows the "
-        "token",
-        tells="what the index holds, and what is recommended from it",
-        purpose="answers; it opens no connection itself",
+        when="it is running, and only in response to requests",
+        to="programs and browsers of this machine (127.0.0.1); with `--host`, clients that can reach that address and have "
+        "the token",
+        sends="the contents of the index, and recommendations from it",
+        purpose="answers requests; it opens no connection itself",
     ),
 )
 
@@ -71,8 +71,8 @@ PLUGINS = (
         command="--model openai:ADDRESS",
         when="a photo is captioned",
         to="the server at that address, which must be on this machine",
-        tells="the photo and the prompt",
-        purpose="describes the photo",
+        sends="the photo and the prompt",
+        purpose="captions the photo",
     ),
 )
 
@@ -82,22 +82,22 @@ SCRIPTS = (
         command="export/lvlm_to_gguf.py",
         when="the checkpoint is named by its id on the hub",
         to=_HUB,
-        tells=f"which files are wanted, versions of huggingface_hub and Python, {_TOKEN}",
-        purpose="fetches the checkpoint",
+        sends=f"the names of the files, versions of huggingface_hub and Python, {_TOKEN}",
+        purpose="downloads the checkpoint",
     ),
     Speaker(
         command="export/encoder_to_onnx.py",
         when="the checkpoint is named by its id on the hub",
         to=_HUB,
-        tells=f"which files are wanted, versions of huggingface_hub and Python, {_TOKEN}",
-        purpose="fetches the checkpoint",
+        sends=f"the names of the files, versions of huggingface_hub and Python, {_TOKEN}",
+        purpose="downloads the checkpoint",
     ),
     Speaker(
         command="benchmarks/fetch.py",
         when="always",
         to="the hub and the photo hosts that Amazon Reviews 2023 names; files.grouplens.org and TMDB (`--server`, `--tmdb`)",
-        tells=f"which files are wanted, {_TOKEN}, `TMDB_API_KEY`",
-        purpose="fetches a public data set",
+        sends=f"the names of the files, {_TOKEN}, `TMDB_API_KEY`",
+        purpose="downloads a public data set",
     ),
 )
 
@@ -105,19 +105,19 @@ PLACES = (
     Place(
         path="`$VLM4REC_EDGE_HOME`, else `vlm4rec-edge` in the platform's cache folder (`$XDG_CACHE_HOME` or `~/.cache`; "
         "`~/Library/Caches`; `%LOCALAPPDATA%`)",
-        by="`models pull`; whatever runs llama.cpp",
-        holds="pulled models; graphs of vision encoders, and what they were compared with; what was found out about this "
-        "processor and this llama.cpp",
+        by="`models pull`; commands that run llama.cpp",
+        holds="pulled models; ONNX graphs of vision encoders with their check results; whether this llama.cpp computes "
+        "correctly on this processor",
     ),
     Place(
         path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",
-        by="`bundle --thumbnails`, SQLite when it sorts a large index, `serve --captioner` while it describes an uploaded "
+        by="`bundle --thumbnails`, SQLite when it sorts a large index, `serve --captioner` while it captions an uploaded "
         "photo",
-        holds="what is needed until the command ends, and is removed then",
+        holds="temporary files, removed when the command ends",
     ),
     Place(
         path="`__pycache__` beside the installed files",
         by="Python itself, unless `PYTHONDONTWRITEBYTECODE` is set",
-        holds="its compiled form of the code",
+        holds="compiled code",
     ),
 )

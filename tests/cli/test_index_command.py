@@ -51,6 +51,28 @@ def test_a_folder_is_indexed_and_brought_up_to_date_by_the_same_command(photos: 
     assert (pruned["items"], pruned["removed"]) == (3, 1)
 
 
+def test_how_far_the_embedded_model_is_to_be_trusted_is_told_once(photos: Path) -> None:
+    command = ["index", photos, "--out", photos.parent / "shop.index", *BRIEF]
+    told = "often wrong about anything but catalog photos of clothes"
+    last = shutil.move(photos / "0003.png", photos.parent / "later.png")
+    first = program(*command)
+    assert told in first.err
+    assert f"vlm4rec-edge items {photos.parent / 'shop.index'} --limit 5" in first.err
+    shutil.move(last, photos)
+    update = program(*command)
+    assert "1 captioned" in update.out
+    assert told not in update.out + update.err
+
+
+@pytest.mark.parametrize("by", ["titles", "a table"])
+def test_of_captions_that_it_did_not_make_nothing_is_said(photos: Path, by: str) -> None:
+    table = _table(photos, "0000,0000.png,Red coat")
+    (photos / "captions.csv").write_text("id,caption\n0000,A red coat.\n", encoding="utf-8")
+    options = {"titles": ["--encoded-text", "title"], "a table": ["--captions", photos / "captions.csv"]}[by]
+    done = program("index", table, "--out", photos.parent / "shop.index", *options)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_people_are_told_in_a_sentence_what_was_done(photos: Path) -> None:
     out = photos.parent / "shop.index"
     first = program("index", photos, "--out", out, *BRIEF)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -14,14 +15,23 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COPIED = (
-    *("Makefile", "pyproject.toml", "packaging/release.py", "packaging/kept.py", "vlm4rec_edge/__init__.py"),
+    *(
+        "Makefile",
+        "pyproject.toml",
+        "packaging/release.py",
+        "packaging/kept.py",
+        "packaging/offline.py",
+        "vlm4rec_edge/__init__.py",
+    ),
     *("models/all-minilm-l6-v2/pyproject.toml", "models/stylist-lvlm/pyproject.toml"),
 )
 UNRELEASED = "# Changes\n\n## Unreleased\n\nAdded\n\n- A thing that is new.\n\n## 0.1.0 - 2026-11-28\n\n- The first.\n"
 WHEELS = (
     *("vlm4rec_edge-{}-py3-none-any.whl", "vlm4rec_edge_all_minilm_l6_v2-{}-py3-none-any.whl"),
     *("vlm4rec_edge_stylist_lvlm-{}-py3-none-any.whl", "llama_cpp_python-0.3.36-1vlm4rec-py3-none-linux_x86_64.whl"),
-    *("numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl", "vlm4rec_edge-{}.tar.gz"),
+    *("hnswlib-0.8.0-cp311-cp311-manylinux_2_34_x86_64.whl", "starlette-1.0.0-py3-none-any.whl"),
+    *("scipy-1.17.0-cp311-cp311-manylinux_2_27_x86_64.whl", "numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.whl"),
+    "vlm4rec_edge-{}.tar.gz",
 )
 # A target in place of those that compile and test for an hour: it makes files of the right names.
 STAND_IN = "\nfiles-of-the-right-names:\n\t$(PYTHON) made.py $(VERSION)\n"
@@ -143,7 +153,9 @@ def test_everything_is_collected_with_checksums_notes_and_the_site(project: Path
     assert {name.format("0.2.0") for name in WHEELS} < set(sums)
     for name, digest in sums.items():
         assert hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest
-    assert (dist / "RELEASE_NOTES.md").read_text() == "Added\n\n- A thing that is new.\n"
+    notes = (dist / "RELEASE_NOTES.md").read_text()
+    assert notes.startswith("Added\n\n- A thing that is new.\n\n## Installing from these files\n")
+    assert 'pip install --no-index --find-links . "vlm4rec-edge[cpu,hnsw,learn,models,serve]"\n' in notes
     with zipfile.ZipFile(dist / "vlm4rec_edge-0.2.0-site.zip") as site:
         assert site.namelist() == ["site/index.html"]
     assert done.returncode
@@ -156,6 +168,7 @@ def test_a_release_that_lacks_a_part_says_which_and_what_makes_it(project: Path)
     assert done.returncode
     assert "vlm4rec_edge-0.2.0.tar.gz (make sdist)" in done.stderr
     assert "llama_cpp_python-*-1vlm4rec-*.whl (make wheels)" in done.stderr
+    assert "scipy-*.whl (make wheels)" in done.stderr
     assert "build/site (make docs)" in done.stderr
 
 
@@ -181,6 +194,18 @@ def test_the_weights_for_research_do_not_go_to_the_package_index(project: Path) 
     done = _step(project, "publishable", "0.2.0")
     encoder = "vlm4rec_edge_all_minilm_l6_v2-0.2.0-py3-none-any.whl"
     assert set(done.stdout.split()) == {"vlm4rec_edge-0.2.0-py3-none-any.whl", "vlm4rec_edge-0.2.0.tar.gz", encoder}
+
+
+def test_the_folder_of_wheels_serves_extras_that_there_are_and_says_which() -> None:
+    sys.path.insert(0, str(ROOT / "packaging"))
+    from offline import EXTRAS, PACKAGE, command
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(EXTRAS.split(",")) <= set(extras)
+    assert command("dist") == f'pip install --no-index --find-links dist "{PACKAGE}"'
+    guide = (ROOT / "docs" / "guides" / "troubleshooting.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"--find-links dist \"vlm4rec-edge\[(.+)\]\"", guide)
+    assert set(shown.split(",")) == set(EXTRAS.split(",")) - {"hnsw"}  # which is a part of cpu
 
 
 def test_make_release_runs_all_steps_unless_it_is_told_otherwise() -> None:

@@ -81,8 +81,8 @@ class ProtocolOptions:
         float | None,
         typer.Option(
             metavar="DAYS",
-            help="The half-life of items in a history: an item counts half as much as one that is newer by so many days (or "
-            "units, if the dates are numbers).",
+            help="The half-life of items in a history: by how many days an item must be older to count half as much (or by "
+            "how many units, if the dates are numbers).",
             show_default=False,
         ),
     ] = None

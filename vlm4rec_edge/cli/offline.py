@@ -5,6 +5,7 @@ Their ``--json`` documents are described in ``vlm4rec_edge/documents``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -149,7 +150,8 @@ def index(
     What is in the index already is not done again, so the same command updates it, and continues where an interrupted run
     stopped. An index remembers how it was made: the model, the prompt, the schema or the table of captions need not be given
     again. A table has one row for each item, with the columns id and image; title is optional, and further columns are kept.
-    The exports of shop systems are read as they are.
+    The exports of shop systems are read as they are. The embedded model is often wrong about anything but catalog photos of
+    clothes; --model takes a larger one.
 
     \b
     Example:
@@ -170,6 +172,7 @@ def index(
         models.callback(close_model, describer)
         own = folder.encoder_as_before(encoder, device=captioner.device.value, threads=captioner.threads)
         models.callback(close_model, own)
+        notice = _of_the_embedded(folder, describer)
         update = partial(
             folder.update,
             opened,
@@ -184,7 +187,20 @@ def index(
         report = _updated(update, opened, out, remake=run.remake, as_json=as_json)
         if report.not_removed and not as_json and agreed(f"{_too_many(report)} Remove them?"):
             report = _pruned(report, folder.remove(report.not_removed).removed)
-    tell_index_report(report, prune=run.prune or run.prune_anyway, as_json=as_json)
+    tell_index_report(report, prune=run.prune or run.prune_anyway, as_json=as_json, notice=notice)
+
+
+def _of_the_embedded(folder: IndexFolder, describer: Captioner | None) -> str:
+    """Return how far the embedded model is to be trusted, for the first run in which it captions an index; else nothing."""
+    from vlm4rec_edge.models.resolve import DEFAULT_LVLM
+
+    name = describer.identity.get("name") if describer else None
+    if name != DEFAULT_LVLM or folder.captioner_name() == name:
+        return ""
+    return (
+        "Captions by the embedded model are often wrong about anything but catalog photos of clothes: look at some with "
+        f"`vlm4rec-edge items {shlex.quote(str(folder.folder))} --limit 5`; `vlm4rec-edge models list` has larger models."
+    )
 
 
 def _describer(
@@ -256,8 +272,8 @@ def _pruned(report: IndexReport, removed: int) -> IndexReport:
     )
 
 
-def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> None:
-    """Say what was done, and exit with the code that fits."""
+def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool, notice: str = "") -> None:
+    """Say what was done, and exit with the code that fits; ``notice`` is for people, where photos were captioned."""
     done = report.progress
     if report.not_removed:
         note(
@@ -281,6 +297,8 @@ def tell_index_report(report: IndexReport, *, prune: bool, as_json: bool) -> Non
             note("Stopped; what was finished is kept. Run the same command again to go on.")
         elif done.encoded and report.items:
             typer.echo(told_of_encoding(report))
+        if notice and done.captioned:
+            note(notice)
     if report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if done.failed or report.not_removed:

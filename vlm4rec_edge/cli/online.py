@@ -82,8 +82,8 @@ class ProfileOptions:
         float | None,
         typer.Option(
             metavar="AGE",
-            help="The half-life of items in the history: an item counts half as much as one that is newer by this. It is in "
-            "days with --times (or in the unit of its numbers), and without them in positions of the history.",
+            help="The half-life of items in the history: by how much an item must be older to count half as much. In days with "
+            "--times (or in the unit of its numbers); without, in positions of the history.",
             show_default=False,
         ),
     ] = None

@@ -276,7 +276,7 @@ def test_what_mtmd_said_is_kept_for_the_same_projector_and_machine(
     place = tmp_path / "mtmd.npz"
     before = references_of(files, place, sha256=SHA256, threads=1)
     asked = []
-    monkeypatch.setattr(references, "ask_mtmd", lambda *given, threads: asked.append(threads) or before)
+    monkeypatch.setattr(references, "ask_mtmd", lambda *given, threads, load: asked.append(threads) or before)
     sha256, threads = SHA256, 1
     if change == "cut":
         place.write_bytes(place.read_bytes()[:-100])

@@ -99,7 +99,7 @@ def missing_bindings() -> MissingDependencyError:
     """Return the error of an installation without llama-cpp-python."""
     return MissingDependencyError(
         'Captioning photos needs llama-cpp-python: pip install "vlm4rec-edge[cpu]" (it is compiled on this machine, which '
-        "takes some minutes; the README shows how to get a ready wheel)"
+        "takes some minutes; docs/guides/troubleshooting.md says how to install without a compiler)"
     )
 
 
