@@ -24,9 +24,14 @@ def batches(source: ItemSource, size: int = _BATCH_ITEMS) -> Iterator[tuple[list
         yield batch, np.ascontiguousarray(source.vectors_at([item.row for item in batch]), dtype=np.float32)
 
 
+def attribute_names(source: ItemSource) -> list[str]:
+    """Return the names of all attributes that items have, in the order in which they come."""
+    return list(dict.fromkeys(name for item in source.items() for name in item.attributes))
+
+
 def attribute_columns(source: ItemSource) -> dict[str, str]:
     """Return for each attribute the column it goes to: its own name, unless that is one of ours."""
-    names = dict.fromkeys(name for item in source.items() for name in item.attributes)
+    names = attribute_names(source)
     columns = {name: name for name in names}
     for name in names:
         while columns[name] in _OWN_COLUMNS or list(columns.values()).count(columns[name]) > 1:
