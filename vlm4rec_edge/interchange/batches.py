@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -37,6 +38,23 @@ def attribute_columns(source: ItemSource) -> dict[str, str]:
         while columns[name] in _OWN_COLUMNS or list(columns.values()).count(columns[name]) > 1:
             columns[name] = f"attribute_{columns[name]}"
     return columns
+
+
+def about(source: ItemSource) -> dict[str, Any]:
+    """Return what whoever asks exported vectors must know: what made them, and how a query is made of them.
+
+    A query is encoded by the same encoder. Where something was learned from purchases, it is a sum of vectors whose last value
+    is set to 0 (docs/explanation/learning.md).
+    """
+    learned = {"learned": {**asdict(source.layout), **source.learned}} if source.layout else {}
+    return {
+        "items": source.count(),
+        "dimensions": source.dimensions,
+        "representation": source.representation,
+        "encoder": source.provenance("encoders"),
+        "captions": source.provenance("groundings"),
+        **learned,
+    }
 
 
 def record_of(item: StoredItem) -> dict[str, Any]:

@@ -34,12 +34,16 @@ ITEM_COLUMNS = (*TEXTS, *_JSON)
 
 def attribute_column(name: str) -> str:
     """Return the column of an attribute's text."""
-    return _ATTRIBUTE + quote(name, safe="")
+    return _ATTRIBUTE + _written(name)
 
 
 def number_column(name: str) -> str:
     """Return the column of the numbers that an attribute's texts are."""
-    return _NUMBER + quote(name, safe="")
+    return _NUMBER + _written(name)
+
+
+def _written(name: str) -> str:
+    return quote(name, safe="").replace(".", "%2E")  # by a dot LanceDB finds its way into a column
 
 
 def attributes_of(columns: Iterable[str]) -> list[str]:
