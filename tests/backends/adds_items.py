@@ -14,7 +14,8 @@ def main(address: str, space: str, name: str, batches: int) -> None:
     for number in range(batches):
         items, vectors = batch_of([f"{name}-{number}-{place}" for place in range(5)])
         upsert_items(address, items, vectors, space=space)
-        print(number, flush=True)
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

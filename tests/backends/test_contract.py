@@ -13,6 +13,7 @@ from made_backends import ITEMS, KINDS, shipped, write_shop
 
 from vlm4rec_edge import History, ProfileSettings, Recommendations, Recommender, Selection
 from vlm4rec_edge.errors import UnknownItemError, UsageError, Vlm4RecWarning
+from vlm4rec_edge.recommend.listing import ItemPage
 from vlm4rec_edge.recommend.source import open_source
 
 pytest.importorskip("lancedb", reason="lancedb is not installed")
@@ -31,21 +32,30 @@ def local(index: Path) -> Iterator[Recommender]:
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def shop(index: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recommender]:
+def shop(
+    index: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Recommender]:
     place = shipped(index, request.param, tmp_path_factory.mktemp("shipped"))
     with Recommender.open(place) as opened:
         assert str(opened.store.folder) == str(place)
         yield opened
 
 
+def words(item: Any) -> tuple[str, str, dict[str, str]]:
+    """What is told of an item; where its photo lies is shortened in a bundle."""
+    return item.title, item.caption, dict(item.attributes)
+
+
 def same(found: Recommendations, expected: Recommendations) -> bool:
     """Whether two answers are one: ids, scores to 1e-3, all that is told of the items."""
-    told = [
-        [(hit.item_id, hit.title, hit.caption, dict(hit.attributes), hit.answered_by) for hit in each]
-        for each in (found, expected)
-    ]
+    told = [[(hit.item_id, *words(hit)) for hit in each] for each in (found, expected)]
     scores = [np.array([hit.score for hit in each]) for each in (found, expected)]
     return told[0] == told[1] and bool(np.allclose(*scores, atol=1e-3))
+
+
+def listed(page: ItemPage) -> list[Any]:
+    """The items of a page."""
+    return [(item.id, *words(item)) for item in page.items]
 
 
 ASKED: dict[str, dict[str, Any]] = {
@@ -104,7 +114,7 @@ FILTERS = (
     "\"colour name\" contains '\\'",
     "\"colour name\" not contains 'E'",
     "\"Gr\u00f6\u00dfe.`\" = 'XL'",
-    "\"Gr\u00f6\u00dfe.`\" is missing",
+    '"Gr\u00f6\u00dfe.`" is missing',
     "caption contains 'garment number 1'",
     "title like 'TITLE of 00_1%'",
     "title < 'title of 0020'",
@@ -125,13 +135,14 @@ def test_the_same_items_pass_a_filter(shop: Recommender, local: Recommender, whe
             warnings.simplefilter("always")
             pages.append(each.items(where=where, limit=None))
         told.append({str(one.message).partition(", such as")[0] for one in said if one.category is Vlm4RecWarning})
-    assert pages[0].items == pages[1].items
+    assert listed(pages[0]) == listed(pages[1])
     assert told[0] == told[1]
     selection = Selection(where=where)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Vlm4RecWarning)
         assert same(
-            shop.recommend(HISTORIES[1], 12, selection=selection), local.recommend(HISTORIES[1], 12, selection=selection)
+            shop.recommend(HISTORIES[1], 12, selection=selection),
+            local.recommend(HISTORIES[1], 12, selection=selection),
         )
 
 
@@ -168,13 +179,16 @@ def test_the_same_popular_items_and_columns(shop: Recommender, local: Recommende
     selection = Selection(where="audience = 'Kids'")
     asked: dict[str, Any] = {"popularity": "sold", "selection": selection, "skip_unknown": True}
     assert same(shop.recommend([], **asked), local.recommend([], **asked))
-    columns = [{one.name: (one.distinct, one.missing, one.least, one.most) for one in each.columns()} for each in (shop, local)]
+    columns = [
+        {one.name: (one.distinct, one.missing, one.least, one.most) for one in each.columns()} for each in (shop, local)
+    ]
     assert columns[0] == columns[1]
 
 
 def test_the_same_pages_and_ids(shop: Recommender, local: Recommender) -> None:
     pages = [each.items(after="0007-1", skip=2, limit=9) for each in (shop, local)]
-    assert (pages[0].items, pages[0].total, pages[0].next_after) == (pages[1].items, pages[1].total, pages[1].next_after)
+    assert listed(pages[0]) == listed(pages[1])
+    assert (pages[0].total, pages[0].next_after) == (pages[1].total, pages[1].next_after)
     assert shop.unknown(["0001-1", "none", "it's"]) == ["none", "it's"]
     with pytest.raises(UnknownItemError, match="did you mean '0001-1'"):
         shop.recommend(["0001-11"])
@@ -185,10 +199,7 @@ def test_a_source_tells_all_that_is_in_it(shop: Recommender, local: Recommender)
     vectors = shop.store.vectors_at([items[one.id].row for one in local.store.items()])
     assert np.allclose(vectors, local.store.vectors_at([one.row for one in local.store.items()]), atol=1e-6)
     for one in local.store.items():
-        own = items[one.id]
-        assert (own.title, own.caption, own.image, dict(own.attributes)) == (
-            one.title, one.caption, one.image if own.image == one.image else own.image, dict(one.attributes)
-        )
+        assert words(items[one.id]) == words(one)
     rows = shop.store.rows_of(items)
     assert rows == {item.id: item.row for item in items.values()}
     assert shop.store.ids_at(list(rows.values())) == {row: [item_id] for item_id, row in rows.items()}

@@ -46,7 +46,7 @@ def upsert(source: ItemSource, client: Any, collection: str) -> int:
     and, where something was learned from purchases, how a query is made of them.
 
     Raises:
-        StoreError: the server cannot be reached or refuses, or the collection is for vectors of another length or another space.
+        StoreError: the server cannot be reached or refuses, or the collection is for vectors of another length or space.
     """
     from qdrant_client import models
 
@@ -82,8 +82,8 @@ def _check_space(client: Any, collection: str, source: ItemSource) -> None:
     noted = (config.metadata or {}).get(ABOUT_KEY, {}).get("space", source.space)
     if noted != source.space:
         raise StoreError(
-            f"The collection {collection!r} holds vectors of another encoder, or of what was learned from other purchases, which "
-            "cannot be compared with these; give another name with --collection."
+            f"The collection {collection!r} holds vectors of another encoder, or of what was learned from other purchases, "
+            "which cannot be compared with these; give another name with --collection."
         )
 
 

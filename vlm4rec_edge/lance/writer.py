@@ -34,8 +34,6 @@ Batches = Iterable[tuple[Sequence[StoredItem], np.ndarray]]
 _KEPT_VERSIONS = timedelta(days=1)
 # Ids in one condition of a removal; all of one call that fit are removed in one commit.
 _IDS = 10_000
-# Vectors that the centres of the partitions are found with, for each of them.
-_SAMPLES = 256
 
 
 def write_table(
@@ -126,7 +124,7 @@ def finish(address: str, table: Any = None, *, exact_limit: int = EXACT_LIMIT) -
             committed(address, table, partial(table.create_index, column, config=kinds.BTree()))
     if VECTOR not in indexed and rows > exact_limit:
         # A byte a value is exact enough to choose candidates by; a product quantizer takes a hundred times as long to make.
-        how = kinds.IvfSq(distance_type="cosine", num_partitions=partitions_of(rows), sample_rate=_SAMPLES)
+        how = kinds.IvfSq(distance_type="cosine", num_partitions=partitions_of(rows))
         committed(address, table, partial(table.create_index, VECTOR, config=how))
 
 
