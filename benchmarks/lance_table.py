@@ -93,8 +93,8 @@ def main(
         f"{items:,} made items with vectors of 384 values, {histories:,} histories of 1, 3 or 10 items for each filter.",
         f"Exporting took {written:.1f} s, the vector index included. On disk: the index {taken['index'] / 1e6:.0f} MB, its "
         f"search graph included, the table {taken['table'] / 1e6:.0f} MB.",
-        "The index is searched by its graph, the table by LanceDB's vector index; up to 20,000 items both are scanned. What is "
-        "found is compared with an exact scan of the index.",
+        "The index is searched by its graph, the table by LanceDB's vector index; up to 20,000 items both are scanned. What "
+        "is found is compared with an exact scan of the index.",
         "The first answer of a process: "
         + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in figures["first answer, s"].items())
         + "; importing lancedb is part of the table's.",

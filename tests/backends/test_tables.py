@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_items import DIMENSIONS, NOTES, batch_of
+from made_store import random_vectors, write_store
 
 from vlm4rec_edge import Recommender
-from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.errors import MissingDependencyError, StoreError, UsageError
 from vlm4rec_edge.index import ExactIndex
 from vlm4rec_edge.items import StoredItem, StoredPhoto
 from vlm4rec_edge.lance.database import TABLE, connect
@@ -94,8 +95,9 @@ def test_readers_never_see_half_of_a_commit(address: str) -> None:
         try:
             while not stop.is_set():
                 with Recommender.open(address) as shop:
-                    counts.append(shop.store.count())
-                    assert len(shop.similar("old-0", 100)) == counts[-1] - 1
+                    count = shop.store.count()
+                    assert len(shop.similar("old-0", 100)) == count - 1
+                    counts.append(count)
         except BaseException as error:
             problems.append(error)
 
@@ -280,3 +282,23 @@ def test_opening_what_is_not_there_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="must be given as a text"):
         Recommender.open(Path("lancedb://shop"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_is_told_with_the_command_that_installs_it(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "vlm4rec-edge\[lancedb\]"'):
+        Recommender.open(address)
+
+
+def test_an_index_folder_is_answered_from_without_lancedb(tmp_path: Path) -> None:
+    index = write_store(tmp_path / "index", random_vectors(5))
+    code = (
+        "import sys; from vlm4rec_edge import Recommender, Selection\n"
+        f"with Recommender.open({str(index)!r}) as shop:\n"
+        "    assert len(shop.recommend(['item-0'], selection=Selection(where=\"id != 'item-1'\"))) == 3\n"
+        "print(sorted({'lancedb', 'pyarrow', 'vlm4rec_edge.lance'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

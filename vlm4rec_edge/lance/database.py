@@ -44,12 +44,6 @@ def database_of(address: str) -> str:
     return f"{store}://{rest}" if store else rest
 
 
-def is_there(address: str) -> bool:
-    """Whether a table may be there; of an object store only opening it tells."""
-    place = database_of(address)
-    return "://" in place or Path(place, f"{TABLE}.lance").is_dir()
-
-
 def connect(address: str) -> Any:
     """Return a connection to the database of an address; a folder is made.
 
@@ -64,6 +58,26 @@ def connect(address: str) -> Any:
         return lancedb.connect(place)
 
 
+def table_if_there(address: str) -> Any:
+    """Return the table of an address at its newest version, or None; what a writer left who was killed before the end is none.
+
+    Raises:
+        StoreError: it cannot be read.
+        MissingDependencyError, UsageError: as ``connect``.
+    """
+    place = database_of(address)
+    if "://" not in place and not Path(place, f"{TABLE}.lance").is_dir():  # connecting would make the folder
+        return None
+    database = connect(address)
+    with explained(address):
+        try:
+            return database.open_table(TABLE)
+        except ValueError as error:
+            if "not found" not in str(error):
+                raise
+            return None
+
+
 def open_table(address: str) -> Any:
     """Open the table of an address, at its newest version.
 
@@ -71,15 +85,9 @@ def open_table(address: str) -> Any:
         StoreError: there is none.
         MissingDependencyError, UsageError: as ``connect``.
     """
-    if is_there(address):
-        database = connect(address)
-        with explained(address):
-            try:
-                return database.open_table(TABLE)
-            except ValueError as error:
-                if "not found" not in str(error):
-                    raise
-    raise StoreError(f"There is no index at {address}; write one: vlm4rec-edge export INDEX {address}")
+    if (table := table_if_there(address)) is None:
+        raise StoreError(f"There is no index at {address}; write one: vlm4rec-edge export INDEX {address}")
+    return table
 
 
 @contextmanager

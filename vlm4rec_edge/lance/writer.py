@@ -24,7 +24,7 @@ from vlm4rec_edge.lance.columns import (
     schema_of,
 )
 from vlm4rec_edge.lance.conditions import quoted
-from vlm4rec_edge.lance.database import NEED, TABLE, committed, connect, explained, is_there, open_table
+from vlm4rec_edge.lance.database import NEED, TABLE, committed, connect, explained, open_table, table_if_there
 from vlm4rec_edge.lance.notes import TableNotes, notes_of, written_of
 from vlm4rec_edge.lance.search import partitions_of
 from vlm4rec_edge.optional import optional
@@ -59,7 +59,7 @@ def write_table(
     database = connect(address)
     schema = schema_of(notes, attributes)
     rows = _Rows(batches, schema, attributes)
-    mode = _mode(address, database)
+    mode = _mode(address)
     try:
         with explained(address):
             stream = arrow_package().RecordBatchReader.from_batches(schema, rows)
@@ -89,19 +89,19 @@ class _Rows:
             raise
 
 
-def _mode(address: str, database: Any) -> str:
+def _mode(address: str) -> str:
     """Return how the table is to be made: anew, or in place of one of ours.
 
     Raises:
         UsageError: one lies there that is not ours.
     """
-    with explained(address):
-        if not is_there(address) or TABLE not in database.list_tables().tables:
-            return "create"
-        if not written_of(database.open_table(TABLE).schema.metadata):
-            raise UsageError(
-                f"The database {address} has a table {TABLE!r} that was not written by vlm4rec-edge; give another address."
-            )
+    table = table_if_there(address)
+    if table is None:
+        return "create"
+    if not written_of(table.schema.metadata):
+        raise UsageError(
+            f"The database {address} has a table {TABLE!r} that was not written by vlm4rec-edge; give another address."
+        )
     return "overwrite"
 
 
