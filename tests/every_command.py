@@ -64,6 +64,11 @@ def _bundled(work: Path) -> str:
     return "old.zip"
 
 
+def _in_a_table(work: Path) -> str:
+    _done(work, "export", INDEX, "lancedb://shop.lancedb")
+    return "lancedb://shop.lancedb"
+
+
 def _delta(work: Path) -> tuple[str, str, str]:
     old = _bundled(work)
     _done(work, "remove", INDEX, _first(work))
@@ -87,6 +92,7 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
         lambda work: ["recommend", INDEX, "--text", "a red dress"],
         lambda work: ["recommend", INDEX, "--histories", _purchases(work), "--out", "answers.parquet"],
         lambda work: ["recommend", _bundled(work), "--history", _first(work)],
+        lambda work: ["recommend", _in_a_table(work), "--history", _first(work), "--where", "id != 'x'", "--explain"],
     ],
     "similar": [
         lambda work: ["similar", INDEX, _first(work)],
@@ -112,6 +118,7 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
     "export": [
         *map(_exported, ("parquet", "jsonl", "csv", "numpy", "hnswlib", "faiss")),
         lambda _: ["export", INDEX, "--format", "qdrant", "--url", "qdrant-folder", "--collection", "shop"],
+        lambda _: ["export", INDEX, "lancedb://shop.lancedb"],
     ],
     "demo": [lambda _: ["demo", "--out", "demo"], lambda _: ["demo", "--photos", "photos", "--out", "of-photos"]],
     "models list": [lambda _: ["models", "list"]],

@@ -13,7 +13,7 @@ import vlm4rec_edge
 PACKAGE = Path(vlm4rec_edge.__file__).parent
 FLOW = ("catalog", "grounding", "encoding", "store", "index", "recommend")
 # What is made of an index, in any order; then what puts stages together; then the program.
-USES = {"batch", "bundle", "evaluation", "interchange", "learning"}
+USES = {"batch", "bundle", "evaluation", "interchange", "lance", "learning"}
 # Below every stage: none of these knows one.
 SHARED = {
     "atomic",
@@ -58,7 +58,7 @@ def _parts() -> set[str]:
 
 @pytest.mark.parametrize("stage", FLOW)
 def test_a_stage_imports_no_later_one(stage: str) -> None:
-    allowed = {*FLOW[: FLOW.index(stage) + 1], *SHARED, *({"bundle"} if stage == "recommend" else ())}
+    allowed = {*FLOW[: FLOW.index(stage) + 1], *SHARED, *({"bundle", "lance"} if stage == "recommend" else ())}
     found = {(path.name, part) for path in _modules(stage) for part in _imports(path) if part in _parts()}
     assert {entry for entry in found if entry[1] not in allowed} == set()
 
@@ -97,6 +97,26 @@ def test_sql_is_written_in_the_store_alone() -> None:
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def test_only_what_opens_or_writes_a_table_knows_of_lancedb() -> None:
+    """And it is imported there in functions alone, so that a folder is opened without it."""
+    asking = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "lance" and "lance" in set(_imports(path))
+    }
+    assert asking == {"info.py", "interchange/export.py", "recommend/source.py"}
+    for name in asking:
+        tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+        at_the_top = [node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module]
+        assert not [module for module in at_the_top if module.startswith("vlm4rec_edge.lance")]
+
+
+def test_a_table_is_read_and_written_without_captions_and_texts() -> None:
+    allowed = {"index", "lance", "recommend", *SHARED}
+    found = {(path.name, part) for path in _modules("lance") for part in _imports(path) if part in _parts()}
+    assert {entry for entry in found if entry[1] not in allowed} == set()
 
 
 def test_the_online_half_shares_the_store_and_the_types_and_never_captions() -> None:

@@ -171,7 +171,7 @@ CALLS: dict[str, Call] = {
     "build_index": (lambda at, given: build_index(_TABLE(at), given), "a table of purchases", _NEW),
 }
 # Public functions and classes that take none of these, or only what others made.
-OTHERS = {"captioner_of", "export_to_qdrant", "list_models"}
+OTHERS = {"captioner_of", "export_to_lancedb", "export_to_qdrant", "list_models"}
 
 
 def _copied(at: Any) -> Path:

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from vlm4rec_edge.indexing.report import IndexProgress, IndexReport
     from vlm4rec_edge.info import IndexInfo, IndexState, describe_index, state_of
     from vlm4rec_edge.interactions import InteractionColumns, Interactions, read_interactions
-    from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_qdrant
+    from vlm4rec_edge.interchange.export import ExportReport, export_items, export_to_lancedb, export_to_qdrant
     from vlm4rec_edge.items import Failure, Item
     from vlm4rec_edge.known_models import ModelCheck, ModelInfo, check_model, list_models
     from vlm4rec_edge.models.resolve import EncoderFiles, LvlmFiles, resolve_encoder, resolve_lvlm
@@ -156,6 +156,7 @@ _HOMES = {
     "describe_new_photo": "new_photo",
     "evaluate": "evaluation",
     "export_items": "interchange.export",
+    "export_to_lancedb": "interchange.export",
     "export_to_qdrant": "interchange.export",
     "list_items": "recommend.listing",
     "list_models": "known_models",
@@ -249,6 +250,7 @@ __all__ = [
     "describe_new_photo",
     "evaluate",
     "export_items",
+    "export_to_lancedb",
     "export_to_qdrant",
     "list_items",
     "list_models",

@@ -33,7 +33,7 @@ class Column:
     @cached_property
     def numbers(self) -> np.ndarray:
         """The values as numbers, shape [len(values)], float64; not-a-number where a value is no finite number."""
-        numbers = np.fromiter(map(_number, self.values), np.float64, len(self.values))
+        numbers = np.fromiter(map(number_of_text, self.values), np.float64, len(self.values))
         numbers.flags.writeable = False
         return numbers
 
@@ -124,7 +124,8 @@ def group_codes(table: ItemTable, by: str) -> np.ndarray:
     return np.where(codes == MISSING, -2 - np.arange(len(codes)), codes)
 
 
-def _number(text: str) -> float:
+def number_of_text(text: str) -> float:
+    """Return the number that a text is to a filter; not-a-number where it is no finite number."""
     try:
         number = float(text) if "_" not in text else np.nan  # Python reads 1_000, no shop writes it
     except ValueError:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 from vlm4rec_edge.errors import UsageError
+
+# Where an index lies: a path, or the address of a table in a database, which is a text and no path.
+Place: TypeAlias = Path | str
+_ADDRESS = re.compile(r"lancedb(\+[a-z0-9]+)?:/")
+
+
+def is_address(place: Any) -> TypeGuard[str]:
+    """Whether a place is the address of a table in a database, such as ``lancedb://shop.lancedb``."""
+    return isinstance(place, str) and _ADDRESS.match(place) is not None
+
+
+def place_of(value: Any, what: str) -> Place:
+    """Return where an index lies, as it is given: the address of a table as it is, anything else as a path.
+
+    Raises:
+        UsageError: it is neither; an address as a ``Path`` is none any more, for it has lost a slash.
+    """
+    return str.__str__(value) if is_address(value) else path_of(value, what)
 
 
 def path_of(value: Any, what: str) -> Path:
@@ -23,6 +42,11 @@ def path_of(value: Any, what: str) -> Path:
     if isinstance(value, (str, os.PathLike)):
         with_text = os.fspath(value)
         if isinstance(with_text, str):
+            if is_address(with_text):
+                raise UsageError(
+                    f"{what} is given by a path here, and {with_text} is the address of a table"
+                    + (", which must be given as a text." if isinstance(value, Path) else ".")
+                )
             return Path(str.__str__(with_text))
     raise UsageError(
         f"{what} is given by a path, a text or a pathlib.Path, not by {value!r:.60} ({type(value).__name__})."

@@ -1,4 +1,4 @@
-"""What an index or a bundle holds, and what made it."""
+"""What an index, a bundle or a table holds, and what made it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
-from vlm4rec_edge.given import path_of
+from vlm4rec_edge.given import Place, is_address, path_of
 from vlm4rec_edge.items import Failure
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class IndexInfo:
         learned: Facts about what was learned from purchases (docs/explanation/learning.md); empty if nothing was.
         bundle: Of a bundle its digest, format, package version, type of vectors, thumbnails, and the models it carries or
             was made by; None of an index.
+        table: Of a LanceDB table its version; None of anything else.
     """
 
     index: str
@@ -68,13 +69,12 @@ class IndexInfo:
     learned: Mapping[str, Any] = field(default_factory=dict)
     index_backend: str = ""
     bundle: Mapping[str, Any] | None = None
+    table: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``info --json`` prints."""
         document = {**asdict(self), "caption_fields": list(self.caption_fields)}
-        if self.bundle is None:
-            del document["bundle"]
-        return document
+        return {name: value for name, value in document.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,18 @@ class IndexState:
         return {**asdict(self), "failures": [asdict(failure) for failure in self.failures]}
 
 
-def state_of(path: Path | str, *, failures: int = 100) -> IndexState:
-    """Say who writes an index or a bundle now, and the first ``failures`` things that the last run could not use.
+def state_of(path: Place, *, failures: int = 100) -> IndexState:
+    """Say who writes an index, a bundle or a table now, and the first ``failures`` things that the last run could not use.
 
     Raises:
         StoreError: there is none, or it is damaged.
         UsageError: ``path`` is not a path.
     """
+    if is_address(path):
+        from vlm4rec_edge.lance.reader import LanceReader
+
+        with LanceReader(path) as table:
+            return IndexState("", 0, table.count(), 0, ())
     path = path_of(path, "An index")
     if is_bundle(path):
         from vlm4rec_edge.bundle.reader import BundleReader
@@ -126,13 +131,15 @@ def state_of(path: Path | str, *, failures: int = 100) -> IndexState:
         )
 
 
-def describe_index(path: Path | str) -> IndexInfo:
-    """Say what the index or the bundle at ``path`` holds.
+def describe_index(path: Place) -> IndexInfo:
+    """Say what the index, the bundle or the table at ``path`` holds.
 
     Raises:
         StoreError: there is none, or it is damaged.
         UsageError: ``path`` is not a path.
     """
+    if is_address(path):
+        return _of_table(path)
     path = path_of(path, "An index")
     return _of_bundle(path) if is_bundle(path) else _of_folder(path)
 
@@ -194,6 +201,26 @@ def _of_bundle(path: Path) -> IndexInfo:
                 "models": [{**model, "license": model["licence"]} for model in content["models"]],
             },
             **_made_by(bundle),
+        )
+
+
+def _of_table(address: str) -> IndexInfo:
+    from vlm4rec_edge.lance.reader import LanceReader
+    from vlm4rec_edge.lance.search import LanceIndex
+
+    with LanceReader(address) as table:
+        return IndexInfo(
+            items=table.count(),
+            photos=table.count(),
+            captions=len(table.table().columns["caption"].values),
+            vectors=table.rows,
+            failures=0,
+            dimensions=table.dimensions,
+            bytes=table.bytes(),
+            method=LanceIndex(table).name,
+            run=0,
+            table={"version": table.version},
+            **_made_by(table),
         )
 
 

@@ -138,6 +138,11 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def is_nfc(text: str) -> bool:
+    """Whether a text is in that form."""
+    return unicodedata.is_normalized("NFC", text)
+
+
 def same_number(one: str, other: str) -> bool:
     """Whether two texts are one whole number written differently, as spreadsheets and data frames do: ``7``, ``007``, ``7.0``.
 

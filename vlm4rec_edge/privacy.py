@@ -56,6 +56,20 @@ COMMANDS = (
         purpose="writes the items into a collection",
     ),
     Speaker(
+        command="export",
+        when="OUT is an address in an object store, such as `lancedb+s3://bucket/shop`",
+        to="that object store, and the services that its credentials come from",
+        tells="the same, and the credentials that LanceDB finds in the environment",
+        purpose="writes a LanceDB table",
+    ),
+    Speaker(
+        command="recommend",
+        when="INDEX is such an address; so too `similar`, `search`, `items`, `info`, `evaluate`, `export` and `serve`",
+        to="that object store, and the services that its credentials come from",
+        tells="which parts of the table are wanted, and the credentials",
+        purpose="reads the LanceDB table",
+    ),
+    Speaker(
         command="serve",
         when="it is running, and only in response to requests",
         to="programs and browsers of this machine (127.0.0.1); with `--host`, clients that can reach that address and have "

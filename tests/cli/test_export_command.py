@@ -8,7 +8,7 @@ import pytest
 from drawings import Drawing
 from program import program
 
-FIELDS = {"index", "format", "items", "dimensions", "files", "collection"}
+FIELDS = {"index", "format", "items", "dimensions", "files", "collection", "address"}
 
 
 def test_a_file_and_a_folder(shop_index: Path, tmp_path: Path, drawings: list[Drawing]) -> None:
@@ -32,6 +32,25 @@ def test_a_qdrant_collection(shop_index: Path, tmp_path: Path, drawings: list[Dr
     opened.close()
 
 
+def test_a_lancedb_table_and_what_is_asked_of_it(shop_index: Path, tmp_path: Path, drawings: list[Drawing]) -> None:
+    pytest.importorskip("lancedb", reason="lancedb is not installed")
+    address = f"lancedb://{tmp_path / 'shop'}"
+    done = program("export", shop_index, address, "--json")
+    assert (done.code, done.err, done.json["format"], done.json["address"]) == (0, "", "lancedb", address)
+    history = ["--history", drawings[0].name]
+    answers = [program("recommend", index, *history, "--explain", "--json") for index in (shop_index, address)]
+    assert [answer.code for answer in answers] == [0, 0]
+    assert answers[1].json["index"] == address
+    told = [[(hit["item_id"], round(hit["score"], 3)) for hit in answer.json["recommendations"]] for answer in answers]
+    assert told[0] == told[1]
+    info = program("info", address, "--json")
+    assert (info.json["items"], info.json["method"], "bundle" in info.json) == (len(drawings), "exact", False)
+    assert info.json["table"]["version"] > 0
+    assert f"{len(drawings)} items" in program("items", address, "--limit", 1).err
+    refused = program("verify", address, "--json")
+    assert (refused.code, refused.json["error"]["kind"]) == (2, "UsageError")
+
+
 def test_a_qdrant_server_that_is_not_there_is_a_sentence(shop_index: Path) -> None:
     pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
     address = ["--url", "http://127.0.0.1:9", "--collection", "shop"]
@@ -47,6 +66,8 @@ def test_a_qdrant_server_that_is_not_there_is_a_sentence(shop_index: Path) -> No
         ["--format", "qdrant", "--url", "u"],
         ["x", "--url", "u"],
         ["x", "--format", "y"],
+        ["x", "--format", "lancedb"],
+        ["lancedb://x", "--format", "jsonl"],
     ],
     ids=" ".join,
 )

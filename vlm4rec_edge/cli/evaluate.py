@@ -103,7 +103,7 @@ class ProtocolOptions:
 
 @grouped
 def evaluate(
-    index: options.Index,
+    index: options.Shipped,
     interactions: Annotated[
         Path,
         typer.Option(

@@ -6,7 +6,6 @@ Its ``--json`` document: ``vlm4rec_edge/documents/export.schema.json``.
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +13,7 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, file_to_write
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import is_address, path_of
 
 
 class FormatName(StrEnum):
@@ -26,16 +26,17 @@ class FormatName(StrEnum):
     hnswlib = "hnswlib"
     faiss = "faiss"
     qdrant = "qdrant"
+    lancedb = "lancedb"
 
 
 def export(
     index: options.Shipped,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="[OUT]",
-            help="The new file to write, or - for standard output; a folder for numpy, hnswlib and faiss. Leave it out for "
-            "qdrant.",
+            help="The new file to write, or - for standard output; a folder for numpy, hnswlib and faiss; the address of a "
+            "LanceDB table, such as lancedb://shop.lancedb, which needs no --format. Leave it out for qdrant.",
             show_default=False,
         ),
     ] = None,
@@ -56,31 +57,38 @@ def export(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write ids, captions, attributes and vectors for another engine, or into a Qdrant collection.
+    """Write ids, captions, attributes and vectors for another engine, into a Qdrant collection, or into a LanceDB table.
+
+    A LanceDB table can be recommended from, as an index can. One that was written before is replaced.
 
     \b
     Example:
       vlm4rec-edge export shop.index shop.parquet
       vlm4rec-edge export shop.index shop-faiss --format faiss
+      vlm4rec-edge export shop.index lancedb://shop.lancedb
       vlm4rec-edge export shop.index --format qdrant --url http://localhost:6333 --collection shop
     """  # noqa: D301 (click reads the control character)
-    to_qdrant = form is FormatName.qdrant
+    to_qdrant, to_table = form is FormatName.qdrant, is_address(out)
+    if to_table != (form is FormatName.lancedb) and form is not FormatName.parquet:
+        raise UsageError("For a LanceDB table give its address in place of the file, such as lancedb://shop.lancedb.")
     if to_qdrant and (url is None or collection is None or out is not None):
         raise UsageError("For --format qdrant give --url and --collection, and no file.")
     if not to_qdrant and (out is None or url is not None or collection is not None):
         raise UsageError("Give the file or folder to write; --url and --collection are for --format qdrant.")
-    from vlm4rec_edge.interchange.export import export_items, export_to_qdrant
+    from vlm4rec_edge.interchange.export import export_items, export_to_lancedb, export_to_qdrant
 
     if to_qdrant:
         report = export_to_qdrant(index, str(url), str(collection))
+    elif to_table:
+        report = export_to_lancedb(index, str(out))
     else:
         to_stdout = str(out) == "-"
         if to_stdout and (as_json or form not in (FormatName.parquet, FormatName.jsonl, FormatName.csv)):
             raise UsageError("Only a parquet, jsonl or csv file goes to standard output, and not beside --json.")
-        with file_to_write(Path(str(out)), f".{form.value}") as written:
+        with file_to_write(path_of(out, "The export"), f".{form.value}") as written:
             report = export_items(index, written, form.value)  # type: ignore[arg-type]  # not qdrant, as just seen
     if as_json:
         emit_json(report.to_dict())
     else:
-        place = f"the collection {collection} of {url}" if to_qdrant else str(out)
+        place = f"the collection {collection} of {url}" if to_qdrant else out
         typer.echo(f"{place}: {report.items} items with vectors of {report.dimensions} values.", err=place == "-")

@@ -46,7 +46,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         ["on disk", f"{found.bytes / 1e6:.1f} MB"],
         [
             "search",
-            found.method + (f", {found.index_backend} where there are many vectors" if found.bundle is None else ""),
+            found.method + (f", {found.index_backend} where there are many vectors" if found.index_backend else ""),
         ],
         ["encoded", found.encoded_text],
         ["captioner", _captioner(found.grounding)],

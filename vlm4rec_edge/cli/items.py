@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,7 +59,7 @@ def items(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _show(index: Path, page: ItemPage, columns: Sequence[str] | None, where: str | None) -> None:
+def _show(index: str, page: ItemPage, columns: Sequence[str] | None, where: str | None) -> None:
     known = list(dict.fromkeys(name for item in page.items for name in item.attributes))
     if any(item.title for item in page.items):
         known.insert(0, "title")

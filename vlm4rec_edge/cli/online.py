@@ -357,7 +357,7 @@ def search(
         _show(shop, found, k, as_json=as_json)
 
 
-def _opened(index: Path, representation: options.RepresentationName | None) -> Recommender:
+def _opened(index: str, representation: options.RepresentationName | None) -> Recommender:
     from vlm4rec_edge.recommend.recommender import Recommender
 
     shop = Recommender.open(index, words_alone=representation == "words", photos_alone=representation == "photos")

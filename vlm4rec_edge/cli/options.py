@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import place_of
 from vlm4rec_edge.plugins import opened
 
 if TYPE_CHECKING:
@@ -59,7 +60,22 @@ AsJson = Annotated[
     typer.Option("--json", help="Print one JSON document for programs."),
 ]
 Index = Annotated[Path, typer.Argument(metavar="INDEX", help="The index folder.", show_default=False)]
-Shipped = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder or a bundle.", show_default=False)]
+
+
+def _place(text: str) -> str:
+    """Return where an index lies: a path as paths are written, the address of a table as it is."""
+    return str(place_of(text, "An index"))
+
+
+Shipped = Annotated[
+    str,
+    typer.Argument(
+        metavar="INDEX",
+        help="An index folder, a bundle, or the address of a LanceDB table, such as lancedb://shop.lancedb.",
+        show_default=False,
+        parser=_place,
+    ),
+]
 Count = Annotated[int, typer.Option("-k", metavar="N", min=1, help="How many items to return.")]
 Model = Annotated[
     str | None,

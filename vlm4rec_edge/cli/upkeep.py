@@ -16,6 +16,7 @@ from vlm4rec_edge.cli.offline import tell_index_report
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable
 from vlm4rec_edge.cli.progress import progress_bar
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import path_of
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.plugins import close_model
 
@@ -129,14 +130,15 @@ def verify(index: options.Shipped, as_json: options.AsJson = False) -> None:
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.bundle.container import is_bundle
 
-    if is_bundle(index):
+    folder = path_of(index, "What is verified")
+    if is_bundle(folder):
         from vlm4rec_edge.bundle.check import verify_bundle
 
-        report = verify_bundle(index)
+        report = verify_bundle(folder)
     else:
         from vlm4rec_edge.index_folder import IndexFolder
 
-        report = IndexFolder(index).verify()
+        report = IndexFolder(folder).verify()
     if as_json:
         emit_json(report.to_dict())
     elif report.ok:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from vlm4rec_edge.encoding.protocol import Encoder
 from vlm4rec_edge.encoding.text import TextPart, parts_of
 from vlm4rec_edge.errors import ModelError, StoreError
+from vlm4rec_edge.given import Place
 from vlm4rec_edge.provenance import made_by
 
 # Float32 rounding of a unit vector stays far below this.
 LENGTH_TOLERANCE = 1e-3
 
 
-def check_encoder_of(folder: Path, fingerprint: str | None, encoder: Encoder) -> None:
+def check_encoder_of(folder: Place, fingerprint: str | None, encoder: Encoder) -> None:
     """Check that an encoder is the one of this fingerprint, which made the vectors of the index or the bundle at ``folder``.
 
     Raises:

@@ -21,6 +21,7 @@ from vlm4rec_edge.evaluation.ranking import Scorer, popularity_scorer, profile_s
 from vlm4rec_edge.evaluation.significance import RESAMPLES
 from vlm4rec_edge.evaluation.split import MIN_ITEMS, TEST_SHARE, SameDay, Split, chronological_split, leave_last_out
 from vlm4rec_edge.evaluation.variants import without_variants
+from vlm4rec_edge.given import Place
 from vlm4rec_edge.interactions import InteractionColumns, Interactions
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.mixture import Weights
@@ -228,7 +229,7 @@ def _split(settings: EvaluationSettings, purchases: Purchases, ids: Sequence[str
 
 
 def evaluate(
-    index: Path | str,
+    index: Place,
     interactions: Path | str | Interactions,
     *,
     columns: InteractionColumns | None = None,
@@ -241,7 +242,7 @@ def evaluate(
     learns again from the histories, without what is held back, and stands beside its words alone.
 
     Args:
-        index: An index folder or a bundle.
+        index: An index folder, a bundle, or the address of a table.
         interactions: A table as ``read_interactions`` reads it, or interactions.
         columns: What the columns of the table are called, where it is nothing known.
         settings: How; default: the last fifth of each user's items is held back, and every metric measured.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,14 @@ class VectorIndex(Protocol):
 
         ``query`` has shape [dimensions], float32.
         """
+
+
+@runtime_checkable
+class AsksMany(Protocol):
+    """What an index offers that is asked for many queries at a time, rather than every vector be read for them."""
+
+    def top_many(self, queries: np.ndarray, count: int) -> list[Found]:
+        """Return what ``top`` returns for each of ``queries`` [n, dimensions]."""
 
 
 class IndexBackend(Protocol):

@@ -6,14 +6,13 @@ Beside the engine's own file lies ``items.jsonl``: what the engine calls label o
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vlm4rec_edge.index.hnsw import EF_CONSTRUCTION, EF_SEARCH, LINKS
-from vlm4rec_edge.interchange.batches import TEXTS, batches, record_of
+from vlm4rec_edge.interchange.batches import TEXTS, about, batches, record_of
 from vlm4rec_edge.recommend.source import ItemSource
 from vlm4rec_edge.tables.writing import table_writer
 
@@ -70,18 +69,5 @@ def _vectors(source: ItemSource, folder: Path) -> Any:
 
 
 def _write_about(source: ItemSource, folder: Path, settings: dict[str, Any]) -> None:
-    """Say what made the vectors: a query must be encoded by the same encoder.
-
-    Where something was learned from purchases, a query is a sum of vectors whose last value is set to 0
-    (docs/explanation/learning.md).
-    """
-    learned = {"learned": {**asdict(source.layout), **source.learned}} if source.layout else {}
-    about = {
-        "items": source.count(),
-        "dimensions": source.dimensions,
-        "encoder": source.provenance("encoders"),
-        "captions": source.provenance("groundings"),
-        **learned,
-        **settings,
-    }
-    (folder / ABOUT_NAME).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    document = {**about(source), **settings}
+    (folder / ABOUT_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from vlm4rec_edge.atomic import atomic_path
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.given import path_of
+from vlm4rec_edge.given import Place, path_of
 from vlm4rec_edge.interchange.engines import write_faiss, write_hnswlib, write_numpy
 from vlm4rec_edge.interchange.tables import write_table
 from vlm4rec_edge.optional import optional
@@ -46,25 +46,26 @@ FORMATS: Mapping[str, _Format] = {
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: items, length of their vectors, and the files, or the Qdrant collection."""
+    """What was written: items, length of their vectors, and the files, the Qdrant collection or the address of the table."""
 
-    index: Path
+    index: Place
     format: str
     items: int
     dimensions: int
     files: tuple[Path, ...] = ()
     collection: str | None = None
+    address: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``export --json`` prints."""
         return {**asdict(self), "index": str(self.index), "files": [str(path) for path in self.files]}
 
 
-def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> ExportReport:
+def export_items(index: Place, out: Path | str, form: ExportFormat) -> ExportReport:
     """Write captions, attributes and vectors of every item to ``out``, whole or not at all.
 
     Args:
-        index: An index folder or a bundle.
+        index: An index folder, a bundle, or the address of a table.
         out: A new file, or a new folder for ``numpy``, ``hnswlib`` and ``faiss``.
         form: The format.
 
@@ -89,7 +90,7 @@ def export_items(index: Path | str, out: Path | str, form: ExportFormat) -> Expo
         else:
             chosen.write(source, out)
         files = tuple(sorted(out.iterdir())) if chosen.is_folder else (out,)
-        return ExportReport(Path(index), form, source.count(), source.dimensions, files)
+        return ExportReport(source.folder, form, source.count(), source.dimensions, files)
 
 
 def _check_new(out: Path) -> None:
@@ -99,11 +100,11 @@ def _check_new(out: Path) -> None:
         raise UsageError(f"The folder {out.parent} does not exist or cannot be written; choose another place.")
 
 
-def export_to_qdrant(index: Path | str, url: str, collection: str) -> ExportReport:
+def export_to_qdrant(index: Place, url: str, collection: str) -> ExportReport:
     """Write captions, attributes and vectors of every item into a Qdrant collection; see ``interchange.qdrant``.
 
     Args:
-        index: An index folder or a bundle.
+        index: An index folder, a bundle, or the address of a table.
         url: Of the server, or a folder for Qdrant's local mode.
         collection: Made if it is not there.
 
@@ -118,4 +119,26 @@ def export_to_qdrant(index: Path | str, url: str, collection: str) -> ExportRepo
         source, _ = open_source(index, exact_limit=0)
         with closing(source):
             items = upsert(source, client, collection)
-            return ExportReport(Path(index), "qdrant", items, source.dimensions, collection=collection)
+            return ExportReport(source.folder, "qdrant", items, source.dimensions, collection=collection)
+
+
+def export_to_lancedb(index: Place, address: str) -> ExportReport:
+    """Write every item into a LanceDB table, which ``Recommender.open`` answers from; a table of ours is replaced, at once.
+
+    Args:
+        index: An index folder, a bundle, or the address of a table.
+        address: ``lancedb://FOLDER``, or ``lancedb+s3://BUCKET/PATH`` and the like for an object store.
+
+    Raises:
+        StoreError: the index cannot be read, or the table cannot be written.
+        UsageError: it is no address, or a table lies there that was not written by this package.
+        MissingDependencyError: lancedb is not installed.
+    """
+    from vlm4rec_edge.interchange.batches import attribute_names, batches
+    from vlm4rec_edge.lance.notes import TableNotes
+    from vlm4rec_edge.lance.writer import write_table as write_lance_table
+
+    source, _ = open_source(index, exact_limit=0)
+    with closing(source):
+        written = write_lance_table(address, batches(source), TableNotes.of(source), attribute_names(source))
+        return ExportReport(source.folder, "lancedb", written, source.dimensions, address=address)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from vlm4rec_edge.index import Found, VectorIndex
 from vlm4rec_edge.index.exact import best_of
 from vlm4rec_edge.recommend.selection import Admission
-from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.recommend.source import FilteringIndex, ItemSource
 
 # When too few of the best rows may be shown, so many times more are looked at.
 _WIDEN = 2
@@ -59,6 +60,9 @@ def _nearest_rows(
     """
     admitted = admission.rows
     needed = count + len(admission.excluded)
+    if admission.condition is not None:
+        yield from _nearest_fulfilling(index, query, needed, admission.condition)
+        return
     if admitted is not None and 0 < len(admitted) < source.rows:
         needed = int(count * source.rows / len(admitted) * _MARGIN) + len(admission.excluded)
     while admitted is None or len(admitted) > _SCANNED_PER_ROW * min(needed, source.rows):
@@ -71,6 +75,17 @@ def _nearest_rows(
     while len(rows):
         yield rows[:needed], scores[:needed]
         if needed >= len(rows):
+            return
+        needed *= _WIDEN
+
+
+def _nearest_fulfilling(index: VectorIndex, query: np.ndarray, needed: int, condition: str) -> Iterator[Found]:
+    """Yield the same where the index applies the filter."""
+    while True:
+        found = cast("FilteringIndex", index).top_where(query, needed, condition)
+        if len(found[0]):
+            yield found
+        if len(found[0]) < needed:
             return
         needed *= _WIDEN
 

@@ -77,20 +77,43 @@ def _each(column: Column, holds: Callable[[str], bool]) -> np.ndarray:
 
 
 def _tell_what_is_no_number(condition: Compare, column: Column) -> None:
-    """Say how many items a comparison with a number passes over, unless it asks for equality in a column of both kinds."""
     is_none = np.isnan(column.numbers)
-    if not is_none.any() or (condition.operator == "=" and not is_none.all()):
+    if is_none.any():
+        present = column.codes[column.codes != MISSING]
+        passed_over = int(np.count_nonzero(is_none[present]))
+        tell_no_numbers(condition, passed_over, len(present), lambda: column.values[int(np.flatnonzero(is_none)[0])])
+
+
+def tell_no_numbers(condition: Compare, passed_over: int, present: int, example: Callable[[], str]) -> None:
+    """Say how many items a comparison with a number passes over, unless it asks for equality in a column of both kinds.
+
+    Args:
+        condition: The comparison.
+        passed_over: How many items have a value that is no number.
+        present: How many have a value.
+        example: Returns such a value.
+    """
+    if not passed_over or (condition.operator == "=" and passed_over < present):
         return
-    present = column.codes[column.codes != MISSING]
-    passed_over = int(np.count_nonzero(is_none[present]))
-    example = column.values[int(np.flatnonzero(is_none)[0])]
     warnings.warn(
-        f"The filter compares {condition.column} with the number {condition.value:g}, and {passed_over:,} of {len(present):,} "
-        f"values of {condition.column} are no numbers, such as {example!r}; they never match. Write only numbers into "
+        f"The filter compares {condition.column} with the number {condition.value:g}, and {passed_over:,} of {present:,} "
+        f"values of {condition.column} are no numbers, such as {example()!r}; they never match. Write only numbers into "
         "the catalog's column, or compare it with a text in single quotes.",
         Vlm4RecWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
+
+
+def compared_with_numbers(tree: Expression) -> Iterator[Compare]:
+    """Yield the comparisons of a filter with a number."""
+    if isinstance(tree, Not):
+        yield from compared_with_numbers(tree.part)
+    elif isinstance(tree, Compare):
+        if not isinstance(tree.value, str):
+            yield tree
+    elif not isinstance(tree, (OneOf, Like, Contains, IsMissing)):
+        for part in tree.parts:
+            yield from compared_with_numbers(part)
 
 
 def ids_compared(tree: Expression, table: ItemTable) -> list[str]:

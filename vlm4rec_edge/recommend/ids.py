@@ -6,10 +6,10 @@ import difflib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from vlm4rec_edge.errors import UnknownItemError
+from vlm4rec_edge.given import Place
 from vlm4rec_edge.items import nfc, same_number
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class IdSource(Protocol):
     """What ids are looked up in; every ``ItemSource`` is one."""
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """What was opened, for messages."""
 
     def ids(self) -> Iterator[str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.errors import UsageError
+from vlm4rec_edge.given import Place
 from vlm4rec_edge.items import StoredItem, StoredPhoto, item_id
 from vlm4rec_edge.recommend.ids import KnownIds
 from vlm4rec_edge.recommend.selection import Selection, Selector
@@ -98,16 +98,16 @@ class Listing:
         return [_listed(items[one]) for one in ids if one in items]
 
     def _in_order(self, where: str | None) -> list[str]:
-        return sorted(_admitted(self._source, self._selector, Selection(where=where)))
+        return sorted(self._selector.ids_admitted(where))
 
 
 def list_items(
-    index: Path | str, *, where: str | None = None, after: Any = None, skip: int = 0, limit: int | None = PAGE_ITEMS
+    index: Place, *, where: str | None = None, after: Any = None, skip: int = 0, limit: int | None = PAGE_ITEMS
 ) -> ItemPage:
     """Return the items of an index or a bundle, or a page of them.
 
     Args:
-        index: An index folder or a bundle.
+        index: An index folder, a bundle, or the address of a table.
         where: A filter, as in ``Selection``.
         after: Only items whose ids come after this one, by code point; it need not be there.
         skip: Pass over so many of them.
@@ -134,12 +134,3 @@ def containing(text: str) -> str:
 
 def _listed(item: StoredItem) -> ListedItem:
     return ListedItem(item.id, item.title, item.caption, item.image, item.attributes, item.photos)
-
-
-def _admitted(source: ItemSource, selector: Selector, selection: Selection) -> Iterable[str]:
-    """Yield the ids that a filter admits; without one, the table of all items is not read."""
-    mask = selector.admission(selection).mask
-    if mask is None:
-        return source.ids()
-    table = source.table()
-    return (table.ids[place] for place in mask.nonzero()[0].tolist())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import cast
 
 import numpy as np
 
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.index import Found, LargeIndex, SavedIndex, VectorIndex
+from vlm4rec_edge.index import AsksMany, Found, LargeIndex, VectorIndex
 from vlm4rec_edge.index.exact import best_of
 from vlm4rec_edge.recommend.choice import choose
 from vlm4rec_edge.recommend.history import History
@@ -18,7 +19,7 @@ from vlm4rec_edge.recommend.popularity import most_popular
 from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.query import Query, query_of
 from vlm4rec_edge.recommend.selection import Selection, Selector
-from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.recommend.source import FilteringIndex, ItemSource
 
 # Scores of a block of users and all vectors, float32: 64 MB. Larger blocks are no faster.
 _SCORE_BYTES = 64 * 1024 * 1024
@@ -69,7 +70,7 @@ def answer_many(
     What is already answered for a block is handed to the same code that answers a single user, so both answer alike.
     Only items whose scores differ by nothing but rounding may come in another order.
     """
-    saved = index.saved() if isinstance(index, LargeIndex) else None
+    saved = index.saved() if isinstance(index, LargeIndex) else index if isinstance(index, AsksMany) else None
     fitting = _MOST_USERS if saved else _SCORE_BYTES // (_BYTES_A_SCORE * source.rows * settings.interests)
     block = max(1, min(_MOST_USERS, fitting))
     remaining = iter(histories)
@@ -137,9 +138,13 @@ class _Answered:
             return rows[:count], scores[:count]
         return self._index.top(query, count)
 
+    def top_where(self, query: np.ndarray, count: int, condition: str) -> Found:
+        """Return the same of the rows that fulfil a condition."""
+        return cast("FilteringIndex", self._index).top_where(query, count, condition)
+
 
 def _top_of_block(
-    source: ItemSource, saved: SavedIndex | None, queries: Sequence[np.ndarray], count: int
+    source: ItemSource, saved: AsksMany | None, queries: Sequence[np.ndarray], count: int
 ) -> np.ndarray | list[Found]:
     """Return the scores of all vectors [queries, rows], float32, or, with a saved index, the best rows and their scores."""
     if not queries:

@@ -6,14 +6,13 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from numbers import Integral
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlm4rec_edge.closable import Closable
 from vlm4rec_edge.errors import ProfileError, UsageError
-from vlm4rec_edge.given import path_of, text_of
+from vlm4rec_edge.given import Place, place_of, text_of
 from vlm4rec_edge.index import VectorIndex
 from vlm4rec_edge.items import item_id as text_of_id
 from vlm4rec_edge.items import item_ids
@@ -78,17 +77,18 @@ class Recommender(Closable):
     @classmethod
     def open(
         cls,
-        folder: Path | str,
+        folder: Place,
         *,
         exact_limit: int | None = None,
         backend: str | None = None,
         words_alone: bool = False,
         photos_alone: bool = False,
     ) -> Recommender:
-        """Open the index or the bundle at ``folder``.
+        """Open the index, the bundle or the LanceDB table at ``folder``.
 
         Args:
-            folder: What ``build_index`` or ``vlm4rec-edge index`` made.
+            folder: What ``build_index`` or ``vlm4rec-edge index`` made, a bundle of it, or the address of a table that it was
+                exported to, such as ``lancedb://shop.lancedb``.
             exact_limit: Up to so many vectors are scanned exactly, beyond, an index back end answers; default:
                 ``vlm4rec_edge.index.EXACT_LIMIT``.
             backend: Its name; default: the one that the index was built with, HNSW as a rule.
@@ -102,7 +102,9 @@ class Recommender(Closable):
             UsageError: ``folder`` is not a path, ``words_alone`` is asked of a bundle that learned, or ``photos_alone`` of a
                 bundle, or of an index that keeps no vectors of photos.
         """
-        generation = generation_of(path_of(folder, "An index"))  # before it is opened: what comes between is seen later
+        generation = generation_of(
+            place_of(folder, "An index")
+        )  # before it is opened: what comes between is seen later
         how: dict[str, Any] = {
             "exact_limit": exact_limit,
             "backend": backend,

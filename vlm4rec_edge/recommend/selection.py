@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from vlm4rec_edge.given import number_of, text_of
 from vlm4rec_edge.items import item_ids
 from vlm4rec_edge.recommend.filter import admitted_by, ids_compared
 from vlm4rec_edge.recommend.ids import KnownIds, named
-from vlm4rec_edge.recommend.source import ItemSource
+from vlm4rec_edge.recommend.source import FilteringSource, ItemSource
 from vlm4rec_edge.recommend.where import parse_where
 
 # Filters and groupings whose result is kept: a byte an item each, so 32 MB for a million items.
@@ -79,6 +79,7 @@ class Admission:
         mask: For each position of the item table whether the item is admitted; None: ids decide.
         groups: For each position the group of the item, of which one is shown; None: no groups.
         min_score: The least score.
+        condition: A filter that the index itself applies, where its source is a ``FilteringSource``; None: none.
     """
 
     rows: np.ndarray | None
@@ -87,6 +88,7 @@ class Admission:
     mask: np.ndarray | None
     groups: np.ndarray | None
     min_score: float
+    condition: str | None = None
 
     @property
     def by_position(self) -> bool:
@@ -109,8 +111,10 @@ class Selector:
     def __init__(self, source: ItemSource, ids: KnownIds) -> None:
         self._source = source
         self._ids = ids
+        self._filtering = source if isinstance(source, FilteringSource) else None
         self._named = lru_cache(_KEPT)(self._look_up)
         self._filtered = lru_cache(_KEPT)(self._filter)
+        self._conditions = lru_cache(_KEPT)(self._condition)
         self._grouped = lru_cache(_KEPT)(self._group)
 
     def admission(
@@ -118,17 +122,23 @@ class Selector:
     ) -> Admission:
         """Return what ``selection`` means here, with ``excluded`` left out as well.
 
-        Ids alone need no item table; with ``by_position`` they are put into the mask nevertheless.
+        Ids alone need no item table, nor does a filter that the source decides itself; with ``by_position`` they are put into
+        the mask nevertheless.
 
         Raises:
             UsageError: the filter cannot be read, or a column is unknown.
         """
         meant = self.named_by(selection)
         out, allowed = meant.deny.union(excluded), meant.allow
-        by_position = by_position or selection.where is not None or selection.one_per is not None
+        where = selection.where
+        condition = None if where is None or by_position else self._conditions(where)
+        where = where if condition is None else None
+        by_position = by_position or where is not None or selection.one_per is not None
         groups = None if selection.one_per is None else self._grouped(selection.one_per)
-        mask, rows = (None, None) if selection.where is None else self._filtered(selection.where)
+        mask, rows = (None, None) if where is None else self._filtered(where)
         if allowed is not None:
+            if condition is not None and self._filtering is not None:  # few are left, and they are looked at one by one
+                allowed, condition = frozenset(self._filtering.ids_where(condition, allowed)), None
             rows_of_allowed = self._source.rows_of(allowed)
             own_rows = np.unique(np.fromiter(rows_of_allowed.values(), np.int64, len(rows_of_allowed)))
             rows = own_rows if rows is None else np.intersect1d(rows, own_rows, assume_unique=True)
@@ -138,7 +148,7 @@ class Selector:
             table = self._source.table()
             mask = np.ones(len(table.ids), dtype=bool) if mask is None else mask.copy()
             mask[table.positions_of(self._source.rows_of(out))] = False
-        return Admission(rows, out, allowed, mask, groups, selection.min_score)
+        return Admission(rows, out, allowed, mask, groups, selection.min_score, condition)
 
     def named_by(self, selection: Selection) -> NamedItems:
         """Return the items that ``selection`` names, by allowing or denying them or in its filter.
@@ -184,6 +194,23 @@ class Selector:
         table = self._source.table()
         mask = admitted_by(parse_where(where, table.names), table)
         return mask, np.unique(table.rows[mask])
+
+    def ids_admitted(self, where: str | None) -> Iterable[str]:
+        """Return the ids of all items that a filter admits, or, without one, of all; in no order.
+
+        Raises:
+            UsageError: the filter cannot be read.
+        """
+        if where is None:
+            return self._source.ids()
+        if self._filtering is not None and (condition := self._conditions(where)) is not None:
+            return self._filtering.ids_where(condition)
+        table = self._source.table()
+        return (table.ids[place] for place in self._filtered(where)[0].nonzero()[0].tolist())
+
+    def _condition(self, where: str) -> str | None:
+        tree = parse_where(where, self._source.table().names)
+        return None if self._filtering is None else self._filtering.condition(tree)
 
     def _group(self, one_per: str) -> np.ndarray:
         return group_codes(self._source.table(), one_per)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.given import path_of
-from vlm4rec_edge.index import VectorIndex
+from vlm4rec_edge.given import Place, is_address, path_of
+from vlm4rec_edge.index import Found, VectorIndex
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.mixture import Layout, Weights, as_query
 
 if TYPE_CHECKING:
     from vlm4rec_edge.models.resolve import EncoderFiles
+    from vlm4rec_edge.recommend.where import Expression
 
 
 class ItemSource(Protocol):
@@ -26,7 +27,7 @@ class ItemSource(Protocol):
     """
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """What was opened, for messages."""
 
     @property
@@ -102,8 +103,34 @@ class ItemSource(Protocol):
         """Let go of all files."""
 
 
-def generation_of(path: Path) -> str:
-    """Return a text that is another one after every change of the index or the bundle at ``path``, without opening it."""
+@runtime_checkable
+class FilteringSource(Protocol):
+    """What a source offers whose back end decides filters: then nobody reads a table of all items for them.
+
+    The index that is opened with it is a ``FilteringIndex``.
+    """
+
+    def condition(self, tree: Expression) -> str | None:
+        """Return a filter in the language of the back end, or None where it cannot say exactly the same."""
+
+    def ids_where(self, condition: str, among: Collection[str] | None = None) -> Iterable[str]:
+        """Return the ids of the items that fulfil a condition; of ``among``, unless it is None."""
+
+
+class FilteringIndex(VectorIndex, Protocol):
+    """An index that searches among the rows that fulfil a condition."""
+
+    def top_where(self, query: np.ndarray, count: int, condition: str) -> Found:
+        """Return what ``top`` returns of the rows that fulfil a condition of ``FilteringSource``."""
+
+
+def generation_of(place: Place) -> str:
+    """Return a text that is another one after every change of what lies at ``place``, without opening more than that needs."""
+    if is_address(place):
+        from vlm4rec_edge.lance.database import generation as of_table
+
+        return of_table(place)
+    path = path_of(place, "An index")
     from vlm4rec_edge.bundle.container import generation as of_bundle
     from vlm4rec_edge.bundle.container import is_bundle
 
@@ -134,25 +161,27 @@ def as_asked(source: ItemSource, vector: np.ndarray) -> np.ndarray:
 
 
 def open_source(
-    path: Path | str,
+    place: Place,
     *,
     exact_limit: int | None = None,
     backend: str | None = None,
     words_alone: bool = False,
     photos_alone: bool = False,
 ) -> tuple[ItemSource, VectorIndex]:
-    """Open what lies at ``path``, and the index that searches its vectors.
+    """Open what lies at ``place``, and the index that searches its vectors.
 
     The one place that distinguishes kinds of sources. With ``words_alone`` the vectors are those of the texts, whatever was
     learned from purchases; with ``photos_alone`` they are those of the photos, which are scanned.
 
     Raises:
         StoreError: there is nothing to read, or it is damaged or empty.
-        UsageError: ``path`` is not a path, or it holds no vectors of the words or of the photos alone.
+        UsageError: ``place`` is no path and no address, or it holds no vectors of the words or of the photos alone.
     """
-    path = path_of(path, "An index")
     if words_alone and photos_alone:
         raise UsageError("Items are compared by titles and captions alone or by photos alone, not by both.")
+    if is_address(place):
+        return _open_table(place, exact_limit, words_alone=words_alone, photos_alone=photos_alone)
+    path = path_of(place, "An index")
     from vlm4rec_edge.bundle.container import is_bundle
 
     if is_bundle(path):
@@ -184,3 +213,18 @@ def open_source(
         store.close()
         raise holds_nothing(path)
     return store, open_index(store, exact_limit=exact_limit, backend=backend)
+
+
+def _open_table(
+    address: str, exact_limit: int | None, *, words_alone: bool, photos_alone: bool
+) -> tuple[ItemSource, VectorIndex]:
+    """Open the table of an address; errors as ``open_source``."""
+    from vlm4rec_edge.lance.reader import LanceReader
+    from vlm4rec_edge.lance.search import LanceIndex
+
+    table = LanceReader(address)
+    if photos_alone or (words_alone and table.layout is not None):
+        table.close()
+        kind = "photos" if photos_alone else "titles and captions alone"
+        raise UsageError(f"The table {address} holds no vectors of {kind}; use the index that it was made from.")
+    return table, LanceIndex(table, exact_limit)

@@ -73,7 +73,7 @@ class Endpoints:
 
     def _has_photos(self) -> bool:
         shop = self._served.shop()
-        if not self._served.is_bundle:
+        if not self._served.is_shipped:
             return True
         first = shop.items(limit=1).items
         return bool(first) and shop.thumbnail(first[0].id) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from vlm4rec_edge.bundle.container import is_bundle
@@ -24,7 +25,7 @@ class ServedIndex:
     """What is served. Safe to use from several threads.
 
     Attributes:
-        is_bundle: Whether it is a bundle, of which the pictures alone are shown.
+        is_shipped: Whether it is a bundle or a table, of which the pictures alone are shown that it carries.
         problem: Why what was written last could not be taken up; empty if it could.
     """
 
@@ -34,14 +35,15 @@ class ServedIndex:
         self._lock = threading.Lock()
         self._look_at = 0.0
         self._documents: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self.is_bundle = is_bundle(shop.store.folder)
+        folder = shop.store.folder
+        self.is_shipped = not isinstance(folder, Path) or is_bundle(folder)
         self.problem = ""
 
     @property
     def representations(self) -> list[str]:
         """By what items can be compared, the way of the index first: ``learned``, ``words``, ``photos``."""
         store = self._shop.store
-        if self.is_bundle:
+        if self.is_shipped:
             return [store.representation]
         return list(dict.fromkeys((store.representation, "words", *(["photos"] if store.keeps_photo_vectors else []))))
 
@@ -114,7 +116,7 @@ class ServedIndex:
         """Return who writes the index, and what its last run could not use."""
         folder = self._shop.store.folder
         try:
-            if not self.is_bundle:
+            if isinstance(folder, Path) and not self.is_shipped:
                 from vlm4rec_edge.store.lock import writer_of
 
                 # Who writes changes without the index being written.

@@ -33,6 +33,7 @@ class Thumbnails:
 
     A client names an item, never a file. Of an index the file is the one that the index notes for it, and what is sent is
     always decoded and encoded again as a JPEG, so nothing but pictures can leave; of a bundle it is what the bundle carries.
+    Of a table there is none: what it notes may be files of another machine.
     """
 
     def __init__(self, served: ServedIndex) -> None:
@@ -52,11 +53,13 @@ class Thumbnails:
         found = shop.listed([item])
         if not found:
             raise HttpError(404, "UnknownItemError", f"The index holds no item {item!r}.")
-        if self._served.is_bundle:
+        if self._served.is_shipped:
             content = shop.thumbnail(item) if number == 1 else None
             if content is None:
                 raise HttpError(
-                    404, "PhotoError", f"The bundle carries no picture of {item!r} (bundle --thumbnails 320)."
+                    404,
+                    "PhotoError",
+                    f"There is no picture of {item!r} here; a bundle carries pictures with bundle --thumbnails 320.",
                 )
             return Picture(content, hashlib.sha256(content).hexdigest()[:16])
         photos = [photo.image for photo in found[0].photos] or [found[0].image]

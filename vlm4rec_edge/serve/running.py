@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.errors import UsageError, Vlm4RecWarning
+from vlm4rec_edge.given import Place
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.plugins import opened
 from vlm4rec_edge.recommend.recommender import Recommender
@@ -46,7 +46,7 @@ class Serving:
 
 
 def serve(
-    index: Path | str,
+    index: Place,
     *,
     host: str = "127.0.0.1",
     port: int = PORT,
@@ -61,7 +61,7 @@ def serve(
     """Serve an index or a bundle until the process is stopped.
 
     Args:
-        index: An index folder or a bundle.
+        index: An index folder, a bundle, or the address of a table.
         host: The address to listen at. Another one than this machine's own needs a token.
         port: The port; 0 takes any that is free.
         hosts: Further names by which the server may be asked.
