@@ -17,6 +17,7 @@ USES = {"batch", "bundle", "evaluation", "interchange", "lance", "learning"}
 # Below every stage: none of these knows one.
 SHARED = {
     "atomic",
+    "busy",
     "checksums",
     "closable",
     "columns",

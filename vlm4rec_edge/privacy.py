@@ -59,14 +59,14 @@ COMMANDS = (
         command="export",
         when="OUT is an address in an object store, such as `lancedb+s3://bucket/shop`",
         to="that object store, and the services that its credentials come from",
-        tells="the same, and the credentials that LanceDB finds in the environment",
+        sends="the same, and the credentials that LanceDB finds in the environment",
         purpose="writes a LanceDB table",
     ),
     Speaker(
         command="recommend",
         when="INDEX is such an address; so too `similar`, `search`, `items`, `info`, `evaluate`, `export` and `serve`",
         to="that object store, and the services that its credentials come from",
-        tells="which parts of the table are wanted, and the credentials",
+        sends="the names of the parts of the table to be read, and the credentials",
         purpose="reads the LanceDB table",
     ),
     Speaker(
