@@ -82,7 +82,7 @@ class ProfileOptions:
         float | None,
         typer.Option(
             metavar="AGE",
-            help="The half-life of items in the history: by how much an item must be older to count half as much. In days with "
+            help="The half-life of items in the history: how much older an item must be to count half as much. In days with "
             "--times (or in the unit of its numbers); without, in positions of the history.",
             show_default=False,
         ),

@@ -79,9 +79,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], bel
     for row, text in zip(cells, below or [""] * len(cells), strict=True):
         row[-1] = row[-1] if len(row[-1]) <= widths[-1] else row[-1][: widths[-1] - 3] + "..."
         typer.echo("  ".join(cell.ljust(own) for cell, own in zip(row, widths, strict=True)).rstrip())
-        indented = {"initial_indent": _INDENT, "subsequent_indent": _INDENT}
-        for line in wrap(printable(text), width, break_on_hyphens=False, **indented):
-            typer.echo(line)
+        for line in wrap(printable(text), width - len(_INDENT), break_on_hyphens=False):
+            typer.echo(_INDENT + line)
 
 
 def table_width() -> int:

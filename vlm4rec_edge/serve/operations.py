@@ -99,7 +99,7 @@ _RECOMMEND = (
         "When each item of the history was bought: dates such as 2026-03-31, or numbers.",
     ),
     Field("last", Number(1, MOST_HISTORY, whole=True), "Count only the newest so many items of the history."),
-    Field("half_life", Number(0, _ANY, above=True), "By how much an item must be older to count half as much."),
+    Field("half_life", Number(0, _ANY, above=True), "How much older an item must be to count half as much."),
     Field("interests", Number(1, 20, whole=True), "Split the history into at most so many interests.", 1),
     Field("merge", OneOf(("quota", "best")), "How several interests share the list.", "quota"),
     Field("dislike_weight", Number(0, _ANY), "How much disliked items count.", 0.2),
