@@ -125,7 +125,8 @@ PLACES = (
     ),
     Place(
         path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",
-        by="`bundle --thumbnails`, SQLite when it sorts a large index, `serve --captioner` while it captions an uploaded "
+        by="`bundle --thumbnails`, SQLite when it sorts a large index, LanceDB when it makes a vector index, "
+        "`serve --captioner` while it captions an uploaded "
         "photo",
         holds="temporary files, removed when the command ends",
     ),
