@@ -49,6 +49,15 @@ COMMANDS = (
         purpose="fetches the photos into the index folder",
     ),
     Speaker(
+        command="shard run",
+        when="`--fetch` or `--fetch-private` is given, for photos that the catalog names by address",
+        to="the hosts and object stores of these addresses; web hosts of this machine and of private networks only with "
+        "`--fetch-private`",
+        tells="which photo is wanted, `vlm4rec-edge` and its version; to an object store what its fsspec package tells it, "
+        "your credentials for it among that",
+        purpose="fetches the photos for the time of their shard",
+    ),
+    Speaker(
         command="export",
         when="`--format qdrant` with an address as `--url`",
         to="the Qdrant server at that address",
@@ -111,8 +120,8 @@ PLACES = (
     ),
     Place(
         path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",
-        by="`bundle --thumbnails`, SQLite when it sorts a large index, `serve --captioner` while it describes an uploaded "
-        "photo",
+        by="`bundle --thumbnails`, `shard plan`, SQLite when it sorts a large index, `serve --captioner` while it describes "
+        "an uploaded photo",
         holds="what is needed until the command ends, and is removed then",
     ),
     Place(
