@@ -166,7 +166,7 @@ def read_document(path: Path, remedy: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         version = document.pop("version")
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise StoreError(f"{path} cannot be read ({error}); {remedy}.") from error
     if version != VERSION:
         raise StoreError(f"{path} has version {version}, this vlm4rec-edge reads {VERSION}; use the one that made it.")

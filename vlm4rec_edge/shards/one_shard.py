@@ -53,6 +53,7 @@ class Work:
         models: The same, opened.
         scratch: Where unfinished indexes and fetched photos lie; None for the folder of the plan.
         allow_private: Whether photos may be fetched from this machine and from private networks.
+        verify: Whether an output that lies there is read to its end before it is taken for done.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Work:
     models: Models
     scratch: Path | None = None
     allow_private: bool = False
+    verify: bool = False
 
 
 def is_done(folder: Path, shard: Shard, making: ShardMaking, *, verify: bool = False) -> bool:
@@ -103,7 +105,7 @@ def run_shard(work: Work, shard: Shard, *, on_progress: OnProgress | None = None
     place = running_place(folder, shard, made_by)
     unfinished = (work.scratch or folder / RUNNING_FOLDER) / name / "work"
     with claimed(place) as before:
-        if is_done(folder, shard, work.making):
+        if is_done(folder, shard, work.making, verify=work.verify):
             return None
         if before.errors >= _ANEW_AFTER:
             remove(unfinished)
@@ -182,6 +184,7 @@ def add_output(store: StoreWriter, path: Path, note: Note) -> int:
 
 def _write(work: Work, shard: Shard, index: Path, photos: FetchedPhotos) -> None:
     path = work.folder / OUTPUT_FOLDER / shard.output_name(work.making.fingerprint)
+    before = outputs_of(work.folder, [shard], work.making).get(shard.index)
     with StoreReader(index, content=True) as store:
         if waiting := store.counts()["items"] - store.count():
             raise StoreError(f"{waiting} items of {index} have no vector yet; run the shard again.")
@@ -190,6 +193,8 @@ def _write(work: Work, shard: Shard, index: Path, photos: FetchedPhotos) -> None
         ]
         notes = {name: store.meta[name] for name in _NOTES if name in store.meta}
         write_output(path, _batches(store, photos), failures, rows=shard.fingerprint, made_by=work.making, notes=notes)
+    if before is not None and before != path:  # it was damaged, and named by the number the shard had in another plan
+        before.unlink(missing_ok=True)
 
 
 def _batches(store: StoreReader, photos: FetchedPhotos) -> Iterator[Batch]:

@@ -111,7 +111,6 @@ def missing_shards(
         trouble = None if path is None else trouble_of_output(path, shard, making, verify=verify)
         if path is not None and trouble:
             damaged.append(trouble)
-            path.unlink(missing_ok=True)
         if trouble != "":
             missing.append(shard)
     return missing, damaged
@@ -170,7 +169,8 @@ def run_shards(
             agreed = agreed_making(place, at_work, None if models else choice)
             if making is None:
                 missing, damaged = missing_shards(place, shards, agreed, verify=verify)
-            work = Work(place, plan, agreed, at_work, None if scratch is None else Path(scratch), allow_private)
+            own = None if scratch is None else Path(scratch)
+            work = Work(place, plan, agreed, at_work, own, allow_private=allow_private, verify=verify)
             if on_start is not None and missing:
                 on_start(len(missing), sum(shard.rows for shard in missing))
             interrupted = _run_all(work, missing, tally, on_items)
