@@ -58,6 +58,13 @@ COMMANDS = (
         purpose="fetches the photos for the time of their shard",
     ),
     Speaker(
+        command="shard run",
+        when="`--ray` is given",
+        to="the nodes of the Ray cluster at `--address` or `RAY_ADDRESS`; without one, processes of Ray on this machine",
+        tells="the path of the folder, the options of the models, numbers of shards",
+        purpose="has the shards run there",
+    ),
+    Speaker(
         command="export",
         when="`--format qdrant` with an address as `--url`",
         to="the Qdrant server at that address",
@@ -123,6 +130,11 @@ PLACES = (
         by="`bundle --thumbnails`, `shard plan`, SQLite when it sorts a large index, `serve --captioner` while it describes "
         "an uploaded photo",
         holds="what is needed until the command ends, and is removed then",
+    ),
+    Place(
+        path="`/tmp/ray`, or where Ray is told to (`RAY_TMPDIR`)",
+        by="`shard run --ray` where it starts a cluster on this machine",
+        holds="Ray's sockets and logs, which it keeps",
     ),
     Place(
         path="`__pycache__` beside the installed files",

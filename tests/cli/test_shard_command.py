@@ -121,6 +121,15 @@ def test_other_models_than_those_of_the_first_run_are_refused(plain: Path) -> No
     assert len(read_plan(plain).shards) == 4
 
 
+def test_options_of_ray_need_ray(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _run(plain, "--actors", 2).exit_code == 2
+    assert _run(plain, "--ray", "--cores-per-actor", 0).exit_code == 2
+    monkeypatch.setitem(sys.modules, "ray", None)
+    said = _run(plain, "--ray")
+    assert said.exit_code == 1
+    assert 'pip install "vlm4rec-edge[ray]"' in said.stderr
+
+
 def test_a_folder_without_a_plan_is_a_sentence(tmp_path: Path) -> None:
     for command in (["run"], ["status"], ["merge", "--out", tmp_path / "x.index"]):
         said = _typed(command[0], tmp_path / "nothing", *command[1:])

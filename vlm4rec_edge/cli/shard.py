@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from vlm4rec_edge.cli import EXIT_INTERRUPTED, options
 from vlm4rec_edge.cli.groups import grouped
 from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, some_of
 from vlm4rec_edge.cli.progress import progress_bar, told_now_and_then
+from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from vlm4rec_edge.items import Failure
@@ -150,12 +151,65 @@ class WorkOptions:
     verify: Verify = False
 
 
+@dataclass(frozen=True)
+class RayOptions:
+    """Whether shards are run on a Ray cluster, and with what."""
+
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="Run the shards on a Ray cluster whose nodes share DIR, the photos and the models (extra [ray]). Every shard "
+            "that fails is tried three times.",
+        ),
+    ] = False
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address of the cluster, such as auto on its head node. Default: the variable RAY_ADDRESS; without it a "
+            "cluster of this machine alone is started, and ended again.",
+            show_default=False,
+        ),
+    ] = None
+    cores_per_actor: Annotated[
+        float, typer.Option(metavar="N", min=0, help="With --ray: CPU cores of each process that captions.")
+    ] = 1
+    gpus_per_actor: Annotated[
+        float,
+        typer.Option(metavar="N", min=0, help="With --ray: GPUs of each of them; a fraction lets several share one."),
+    ] = 0
+    actors: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="With --ray: how many of them. Default: as many as the cluster has room for.",
+            show_default=False,
+        ),
+    ] = None
+
+    def run(self, folder: Path, indexes: Iterable[int] | None, **settings: Any) -> RunReport:
+        """Run shards, here or on the cluster."""
+        if not self.ray:
+            if self != RayOptions():
+                raise UsageError("--address, --cores-per-actor, --gpus-per-actor and --actors are for --ray.")
+            from vlm4rec_edge.shards.running import run_shards
+
+            return run_shards(folder, indexes, **settings)
+        from vlm4rec_edge.shards.cluster import checked_cluster, run_on_ray
+
+        cluster = checked_cluster(self.address, self.cores_per_actor, self.gpus_per_actor, self.actors)
+        return run_on_ray(folder, indexes, cluster=cluster, **settings)
+
+
 @shard.command("run")
 @grouped
 def run(
     folder: Folder,
     *,
     work: WorkOptions,
+    ray: RayOptions,
     encoded_text: Annotated[
         str | None,
         typer.Option(
@@ -180,11 +234,10 @@ def run(
     Example:
       vlm4rec-edge shard run shards
       vlm4rec-edge shard run shards --index 17 --model smolvlm-256m-instruct
+      vlm4rec-edge shard run shards --ray --address auto --cores-per-actor 8
     """  # noqa: D301 (click reads the control character)
-    from vlm4rec_edge.shards.running import run_shards
-
     with _Bar(shown=not as_json) as bar:
-        report = run_shards(
+        report = ray.run(
             folder,
             _numbers(work.index),
             choice=_choice(captioner, encoder, encoded_text, photo_vectors),
