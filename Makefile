@@ -13,7 +13,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/nu
 MODELS := ./models/all-minilm-l6-v2 ./models/stylist-lvlm
 PACKAGING := build/packaging
 
-.PHONY: demo test test-pages test-docs test-export test-wheel docs wheels sdist test-bare test-machines check train-lvlm \
+.PHONY: demo test test-pages test-docs test-export test-wheel test-cluster docs wheels sdist test-bare test-machines check train-lvlm \
 	release clean
 
 demo: $(VENV)/installed-cpu
@@ -49,6 +49,12 @@ CATALOG ?= catalog
 RUN ?= lvlm-run
 train-lvlm: $(VENV)/installed-export
 	$(BIN)/python models/training/train.py $(CATALOG) --out $(RUN)
+
+# Shards under long faults: workers and drivers killed, full disks, torn files, and a real Ray cluster on this machine (Linux).
+# About a quarter of an hour on two quiet cores (an estimate); no part of .ci/run.
+test-cluster: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,ray]"
+	$(BIN)/python -m pytest tests/cluster
 
 # The wheels of the code and of the models, installed into an empty environment, run from any folder. The code's alone, without
 # any extra, as on a device, recommends from a bundle.

@@ -76,6 +76,16 @@ def _delta(work: Path) -> tuple[str, str, str]:
     return old, "news.zip", "new.zip"
 
 
+def _planned(work: Path) -> str:
+    _done(work, "shard", "plan", "photos", "--out", "shards", "--rows", 1)
+    return "shards"
+
+
+def _run(work: Path) -> str:
+    _done(work, "shard", "run", _planned(work), "--max-tokens", 3)
+    return "shards"
+
+
 def _exported(form: str) -> Callable[[Path], list[object]]:
     return lambda _: ["export", INDEX, f"out-{form}", "--format", form]
 
@@ -125,4 +135,8 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
     "models pull": [lambda _: ["models", "pull", EMBEDDED]],
     "models verify": [lambda _: ["models", "verify", "--golden"]],
     "models path": [lambda _: ["models", "path", EMBEDDED]],
+    "shard plan": [lambda _: ["shard", "plan", "photos", "--out", "shards", "--rows", 1]],
+    "shard run": [lambda work: ["shard", "run", _planned(work), "--max-tokens", 3]],
+    "shard status": [lambda work: ["shard", "status", _run(work)]],
+    "shard merge": [lambda work: ["shard", "merge", _run(work), "--out", "merged.index"]],
 }

@@ -16,6 +16,7 @@ FLOW = ("catalog", "grounding", "encoding", "store", "index", "recommend")
 USES = {"batch", "bundle", "evaluation", "interchange", "lance", "learning"}
 # Below every stage: none of these knows one.
 SHARED = {
+    "addresses",
     "atomic",
     "busy",
     "checksums",
@@ -84,6 +85,18 @@ def test_serving_asks_the_online_half_alone_and_knows_captioners_by_their_type()
     found = {(path.name, part) for path in _modules("serve") for part in _imports(path) if part in _parts()}
     others = {entry for entry in found if entry[1] not in allowed}
     assert others == {(name, "grounding") for name in ("__init__.py", "endpoints.py", "running.py")}
+
+
+def test_shards_put_stages_together_and_only_the_commands_know_of_them() -> None:
+    found = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "shards" and "shards" in set(_imports(path))
+    }
+    assert found == {"cli"}
+    later = {"batch", "bundle", "cli", "evaluation", "info", "interchange", "learning", "recommend", "serve"}
+    used = {(path.name, part) for path in _modules("shards") for part in _imports(path) if part in later}
+    assert used == set()
 
 
 def test_sql_is_written_in_the_store_alone() -> None:

@@ -59,6 +59,7 @@ REASONS = {
     "it needs a Raspberry Pi; the same commands run in `make test-machines` on emulated ones.",
     "it needs an NVIDIA GPU and CUDA.",
     "it needs an NVIDIA GPU.",
+    "it needs a cluster, or a large server.",
     "it needs the larger model.",
     "there is no such folder; `--model` with a path is run in `tests/models`.",
 }

@@ -49,6 +49,22 @@ COMMANDS = (
         purpose="downloads the photos into the index folder",
     ),
     Speaker(
+        command="shard run",
+        when="`--fetch` or `--fetch-private` is given, for photos that the catalog names by address",
+        to="the hosts and object stores of these addresses; web hosts of this machine and of private networks only with "
+        "`--fetch-private`",
+        sends="the address of the photo, `vlm4rec-edge` and its version; to an object store what its fsspec package sends, "
+        "with your credentials for it",
+        purpose="downloads the photos for the time of their shard",
+    ),
+    Speaker(
+        command="shard run",
+        when="`--ray` is given",
+        to="the nodes of the Ray cluster at `--address` or `RAY_ADDRESS`; without one, processes of Ray on this machine",
+        sends="the path of the folder, the options of the models, numbers of shards",
+        purpose="runs the shards there",
+    ),
+    Speaker(
         command="export",
         when="`--format qdrant` with an address as `--url`",
         to="the Qdrant server at that address",
@@ -125,10 +141,14 @@ PLACES = (
     ),
     Place(
         path="the folder for temporary files (`$TMPDIR`, else `/tmp`)",
-        by="`bundle --thumbnails`, SQLite when it sorts a large index, LanceDB when it makes a vector index, "
-        "`serve --captioner` while it captions an uploaded "
-        "photo",
+        by="`bundle --thumbnails`, `shard plan`, SQLite when it sorts a large index, LanceDB when it makes a vector index, "
+        "`serve --captioner` while it captions an uploaded photo",
         holds="temporary files, removed when the command ends",
+    ),
+    Place(
+        path="`ray` in the folder for temporary files, or `RAY_TMPDIR`",
+        by="`shard run --ray` where it starts a cluster on this machine",
+        holds="Ray's sockets and logs, which it keeps",
     ),
     Place(
         path="`__pycache__` beside the installed files",

@@ -6,7 +6,8 @@ place of this repository that imports these packages, which a test holds.
 
 Sources: ONNX Runtime's ``Privacy.md`` (since 1.29 telemetry is on by default on Linux and macOS; the variable counts until
 its library is loaded, and nothing stops it after that); huggingface_hub's ``constants.py``; OpenVINO's
-``tools/ovc/__init__.py`` and ``telemetry_utils.py``.
+``tools/ovc/__init__.py`` and ``telemetry_utils.py``; Ray's ``_common/usage/usage_lib.py``, which sends statistics from the
+head of a cluster, once an hour, unless the variable says no where the cluster is started.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ VARIABLES = {"onnxruntime": "ORT_DISABLE_TELEMETRY", "huggingface_hub": "HF_HUB_
 # Has no such variable: when it is imported it writes an id into the home folder and tells its maker, unless the second package
 # is missing, of which it then does without.
 _OPENVINO, _OPENVINO_TELEMETRY = "openvino", "openvino_telemetry"
+# Ray asks another question: whether its usage statistics are on.
+_OFF = {"RAY_USAGE_STATS_ENABLED": "0"}
 _TRUE = {"1", "true", "yes", "on"}
 # Packages that another one imported before us with their telemetry on, and that cannot be stopped any more.
 _too_late: set[str] = set()
@@ -41,7 +44,7 @@ def keep_quiet() -> None:
     was_off = os.environ.get(VARIABLES["onnxruntime"], "").lower() in _TRUE
     if sys.modules.get("onnxruntime") is not None and not was_off:
         _too_late.add("onnxruntime")
-    os.environ.update(dict.fromkeys(VARIABLES.values(), "1"))
+    os.environ.update({**dict.fromkeys(VARIABLES.values(), "1"), **_OFF})
     if hub := sys.modules.get("huggingface_hub.constants"):  # it has read its variable, but asks this before it speaks
         hub.HF_HUB_DISABLE_TELEMETRY = True  # type: ignore[attr-defined]
 

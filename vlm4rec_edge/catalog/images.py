@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from vlm4rec_edge.addresses import is_address
 from vlm4rec_edge.catalog.checks import MAX_PATH_CHARACTERS, path_trouble
 
 # A part of a cell that is a photo by itself; "red, size L.jpg" is one name and no list.
@@ -44,11 +45,13 @@ class Images:
         root: The folder that paths are relative to.
         bound: The folder, resolved, outside of which no photo is read; None without such a bound.
         fetched: Returns where the photo of a web address is on this machine, or None if it is not.
+        any_address: Whether ``fetched`` is asked for addresses of every kind, not for those of the web alone.
     """
 
     root: Path
     bound: Path | None
     fetched: Fetched | None = None
+    any_address: bool = False
 
     def of_cells(self, cells: Iterable[str]) -> tuple[list[Path], list[Trouble]]:
         """Return the photos that some cells name, each once, and why others cannot be used."""
@@ -69,6 +72,8 @@ class Images:
                 return Trouble(f"The image {address} is an address that is not fetched; give one of https, or a file.")
             path = self.fetched(address) if self.fetched else None
             return path or Trouble(f"The image {address} is a web address; use --fetch.", address)
+        if self.any_address and self.fetched and is_address(name) and (path := self.fetched(name)):
+            return path
         path = located(name, self.root)
         trouble = None if self.bound is None else path_trouble(path, self.bound)
         return Trouble(trouble) if trouble else path

@@ -56,6 +56,7 @@ def open_catalog(
     images: Path | str | None = None,
     columns: CatalogColumns | None = None,
     fetched: Fetched | None = None,
+    any_address: bool = False,
 ) -> Catalog:
     """Open a catalog.
 
@@ -80,6 +81,7 @@ def open_catalog(
         columns: What the columns of a table are called, where it is nothing known.
         fetched: Given the web address of a photo, where it lies on this machine, or None. Without it, and where it gives
             None, the address is in a ``WebPhotos`` failure.
+        any_address: Whether ``fetched`` is asked for addresses of every kind, such as ``s3://bucket/photo.jpg``.
 
     Raises:
         CatalogError: there is nothing there, it is no catalog, it is empty, or it lacks a column. Single bad rows are yielded
@@ -89,11 +91,12 @@ def open_catalog(
     if isinstance(catalog, Catalog):
         return catalog
     if isinstance(catalog, (str, os.PathLike)):
-        return _open_path(path_of(catalog, "A catalog"), images, columns or CatalogColumns(), fetched)
+        wanted_columns = columns or CatalogColumns()
+        return _open_path(path_of(catalog, "A catalog"), images, wanted_columns, fetched, any_address)
     root = Path() if images is None else Path(images)
     bound = None if images is None else _resolved(root)
     frame = frame_table(catalog)
-    own = Images(root, bound, fetched)
+    own = Images(root, bound, fetched, any_address)
     wanted = replace((columns or CatalogColumns()).wanted(), options=False)
     if frame is not None and frame.columns is not None:
         return _open_table(found_table("The data frame", frame.columns, frame.rows, wanted), None, own)
@@ -104,7 +107,9 @@ def open_catalog(
     return _open_iterable(catalog, own, wanted)
 
 
-def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, fetched: Fetched | None) -> Catalog:
+def _open_path(
+    path: Path, images: Path | str | None, columns: CatalogColumns, fetched: Fetched | None, any_address: bool
+) -> Catalog:
     try:
         is_folder, is_there = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, a folder above it that may not be entered
@@ -121,7 +126,7 @@ def _open_path(path: Path, images: Path | str | None, columns: CatalogColumns, f
         raise CatalogError(f"There is no catalog at {path}; give a folder of photos or a CSV, JSONL or Parquet file.")
     table = open_table(path, columns.wanted(), what="catalog: give a folder of photos, or a file")
     root = Path(images) if images is not None else path.parent
-    opened = _open_table(table, path, Images(root, _resolved(root), fetched))
+    opened = _open_table(table, path, Images(root, _resolved(root), fetched, any_address))
     return replace(opened, named=None if columns == CatalogColumns() else columns)
 
 

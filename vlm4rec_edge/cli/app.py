@@ -42,6 +42,7 @@ _HOMES = {
     "demo": "demo",
     "doctor": "doctor",
     "models": "models",
+    "shard": "shard",
 }
 
 

@@ -72,15 +72,19 @@ def progress_bar(title: str, total: int, *, shown: bool, out: Path | None = None
             bar.stop()
 
 
-def told_now_and_then(what: str, total: int, *, shown: bool) -> Callable[[int], None]:
-    """Return a function to call with how many of ``total`` are done, which prints it on stderr every ten seconds."""
+def told_now_and_then(what: str, total: int | None, *, shown: bool) -> Callable[[int], None]:
+    """Return a function to call with how many of ``total`` are done, which prints it on stderr every ten seconds.
+
+    ``total`` is None where nobody knows it yet.
+    """
+    of = "" if total is None else f" of {total:,}"
     told = time.monotonic()
 
     def advance(done: int) -> None:
         nonlocal told
         if shown and time.monotonic() - told >= _TOLD_SECONDS:
             told = time.monotonic()
-            note(f"{done:,} of {total:,} {what}.")
+            note(f"{done:,}{of} {what}.")
 
     return advance
 

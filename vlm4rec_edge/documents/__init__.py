@@ -35,6 +35,10 @@ PRINTED: Mapping[str, tuple[str, ...]] = {
     "models pull": ("models-pull",),
     "models verify": ("models-verify",),
     "models path": ("models-path",),
+    "shard plan": ("shard-plan",),
+    "shard run": ("shard-run",),
+    "shard status": ("shard-status",),
+    "shard merge": ("shard-merge",),
 }
 
 

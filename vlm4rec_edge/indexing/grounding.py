@@ -20,7 +20,7 @@ from vlm4rec_edge.indexing.report import IndexProgress
 from vlm4rec_edge.indexing.window import WINDOW_ITEMS
 from vlm4rec_edge.items import Failure, Item, LostPhoto, nfc
 from vlm4rec_edge.provenance import made_by
-from vlm4rec_edge.store.grounded import GroundedItem, GroundedPhoto
+from vlm4rec_edge.store.grounded import GroundedItem, GroundedPhoto, grounded_item
 from vlm4rec_edge.store.writer import StoreWriter
 
 # Items with a known caption that are let past while the captioner is at work, before it is left to finish: enough to keep it
@@ -246,11 +246,7 @@ class Grounding:
         for left in spare:
             self._leave_out(left)
         yield from (LostPhoto(failure.where, failure.stage, failure.reason) for failure in failures)
-        first, *more = photos = [entry.photos[place] for place in sorted(entry.photos)]
-        text = text_of_photos(self._encoded_text, title=item.title, captions=[photo.caption for photo in photos])
-        shown = replace(item, image=first.image, more_photos=tuple(photo.image for photo in more))
-        said = first.image_sha256, first.caption_key, first.question, first.caption
-        yield GroundedItem(shown, *said, text, first.fields, tuple(more), first.vector)
+        yield grounded_item(item, [entry.photos[place] for place in sorted(entry.photos)], self._encoded_text)
 
     def _pass(self, entry: GroundedItem) -> None:
         self._open_ids.add(entry.item.id)

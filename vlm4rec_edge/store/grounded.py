@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from vlm4rec_edge.addresses import address_of
+from vlm4rec_edge.encoding.text import EncodedText, text_of_photos
 from vlm4rec_edge.items import Item
 from vlm4rec_edge.store.schema import caption_crc32, photo_crc32, text_crc32
 
@@ -54,6 +57,16 @@ class GroundedItem:
         """All its photos, the first one first."""
         own = self.image_sha256, self.caption_key, self.question, self.caption, self.fields, self.vector
         return (GroundedPhoto(self.item.image, *own), *self.more)
+
+
+def grounded_item(item: Item, photos: Sequence[GroundedPhoto], kind: EncodedText) -> GroundedItem:
+    """Return an item of these photos, with the text of the ``kind`` that is encoded of it; ``item`` brings the rest."""
+    first, *more = photos
+    captions = [photo.caption for photo in photos] if first.caption_key else ()
+    text = text_of_photos(kind, title=item.title, captions=captions)
+    shown = replace(item, image=first.image, more_photos=tuple(photo.image for photo in more))
+    said = first.image_sha256, first.caption_key, first.question, first.caption
+    return GroundedItem(shown, *said, text, first.fields, tuple(more), first.vector)
 
 
 def write_caption(database: sqlite3.Connection, photo: GroundedPhoto, captions_by: str) -> int:
@@ -118,4 +131,4 @@ def _photos_of(database: sqlite3.Connection, item_id: str) -> list[str]:
 
 
 def _path(image: Path) -> str:
-    return os.fsencode(image.absolute()).decode("utf-8", "replace")
+    return address_of(image) or os.fsencode(image.absolute()).decode("utf-8", "replace")

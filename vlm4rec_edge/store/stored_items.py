@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vlm4rec_edge.items import StoredItem, StoredPhoto
@@ -69,30 +70,50 @@ def _of_several(snapshot: StoreSnapshot, rows: list[Any]) -> StoredItem:
     """Return an item of several photos, of the rows for its further ones."""
     item_id, row, title, first, image, columns, said, *_ = rows[0]
     photos = [(image, first, said), *(row[7:] for row in rows)]
+    try:
+        return item_of_photos(item_id, row, title, snapshot.json_object(columns), photos, snapshot.json_object)
+    except TypeError as error:  # as in ``said_of``
+        raise snapshot.damaged(error) from error
+
+
+def item_of_photos(
+    item_id: str,
+    row: int,
+    title: str,
+    columns: dict[str, str],
+    photos: Sequence[tuple[str, str, str | None]],
+    parsed: Callable[[str], dict[str, Any]] = json.loads,
+) -> StoredItem:
+    """Return an item of its photos: of each its path, its caption, and the fields of that as JSON, if it has some."""
+    (image, caption, _), *more = photos
+    words = [None if fields is None else parsed(fields) for _, _, fields in photos]
+    attributes, fields = _known(columns, [own for own in words if own is not None])
+    if not more:
+        return StoredItem(item_id, row, title, caption, image, attributes, fields)
     caption = " ".join(dict.fromkeys(text for _, text, _ in photos if text))
-    words = [fields for _, _, fields in photos if fields is not None]
-    shown = tuple(_photo(snapshot, *photo) for photo in photos)
-    return StoredItem(item_id, row, title, caption, image, *said_of(snapshot, columns, *words), shown)
-
-
-def _photo(snapshot: StoreSnapshot, image: str, caption: str, said: str | None) -> StoredPhoto:
-    return StoredPhoto(image, caption, {} if said is None else snapshot.json_object(said))
+    shown = tuple(StoredPhoto(path, text, own or {}) for (path, text, _), own in zip(photos, words, strict=True))
+    return StoredItem(item_id, row, title, caption, image, attributes, fields, shown)
 
 
 def said_of(snapshot: StoreSnapshot, columns: str, *said: str) -> tuple[dict[str, str], dict[str, str | list[str]]]:
     """Return the attributes of an item, and the fields of its captions; of several the first that fills one counts."""
+    try:
+        return _known(snapshot.json_object(columns), [snapshot.json_object(text) for text in said])
+    except TypeError as error:  # damage that is a JSON object still, but not of texts
+        raise snapshot.damaged(error) from error
+
+
+def _known(
+    columns: dict[str, str], said: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, str], dict[str, str | list[str]]]:
     if not said:
-        return snapshot.json_object(columns), {}
+        return columns, {}
     fields: dict[str, str | list[str]] = {}
-    for text in said:
-        own = snapshot.json_object(text)
+    for own in said:
         fields |= {name: value for name, value in own.items() if value or name not in fields} | {
             name: value for name, value in fields.items() if value
         }
-    try:
-        return _attributes(snapshot.json_object(columns), fields), fields
-    except TypeError as error:  # damage that is a JSON object still, but not of texts
-        raise snapshot.damaged(error) from error
+    return _attributes(columns, fields), fields
 
 
 def _attributes(columns: dict[str, str], fields: Mapping[str, str | list[str]]) -> dict[str, str]:
