@@ -15,6 +15,7 @@ from made_shards import assert_equal, captions_made, held_by, made, models, odd_
 
 from vlm4rec_edge import Captioned, CatalogColumns, IndexFolder, Recommender, UsageError, build_index
 from vlm4rec_edge.errors import StoreError
+from vlm4rec_edge.interchange.export import export_to_lancedb
 from vlm4rec_edge.shards import merging
 from vlm4rec_edge.shards.making import Models
 from vlm4rec_edge.shards.merging import merge_shards
@@ -61,6 +62,29 @@ def test_it_recommends_as_the_other(done: Path, whole: Path, tmp_path: Path) -> 
         with Recommender.open(index) as shop:
             answers.append([(hit.item_id, round(hit.score, 5)) for hit in shop.recommend(["item-3", "item-20"], k=10)])
     assert answers[0] == answers[1]
+
+
+def test_a_merged_table_is_the_one_that_the_merged_index_is_exported_to(done: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lancedb")
+    merged, exported = f"lancedb://{tmp_path / 'merged'}", f"lancedb://{tmp_path / 'exported'}"
+    report = merge_shards(done, merged)
+    of_index = merge_shards(done, tmp_path / "shop.index")
+    export_to_lancedb(tmp_path / "shop.index", exported)
+    assert report.index == merged
+    assert (report.items, report.failures, report.missing) == (of_index.items, of_index.failures, of_index.missing)
+    with Recommender.open(merged) as one, Recommender.open(exported) as other:
+        items = [{item.id: replace(item, row=0) for item in shop.store.items()} for shop in (one, other)]
+        assert items[0] == items[1]
+        assert (one.store.space, one.store.meta) == (other.store.space, other.store.meta)
+        for what in ("groundings", "encoders"):
+            assert one.store.provenance(what) == other.store.provenance(what)
+        same = [item for item in items[0] if item in items[1]]
+        np.testing.assert_allclose(one.vectors(same), other.vectors(same), atol=1e-5)
+
+
+def test_a_table_takes_no_back_end(done: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="searched by LanceDB itself"):
+        merge_shards(done, f"lancedb://{tmp_path / 'merged'}", index_backend="exact")
 
 
 @pytest.mark.parametrize("kind", ["title", "caption", "title_caption", "weighted:0.5"])

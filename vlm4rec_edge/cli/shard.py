@@ -348,7 +348,13 @@ def _tell_open(what: str, shards: tuple[OpenShard, ...]) -> None:
 def merge(
     folder: Folder,
     out: Annotated[
-        Path, typer.Option(metavar="INDEX", help="The index folder to make; it must not exist.", show_default=False)
+        str,
+        typer.Option(
+            metavar="INDEX",
+            help="The index folder to make, which must not exist; or the address of a LanceDB table, such as "
+            "lancedb://shop.lancedb, which replaces one that was written before.",
+            show_default=False,
+        ),
     ],
     partial: Annotated[
         bool, typer.Option("--partial", help="Merge what is there, although shards are missing.")
@@ -364,13 +370,14 @@ def merge(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Merge the shards into an index, the same that `index` makes of the whole catalog.
+    """Merge the shards into an index, the same that `index` makes of the whole catalog, or into a LanceDB table.
 
-    The index appears when it is whole. `index` on the catalog updates it later, without captioning anything again.
+    It appears when it is whole. `index` on the catalog updates an index later, without captioning anything again.
 
     \b
-    Example:
+    Examples:
       vlm4rec-edge shard merge shards --out shop.index
+      vlm4rec-edge shard merge shards --out lancedb://shop.lancedb
     """  # noqa: D301 (click reads the control character)
     from vlm4rec_edge.shards.merging import merge_shards
     from vlm4rec_edge.shards.reading import read_outputs

@@ -1,4 +1,4 @@
-"""Make one index of the outputs of all shards: the same that one run on the whole catalog makes."""
+"""Make one index, or one table, of the outputs of all shards: the same that one run on the whole catalog makes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from vlm4rec_edge.atomic import remove
 from vlm4rec_edge.errors import StoreError, UsageError
-from vlm4rec_edge.given import path_of
+from vlm4rec_edge.given import Place, is_address, path_of
 from vlm4rec_edge.index import open_backend, refresh
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.shards.output import read_output
@@ -32,16 +32,16 @@ class MergeReport:
     """What was merged.
 
     Attributes:
-        index: The index.
+        index: The index, or the address of the table.
         items: How many items it holds.
         shards: How many shards went into it.
         missing: Numbers of those that were not done.
-        failures: What of the catalog could not be used, the first ones; all of it is in the index.
+        failures: What of the catalog could not be used, the first ones; all of it is in the index (a table holds none).
         failed: How much that is.
         seconds: How long it took.
     """
 
-    index: Path
+    index: Place
     items: int
     shards: int
     missing: tuple[int, ...]
@@ -64,7 +64,7 @@ class MergeReport:
 
 def merge_shards(
     folder: Path | str,
-    out: Path | str,
+    out: Place,
     *,
     partial: bool = False,
     index_backend: str | None = None,
@@ -72,18 +72,32 @@ def merge_shards(
 ) -> MergeReport:
     """Make an index of the outputs of all shards, whole or not at all; ``index`` on the catalog then captions nothing again.
 
+    Or a LanceDB table, which replaces one that is there.
+
     Args:
         folder: What ``plan_shards`` made.
-        out: The index folder, which must not be there yet.
+        out: The index folder, which must not be there yet, or the address of a table: ``lancedb://shop.lancedb``.
         partial: Whether shards may be missing.
         index_backend: What searches the index above 20,000 vectors, as for ``IndexFolder.update``.
         on_items: Called with how many items are written.
 
     Raises:
         StoreError: shards are missing, one is damaged or made by other models, or the index cannot be written.
-        UsageError: there is something at ``out`` already.
+        UsageError: there is something at ``out`` already, or a back end is given for a table.
+        MissingDependencyError: a table is to be written, and lancedb is not installed.
     """
-    started, index = monotonic(), path_of(out, "An index")
+    started = monotonic()
+    if is_address(out):
+        if index_backend is not None:
+            raise UsageError("A LanceDB table is searched by LanceDB itself; leave out the index back end.")
+        from vlm4rec_edge.shards.table import write_shards_to_table
+
+        found = read_outputs(folder, partial=partial)
+        items = write_shards_to_table(found, out, on_items)
+        failures = list(found.failures())
+        first = tuple(failures[:_FAILURES_REPORTED])
+        return MergeReport(out, items, len(found.files), found.missing, first, len(failures), monotonic() - started)
+    index = path_of(out, "An index")
     if index.exists():
         raise UsageError(f"{index} is there already; remove it, or give another name.")
     if index_backend is not None:

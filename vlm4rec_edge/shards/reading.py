@@ -103,8 +103,17 @@ def batches(folder: Path | str, *, partial: bool = False) -> Iterator[tuple[list
     Raises:
         StoreError: as ``read_outputs``; or a file is damaged, which may show at its end only.
     """
+    yield from stored_batches(read_outputs(folder, partial=partial))
+
+
+def stored_batches(found: Outputs) -> Iterator[tuple[list[StoredItem], np.ndarray]]:
+    """Yield what ``batches`` yields, of outputs that were found.
+
+    Raises:
+        StoreError: a file is damaged.
+    """
     row = 0
-    for entries, vectors in grounded_batches(read_outputs(folder, partial=partial)):
+    for entries, vectors in grounded_batches(found):
         yield [replace(_stored(entry), row=row + place) for place, entry in enumerate(entries)], vectors
         row += len(entries)
 
