@@ -2,7 +2,7 @@
 
 Each folder of ``earlier`` was made by the version it is named after, of drawings in ``/shop``, and is never made anew: an
 index of fourteen items (``--structured --encode title_caption``), a bundle of its first twelve, the delta from that bundle to
-one of all fourteen, and the answers that version gave.
+one of all fourteen, the answers that version gave, and the captioner that was embedded in it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_it_takes_new_items_with_the_models_that_made_it(made: Path, tmp_path: P
     photo = tmp_path / "new.png"
     drawn("dress", "red").save(photo)
     index = made / "shop.index"
-    done = program("add", index, photo, "--title", "Red dress")
+    done = program("add", index, photo, "--title", "Red dress", "--model", made / "stylist-lvlm")
     assert done.code == 0, done.err
     expected = _answers(made)["shop.index"]["items"]
     with Recommender.open(index) as shop:
@@ -82,9 +82,35 @@ def test_it_takes_new_items_with_the_models_that_made_it(made: Path, tmp_path: P
     assert IndexFolder(index).verify().findings == ()
 
 
+def test_captions_of_the_captioner_of_today_are_not_mixed_into_it_but_can_replace_its_own(
+    made: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photos" / "new.png"
+    photo.parent.mkdir()
+    drawn("dress", "red").save(photo)
+    index = made / "shop.index"
+    with Recommender.open(index) as shop:
+        before = {item.id: item.caption for item in shop.store.items()}
+    done = program("add", index, photo)
+    assert done.code == 1
+    assert "made by another model or another version of it than stylist-lvlm" in done.err
+    with Recommender.open(index) as shop:
+        assert {item.id: item.caption for item in shop.store.items()} == before
+    done = program("index", photo.parent, "--out", index)
+    assert done.code == 1
+    assert "--remake" in done.err
+    done = program("index", photo.parent, "--out", index, "--remake")
+    assert done.code == 0, done.err
+    with Recommender.open(index) as shop:
+        assert {item.id for item in shop.store.items()} == {*before, "new"}
+
+
 def test_its_bundle_describes_a_new_photo_as_it_described_its_own(made: Path, tmp_path: Path) -> None:
     photo = tmp_path / "new.png"
     drawn("dress", "red").save(photo)
-    found = {name: program("similar", made / name, "--photo", photo, "--json") for name in ("shop.index", "shop.zip")}
+    found = {
+        name: program("similar", made / name, "--photo", photo, "--model", made / "stylist-lvlm", "--json")
+        for name in ("shop.index", "shop.zip")
+    }
     assert [done.code for done in found.values()] == [0, 0], found["shop.zip"].err
     assert found["shop.zip"].json["query"]["caption"] == found["shop.index"].json["query"]["caption"]

@@ -60,8 +60,8 @@ class RemakeError(StoreError):
 
     def __init__(self, remake: Remake) -> None:
         super().__init__(
-            f"{remake} Nothing was changed: leave out the options that cause it, or confirm it with --remake (in Python "
-            "remake=True)."
+            f"{remake} Nothing was changed: leave out the options that cause it, give the model that made it (--model, "
+            "--encoder), or confirm it with --remake (in Python remake=True)."
         )
         self.remake = remake
 
