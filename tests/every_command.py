@@ -102,7 +102,15 @@ RECIPES: dict[str, list[Callable[[Path], list[object]]]] = {
         lambda work: ["recommend", INDEX, "--text", "a red dress"],
         lambda work: ["recommend", INDEX, "--histories", _purchases(work), "--out", "answers.parquet"],
         lambda work: ["recommend", _bundled(work), "--history", _first(work)],
-        lambda work: ["recommend", _in_a_table(work), "--history", _first(work), "--where", "id != 'x'", "--explain"],
+        lambda work: [
+            "recommend",
+            _in_a_table(work),
+            "--history",
+            _first(work),
+            "--where",
+            "caption != 'x'",
+            "--explain",
+        ],
     ],
     "similar": [
         lambda work: ["similar", INDEX, _first(work)],

@@ -131,9 +131,10 @@ def test_the_same_items_pass_a_filter(shop: Recommender, local: Recommender, whe
     told = []
     pages = []
     for each in (shop, local):
-        with warnings.catch_warnings(record=True) as said:
+        # A recommender keeps what a filter admits, and warns the first time only.
+        with Recommender.open(each.store.folder) as fresh, warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            pages.append(each.items(where=where, limit=None))
+            pages.append(fresh.items(where=where, limit=None))
         told.append({str(one.message).partition(", such as")[0] for one in said if one.category is Vlm4RecWarning})
     assert listed(pages[0]) == listed(pages[1])
     assert told[0] == told[1]
@@ -208,5 +209,5 @@ def test_a_source_tells_all_that_is_in_it(shop: Recommender, local: Recommender)
 
 
 def test_vectors_of_what_was_not_shipped_are_refused(shop: Recommender) -> None:
-    with pytest.raises(UsageError, match="vectors of photos"):
+    with pytest.raises(UsageError, match=r"vectors of (its )?photos"):
         open_source(shop.store.folder, photos_alone=True)

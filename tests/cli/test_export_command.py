@@ -37,7 +37,7 @@ def test_a_lancedb_table_and_what_is_asked_of_it(shop_index: Path, tmp_path: Pat
     address = f"lancedb://{tmp_path / 'shop'}"
     done = program("export", shop_index, address, "--json")
     assert (done.code, done.err, done.json["format"], done.json["address"]) == (0, "", "lancedb", address)
-    history = ["--history", drawings[0].name]
+    history = ["--history", drawings[0].item_id]
     answers = [program("recommend", index, *history, "--explain", "--json") for index in (shop_index, address)]
     assert [answer.code for answer in answers] == [0, 0]
     assert answers[1].json["index"] == address

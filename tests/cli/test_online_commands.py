@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -291,18 +292,24 @@ def test_a_photo_that_the_index_does_not_hold_finds_what_it_shows(index_by_capti
 
 @pytest.mark.parametrize("command", [["recommend", "--history"], ["similar"]], ids=lambda words: words[0])
 def test_the_table_shows_the_words_that_items_are_compared_by(
-    shop_index: Path, index_by_captions: Path, tmp_path: Path, ids: list[str], command: list[str]
+    shop: Path, index_by_captions: Path, tmp_path: Path, ids: list[str], command: list[str]
 ) -> None:
+    with shop.open(encoding="utf-8", newline="") as table:
+        titles = {row["id"]: row["title"] for row in csv.DictReader(table)}
+    captions = tmp_path / "captions.csv"
+    captions.write_text("id,caption\n" + "".join(f"{item},{title}.\n" for item, title in titles.items()), "utf-8")
+    assert program("index", shop, "--out", tmp_path / "titled", "--captions", captions).code == 0
+
     def shown(index: Path, item: str) -> tuple[str, dict[str, str]]:
         call = (command[0], index, *command[1:], item, "-k", "1")
         return program(*call).out.splitlines()[-1], program(*call, "--json").json["recommendations"][0]
 
-    line, hit = shown(shop_index, ids[0])
+    line, hit = shown(tmp_path / "titled", ids[0])
     assert hit["caption"] == f"{hit['title']}."
     assert line.endswith(f"  {hit['title']}"), "the same is not said twice"
     line, hit = shown(index_by_captions, ids[0])
     assert line.endswith(f"  {hit['caption']}")
-    assert f"{hit['title']}. " not in line
+    assert line.count(f"{hit['title']}.") == 1, "the title is not put before the caption"
     line, hit = shown(write_store(tmp_path / "titles", random_vectors(4)), "item-0")
     assert line.endswith(f"  title of {hit['item_id']}")
 

@@ -58,7 +58,7 @@ def test_the_code_is_free_software_without_weights_and_small(wheels: Path) -> No
     assert "vlm4rec_edge/models/registry.json" in names
     assert [name for name in names if name.endswith((".gguf", ".onnx", "tokenizer.json"))] == []
     (path,) = wheels.glob("vlm4rec_edge-*.whl")
-    assert path.stat().st_size < 1_300_000
+    assert path.stat().st_size < 1_600_000  # half of it are the 165 pictures of the demo
 
 
 def test_the_code_brings_the_pictures_of_the_demo_and_no_wheel_what_draws_them(wheels: Path) -> None:

@@ -58,7 +58,7 @@ def test_damage_anywhere_in_the_database_gives_an_answer_or_a_sentence(own_index
     whole = path.read_bytes()
     chance = np.random.default_rng(11)
     sentences = 0
-    for _ in range(60):
+    for _ in range(80):
         content = bytearray(whole)
         place = int(chance.integers(0, len(content) - 64))
         content[place : place + 64] = chance.bytes(64)
