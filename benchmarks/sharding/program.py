@@ -27,6 +27,7 @@ def made_catalog(folder: Path, items: int) -> Path:
     table = folder / f"items-{items}.csv"
     if table.exists():
         return table
+    folder.mkdir(parents=True, exist_ok=True)
     part = table.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
