@@ -295,18 +295,19 @@ def _take_beginning(ray: Any, make: Any, order: Order, pool: _Pool, ref: Any) ->
     """Take whether an actor can begin.
 
     Raises:
-        StoreError: it has another package or other models, or several in a row died.
+        StoreError: it has another package or other models, or several in a row died and no other one is left.
     """
     actor = pool.beginning.pop(ref)
     try:
         trouble = ray.get(ref)
     except ray.exceptions.RayError as error:
         pool.could_not_begin += 1
-        if pool.could_not_begin >= MOST_FAILURES:
+        if pool.could_not_begin < MOST_FAILURES:
+            _add_actor(make, order, pool)
+        elif not (pool.free or pool.at_work or pool.beginning):  # else the others go on without this one
             raise StoreError(
                 f"{MOST_FAILURES} workers in a row died before they could begin; the last: {_first_line(error)}"
             ) from error
-        _add_actor(make, order, pool)
         return
     if trouble:
         raise StoreError(trouble)
