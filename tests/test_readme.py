@@ -51,6 +51,7 @@ REASONS = {
     "it compiles for minutes; `make test-bare` runs it in an empty Debian.",
     "it compiles llama.cpp for another processor for some minutes; `make test-machines` runs it.",
     "it downloads 279 MB from the Hugging Face hub.",
+    "it fetches a package.",
     "it installs into the environment that runs them; `make test-wheel` does it in an empty one.",
     "it makes a virtual environment and compiles llama.cpp for some minutes; hosted CI runs it.",
     "it needs a GPU and the Vulkan SDK.",
