@@ -7,7 +7,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -219,7 +218,8 @@ def test_no_actor_has_more_than_one_shard(nodes: Any, trial: Trial, monkeypatch:
 def _foreign(call: str) -> str:
     """Return what a call does towards another machine, and which; empty if it stays on this one."""
     named = [one for pair in _ADDRESS.findall(call) for one in pair if one]
-    own = {"127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::", socket.gethostbyname(socket.gethostname())}
+    ours = {"127.0.0.1", "0.0.0.0", ray.util.get_node_ip_address()}
+    own = {"::1", "::", *ours, *(f"::ffff:{one}" for one in ours)}
     others = sorted(set(named) - own)
     port = "".join(re.findall(r"htons\((\d+)\)", call)[:1])
     return f"{call.partition('(')[0]} {others[0]} {port}" if others else ""
