@@ -6,8 +6,9 @@ place of this repository that imports these packages, which a test holds.
 
 Sources: ONNX Runtime's ``Privacy.md`` (since 1.29 telemetry is on by default on Linux and macOS; the variable counts until
 its library is loaded, and nothing stops it after that); huggingface_hub's ``constants.py``; OpenVINO's
-``tools/ovc/__init__.py`` and ``telemetry_utils.py``; Ray's ``_common/usage/usage_lib.py``, which sends statistics from the
-head of a cluster, once an hour, unless the variable says no where the cluster is started.
+``tools/ovc/__init__.py`` and ``telemetry_utils.py``; Ray's ``_common/usage/usage_lib.py`` and
+``dashboard/modules/usage_stats/usage_stats_head.py``, which send statistics from the head of a cluster once an hour, unless
+the variable says no where the cluster is started.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ VARIABLES = {"onnxruntime": "ORT_DISABLE_TELEMETRY", "huggingface_hub": "HF_HUB_
 # Has no such variable: when it is imported it writes an id into the home folder and tells its maker, unless the second package
 # is missing, of which it then does without.
 _OPENVINO, _OPENVINO_TELEMETRY = "openvino", "openvino_telemetry"
-# Ray asks another question: whether its usage statistics are on.
-_OFF = {"RAY_USAGE_STATS_ENABLED": "0"}
+# Ray asks another question: whether its usage statistics are on. Where they are off it tells its maker that they are (unless
+# a program started the cluster), so that goes to a port of this machine where nobody listens.
+_OFF = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9"}
 _TRUE = {"1", "true", "yes", "on"}
 # Packages that another one imported before us with their telemetry on, and that cannot be stopped any more.
 _too_late: set[str] = set()

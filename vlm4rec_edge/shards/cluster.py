@@ -23,6 +23,7 @@ import vlm4rec_edge
 from vlm4rec_edge.errors import DeviceError, StoreError, UsageError, Vlm4RecWarning
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.optional import optional
+from vlm4rec_edge.quiet import keep_quiet
 from vlm4rec_edge.shards.folder import Shard, read_plan
 from vlm4rec_edge.shards.making import ModelChoice, ShardMaking, agreed_making, noted_making
 from vlm4rec_edge.shards.running import (
@@ -162,7 +163,7 @@ def load_ray() -> Any:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # as importing this package does; a program may have set it anew
+    keep_quiet()  # as importing this package does; a program may have set the variables anew
     os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(_LOG_BYTES))
     os.environ.setdefault("RAY_ROTATION_BACKUP_COUNT", str(_LOG_FILES))
     return optional("ray", "Running shards on a cluster needs Ray", "ray")
