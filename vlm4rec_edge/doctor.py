@@ -201,7 +201,9 @@ def _onnx_runtime(facts: dict[str, Any]) -> Iterator[Finding]:
     if any(facts["versions"][name] for name in _ONNX_RUNTIMES):
         try:
             facts["onnx_providers"] = load("onnxruntime").get_available_providers()
-            yield Finding("ONNX Runtime", ", ".join(facts["onnx_providers"]))
+            # Others, such as Azure's in every wheel, are never asked for.
+            on_gpu = "CUDAExecutionProvider" in facts["onnx_providers"]
+            yield Finding("ONNX Runtime", f"computes on the {'GPU (CUDA) and the CPU' if on_gpu else 'CPU'}")
         except ImportError as error:
             yield Finding("ONNX Runtime", f"cannot be loaded: {error}", False, _CAPTIONING, essential=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
+from vlm4rec_edge.columns import MISSING
 from vlm4rec_edge.given import Place, is_address, path_of
 from vlm4rec_edge.items import Failure
 
@@ -31,6 +32,7 @@ class IndexInfo:
         method: ``exact``, or the index back end that answers.
         index_backend: The back end that an index keeps for more vectors than are scanned by choice; empty in a bundle.
         encoded_text: Which text became the vectors.
+        without_title: How many items have no title, and are compared by their captions alone.
         run: Number of the last run; 0 in a bundle.
         grounding: Identity of what made the captions; empty if nothing did.
         encoder: Identity of the encoder.
@@ -60,6 +62,7 @@ class IndexInfo:
     grounding: Mapping[str, Any]
     encoder: Mapping[str, Any]
     caption_fields: tuple[str, ...]
+    without_title: int = 0
     photos: int = 0
     photo_vectors: int = 0
     photo_vectors_by: Mapping[str, Any] = field(default_factory=dict)
@@ -162,6 +165,7 @@ def _of_folder(folder: Path) -> IndexInfo:
             photos=counts["photos"],
             photo_vectors=counts["photo_vectors"],
             photo_vectors_by=store.json_object(store.meta.get("photo_vectors_by", "{}")),
+            without_title=store.count_without_title(),
             index_backend=backend_of(store),
             batch=_count(store.meta.get("batch", "")),
             kv_bytes=_count(store.meta.get("kv_bytes", "")),
@@ -183,6 +187,7 @@ def _of_bundle(path: Path) -> IndexInfo:
         content, files = bundle.manifest.content, bundle.manifest.files
         return IndexInfo(
             items=bundle.count(),
+            without_title=_without_title(bundle),
             photos=bundle.count(),
             captions=content["captions"],
             vectors=bundle.rows,
@@ -211,6 +216,7 @@ def _of_table(address: str) -> IndexInfo:
     with LanceReader(address) as table:
         return IndexInfo(
             items=table.count(),
+            without_title=_without_title(table),
             photos=table.count(),
             captions=len(table.table().columns["caption"].values),
             vectors=table.rows,
@@ -222,6 +228,10 @@ def _of_table(address: str) -> IndexInfo:
             table={"version": table.version},
             **_made_by(table),
         )
+
+
+def _without_title(source: ItemSource) -> int:
+    return int((source.table().columns["title"].codes == MISSING).sum())
 
 
 def _made_by(source: ItemSource) -> dict[str, Any]:

@@ -117,6 +117,28 @@ def test_a_table_is_recommended_by_what_it_has(photos: Path, titles: tuple[str, 
     assert done.out.splitlines()[-1].startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("titles", "without", "told"),
+    [
+        (("Red coat", "Bag"), 0, "weighted:0.9"),
+        (("Red coat", ""), 1, "weighted:0.9; 1 without a title, by caption alone"),
+        (None, 2, "weighted:0.9; no item has a title, so captions alone"),
+    ],
+)
+def test_info_tells_it_of_an_index_a_bundle_and_a_table(
+    photos: Path, titles: tuple[str, ...] | None, without: int, told: str
+) -> None:
+    _indexed(photos, titles, *_given(photos))
+    index, bundle = photos.parent / "x.index", photos.parent / "x.zip"
+    table = f"lancedb://{photos.parent / 'x.lancedb'}"
+    assert program("bundle", index, bundle).code == 0
+    assert program("export", index, table).code == 0
+    for place in (index, bundle, table):
+        assert program("info", place, "--json").json["without_title"] == without
+        shown = [line.split(maxsplit=1) for line in program("info", place).out.splitlines()]
+        assert ["encoded", told] in shown
+
+
 def test_another_choice_is_told_as_it_was_made(photos: Path) -> None:
     done = _indexed(photos, ("Red coat", "Bag"), "--encoded-text", "title")
     assert (done.code, done.out.splitlines()[-1][:20]) == (0, "Recommends by title.")

@@ -95,7 +95,7 @@ def test_words_and_ids_are_searched_for(page: Page, server: Server) -> None:
     nearest = [_name(hit) for hit in server.ask("v1/search?q=red&k=12").json["recommendations"]]
     page.until(lambda: page.texts("#meaning .words b") == nearest, "the nearest in meaning")
     page.type("#query", "zzz no such words")
-    page.until(lambda: page.texts("#notice b") == ["No results"], "the empty state")
+    page.until(lambda: page.texts("#notice b") == ["No item contains these words"], "the empty state")
     assert "q=zzz" in page.driver.current_url
     page.type("#query", "")
     page.keys(ENTER)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, table
+from vlm4rec_edge.encoding.text import CAPTION
 
 if TYPE_CHECKING:
     from vlm4rec_edge.info import IndexInfo
@@ -48,7 +49,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
             "search",
             found.method + (f", {found.index_backend} where there are many vectors" if found.index_backend else ""),
         ],
-        ["encoded", found.encoded_text],
+        ["encoded", found.encoded_text + _of_titles(found)],
         ["captioner", _captioner(found.grounding)],
         ["caption fields", ", ".join(found.caption_fields) or "none, captions are free"],
         ["encoder", found.encoder.get("name", "none")],
@@ -72,6 +73,14 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
         rows += [["stored as", found.bundle["vectors"]], ["carries", ", ".join(found.bundle["carries"]) or "no model"]]
         rows += [["digest", found.bundle["digest"]]]
     table("", ["what", str(index)], rows)
+
+
+def _of_titles(found: IndexInfo) -> str:
+    if not found.without_title or found.encoded_text == CAPTION:
+        return ""
+    if found.without_title == found.items:
+        return "; no item has a title, so captions alone"
+    return f"; {found.without_title:,} without a title, by caption alone"
 
 
 def _photo_vectors(found: IndexInfo) -> str:

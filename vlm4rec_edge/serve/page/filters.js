@@ -35,6 +35,7 @@ export async function loadColumns() {
     columns = []; // the grid tells what is wrong
   }
   draw();
+  place.hidden = !columns.length;
 }
 
 function kindOf(column) {

@@ -92,11 +92,11 @@ function tell() {
   const nothing = el(
     "div",
     { className: "empty" },
-    el("b", { textContent: "No results" }),
+    el("b", { textContent: filtered ? "No results" : "No item contains these words" }),
     el("p", {
       textContent: filtered
         ? "No item matches the filters. Remove one to see more."
-        : "No id, title or caption contains these words. Items closest in meaning are shown above, if the text encoder is on this machine.",
+        : "Ids, titles and captions were searched.",
     }),
   );
   notice.replaceChildren(...(total ? [] : [nothing]));
