@@ -1,4 +1,4 @@
-"""Shards: Ray against plain processes, a shard of 10,000 items, a million items, and what 100 million would cost.
+"""Shards: Ray against plain processes, a shard of 10,000 items, a million merged into an index and into a LanceDB table.
 
 Example:
     python benchmarks/cluster.py --rounds 5 --items 1000000
@@ -25,6 +25,7 @@ _WORKERS = 2
 # Photos a second of one core: the embedded model in a whole run of ``index`` (results/latency-process.md, two cores), and a
 # model of SmolVLM-256M's size (results/latency-grounding-large.md, two cores, photos of one tile, 32 tokens).
 _RATES = {"the embedded model": 72.3 / 2, "a model of SmolVLM-256M's size": 0.55 / 2}
+_GPU_RATE = 100  # no GPU was measured: a round figure to scale from
 _MANY = 100_000_000
 
 
@@ -83,23 +84,30 @@ def _paired(work: Path, rounds: int, items: int, seconds: float) -> Section:
 
 def _steps(work: Path, items: int, rows: int, name: str, title: str) -> tuple[Section, dict[str, Any]]:
     """Plan, run, merge and ask, each in a fresh process."""
-    table = made_catalog(work / "shop", items)
-    folder, index = work / f"steps-{items}", work / f"steps-{items}.index"
-    for place in (folder, index):
+    catalog = made_catalog(work / "shop", items)
+    folder, index, table = (work / f"steps-{items}{ending}" for ending in ("", ".index", ".lancedb"))
+    for place in (folder, index, table):
         shutil.rmtree(place, ignore_errors=True)
     run = shard("run", folder, "--model", "made-captions", *MODELS)
     steps = {
-        "plan": measured(shard("plan", table, "--out", folder, "--rows", rows)),
+        "plan": measured(shard("plan", catalog, "--out", folder, "--rows", rows)),
         "run": measured(run),
         "run again": measured(run),
         "status": measured(shard("status", folder)),
         "merge": measured(shard("merge", folder, "--out", index, "--index-backend", "exact")),
         "recommend, cold": answered(index, items),
+        "merge into a table": measured(shard("merge", folder, "--out", f"lancedb://{table}")),
+        "recommend from the table, cold": answered(f"lancedb://{table}", items),
     }
-    sizes = {"rows": bytes_in(folder / "plan"), "outputs": bytes_in(folder / "output"), "index": bytes_in(index)}
-    held = steps["merge"]["said"]["items"]
-    if held != items:
-        raise SystemExit(f"{held:,} of {items:,} items were merged.")
+    sizes = {
+        "rows": bytes_in(folder / "plan"),
+        "outputs": bytes_in(folder / "output"),
+        "index": bytes_in(index),
+        "table": bytes_in(table),
+    }
+    for step in ("merge", "merge into a table"):
+        if (held := steps[step]["said"]["items"]) != items:
+            raise SystemExit(f"{step}: {held:,} of {items:,} items were merged.")
     figures = [
         {"step": step, "items": items, "seconds": one["seconds"], "peak_mb": one["peak_mb"]}
         for step, one in steps.items()
@@ -118,7 +126,8 @@ def _steps(work: Path, items: int, rows: int, name: str, title: str) -> tuple[Se
         f"{items:,} made items in {shards} shards of at most {rows:,} rows; every step in a fresh process. The models are "
         "stand-ins without a delay: what is measured is all that is not a model.",
         f"Bytes an item: {sizes['rows'] / items:.0f} in the plan, {sizes['outputs'] / items:,.0f} in the outputs, "
-        f"{sizes['index'] / items:,.0f} in the index (384 dimensions, no graph).",
+        f"{sizes['index'] / items:,.0f} in the index (384 dimensions, no graph), {sizes['table'] / items:,.0f} in the table "
+        "(with its vector index).",
     )
     seconds = {one["step"]: one["seconds"] for one in figures}
     return Section(name, title, table_rows, [*figures, {"bytes": sizes}], remarks), {**sizes, **seconds, "items": items}
@@ -133,20 +142,33 @@ def _arithmetic(measured_at: dict[str, Any]) -> Section:
         for name, rate in _RATES.items()
     ]
     rows += [
+        {
+            "what": f"captions by GPUs that do {_GPU_RATE} photos a second (supposed), GPU-hours",
+            "100 million photos": f"{_MANY / _GPU_RATE / 3600:,.0f}",
+        },
         {"what": "all that is not a model, core-hours", "100 million photos": f"{own:,.0f}"},
         {"what": "of it merging, by one process, hours", "100 million photos": f"{_hours(measured_at, 'merge'):,.1f}"},
+        {
+            "what": "or merging into a LanceDB table, by one process, hours",
+            "100 million photos": f"{_hours(measured_at, 'merge into a table'):,.1f}",
+        },
         *(
             {
                 "what": f"bytes of {name}, GB",
                 "100 million photos": f"{measured_at[key] * per_item / 1e9:,.0f}",
             }
-            for name, key in (("the plan", "rows"), ("the outputs", "outputs"), ("an index", "index"))
+            for name, key in (
+                ("the plan", "rows"),
+                ("the outputs", "outputs"),
+                ("an index", "index"),
+                ("a LanceDB table", "table"),
+            )
         ),
     ]
     remarks = (
         "**Arithmetic, not a measurement**: the figures of this page and of results/latency-process.md and "
         "results/latency-grounding-large.md, times 100 million. Photos that have to be fetched, and their decoding at larger "
-        "sizes, cost more. No GPU was measured: GPU-hours are photos divided by what your GPU does in an hour.",
+        "sizes, cost more. No GPU was measured: with half of the supposed rate GPU-hours double.",
         "The next bottleneck is the merged index: it is written by one process, and searched on one machine. From some 10 "
         "million items on, write a table of a distributed store from the outputs instead.",
     )
@@ -166,7 +188,7 @@ def main(
     work: Annotated[Path, typer.Option(help="Folder for made files; kept, and used again.")] = Path("cluster-work"),
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
-    r"""Measure shards: Ray against plain processes, one shard, a large catalog. Linux; needs [parquet,ray].
+    r"""Measure shards: Ray against plain processes, one shard, a large catalog. Linux; needs [parquet,ray,lancedb].
 
     \b
     Example:

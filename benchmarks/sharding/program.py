@@ -57,9 +57,9 @@ def measured(command: list[str]) -> dict[str, Any]:
     return {"seconds": done.seconds, "peak_mb": done.peak_mb, "said": json.loads(done.said)}
 
 
-def answered(index: Path, items: int) -> dict[str, Any]:
-    """Ask an index for recommendations in a fresh process."""
-    words = ["recommend", str(index), "--history", f"item-0,item-{items // 2}", "-k", "10"]
+def answered(place: Path | str, items: int) -> dict[str, Any]:
+    """Ask an index, or a table by its address, for recommendations in a fresh process."""
+    words = ["recommend", str(place), "--history", f"item-0,item-{items // 2}", "-k", "10"]
     return measured([*_COMMAND, *words])
 
 

@@ -27,7 +27,10 @@ def test_plan_run_merge_and_ask_are_measured(tmp_path: Path) -> None:
     sections = {one["name"]: one for one in json.loads((tmp_path / "cluster.json").read_text())["sections"]}
     assert list(sections) == ["shard", "large", "arithmetic"]
     steps = {one["step"]: one for one in sections["large"]["figures"] if "step" in one}
-    assert list(steps) == ["plan", "run", "run again", "status", "merge", "recommend, cold"]
+    assert list(steps) == [
+        *("plan", "run", "run again", "status", "merge", "recommend, cold"),
+        *("merge into a table", "recommend from the table, cold"),
+    ]
     assert all(one["seconds"] > 0 and one["peak_mb"] > 0 for one in steps.values())
     page = (tmp_path / "cluster.md").read_text(encoding="utf-8")
     assert "stand-ins" in page
