@@ -18,7 +18,6 @@ from vlm4rec_edge import OnnxEncoder, Recommender, resolve_encoder
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, StoreError, UnknownItemError, UsageError
 from vlm4rec_edge.recommend.profile import ProfileSettings
-from vlm4rec_edge.store.reader import StoreReader
 
 
 @pytest.fixture(scope="module")
