@@ -28,7 +28,7 @@ class Keys:
 
     Args:
         header: The names of the columns.
-        places: Those of the keys.
+        places: Those of the keys, that of the id first.
         separator: What stands between cells.
     """
 
@@ -65,6 +65,10 @@ class Keys:
                         return number
             line += len(lines) - 1
         return None
+
+    def go_on_over_lines(self, cells: Sequence[str]) -> bool:
+        """Whether the first key, an id, goes on over several lines: none does, so quotes put lines into it."""
+        return any(place < len(cells) and _LINE_END.search(cells[place].strip()) for place in [*self._kinds][:1])
 
     def hold_a_quote(self, cells: Sequence[str]) -> bool:
         """Whether a key holds a quote: where none was written twice, one was left over."""
