@@ -191,7 +191,7 @@ def test_a_row_whose_quotes_make_one_cell_of_its_id_and_its_photo_is_told(tmp_pa
     assert "line 2 has an id that holds what looks like further cells; is a quote missing?" in failures[0].reason
 
 
-@pytest.mark.parametrize("row", ['T2",2.jpg,two', 'T"2,2.jpg,two', 'T2,2.jpg",two'])
+@pytest.mark.parametrize("row", ['T2",2.jpg,two', 'T"2,2.jpg,two', 'T2,2.jpg",two', 'T2",2.jpg,"two ""2"""'])
 def test_a_quote_that_is_left_over_in_an_id_or_a_photo_is_told_and_blocks_pruning(tmp_path: Path, row: str) -> None:
     items, (failure,) = _read(tmp_path, f"id,image,title\n1,1.jpg,one\n{row}\n3,3.jpg,three\n")
     assert [item.id for item in items] == ["1", "3"]

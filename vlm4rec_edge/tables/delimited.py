@@ -251,7 +251,7 @@ def _misread(cells: Sequence[str], source: _Source, width: int, usual: Collectio
         return f"holds what looks like further rows, at line {source.line + row}; is a quote missing?"
     if len(source.taken) > 1 and keys.go_on_over_lines(cells):
         return "has an id of several lines; is a quote missing?"
-    if is_quoted and keys.hold_a_quote(cells) and not any('""' in line for line in source.taken):
+    if is_quoted and keys.hold_a_quote(cells, "".join(source.taken)):
         return "has a quote in its id or its photo; remove it, or write it twice in a quoted cell."
     if is_quoted and keys.hold_further_cells(cells):
         return "has an id that holds what looks like further cells; is a quote missing?"
