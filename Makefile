@@ -50,10 +50,11 @@ RUN ?= lvlm-run
 train-lvlm: $(VENV)/installed-export
 	$(BIN)/python models/training/train.py $(CATALOG) --out $(RUN)
 
-# Shards under long faults: workers and drivers killed, full disks, torn files, and a real Ray cluster on this machine (Linux).
+# Shards under long faults: workers, drivers and writers of tables killed, full disks, torn files, a real Ray cluster and an
+# object store on this machine (Linux).
 # About a quarter of an hour on two quiet cores (an estimate); no part of .ci/run.
 test-cluster: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,ray]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,ray]" "moto[server]>=5.1" s3fs
 	$(BIN)/python -m pytest tests/cluster
 
 # The wheels of the code and of the models, installed into an empty environment, run from any folder. The code's alone, without

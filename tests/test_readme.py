@@ -61,6 +61,7 @@ REASONS = {
     "it needs an NVIDIA GPU and CUDA.",
     "it needs an NVIDIA GPU.",
     "it needs a cluster, or a large server.",
+    "it needs an object store.",
     "it needs the larger model.",
     "there is no such folder; `--model` with a path is run in `tests/models`.",
 }

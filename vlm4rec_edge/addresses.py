@@ -14,7 +14,7 @@ _FILE = re.compile(r"file://", re.IGNORECASE)
 _NOWHERE = "\0addresses"
 
 
-def is_address(name: str) -> bool:
+def is_photo_address(name: str) -> bool:
     """Whether a name is an address, with its ``scheme://``, and no file of this machine."""
     return _ADDRESS.match(name) is not None
 
@@ -53,4 +53,4 @@ def path_of_uri(uri: str) -> Path:
     """Return the path that ``uri_of`` named, or that stands for the address."""
     if _FILE.match(uri):
         return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
-    return stand_in(uri) if is_address(uri) else Path(uri)
+    return stand_in(uri) if is_photo_address(uri) else Path(uri)

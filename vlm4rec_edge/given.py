@@ -15,7 +15,7 @@ Place: TypeAlias = Path | str
 _ADDRESS = re.compile(r"lancedb(\+[a-z0-9]+)?:/")
 
 
-def is_address(place: Any) -> TypeGuard[str]:
+def is_table_address(place: Any) -> TypeGuard[str]:
     """Whether a place is the address of a table in a database, such as ``lancedb://shop.lancedb``."""
     return isinstance(place, str) and _ADDRESS.match(place) is not None
 
@@ -26,7 +26,7 @@ def place_of(value: Any, what: str) -> Place:
     Raises:
         UsageError: it is neither; an address as a ``Path`` is none any more, for it has lost a slash.
     """
-    return str.__str__(value) if is_address(value) else path_of(value, what)
+    return str.__str__(value) if is_table_address(value) else path_of(value, what)
 
 
 def path_of(value: Any, what: str) -> Path:
@@ -42,7 +42,7 @@ def path_of(value: Any, what: str) -> Path:
     if isinstance(value, (str, os.PathLike)):
         with_text = os.fspath(value)
         if isinstance(with_text, str):
-            if is_address(with_text):
+            if is_table_address(with_text):
                 raise UsageError(
                     f"{what} is given by a path here, and {with_text} is the address of a table"
                     + (", which must be given as a text." if isinstance(value, Path) else ".")

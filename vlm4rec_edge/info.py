@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
 from vlm4rec_edge.columns import MISSING
-from vlm4rec_edge.given import Place, is_address, path_of
+from vlm4rec_edge.given import Place, is_table_address, path_of
 from vlm4rec_edge.items import Failure
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def state_of(path: Place, *, failures: int = 100) -> IndexState:
         StoreError: there is none, or it is damaged.
         UsageError: ``path`` is not a path.
     """
-    if is_address(path):
+    if is_table_address(path):
         from vlm4rec_edge.lance.reader import LanceReader
 
         with LanceReader(path) as table:
@@ -141,7 +141,7 @@ def describe_index(path: Place) -> IndexInfo:
         StoreError: there is none, or it is damaged.
         UsageError: ``path`` is not a path.
     """
-    if is_address(path):
+    if is_table_address(path):
         return _of_table(path)
     path = path_of(path, "An index")
     return _of_bundle(path) if is_bundle(path) else _of_folder(path)

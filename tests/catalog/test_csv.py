@@ -119,6 +119,17 @@ def test_a_missing_quote_costs_its_own_row_and_none_of_those_below_it(
     assert reason in failures[0].reason
 
 
+def test_an_id_that_quotes_spread_over_lines_is_told_and_blocks_pruning(tmp_path: Path) -> None:
+    rows = '1,a.jpg,A\n",""\n""2","b.jpg","B"\n3,c.jpg,C\n'
+    items, failures = _read(tmp_path, f"id,image,title\n{rows}")
+    assert [item.id for item in items] == ["1", "3"]
+    assert [failure.where for failure in failures] == ["items.csv, line 3", "items.csv, line 4"]
+    assert all(isinstance(failure, UnreadPart) for failure in failures)
+    assert "line 3 has an id of several lines" in failures[0].reason
+    kept, failures = _read(tmp_path, 'id,image,title\n"1\n",a.jpg,A\n')
+    assert ([item.id for item in kept], failures) == (["1"], [])
+
+
 def test_a_description_of_many_lines_is_no_further_row(tmp_path: Path) -> None:
     items, failures = _read(tmp_path, 'id,image,title\n1,a.jpg,"Soft,\nwarm, light, nice\n2, 3 and 4"\n2,b.jpg,B\n')
     assert ([item.title for item in items], failures) == (["Soft,\nwarm, light, nice\n2, 3 and 4", "B"], [])
@@ -180,7 +191,7 @@ def test_a_row_whose_quotes_make_one_cell_of_its_id_and_its_photo_is_told(tmp_pa
     assert "line 2 has an id that holds what looks like further cells; is a quote missing?" in failures[0].reason
 
 
-@pytest.mark.parametrize("row", ['T2",2.jpg,two', 'T"2,2.jpg,two', 'T2,2.jpg",two'])
+@pytest.mark.parametrize("row", ['T2",2.jpg,two', 'T"2,2.jpg,two', 'T2,2.jpg",two', 'T2",2.jpg,"two ""2"""'])
 def test_a_quote_that_is_left_over_in_an_id_or_a_photo_is_told_and_blocks_pruning(tmp_path: Path, row: str) -> None:
     items, (failure,) = _read(tmp_path, f"id,image,title\n1,1.jpg,one\n{row}\n3,3.jpg,three\n")
     assert [item.id for item in items] == ["1", "3"]

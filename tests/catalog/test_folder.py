@@ -240,3 +240,9 @@ def test_what_is_no_catalog_is_a_sentence_with_its_place(tmp_path: Path, name: s
     with pytest.raises(CatalogError, match=message) as caught:
         open_catalog(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/items.csv", Path("gs://bucket/items.csv")])
+def test_an_address_is_no_catalog_and_what_to_do_is_said(given: str | Path) -> None:
+    with pytest.raises(CatalogError, match="not read from an address, so copy its table to this machine"):
+        open_catalog(given)

@@ -121,6 +121,20 @@ def test_other_models_than_those_of_the_first_run_are_refused(plain: Path) -> No
     assert len(read_plan(plain).shards) == 4
 
 
+def test_a_failed_shard_ends_a_run_with_1_and_a_merge_without_it_with_3(plain: Path) -> None:
+    (plain / "plan" / read_plan(plain).shards[1].name).write_bytes(b"no rows")
+    for done in ("3 shards done", "no shard done"):
+        said = _run(plain)
+        assert said.exit_code == 1
+        assert done in said.stdout
+        assert "Shard 1 failed: " in said.stderr
+    out = plain.parent / "shop.index"
+    assert _typed("merge", plain, "--out", out).exit_code == 1
+    merged = _typed("merge", plain, "--out", out, "--partial")
+    assert merged.exit_code == 3
+    assert "Without the shards 1, which are not done." in merged.stderr
+
+
 def test_options_of_ray_need_ray(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _run(plain, "--actors", 2).exit_code == 2
     assert _run(plain, "--ray", "--cores-per-actor", 0).exit_code == 2

@@ -5,28 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawings import Drawing
+from made_shop import opened
 from made_store import random_vectors, unit, write_store
 
 from vlm4rec_edge import OnnxEncoder, Recommender, resolve_encoder
 from vlm4rec_edge.demo.report import caption_says
 from vlm4rec_edge.errors import ModelError, StoreError, UnknownItemError, UsageError
-from vlm4rec_edge.index import GRAPH_AFTER, refresh
 from vlm4rec_edge.recommend.profile import ProfileSettings
-from vlm4rec_edge.store.reader import StoreReader
 
 
 @pytest.fixture(scope="module")
 def shelf(shop_index: Path) -> Iterator[Recommender]:
     """The small shop, captioned and encoded by the embedded models."""
-    with Recommender.open(shop_index) as opened:
-        yield opened
+    with Recommender.open(shop_index) as shop:
+        yield shop
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +32,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     """A made store of 500 items."""
     vectors = random_vectors(500)
     return write_store(tmp_path_factory.mktemp("large") / "store", vectors), vectors
-
-
-@contextmanager
-def _opened(folder: Path, method: str) -> Iterator[Recommender]:
-    """The index at ``folder``, as it answers by a scan or, however small it is, by the graph."""
-    if method == "hnsw":
-        with StoreReader(folder) as store:
-            refresh(store, exact_limit=0)
-    with Recommender.open(folder, exact_limit=0 if method == "hnsw" else 20_000) as shop:
-        if method == "hnsw":
-            for _ in range(GRAPH_AFTER):
-                shop.similar(_ids(shop)[0], k=1)
-        assert shop.method == method
-        yield shop
 
 
 def _ids(shop: Recommender) -> list[str]:
@@ -109,7 +93,7 @@ def test_what_looks_alike_is_found_before_what_does_not(shelf: Recommender, draw
 @pytest.mark.parametrize("method", ["exact", "hnsw"])
 def test_search_by_graph_and_by_scan_agree(large: tuple[Path, np.ndarray], method: str) -> None:
     folder, vectors = large
-    with _opened(folder, method) as shop:
+    with opened(folder, method) as shop:
         for first in range(0, 500, 50):
             history = [f"item-{row}" for row in range(first, first + 3)]
             profile = vectors[first : first + 3].mean(axis=0)
@@ -119,7 +103,7 @@ def test_search_by_graph_and_by_scan_agree(large: tuple[Path, np.ndarray], metho
 
 @pytest.mark.parametrize("method", ["exact", "hnsw"])
 def test_k_beyond_the_catalog_gives_all_there_is(large: tuple[Path, np.ndarray], method: str) -> None:
-    with _opened(large[0], method) as shop:
+    with opened(large[0], method) as shop:
         found = [hit.item_id for hit in shop.recommend(["item-7"], k=10**9)]
         assert len(found) == len(set(found)) == 499
         assert "item-7" not in found
@@ -150,7 +134,7 @@ def test_vectors_without_an_item_are_looked_past(tmp_path: Path, method: str) ->
     )
     folder = write_store(tmp_path / "store", vectors, [(f"item-{row % 20}", row) for row in range(60)])
     write_store(folder, vectors, [("stays", 0), *((f"item-{row}", 60 + row) for row in range(20))])
-    with _opened(folder, method) as shop:
+    with opened(folder, method) as shop:
         found = [hit.item_id for hit in shop.recommend(["stays"], k=20)]
     assert sorted(found) == sorted(f"item-{row}" for row in range(20))
 

@@ -12,7 +12,7 @@ from made_shards import captions_made, held_by, models, write_photo, write_table
 from pictures import encoded, swatch
 
 from vlm4rec_edge import UsageError
-from vlm4rec_edge.addresses import address_of, is_address, is_stand_in, path_of_uri, stand_in, uri_of
+from vlm4rec_edge.addresses import address_of, is_photo_address, is_stand_in, path_of_uri, stand_in, uri_of
 from vlm4rec_edge.shards.merging import merge_shards
 from vlm4rec_edge.shards.planning import plan_shards
 from vlm4rec_edge.shards.reading import batches
@@ -29,7 +29,7 @@ def test_an_address_stands_as_a_path_and_comes_back(address: str) -> None:
     assert is_stand_in(path)
     assert address_of(path) == uri_of(path) == address
     assert path_of_uri(address) == path
-    assert is_address(address)
+    assert is_photo_address(address)
 
 
 def test_a_path_is_named_so_that_any_folder_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_a_path_is_named_so_that_any_folder_finds_it(tmp_path: Path, monkeypatch
     odd = tmp_path / "b\udcff.jpg"  # bytes that are no UTF-8, as Python reads them from a disk
     assert uri_of(odd).startswith("file://")
     assert path_of_uri(uri_of(odd)) == odd
-    assert not any(map(is_address, ("a.jpg", "/a/b.jpg", "C:\\a.jpg", "file:///a.jpg", "a:b.jpg")))
+    assert not any(map(is_photo_address, ("a.jpg", "/a/b.jpg", "C:\\a.jpg", "file:///a.jpg", "a:b.jpg")))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from vlm4rec_edge.addresses import is_address
+from vlm4rec_edge.addresses import is_photo_address
 from vlm4rec_edge.catalog.checks import MAX_PATH_CHARACTERS, path_trouble
 
 # A part of a cell that is a photo by itself; "red, size L.jpg" is one name and no list.
@@ -72,7 +72,7 @@ class Images:
                 return Trouble(f"The image {address} is an address that is not fetched; give one of https, or a file.")
             path = self.fetched(address) if self.fetched else None
             return path or Trouble(f"The image {address} is a web address; use --fetch.", address)
-        if self.any_address and self.fetched and is_address(name) and (path := self.fetched(name)):
+        if self.any_address and self.fetched and is_photo_address(name) and (path := self.fetched(name)):
             return path
         path = located(name, self.root)
         trouble = None if self.bound is None else path_trouble(path, self.bound)

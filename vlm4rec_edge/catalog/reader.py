@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
@@ -22,6 +23,9 @@ from vlm4rec_edge.tables.cells import NOT_TEXT, given_text
 from vlm4rec_edge.tables.frames import frame_table, mappings_table
 from vlm4rec_edge.tables.reading import Table, found_table, open_table
 from vlm4rec_edge.tables.roles import Wanted
+
+# An address, which as a path has lost one of its slashes; of more than one letter, unlike a drive of Windows.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,10 @@ def _open_path(
         )
         return Catalog(path, (), folder.read, notes=folder.notes)
     if not is_there:
-        raise CatalogError(f"There is no catalog at {path}; give a folder of photos or a CSV, JSONL or Parquet file.")
+        what = "give a folder of photos or a CSV, JSONL or Parquet file"
+        if _ADDRESS.match(path.as_posix()):
+            what = "a catalog is not read from an address, so copy its table to this machine; photos that it names may stay"
+        raise CatalogError(f"There is no catalog at {path}; {what}.")
     table = open_table(path, columns.wanted(), what="catalog: give a folder of photos, or a file")
     root = Path(images) if images is not None else path.parent
     opened = _open_table(table, path, Images(root, _resolved(root), fetched, any_address))

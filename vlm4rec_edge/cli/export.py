@@ -13,7 +13,7 @@ import typer
 from vlm4rec_edge.cli import options
 from vlm4rec_edge.cli.output import emit_json, file_to_write
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.given import is_address, path_of
+from vlm4rec_edge.given import is_table_address, path_of
 
 
 class FormatName(StrEnum):
@@ -68,7 +68,7 @@ def export(
       vlm4rec-edge export shop.index lancedb://shop.lancedb
       vlm4rec-edge export shop.index --format qdrant --url http://localhost:6333 --collection shop
     """  # noqa: D301 (click reads the control character)
-    to_qdrant, to_table = form is FormatName.qdrant, is_address(out)
+    to_qdrant, to_table = form is FormatName.qdrant, is_table_address(out)
     if to_table != (form is FormatName.lancedb) and form is not FormatName.parquet:
         raise UsageError("For a LanceDB table give its address in place of the file, such as lancedb://shop.lancedb.")
     if to_qdrant and (url is None or collection is None or out is not None):

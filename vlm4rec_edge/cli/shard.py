@@ -107,8 +107,7 @@ def plan(
         _tell_failures(report.failures, report.unusable)
         if report.addresses:
             note(f"{report.addresses:,} photos are named by an address; `shard run --fetch` fetches them.")
-    if report.unusable:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    _end(some_left=bool(report.unusable))
 
 
 @dataclass(frozen=True)
@@ -296,12 +295,11 @@ def tell_run(report: RunReport, *, as_json: bool) -> None:
             )
         if report.interrupted:
             note("Stopped; what was finished is kept. Run the same command again to go on.")
-    if report.interrupted:
-        raise typer.Exit(EXIT_INTERRUPTED)
-    if report.failed:
-        raise typer.Exit(1)
-    if report.failures or report.taken:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    _end(
+        interrupted=report.interrupted,
+        failed=bool(report.failed),
+        some_left=bool(report.failures or report.taken),
+    )
 
 
 @shard.command("status")
@@ -331,8 +329,7 @@ def status(folder: Folder, verify: Verify = False, as_json: options.AsJson = Fal
             typer.echo(f"  {count:,} items or photos could not be used at the stage {stage}")
         if found.superseded:
             typer.echo(f"  {found.superseded} outputs of an earlier plan are kept for their captions")
-    if not found.is_complete:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    _end(some_left=not found.is_complete)
 
 
 def _tell_open(what: str, shards: tuple[OpenShard, ...]) -> None:
@@ -392,8 +389,19 @@ def merge(
         if report.missing:
             note(f"Without the shards {some_of([*map(str, report.missing)])}, which are not done.")
         _tell_failures(report.failures, report.failed)
-    if report.failed or report.missing:
-        raise typer.Exit(EXIT_SOME_FAILED)
+    _end(some_left=bool(report.failed or report.missing))
+
+
+def _end(*, interrupted: bool = False, failed: bool = False, some_left: bool = False) -> None:
+    """End a command of ``shard`` with its exit code (``docs/reference/conventions.md``); the first that fits is the code.
+
+    Args:
+        interrupted: It was stopped by Ctrl-C.
+        failed: A shard that it was to run failed.
+        some_left: It did what it could, and rows, photos or shards are left.
+    """
+    if code := EXIT_INTERRUPTED if interrupted else 1 if failed else EXIT_SOME_FAILED if some_left else 0:
+        raise typer.Exit(code)
 
 
 def _tell_failures(failures: Iterable[Failure], total: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import ItemTable, group_codes
 from vlm4rec_edge.errors import StoreError, UsageError
+from vlm4rec_edge.evaluation.candidates import candidates
 from vlm4rec_edge.evaluation.comparison import SystemFigures, compare_systems
 from vlm4rec_edge.evaluation.metrics import DEFAULT_METRICS, parse_metric
 from vlm4rec_edge.evaluation.purchases import Purchases, read_purchases
@@ -179,10 +180,14 @@ _WITHOUT_PHOTOS = (
 
 
 def _representations(
-    source: ItemSource, items: ItemTable, split: Split, settings: EvaluationSettings, photos: np.ndarray | None
+    source: ItemSource,
+    items: ItemTable,
+    vectors: np.ndarray,
+    split: Split,
+    settings: EvaluationSettings,
+    photos: np.ndarray | None,
 ) -> dict[str, Callable[[Split], Scorer]]:
     """Return the index as a system, and, where it learned from purchases, its words alone."""
-    vectors = source.vectors_at(np.arange(source.rows))
     if source.layout is None:
         return {"index": partial(_profiles, settings, vectors, items.rows)}
     from vlm4rec_edge.learning.split import content_part, mixed_in
@@ -257,7 +262,7 @@ def evaluate(
     settings = settings or EvaluationSettings()
     source, _ = open_source(index)
     with closing(source):
-        items = source.table()
+        items, vectors = candidates(source)
         purchases = read_purchases(source, interactions, columns)
         split = _split(settings, purchases, items.ids)
         splits = {"kept": split}
@@ -265,7 +270,7 @@ def evaluate(
             splits["removed"] = without_variants(split, group_codes(items, settings.group))
         photos = _photos(source, items.ids)
         systems: dict[str, Callable[[Split], Scorer]] = {
-            **_representations(source, items, split, settings, photos),
+            **_representations(source, items, vectors, split, settings, photos),
             "popularity": popularity_scorer,
             "random": lambda users: random_scorer(users, settings.seed),
         }
@@ -290,7 +295,7 @@ def evaluate(
             failures=purchases.failures,
             settings=settings,
             items=len(items.ids),
-            vectors=len(np.unique(items.rows)),
+            vectors=len(vectors),
             unknown_items=split.unknown_items,
             short_users=split.short_users,
             seconds=round(time.monotonic() - started, 3),

@@ -10,7 +10,7 @@ import numpy as np
 
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.given import Place, is_address, path_of
+from vlm4rec_edge.given import Place, is_table_address, path_of
 from vlm4rec_edge.index import Found, VectorIndex
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.mixture import Layout, Weights, as_query
@@ -126,7 +126,7 @@ class FilteringIndex(VectorIndex, Protocol):
 
 def generation_of(place: Place) -> str:
     """Return a text that is another one after every change of what lies at ``place``, without opening more than that needs."""
-    if is_address(place):
+    if is_table_address(place):
         from vlm4rec_edge.lance.database import generation as of_table
 
         return of_table(place)
@@ -179,7 +179,7 @@ def open_source(
     """
     if words_alone and photos_alone:
         raise UsageError("Items are compared by titles and captions alone or by photos alone, not by both.")
-    if is_address(place):
+    if is_table_address(place):
         return _open_table(place, exact_limit, words_alone=words_alone, photos_alone=photos_alone)
     path = path_of(place, "An index")
     from vlm4rec_edge.bundle.container import is_bundle

@@ -24,16 +24,9 @@ from vlm4rec_edge.errors import DeviceError, StoreError, UsageError, Vlm4RecWarn
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.optional import optional
 from vlm4rec_edge.quiet import keep_quiet
-from vlm4rec_edge.shards.folder import Shard, read_plan
-from vlm4rec_edge.shards.making import ModelChoice, ShardMaking, agreed_making, noted_making
-from vlm4rec_edge.shards.running import (
-    FailedShard,
-    RunReport,
-    check_addresses,
-    check_columns,
-    choice_of,
-    missing_shards,
-)
+from vlm4rec_edge.shards.folder import Shard
+from vlm4rec_edge.shards.making import ModelChoice, ShardMaking
+from vlm4rec_edge.shards.running import FailedShard, RunReport, Tally, open_shards
 from vlm4rec_edge.shards.worker import Answer, Order, ShardWorker
 
 # A shard is left after so many failures, and the run ends after so many actors in a row could not begin.
@@ -71,13 +64,9 @@ class _Pool:
     free: list[Any] = field(default_factory=list)
     at_work: dict[Any, tuple[Any, Shard]] = field(default_factory=dict)
     failures: Counter[int] = field(default_factory=Counter)
-    reasons: dict[int, str] = field(default_factory=dict)
     could_not_begin: int = 0
-    done: list[int] = field(default_factory=list)
-    taken: list[int] = field(default_factory=list)
     rows: int = 0
-    total: Answer = field(default_factory=Answer)
-    meanwhile: int = 0
+    tally: Tally = field(default_factory=Tally)
     worked_at: float = field(default_factory=monotonic)
 
     def tell_waiting(self) -> None:
@@ -121,40 +110,15 @@ def run_on_ray(
     """
     started, place = monotonic(), path_of(folder, "A folder of shards").absolute()
     ray = load_ray()
-    plan = read_plan(place)
-    shards = plan.chosen(indexes)
-    noted, choice = noted_making(place), choice or ModelChoice()
-    if noted:
-        choice = choice_of(place, noted, choice)
-    is_known = noted is not None and noted.choice == choice.to_dict()
-    missing, damaged = missing_shards(place, shards, noted if is_known else None, verify=verify)
-    pool, interrupted = _Pool(deque(missing)), False
-    if missing:
-        check_addresses(plan, place, fetch or allow_private)
-        with choice.opened() as models:
-            check_columns(models, plan)
-            making = agreed_making(place, models, choice)
-        if not is_known:
-            missing, damaged = missing_shards(place, shards, making, verify=verify)
-            pool = _Pool(deque(missing))
-        order = replace(_order(place, making, choice, cluster, scratch), allow_private=allow_private, verify=verify)
-        if missing:
-            interrupted = _run(ray, cluster, order, pool, on_start, on_items)
-    return RunReport(
-        folder=place,
-        shards=len(shards),
-        done=tuple(pool.done),
-        there=len(shards) - len(missing) + pool.meanwhile,
-        taken=tuple(pool.taken),
-        failed=tuple(FailedShard(index, reason) for index, reason in sorted(pool.reasons.items())),
-        damaged=tuple(damaged),
-        items=pool.total.items,
-        captioned=pool.total.captioned,
-        reused=pool.total.reused,
-        failures=pool.total.failures,
-        seconds=monotonic() - started,
-        interrupted=interrupted,
-    )
+    order = None
+    with open_shards(place, indexes, choice, may_fetch=fetch or allow_private, verify=verify) as found:
+        if found.making:
+            order = _order(place, found.making, found.choice, cluster, scratch)
+    pool, interrupted = _Pool(deque(found.missing)), False
+    if order and found.missing:
+        order = replace(order, allow_private=allow_private, verify=verify)
+        interrupted = _run(ray, cluster, order, pool, on_start, on_items)
+    return pool.tally.report(found, monotonic() - started, interrupted=interrupted)
 
 
 def load_ray() -> Any:
@@ -273,7 +237,7 @@ def _take(ray: Any, make: Any, order: Order, pool: _Pool, ref: Any) -> None:
     except ray.exceptions.RayError as error:
         answer = Answer(reason=f"The process that ran it, or its node, died ({type(error).__name__}).")
     if answer.is_taken:
-        pool.taken.append(shard.index)
+        pool.tally.taken.append(shard.index)
     elif answer.reason:
         _note_failure(pool, shard, answer.reason)
         with suppress(ray.exceptions.RayError):  # never into the same engine again
@@ -282,12 +246,15 @@ def _take(ray: Any, make: Any, order: Order, pool: _Pool, ref: Any) -> None:
             _add_actor(make, order, pool)
         return
     elif answer.items < 0:
-        pool.meanwhile += 1
+        pool.tally.meanwhile += 1
     else:
-        pool.done.append(shard.index)
-        counts = {name: getattr(pool.total, name) + getattr(answer, name) for name in ("items", "captioned")}
-        more = {name: getattr(pool.total, name) + getattr(answer, name) for name in ("reused", "failures")}
-        pool.total = replace(pool.total, **counts, **more)
+        pool.tally.add(
+            shard.index,
+            items=answer.items,
+            captioned=answer.captioned,
+            reused=answer.reused,
+            failures=answer.failures,
+        )
     pool.rows += shard.rows
     pool.free.append(actor)
 
@@ -321,7 +288,7 @@ def _note_failure(pool: _Pool, shard: Shard, reason: str) -> None:
     if pool.failures[shard.index] < MOST_FAILURES:
         pool.waiting.append(shard)
         return
-    pool.reasons[shard.index] = f"{MOST_FAILURES} attempts failed; the last: {reason}"
+    pool.tally.failed.append(FailedShard(shard.index, f"{MOST_FAILURES} attempts failed; the last: {reason}"))
     pool.rows += shard.rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from vlm4rec_edge.atomic import remove
 from vlm4rec_edge.errors import StoreError, UsageError
-from vlm4rec_edge.given import Place, is_address, path_of
+from vlm4rec_edge.given import Place, is_table_address, path_of
 from vlm4rec_edge.index import open_backend, refresh
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.shards.output import read_output
@@ -87,7 +87,7 @@ def merge_shards(
         MissingDependencyError: a table is to be written, and lancedb is not installed.
     """
     started = monotonic()
-    if is_address(out):
+    if is_table_address(out):
         if index_backend is not None:
             raise UsageError("A LanceDB table is searched by LanceDB itself; leave out the index back end.")
         from vlm4rec_edge.shards.table import write_shards_to_table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vlm4rec_edge.addresses import is_address
+from vlm4rec_edge.addresses import is_photo_address
 from vlm4rec_edge.atomic import remove
 from vlm4rec_edge.catalog.reader import Catalog
 from vlm4rec_edge.encoding.text import check_encoded_text
@@ -148,7 +148,7 @@ def _entries(rows: Sequence[Row], photos: FetchedPhotos) -> Iterator[Item | Fail
 
 
 def _is_addressed(row: Row) -> bool:
-    return any(map(is_address, filter(None, (row["uri"], *row["more"]))))
+    return any(map(is_photo_address, filter(None, (row["uri"], *row["more"]))))
 
 
 def _take_captions(work: Work, shard: Shard, index: Path) -> None:

@@ -169,9 +169,34 @@ def read_output(path: Path, note: Note) -> Generator[Batch]:
                 _update(digest, entries, vectors)
                 yield entries, vectors
     except Exception as error:  # as above: a damaged page shows only when it is unpacked
-        raise StoreError(f"{path} is damaged ({_said(error)}); {_REMEDY}.") from error
+        raise _damaged(path, error) from error
     if digest.hexdigest() != note.sha256:
         raise StoreError(f"{path} is damaged: its items are not what was written; {_REMEDY}.")
+
+
+def attributes_in(path: Path) -> list[str]:
+    """Return the names of the attributes that the items of an output have, in the order in which they come.
+
+    No other column is read, and whether the file is what was written is not checked: ``read_output`` does that.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    require_parquet()
+    from pyarrow import parquet
+
+    names: dict[str, None] = {}
+    try:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as table:
+            for batch in table.iter_batches(batch_size=BATCH_ITEMS, columns=["attributes"]):
+                names |= dict.fromkeys(batch.column("attributes").keys.unique().to_pylist())
+    except Exception as error:  # as above
+        raise _damaged(path, error) from error
+    return list(names)
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path} is damaged ({_said(error)}); {_REMEDY}.")
 
 
 def _schema(pyarrow: Any, dimensions: int, with_photo_vectors: bool) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import vlm4rec_edge
-from vlm4rec_edge.addresses import is_address, stand_in
+from vlm4rec_edge.addresses import is_photo_address, stand_in
 from vlm4rec_edge.catalog.layouts import CatalogColumns
 from vlm4rec_edge.catalog.reader import Catalog, open_catalog
 from vlm4rec_edge.errors import StoreError, UsageError
@@ -170,7 +170,7 @@ class _Counts:
                 self.unusable += 1
                 self.failures += [entry][: _NAMED - len(self.failures)]
             else:
-                self.addresses += sum(map(is_address, (row["uri"], *row["more"])))
+                self.addresses += sum(map(is_photo_address, (row["uri"], *row["more"])))
             yield key_of(entry), row
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -76,19 +76,69 @@ class RunReport:
         }
 
 
+@dataclass(frozen=True)
+class OpenShards:
+    """The shards of a folder that a run is asked for, and those of them that are open.
+
+    Attributes:
+        folder: The folder of the plan.
+        plan: Its plan.
+        shards: How many were asked for.
+        choice: Which models.
+        missing: Those that have no whole output.
+        damaged: Why the files that lie in their places are none, as sentences.
+        making: What makes them; None where nothing is missing, and no model was opened.
+        models: The same, opened, for as long as the block of ``open_shards`` takes.
+    """
+
+    folder: Path
+    plan: Plan
+    shards: int
+    choice: ModelChoice
+    missing: Sequence[Shard]
+    damaged: Sequence[str]
+    making: ShardMaking | None = None
+    models: Models | None = None
+
+
 @dataclass
-class _Tally:
-    """What came of the shards so far."""
+class Tally:
+    """What came of the shards so far; ``meanwhile`` counts those that another process did."""
 
     done: list[int] = field(default_factory=list)
     taken: list[int] = field(default_factory=list)
     failed: list[FailedShard] = field(default_factory=list)
-    meanwhile: int = 0  # by another process
+    meanwhile: int = 0
     items: int = 0
     captioned: int = 0
     reused: int = 0
     failures: int = 0
-    in_a_row: int = 0
+
+    def add(self, index: int, *, items: int, captioned: int, reused: int, failures: int) -> None:
+        """Count a shard that is done."""
+        self.done.append(index)
+        self.items += items
+        self.captioned += captioned
+        self.reused += reused
+        self.failures += failures
+
+    def report(self, found: OpenShards, seconds: float, *, interrupted: bool) -> RunReport:
+        """Return the report of the run."""
+        return RunReport(
+            folder=found.folder,
+            shards=found.shards,
+            done=tuple(self.done),
+            there=found.shards - len(found.missing) + self.meanwhile,
+            taken=tuple(self.taken),
+            failed=tuple(sorted(self.failed, key=lambda one: one.index)),
+            damaged=tuple(found.damaged),
+            items=self.items,
+            captioned=self.captioned,
+            reused=self.reused,
+            failures=self.failures,
+            seconds=seconds,
+            interrupted=interrupted,
+        )
 
 
 def missing_shards(
@@ -152,46 +202,57 @@ def run_shards(
         ModelError, DeviceError, MissingDependencyError: a model cannot be found or used.
     """
     started, place = monotonic(), path_of(folder, "A folder of shards")
-    plan = read_plan(place)
+    tally, interrupted = Tally(), False
+    with open_shards(place, indexes, choice, models, may_fetch=fetch or allow_private, verify=verify) as found:
+        if found.making and found.models and found.missing:
+            own = None if scratch is None else Path(scratch)
+            work = Work(place, found.plan, found.making, found.models, own, allow_private, verify)
+            if on_start is not None:
+                on_start(len(found.missing), sum(shard.rows for shard in found.missing))
+            interrupted = _run_all(work, found.missing, tally, on_items)
+    return tally.report(found, monotonic() - started, interrupted=interrupted)
+
+
+@contextmanager
+def open_shards(
+    folder: Path,
+    indexes: Iterable[int] | None,
+    choice: ModelChoice | None,
+    models: Models | None = None,
+    *,
+    may_fetch: bool,
+    verify: bool,
+) -> Iterator[OpenShards]:
+    """Find the shards that are missing, and open the models where there are any, until the block ends.
+
+    Arguments are as of ``run_shards``; ``may_fetch`` says whether photos may be fetched that the catalog names by an address.
+
+    Raises:
+        StoreError, UsageError, ModelError, DeviceError, MissingDependencyError: as of ``run_shards``.
+    """
+    plan = read_plan(folder)
     shards = plan.chosen(indexes)
     choice = choice or ModelChoice()
-    making = agreed_making(place, models, None) if models else noted_making(place)
+    making = agreed_making(folder, models, None) if models else noted_making(folder)
     if making and not models:
-        choice = choice_of(place, making, choice)
+        choice = _choice_of(folder, making, choice)
         making = None if _is_named_otherwise(making, choice) else making
-    missing, damaged = missing_shards(place, shards, making, verify=verify)
-    tally, interrupted = _Tally(), False
-    if missing:
-        check_addresses(plan, place, fetch or allow_private)
-        with ExitStack() as opened:
-            at_work = models or opened.enter_context(choice.opened())
-            check_columns(at_work, plan)
-            agreed = agreed_making(place, at_work, None if models else choice)
-            if making is None:
-                missing, damaged = missing_shards(place, shards, agreed, verify=verify)
-            own = None if scratch is None else Path(scratch)
-            work = Work(place, plan, agreed, at_work, own, allow_private=allow_private, verify=verify)
-            if on_start is not None and missing:
-                on_start(len(missing), sum(shard.rows for shard in missing))
-            interrupted = _run_all(work, missing, tally, on_items)
-    return RunReport(
-        folder=place,
-        shards=len(shards),
-        done=tuple(tally.done),
-        there=len(shards) - len(missing) + tally.meanwhile,
-        taken=tuple(tally.taken),
-        failed=tuple(tally.failed),
-        damaged=tuple(damaged),
-        items=tally.items,
-        captioned=tally.captioned,
-        reused=tally.reused,
-        failures=tally.failures,
-        seconds=monotonic() - started,
-        interrupted=interrupted,
-    )
+    missing, damaged = missing_shards(folder, shards, making, verify=verify)
+    found = OpenShards(folder, plan, len(shards), choice, missing, damaged)
+    if not missing:
+        yield found
+        return
+    _check_addresses(plan, folder, may_fetch)
+    with ExitStack() as opened:
+        at_work = models or opened.enter_context(choice.opened())
+        _check_columns(at_work, plan)
+        agreed = agreed_making(folder, at_work, None if models else choice)
+        if making is None:
+            missing, damaged = missing_shards(folder, shards, agreed, verify=verify)
+        yield replace(found, missing=missing, damaged=damaged, making=agreed, models=at_work)
 
 
-def choice_of(folder: Path, noted: ShardMaking, choice: ModelChoice) -> ModelChoice:
+def _choice_of(folder: Path, noted: ShardMaking, choice: ModelChoice) -> ModelChoice:
     """Return the choice of the first run where none is given now, with what is of this machine; else the one given.
 
     Raises:
@@ -212,7 +273,7 @@ def _is_named_otherwise(noted: ShardMaking, choice: ModelChoice) -> bool:
     return noted.choice != choice.to_dict()
 
 
-def check_addresses(plan: Plan, folder: Path, may_fetch: bool) -> None:
+def _check_addresses(plan: Plan, folder: Path, may_fetch: bool) -> None:
     """Refuse a plan with photos that would have to be fetched, unless that may be.
 
     Raises:
@@ -225,7 +286,7 @@ def check_addresses(plan: Plan, folder: Path, may_fetch: bool) -> None:
         )
 
 
-def check_columns(models: Models, plan: Plan) -> None:
+def _check_columns(models: Models, plan: Plan) -> None:
     """Refuse a prompt that needs a column that the catalog does not have.
 
     Raises:
@@ -236,9 +297,9 @@ def check_columns(models: Models, plan: Plan) -> None:
         check(plan.columns)
 
 
-def _run_all(work: Work, shards: Sequence[Shard], tally: _Tally, on_items: OnItems | None) -> bool:
+def _run_all(work: Work, shards: Sequence[Shard], tally: Tally, on_items: OnItems | None) -> bool:
     """Run shards; return whether that was stopped by Ctrl-C."""
-    before = 0
+    before = in_a_row = 0
 
     def advance(progress: IndexProgress) -> None:
         if on_items is not None:
@@ -253,21 +314,24 @@ def _run_all(work: Work, shards: Sequence[Shard], tally: _Tally, on_items: OnIte
             tally.taken.append(shard.index)
         except (Vlm4RecError, OSError) as error:
             tally.failed.append(FailedShard(shard.index, str(error)))
-            tally.in_a_row += 1
-            if tally.in_a_row == MOST_IN_A_ROW and len(shards) > MOST_IN_A_ROW:
+            in_a_row += 1
+            if in_a_row == MOST_IN_A_ROW and len(shards) > MOST_IN_A_ROW:
                 raise StoreError(
                     f"{MOST_IN_A_ROW} shards in a row failed, so the others are not tried; the last, {shard.index}: {error}"
                 ) from error
         else:
-            tally.in_a_row = 0
+            in_a_row = 0
             if report is None:
                 tally.meanwhile += 1
             else:
-                tally.done.append(shard.index)
-                tally.items += report.items
-                tally.captioned += report.progress.captioned
-                tally.reused += report.progress.reused
-                tally.failures += report.progress.failed
+                done = report.progress
+                tally.add(
+                    shard.index,
+                    items=report.items,
+                    captioned=done.captioned,
+                    reused=done.reused,
+                    failures=done.failed,
+                )
         before += shard.rows
         if on_items is not None:
             on_items(before)

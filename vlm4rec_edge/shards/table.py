@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlm4rec_edge.items import StoredItem
+from vlm4rec_edge.shards.output import attributes_in
 from vlm4rec_edge.shards.reading import Outputs, stored_batches
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def write_shards_to_table(found: Outputs, address: str, on_items: Callable[[int], None] | None = None) -> int:
     """Write a table, whole or not at all, and return how many items it holds; a table of ours that is there is replaced.
 
-    The outputs are read twice, for a table must know all attributes before its first row. Memory stays flat.
+    A table must know all attributes before its first row, so their names are read from all outputs first. Memory stays flat.
 
     Args:
         found: The outputs.
@@ -29,7 +30,7 @@ def write_shards_to_table(found: Outputs, address: str, on_items: Callable[[int]
     """
     from vlm4rec_edge.lance.writer import write_table
 
-    attributes = dict.fromkeys(name for items, _ in stored_batches(found) for item in items for name in item.attributes)
+    attributes = dict.fromkeys(name for _, path, _ in found.files for name in attributes_in(path))
     return write_table(address, _told(stored_batches(found), on_items), _notes(found), list(attributes))
 
 

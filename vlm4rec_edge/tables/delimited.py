@@ -159,7 +159,8 @@ def read_records(path: Path, form: Form, keys: Callable[[Sequence[str]], Sequenc
     Args:
         path: The file.
         form: What ``form_of`` found.
-        keys: Given the header, the places of the columns that every row must fill; they reveal rows that a quote swallowed.
+        keys: Given the header, the places of the columns that every row must fill, the id first; they reveal rows that a
+            quote swallowed.
 
     Raises:
         OSError: it cannot be read.
@@ -248,7 +249,9 @@ def _misread(cells: Sequence[str], source: _Source, width: int, usual: Collectio
         return f"has {len(cells)} cells, the header has {width}{'; is a quote missing?' if is_quoted else '.'}"
     if len(source.taken) > 1 and (row := keys.row_in(cells)) is not None:
         return f"holds what looks like further rows, at line {source.line + row}; is a quote missing?"
-    if is_quoted and keys.hold_a_quote(cells) and not any('""' in line for line in source.taken):
+    if len(source.taken) > 1 and keys.go_on_over_lines(cells):
+        return "has an id of several lines; is a quote missing?"
+    if is_quoted and keys.hold_a_quote(cells, "".join(source.taken)):
         return "has a quote in its id or its photo; remove it, or write it twice in a quoted cell."
     if is_quoted and keys.hold_further_cells(cells):
         return "has an id that holds what looks like further cells; is a quote missing?"

@@ -28,7 +28,7 @@ class Keys:
 
     Args:
         header: The names of the columns.
-        places: Those of the keys.
+        places: Those of the keys, that of the id first.
         separator: What stands between cells.
     """
 
@@ -66,9 +66,14 @@ class Keys:
             line += len(lines) - 1
         return None
 
-    def hold_a_quote(self, cells: Sequence[str]) -> bool:
-        """Whether a key holds a quote: where none was written twice, one was left over."""
-        return any('"' in cells[place] for place in self._kinds if place < len(cells))
+    def go_on_over_lines(self, cells: Sequence[str]) -> bool:
+        """Whether the first key, an id, goes on over several lines: none does, so quotes put lines into it."""
+        return any(place < len(cells) and _LINE_END.search(cells[place].strip()) for place in [*self._kinds][:1])
+
+    def hold_a_quote(self, cells: Sequence[str], written: str) -> bool:
+        """Whether a key holds a quote that was not ``written`` twice, as one that belongs to it is: it was left over."""
+        keys = [cells[place] for place in self._kinds if place < len(cells)]
+        return any('"' in key and key.replace('"', '""') not in written for key in keys)
 
     def hold_further_cells(self, cells: Sequence[str]) -> bool:
         """Whether a key that is no photo holds a photo behind a separator: cells of its own row that a quote made one."""
