@@ -107,6 +107,7 @@ def are_equal(one: State, other: State) -> bool:
 
 
 def _main(kind: str, address: str, first: str, *places: str) -> None:
+    state_of_table(address)  # so that all is imported before the first step
     sys.stdout.write("begin\n")
     sys.stdout.flush()
     for number in count(int(first)):

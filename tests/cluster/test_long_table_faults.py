@@ -30,8 +30,8 @@ _TIMES = 20
 _ITEMS = (300, 500, 400)
 
 
-def _killed(seconds: float, *arguments: object) -> list[int]:
-    """Take steps in a process that is killed after some seconds, and return which it said to be done."""
+def _killed(steps: int, seconds: float, *arguments: object) -> list[int]:
+    """Take steps in a process that is killed so many seconds after some steps; return which it said to be done."""
     process = subprocess.Popen(
         [sys.executable, table_steps.__file__, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -41,11 +41,12 @@ def _killed(seconds: float, *arguments: object) -> list[int]:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begin\n"
+    said = [process.stdout.readline() for _ in range(steps)]
     time.sleep(seconds)
     process.kill()
     out, err = process.communicate()
     assert process.returncode == -9, err
-    return [int(line) for line in out.splitlines(keepends=True) if line.endswith("\n")]
+    return [int(line) for line in [*said, *out.splitlines(keepends=True)] if line.endswith("\n")]
 
 
 def _check(kind: str, folder: Path, expected: list[State] | None, places: list[Path], seed: int) -> None:
@@ -64,14 +65,13 @@ def _check(kind: str, folder: Path, expected: list[State] | None, places: list[P
         return updated(number) if expected is None else expected[number % len(expected)]
 
     address = f"lancedb://{folder / 'table'}"
-    started = time.monotonic()
     step(kind, address, 0, [*map(str, places)])
-    longest = 2 * (time.monotonic() - started)  # so that about as many are killed in their first step as later
+    longest = 1.0
     for time_of_it in range(_TIMES):
         is_new = expected is not None and time_of_it % 4 == 3
         if is_new:
             address = f"lancedb://{folder / f'table-{time_of_it}'}"
-        said = _killed(chance.uniform(0, longest), kind, address, done + 1, *places)
+        said = _killed(chance.randrange(2), chance.uniform(0, longest), kind, address, done + 1, *places)
         assert said == list(range(done + 1, done + 1 + len(said)))
         found = state_of_table(address)
         was = {} if is_new and not said else state(done + len(said))
@@ -79,7 +79,9 @@ def _check(kind: str, folder: Path, expected: list[State] | None, places: list[P
         is_in = are_equal(found, state(done))
         assert is_in or are_equal(found, was)
         before += not is_in
+        started = time.monotonic()
         step(kind, address, done, [*map(str, places)])
+        longest = time.monotonic() - started  # so that the next one is killed in the middle of a step, or soon after
         assert are_equal(state_of_table(address), state(done))
         with Recommender.open(address) as shop:
             first = min(state(done))
