@@ -102,6 +102,14 @@ def test_words_and_ids_are_searched_for(page: Page, server: Server) -> None:
     page.until(lambda: page.all("#meaning[hidden]"), "everything again")
 
 
+def test_photos_alone_are_compared_by_captions_and_have_no_filters(page: Page, untitled_server: Server) -> None:
+    page.open(untitled_server.address)
+    page.until(lambda: len(page.all("#grid .tile")) == 2, "both photos")
+    page.until(lambda: "captions of the photos" in page.texts("#controls")[0], "what items are compared by")
+    assert "titles" not in page.texts("#controls")[0]
+    assert not page.all("#filters")[0].is_displayed()
+
+
 def test_filters_are_made_of_the_columns(page: Page, large_server: Server) -> None:
     page.open(large_server.address)
     page.until(lambda: len(page.all("#filters .filter")) == 2, "the filters")
