@@ -238,10 +238,12 @@ def test_every_figure_is_that_of_the_index_where_items_share_vectors_and_come_in
         tuple(f"u{user}" for user in range(60)), tuple(ids), users, bought, dates, np.ones(len(dates))
     )
     settings = EvaluationSettings(group="id:4", resamples=50, metrics=("recall@10", "mrr", "coverage@10"))
-    documents = [evaluate(place, purchases, settings=settings).to_dict() for place in (address, index)]
+    bundle = shipped(index, "bundle", tmp_path)
+    documents = [evaluate(place, purchases, settings=settings).to_dict() for place in (address, bundle, index)]
     for document in documents:
         del document["index"], document["seconds"]
-    assert documents[0] == documents[1]
+    assert documents[0] == documents[2]
+    assert documents[1] == documents[2]
     assert documents[0]["vectors"] < documents[0]["items"]
 
 
