@@ -7,7 +7,7 @@ set(LLAMA_BUILD_COMMON OFF)
 # AMX, Intel's matrix unit, is used wrongly in three ways by the llama.cpp of llama-cpp-python 0.3.36:
 #  - Before its first product in a thread it tells the processor the shape of the tiles. GCC 12 believes that the instruction
 #    reads 8 of the 64 bytes of the description, and leaves out the writing of the others. Tiles without a row are described,
-#    and the next instruction is illegal. (https://github.com/ggml-org/llama.cpp/pull/26954, open, mends this.)
+#    and the next instruction is illegal. (https://github.com/ggml-org/llama.cpp/pull/26954, open, repairs this.)
 #  - The shape is loaded once a thread. If other code in that thread (ONNX Runtime has such) loads another, every later product
 #    is silently wrong.
 #  - Where one matrix is multiplied with several others in one operation (LFM2 does so with several photos), places are counted
@@ -17,24 +17,24 @@ set(LLAMA_BUILD_COMMON OFF)
 set(_amx "${CMAKE_CURRENT_SOURCE_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp")
 file(READ "${_amx}" _source)
 
-function(_mend _old _new)
+function(_repair _old _new)
   string(FIND "${_source}" "${_old}" _place)
   if(_place EQUAL -1)
-    message(FATAL_ERROR "${_amx} is not the version that packaging/llama.cpp.cmake knows how to mend; it lacks:\n${_old}")
+    message(FATAL_ERROR "${_amx} is not the version that packaging/llama.cpp.cmake knows how to repair; it lacks:\n${_old}")
   endif()
-  string(REPLACE "${_old}" "${_new}" _mended "${_source}")
-  set(_source "${_mended}" PARENT_SCOPE)
+  string(REPLACE "${_old}" "${_new}" _repaired "${_source}")
+  set(_source "${_repaired}" PARENT_SCOPE)
 endfunction()
 
 if(NOT _source MATCHES "every byte of tc is read")
-  _mend([[
+  _repair([[
     static thread_local bool done = false;
 
     if (done) {
         return;
     }
 ]] "")
-  _mend([[
+  _repair([[
     _tile_loadconfig(&tc);
     done = true;
 ]] [[
@@ -43,11 +43,11 @@ if(NOT _source MATCHES "every byte of tc is read")
 #endif
     _tile_loadconfig(&tc);
 ]])
-  _mend("= batch_idx % ne2;" "= t->ne[2] == 1 ? 0 : batch_idx % ne2;")
-  _mend("= batch_idx / ne2;" "= t->ne[3] == 1 ? 0 : batch_idx / ne2;")
-  _mend("(const float *)src1->data + src1_offset" "(const float *)((const char *)src1->data + src1_offset)")
-  _mend("(const type *)src0->data + src0_offset" "(const type *)((const char *)src0->data + src0_offset)")
-  _mend("(float *)dst->data + dst_offset" "(float *)((char *)dst->data + dst_offset)")
-  _mend("(float *) dst->data + dst_offset" "(float *)((char *)dst->data + dst_offset)")
+  _repair("= batch_idx % ne2;" "= t->ne[2] == 1 ? 0 : batch_idx % ne2;")
+  _repair("= batch_idx / ne2;" "= t->ne[3] == 1 ? 0 : batch_idx / ne2;")
+  _repair("(const float *)src1->data + src1_offset" "(const float *)((const char *)src1->data + src1_offset)")
+  _repair("(const type *)src0->data + src0_offset" "(const type *)((const char *)src0->data + src0_offset)")
+  _repair("(float *)dst->data + dst_offset" "(float *)((char *)dst->data + dst_offset)")
+  _repair("(float *) dst->data + dst_offset" "(float *)((char *)dst->data + dst_offset)")
   file(WRITE "${_amx}" "${_source}")
 endif()

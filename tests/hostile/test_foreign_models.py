@@ -142,7 +142,7 @@ def test_a_damaged_header_of_an_own_model_without_manifest_is_a_sentence(
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
-        ("text", (b"\3\0\0\0\0\0\0\0ter", b"\3\0\0\0\0\0\0\0eta")),  # then a word stands twice
+        ("text", (b"\3\0\0\0\0\0\0\0ter", b"\3\0\0\0\0\0\0\0eta")),  # then a word is there twice
         ("projector", (b"v.blk.0.attn_q.weight", b"v.blk.0.attn_q.weighs")),
         ("projector", (b"v.patch_embd.weight", b"v.patch_embd.weighs")),
     ],

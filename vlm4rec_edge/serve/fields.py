@@ -189,7 +189,7 @@ def read_query(fields: Sequence[Field], pairs: Sequence[tuple[str, str]]) -> dic
     """Return what the names and values of a query mean, by field; defaults where nothing is given.
 
     Raises:
-        UsageError: a name is unknown or stands twice, a value is none of its kind, or a required field is missing.
+        UsageError: a name is unknown or is given twice, a value is none of its kind, or a required field is missing.
     """
     known = _known(fields, [name for name, _ in pairs])
     found: dict[str, Any] = {}
