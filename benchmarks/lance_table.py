@@ -57,10 +57,10 @@ def differing(local: Sequence[Any], table: Sequence[Any], exact: Sequence[Any]) 
 
 
 def _shared(one: Any, other: Any) -> float:
-    """Return which part of ``other`` is in ``one``; an item is found as well where one of an equal score stands for it."""
+    """Return which part of ``other`` is in ``one``; one that ties with the last of ``one`` is found as well."""
     ids = {hit.item_id for hit in one}
-    least = min((hit.score for hit in one), default=np.inf)
-    held = [hit.item_id in ids or hit.score <= least + _SAME_SCORE for hit in other]
+    last = min((hit.score for hit in one), default=np.inf)
+    held = [hit.item_id in ids or abs(hit.score - last) <= _SAME_SCORE for hit in other]
     return float(np.mean(held)) if held else 1.0
 
 

@@ -94,6 +94,22 @@ def test_a_filter_against_the_history_is_answered_without_asking_for_everything(
     assert 0 < max(index.asked) < 4000
 
 
+def test_of_a_large_index_what_a_filter_leaves_is_scanned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rows as a small index holds need no approximate index, which misses much of what is not near."""
+    monkeypatch.setattr(candidates, "EXACT_LIMIT", 2000)
+    vectors = random_vectors(4000, 8)
+    attributes = {f"item-{row}": {"price": str(row)} for row in range(4000)}
+    with StoreReader(write_store(tmp_path / "store", vectors, attributes=attributes)) as source:
+        index = CountedIndex(source.vectors)
+        with Recommender(source, index) as shop:
+            found = shop.similar("item-0", k=5, selection=Selection(where="price >= 2000"))
+            assert index.asked == []
+            shop.similar("item-0", k=5, selection=Selection(where="price >= 1999"))
+            assert index.asked
+    order = np.argsort(-(vectors[2000:] @ vectors[0]))[:5]
+    assert [hit.item_id for hit in found] == [f"item-{2000 + row}" for row in order]
+
+
 def test_scanning_in_blocks_is_scanning(market: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     select = Selection(where="shelf in (1, 2)")
     monkeypatch.setattr(candidates, "_SCANNED_PER_ROW", 10**6)

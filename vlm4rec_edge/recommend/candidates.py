@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from vlm4rec_edge.index import Found, VectorIndex
+from vlm4rec_edge.index import EXACT_LIMIT, Found, VectorIndex
 from vlm4rec_edge.index.exact import best_of
 from vlm4rec_edge.recommend.selection import Admission
 from vlm4rec_edge.recommend.source import FilteringIndex, ItemSource
@@ -56,7 +56,9 @@ def _nearest_rows(
 ) -> Iterator[Found]:
     """Yield the nearest rows and their scores, best first, longer each time, until they are all that may be shown.
 
-    The index is asked while that costs less than to look at every row that the filter leaves; then those are scanned, exactly.
+    What the filter leaves of a large index is scanned, exactly, where it is no more than a small index holds: an approximate
+    index misses much of what lies beyond the neighbours that the filter left out. Otherwise the index is asked while that
+    costs less than such a scan.
     """
     admitted = admission.rows
     needed = count + len(admission.excluded)
@@ -65,7 +67,8 @@ def _nearest_rows(
         return
     if admitted is not None and 0 < len(admitted) < source.rows:
         needed = int(count * source.rows / len(admitted) * _MARGIN) + len(admission.excluded)
-    while admitted is None or len(admitted) > _SCANNED_PER_ROW * min(needed, source.rows):
+    always_scanned = EXACT_LIMIT if source.rows > EXACT_LIMIT else 0
+    while admitted is None or len(admitted) > max(always_scanned, _SCANNED_PER_ROW * min(needed, source.rows)):
         yield index.top(query, min(needed, source.rows))
         if needed >= source.rows:
             return
