@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ import typer
 from captioning.models import Model, captions_of, model_of
 from recommending.caption_knobs import OWN, Captions, captions_with_knobs
 from recommending.knobs_report import captions_section, draw_knobs, knobs_section, lengths_section
-from recommending.measuring import SEED, Measured, measure_all
+from recommending.measuring import SEED, measure_all
 from recommending.options import (
     QUICK_ITEMS,
     QUICK_USERS,
@@ -42,6 +43,19 @@ from running.results_file import Section, write_report
 from vlm4rec_edge import OnnxEncoder, evaluation, resolve_encoder
 from vlm4rec_edge.errors import UsageError, Vlm4RecError
 
+_ABOUT_PROFILES = (
+    "Profiles are the package's own (last, half_life, interests, merge). Half-lives are in the unit of the dates, days "
+    "where they are dates; a newer item counts twice one that is a half-life older. In baskets all dates lie close "
+    "together, so that there is little to be new or old; items of one date stand in the order of their ids.",
+    "Interests: the history is split into at most so many groups (spherical k-means). quota gives each its share of the "
+    "ten places, best takes the items nearest to any of them.",
+)
+_ABOUT_CAPTIONS = (
+    "Captions: whatever a row does not name is as the model's manifest says. The paper's question is the package's "
+    "default for models without one of their own; structured captions become a sentence before they are encoded. The "
+    f"profile of a history is the {DEFAULT}.",
+)
+
 
 def main(
     data: Data,
@@ -65,7 +79,8 @@ def main(
 
     Profiles: the last n items, recency by half-life, one mean or several interests. Captions: the question, the longest
     caption, the size of the photo. Users by history length. Each setting is compared with its default, user by user;
-    users, candidates and masks are those of accuracy.py. Ctrl-C and the same command go on where it was.
+    users, candidates and masks are those of accuracy.py. Profiles are written to knobs.md, captions to knobs-captions.md,
+    each with its JSON; --no-caption-knobs leaves the latter as it is. Ctrl-C and the same command go on where it was.
 
     \b
     Examples:
@@ -90,27 +105,17 @@ def main(
             ]
     except Vlm4RecError as error:
         raise SystemExit(f"Error: {error}") from None
-    profiles = [profile_systems(name, vectors) for name, vectors in represented.items()]
-    rows = _rows(represented)
+    about = [*about_same_day(same_day), *_remarks(shop, group)]
+    measured, drawn_in = cache / "measured", out if plots else None
     name = result_name("knobs", same_day, quick=quick)
-    sections: list[Section] = []
-    drawn: list[str] = []
-    for task in tasks:
-        _say(f"measuring {sum(map(len, profiles)) + len(said)} rows on {task.title}")
-        by_kind = {
-            "profiles": [one for some in profiles for one in measure_all(some, task, some[0], cache / "measured")],
-            "captions": measure_all(said, task, said[0], cache / "measured") if said else [],
-        }
-        sections += _sections(by_kind, rows, task, cache / "measured")
-        if plots:
-            drawn.append(draw_knobs(by_kind, out, name))
-    remarks = [*about_same_day(same_day), *_remarks(shop, group)]
+    sections, drawn = _of_profiles(represented, tasks, measured, drawn_in, name)
+    sections[-1] = replace(sections[-1], remarks=[*sections[-1].remarks, *_ABOUT_PROFILES, *about])
+    typer.echo(write_report(out, name, "What each knob does", sections, drawn))
     if captions:
-        sections.append(captions_section(captions, remarks))
-    else:
-        sections[-1] = Section(**{**vars(sections[-1]), "remarks": [*sections[-1].remarks, *remarks]})
-    report = write_report(out, name, "What each knob does", sections, drawn)
-    typer.echo(report)
+        name = result_name("knobs-captions", same_day, quick=quick)
+        sections, drawn = _of_captions(said, tasks, measured, drawn_in, name)
+        sections.append(captions_section(captions, [*_ABOUT_CAPTIONS, *about]))
+        typer.echo(write_report(out, name, "What each knob does: from a photo to a caption", sections, drawn))
 
 
 def _texts(shop: Shop, model: Model | None, columns: str, cache: Path) -> dict[str, list[str]]:
@@ -142,23 +147,43 @@ def _rows(represented: dict[str, np.ndarray]) -> list[System]:
     return [popularity, *own]
 
 
-def _sections(by_kind: dict[str, list[Measured]], rows: Sequence[System], task: Task, folder: Path) -> list[Section]:
-    found = [knobs_section("profiles", "From a history to a profile", by_kind["profiles"], DEFAULT)]
-    if by_kind["captions"]:
-        found.append(knobs_section("knobs", "From a photo to a caption", by_kind["captions"], OWN))
-    lengths = lengths_section(rows, task, folder)
-    return [*found, *([lengths] if lengths else [])]
+def _of_profiles(
+    represented: dict[str, np.ndarray], tasks: Sequence[Task], folder: Path, drawn_in: Path | None, name: str
+) -> tuple[list[Section], list[str]]:
+    """Return the tables of profiles and of history lengths, and the pictures drawn, in none where ``drawn_in`` is None."""
+    profiles = [profile_systems(own, vectors) for own, vectors in represented.items()]
+    rows = _rows(represented)
+    sections: list[Section] = []
+    drawn: list[str] = []
+    for task in tasks:
+        _say(f"measuring {sum(map(len, profiles))} rows of profiles on {task.title}")
+        measured = [one for some in profiles for one in measure_all(some, task, some[0], folder)]
+        section = f"profiles-{task.name}"
+        sections.append(knobs_section(section, f"From a history to a profile: {task.title}", measured, DEFAULT))
+        lengths = lengths_section(rows, task, folder)
+        sections += [lengths] if lengths else []
+        if drawn_in:
+            drawn.append(draw_knobs(measured, drawn_in, f"{name}-{section}"))
+    return sections, drawn
+
+
+def _of_captions(
+    said: Sequence[System], tasks: Sequence[Task], folder: Path, drawn_in: Path | None, name: str
+) -> tuple[list[Section], list[str]]:
+    """Return the tables of captions, and the pictures drawn, as ``_of_profiles``."""
+    sections: list[Section] = []
+    drawn: list[str] = []
+    for task in tasks:
+        _say(f"measuring {len(said)} rows of captions on {task.title}")
+        measured = measure_all(said, task, said[0], folder)
+        sections.append(knobs_section(task.name, f"From a photo to a caption: {task.title}", measured, OWN))
+        if drawn_in:
+            drawn.append(draw_knobs(measured, drawn_in, f"{name}-{task.name}"))
+    return sections, drawn
 
 
 def _remarks(shop: Shop, group: str) -> list[str]:
     return [
-        "Profiles are the package's own (last, half_life, interests, merge). Half-lives are in the unit of the dates, days "
-        "where they are dates; a newer item counts twice one that is a half-life older. In baskets all dates lie close "
-        "together, so that there is little to be new or old; items of one date stand in the order of their ids.",
-        "Interests: the history is split into at most so many groups (spherical k-means). quota gives each its share of the "
-        "ten places, best takes the items nearest to any of them.",
-        "Captions: whatever a row does not name is as the model's manifest says. The paper's question is the package's "
-        "default for models without one of their own; structured captions become a sentence before they are encoded.",
         "Differences from the default are taken user by user, with 95 % bootstrap intervals over users, 2,000 resamples, seed "
         f"{SEED}; p by a randomisation test, not corrected: of twenty rows that do nothing one is below 0.05.",
         *([f"Variants of one product share `{group}`."] if group else []),

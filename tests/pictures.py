@@ -33,6 +33,13 @@ def swatches(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+def captioned_photos(folder: Path) -> tuple[Path, Path]:
+    """Write two photos into a folder, and a table of captions beside it, so that no model is needed; return both paths."""
+    photos, captions = swatches(folder / "photos", 2)[0].parent, folder / "captions.csv"
+    captions.write_text("id,caption\n0000,A red coat.\n0001,A bag.\n", encoding="utf-8")
+    return photos, captions
+
+
 @cache
 def drawn(kind: str, colour: str, seed: int = 1) -> Image.Image:
     """A drawing of a plain garment."""

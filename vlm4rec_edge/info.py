@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlm4rec_edge.bundle.container import is_bundle
-from vlm4rec_edge.columns import MISSING
+from vlm4rec_edge.encoding.text import CountsTitles
 from vlm4rec_edge.given import Place, is_table_address, path_of
 from vlm4rec_edge.items import Failure
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class IndexInfo:
+class IndexInfo(CountsTitles):
     """What an index or a bundle holds.
 
     Attributes:
         index: Its path.
         items: How many can be recommended.
         captions: Different captions that items have.
-        vectors: Different vectors that items have.
+        vectors: Different vectors that items have; of a table one an item, as equal ones are kept for each.
         failures: What the last run could not use; 0 in a bundle.
         dimensions: Length of a vector.
         bytes: On disk, with the photos that were fetched.
@@ -187,7 +187,7 @@ def _of_bundle(path: Path) -> IndexInfo:
         content, files = bundle.manifest.content, bundle.manifest.files
         return IndexInfo(
             items=bundle.count(),
-            without_title=_without_title(bundle),
+            without_title=bundle.count_without_title(),
             photos=bundle.count(),
             captions=content["captions"],
             vectors=bundle.rows,
@@ -216,10 +216,10 @@ def _of_table(address: str) -> IndexInfo:
     with LanceReader(address) as table:
         return IndexInfo(
             items=table.count(),
-            without_title=_without_title(table),
+            without_title=table.count_without_title(),
             photos=table.count(),
             captions=len(table.table().columns["caption"].values),
-            vectors=table.rows,
+            vectors=table.rows,  # each item has a row of its own, and no row is written without a vector
             failures=0,
             dimensions=table.dimensions,
             bytes=table.bytes(),
@@ -228,10 +228,6 @@ def _of_table(address: str) -> IndexInfo:
             table={"version": table.version},
             **_made_by(table),
         )
-
-
-def _without_title(source: ItemSource) -> int:
-    return int((source.table().columns["title"].codes == MISSING).sum())
 
 
 def _made_by(source: ItemSource) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def knobs_section(name: str, title: str, measured: Sequence[Measured], default: 
             row[shown] = interval_text(one.figures[metric])
             row[f"{shown} - {default}"] = difference_text(one, metric)
         rows.append(row)
-    return Section(f"{name}-{one.task.name}", f"{title}: {one.task.title}", rows, [numbers(one) for one in measured])
+    return Section(name, title, rows, [numbers(one) for one in measured])
 
 
 def lengths_section(systems: Sequence[System], task: Task, folder: Path) -> Section | None:
@@ -81,14 +81,14 @@ def captions_section(captions: Sequence[Captions], remarks: Sequence[str]) -> Se
     return Section("captions", "The captions themselves", rows, figures, remarks)
 
 
-def draw_knobs(by_kind: Mapping[str, Sequence[Measured]], folder: Path, name: str) -> str:
-    """Draw the difference of each knob from its default in Recall@10, with intervals, on one task."""
+def draw_knobs(measured: Sequence[Measured], folder: Path, stem: str) -> str:
+    """Draw the difference of each knob from its default in Recall@10, with intervals, on one task; return the file's name."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    shown = [one for some in by_kind.values() for one in some if one.differences]
+    shown = [one for one in measured if one.differences]
     figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.26 * len(shown)), layout="constrained")
     for place, one in enumerate(shown):
         _point(axes, one, place)
@@ -99,7 +99,6 @@ def draw_knobs(by_kind: Mapping[str, Sequence[Measured]], folder: Path, name: st
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
     folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{name}-profiles-{shown[0].task.name}"
     figure.savefig(folder / f"{stem}.png", dpi=110, metadata={"Software": None})
     pyplot.close(figure)
     return f"{stem}.png"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 from made_items import DIMENSIONS, NOTES, batch_of
 from made_store import random_vectors, write_store
 
-from vlm4rec_edge import Recommender
+from vlm4rec_edge import Recommender, describe_index, export_to_lancedb
 from vlm4rec_edge.errors import MissingDependencyError, StoreError, UsageError
 from vlm4rec_edge.index import ExactIndex
 from vlm4rec_edge.items import StoredItem, StoredPhoto
@@ -26,6 +28,7 @@ from vlm4rec_edge.lance.search import LanceIndex
 from vlm4rec_edge.lance.writer import finish, remove_items, upsert_items, write_table
 from vlm4rec_edge.recommend.source import generation_of
 from vlm4rec_edge.recommend.where import Compare, Contains, Not
+from vlm4rec_edge.store.schema import DATABASE_NAME
 
 pytest.importorskip("lancedb", reason="lancedb is not installed")
 HERE = Path(__file__).parent
@@ -205,6 +208,40 @@ def test_the_vector_index_finds_what_a_scan_finds_and_new_items_beside_it(tmp_pa
         everything, _ = exact.top(vectors[5], table.rows)
         titles = {item.row: item.title for item in table.items()}
         assert rows.tolist() == [row for row in everything.tolist() if titles[row] < "title of i-0300"][:20]
+
+
+def test_info_counts_items_without_a_title_and_reads_no_titles_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"lancedb://{tmp_path / 'shop'}"
+    items, vectors = batch_of(["a", "b", "c", "d"])
+    items[1:3] = [replace(items[1], title=""), replace(items[2], title="  ")]
+    write_table(place, [(items, vectors)], NOTES, [])
+    read, texts_of = [], LanceReader.texts_of
+
+    def noted(table: LanceReader, name: str) -> object:
+        read.append(name)
+        return texts_of(table, name)
+
+    monkeypatch.setattr(LanceReader, "texts_of", noted)
+    assert describe_index(place).without_title == 2
+    assert "title" not in read
+
+
+def test_info_counts_a_vector_for_each_item_of_a_table_for_each_has_one(tmp_path: Path) -> None:
+    vectors = random_vectors(3)
+    # Items of one text share a vector of the index; an item that has no vector is in no table.
+    index = write_store(tmp_path / "x.index", vectors, [("a", 0), ("b", 0), ("c", 1), ("none", 2)])
+    with closing(sqlite3.connect(index / DATABASE_NAME)) as database:
+        database.execute("UPDATE items SET vector_row = NULL WHERE id = 'none'")
+        database.commit()
+    place = f"lancedb://{tmp_path / 'shop'}"
+    export_to_lancedb(index, place)
+    assert describe_index(index).vectors == 2
+    found = describe_index(place)
+    assert (found.items, found.vectors) == (3, 3)
+    with LanceReader(place) as table:
+        assert table.count_where("vector IS NOT NULL") == found.vectors
 
 
 def test_an_item_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -136,23 +136,38 @@ def test_every_setting_stands_in_the_tables_with_its_difference(tmp_path: Path) 
     cache, out = tmp_path / "cache", tmp_path / "out"
     done = run(shop, cache, out, "--quick", "--model", "embedded=stylist-lvlm")
     assert done.returncode == 0, done.stderr
-    found = sections(out, "knobs-quick")
-    assert list(found) == ["profiles-customers", "knobs-customers", "profiles-baskets", "knobs-baskets", "captions"]
+    found, said = sections(out, "knobs-quick"), sections(out, "knobs-captions-quick")
+    assert list(found) == ["profiles-customers", "profiles-baskets"]
+    assert list(said) == ["customers", "baskets", "captions"]
     settings = [OWN, FIRST_SENTENCE, *(name for name in CAPTION_KNOBS if name != OWN)]
     for task in ("customers", "baskets"):
         rows = found[f"profiles-{task}"]["figures"]
         assert [row["row"] for row in rows] == [f"{name}: {knob}" for name in ("caption", "title") for knob in KNOBS]
         assert [row["row"] for row in rows if not row["differences"]] == [f"caption: {DEFAULT}", f"title: {DEFAULT}"]
-        assert [row["row"] for row in found[f"knobs-{task}"]["figures"]] == settings
-        assert (out / f"knobs-quick-profiles-{task}.png").stat().st_size > 1000
-    words = {row["setting"]: row["words"] for row in found["captions"]["figures"]}
+        assert [row["row"] for row in said[task]["figures"]] == settings
+        for page, picture in (("knobs", f"profiles-{task}"), ("knobs-captions", task)):
+            assert (out / f"{page}-quick-{picture}.png").stat().st_size > 1000
+            assert f"]({page}-quick-{picture}.png)" in (out / f"{page}-quick.md").read_text(encoding="utf-8")
+    words = {row["setting"]: row["words"] for row in said["captions"]["figures"]}
     assert words["at most 8 tokens"] <= words["at most 16 tokens"] <= words[OWN]
     assert 0 < words[FIRST_SENTENCE] <= words[OWN]
-    assert found["captions"]["figures"][0]["equal"] == 1
+    assert said["captions"]["figures"][0]["equal"] == 1
     again = run(shop, cache, out, "--model", "embedded=stylist-lvlm", "--no-plots")
     assert again.returncode == 0, again.stderr
     assert all(line.startswith("measuring ") for line in again.stderr.splitlines())
-    assert sections(out, "knobs")["knobs-baskets"]["figures"] == found["knobs-baskets"]["figures"]
+    assert sections(out, "knobs-captions")["baskets"]["figures"] == said["baskets"]["figures"]
+
+
+def test_without_caption_knobs_their_page_stays_as_it_was(tmp_path: Path) -> None:
+    shop, out = made_shop_folder(tmp_path), tmp_path / "out"
+    out.mkdir()
+    for file in ("knobs-captions.md", "knobs-captions.json"):
+        (out / file).write_text("of an earlier run", encoding="utf-8")
+    done = run(shop, tmp_path / "cache", out, "--model", "embedded=stylist-lvlm", "--no-caption-knobs", "--no-plots")
+    assert done.returncode == 0, done.stderr
+    assert list(sections(out, "knobs")) == ["profiles-customers", "profiles-baskets"]
+    for file in ("knobs-captions.md", "knobs-captions.json"):
+        assert (out / file).read_text(encoding="utf-8") == "of an earlier run"
 
 
 @pytest.mark.parametrize(

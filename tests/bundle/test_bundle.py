@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from bundle_index import ITEMS, ROWS, all_of, write_index
 from looked_after import removed
-from made_store import random_vectors
+from made_store import EncodingWriter, GivenVectors, random_vectors
 
-from vlm4rec_edge import Recommender
+from vlm4rec_edge import Recommender, describe_index
 from vlm4rec_edge.bundle import vectors as bundle_vectors
 from vlm4rec_edge.bundle.output import bundle_output
 from vlm4rec_edge.bundle.reader import BundleReader
@@ -21,6 +21,8 @@ from vlm4rec_edge.bundle.sections import ALIGNMENT
 from vlm4rec_edge.bundle.vectors import PackedVectors, VectorType, packed, packed_sections
 from vlm4rec_edge.bundle.writer import make_bundle
 from vlm4rec_edge.errors import StoreError, UnknownItemError, UsageError
+from vlm4rec_edge.items import Item
+from vlm4rec_edge.store.grounded import GroundedItem
 from vlm4rec_edge.store.reader import StoreReader
 
 # Half precision has 11 bits, a step of int8 is a 127th of the largest value of its vector.
@@ -55,6 +57,29 @@ def test_filters_read_the_same_columns_from_it(index: Path, bundle: Path) -> Non
                 if column is not None
             ]
             assert values[0] == values[1], name
+
+
+def test_items_without_a_title_are_counted_without_the_table_of_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = ("Shirt", "", "  ", "Shirt")
+    index, bundle = tmp_path / "x.index", tmp_path / "x.zip"
+    with EncodingWriter(
+        index, grounding=None, encoder=GivenVectors(random_vectors(len(titles))), encoded_text="title"
+    ) as store:
+        store.put(
+            [
+                GroundedItem(Item(str(row), tmp_path / f"{row}.png", title), str(row), None, "", None, str(row))
+                for row, title in enumerate(titles)
+            ]
+        )
+    make_bundle(index, bundle)
+
+    def table(_: BundleReader) -> None:
+        raise AssertionError("The table of all items is read.")
+
+    monkeypatch.setattr(BundleReader, "table", table)
+    assert describe_index(bundle).without_title == describe_index(index).without_title == 2
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])

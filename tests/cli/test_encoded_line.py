@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import swatches
+from pictures import captioned_photos, swatches
 from program import Done, at_a_terminal, program
 
 from vlm4rec_edge import IndexProgress, IndexReport
@@ -76,10 +76,8 @@ def test_what_was_learned_from_purchases_is_told_and_not_advised_again() -> None
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two photos, and a table of captions for them, so that no model is needed."""
-    folder = swatches(tmp_path / "photos", 2)[0].parent
-    (tmp_path / "captions.csv").write_text("id,caption\n0000,A red coat.\n0001,A bag.\n", encoding="utf-8")
-    return folder
+    """Two photos; ``_given`` names the captions beside them."""
+    return captioned_photos(tmp_path)[0]
 
 
 def _indexed(photos: Path, titles: tuple[str, ...] | None, *options: str) -> Done:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser import Page, opened
 from made_store import random_vectors, write_store
-from pictures import encoded, swatch, swatches
+from pictures import captioned_photos, encoded, swatch
 from program import program
 
 sys.path.append(str(Path(__file__).parents[1] / "serve"))
@@ -62,9 +62,8 @@ def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def untitled_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A folder of two photos: items without a title or any column."""
     folder = tmp_path_factory.mktemp("untitled")
-    photos = swatches(folder / "photos", 2)[0].parent
-    (folder / "captions.csv").write_text("id,caption\n0000,A red coat.\n0001,A bag.\n", encoding="utf-8")
-    done = program("index", photos, "--out", folder / "photos.index", "--captions", folder / "captions.csv")
+    photos, captions = captioned_photos(folder)
+    done = program("index", photos, "--out", folder / "photos.index", "--captions", captions)
     assert done.code == 0, done.err
     with running(folder / "photos.index") as served:
         yield served

@@ -145,6 +145,12 @@ class BundleReader(Closable):
         """Return how many items there are."""
         return len(self._rows)
 
+    def count_without_title(self) -> int:
+        """Return how many of them have no title."""
+        titles = self._columns["title"]
+        blank = [code for code, title in enumerate(titles.values.all(), ABSENT + 1) if not title.strip(" ")]
+        return int(np.isin(titles.codes, [ABSENT, *blank]).sum())
+
     def rows_of(self, item_ids: Iterable[str]) -> dict[str, int]:
         """Return the row of each id that is known; unknown ids are left out."""
         places = self._place_of

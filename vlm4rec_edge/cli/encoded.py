@@ -18,7 +18,7 @@ def told_of_encoding(report: IndexReport) -> str:
     kind = EncodedText(report.encoded_text)
     by = _by(kind, report) + (", and by what was learned from purchases" if report.learned else "")
     purchases = "" if report.learned else "; with purchases: vlm4rec-edge learn"
-    if report.without_title == report.items:
+    if report.captions_alone:
         better = "Where products have titles, these recommend better: index a table with a column title"
         return f"Recommends by {by}; no item has a title. {better}{purchases}."
     others = [] if title_share(kind) else [_WEIGHTED]
@@ -40,7 +40,7 @@ def told_of_photo(encoded_text: str) -> str:
 def _by(kind: EncodedText, report: IndexReport) -> str:
     if kind == TITLE:
         return "title"
-    if kind == CAPTION or report.without_title == report.items:
+    if kind == CAPTION or report.captions_alone:
         return "caption"
     share = title_share(kind)
     how = " as one text" if share is None else f", {share:g} to {1 - share:g}"

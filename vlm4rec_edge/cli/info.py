@@ -78,7 +78,7 @@ def info(index: options.Shipped, as_json: options.AsJson = False) -> None:
 def _of_titles(found: IndexInfo) -> str:
     if not found.without_title or found.encoded_text == CAPTION:
         return ""
-    if found.without_title == found.items:
+    if found.captions_alone:
         return "; no item has a title, so captions alone"
     return f"; {found.without_title:,} without a title, by caption alone"
 

@@ -32,6 +32,18 @@ class TextPart(NamedTuple):
     texts: tuple[str, ...]
 
 
+class CountsTitles:
+    """What tells how many items there are, and how many of them have no title."""
+
+    items: int
+    without_title: int
+
+    @property
+    def captions_alone(self) -> bool:
+        """Whether no item has a title, so that all are compared by their captions alone, whatever was to be encoded."""
+        return 0 < self.items == self.without_title
+
+
 def check_encoded_text(name: str) -> EncodedText:
     """Return ``name`` in its one form, if it is one of the choices: ``weighted`` is ``weighted:0.9``.
 

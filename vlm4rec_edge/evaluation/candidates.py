@@ -10,7 +10,7 @@ import numpy as np
 from vlm4rec_edge.columns import Column, ItemTable
 from vlm4rec_edge.recommend.source import ItemSource
 
-# Vectors that are compared at a time.
+# Vectors that are read at a time.
 _BLOCK = 8192
 
 
@@ -22,25 +22,32 @@ def candidates(source: ItemSource) -> tuple[ItemTable, np.ndarray]:
     """
     table = source.table()
     ids = list(table.ids)
-    rows = np.unique(table.rows)
-    of_digest: dict[bytes, int] = {}
-    first = np.array(
-        [of_digest.setdefault(digest, row) for row, digest in zip(rows, _digests(source, rows), strict=True)]
-    )
     by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
-    number: dict[int, int] = {}
-    own = first[np.searchsorted(rows, table.rows[by_id])].tolist()
-    numbers = np.array([number.setdefault(row, len(number)) for row in own], np.int64)
+    rows, first, row_of = np.unique(table.rows[by_id], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    vectors, number_of = _different(source, rows[order])
+    numbers = number_of[np.argsort(order)][row_of]
     in_order = np.argsort(numbers, kind="stable")
     places = by_id[in_order]
     ordered = ItemTable(numbers[in_order], [ids[place] for place in places], _Placed(table.columns, places))
-    return ordered, source.vectors_at(list(number))
+    return ordered, vectors
 
 
-def _digests(source: ItemSource, rows: np.ndarray) -> Iterator[bytes]:
+def _different(source: ItemSource, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different vectors of rows in the order in which they come, and the number among them of each row's.
+
+    Each row is read once. Memory that no different vector fills is never touched.
+    """
+    vectors = np.empty((len(rows), source.dimensions), np.float32)
+    numbers = np.empty(len(rows), np.int64)
+    number_of: dict[bytes, int] = {}
     for start in range(0, len(rows), _BLOCK):
-        for vector in np.ascontiguousarray(source.vectors_at(rows[start : start + _BLOCK])):
-            yield hashlib.blake2b(vector.tobytes(), digest_size=16).digest()
+        block = np.ascontiguousarray(source.vectors_at(rows[start : start + _BLOCK]))
+        for place, vector in enumerate(block, start):
+            digest = hashlib.blake2b(vector.tobytes(), digest_size=16).digest()
+            own = numbers[place] = number_of.setdefault(digest, len(number_of))
+            vectors[own] = vector
+    return vectors[: len(number_of)], numbers
 
 
 class _Placed(Mapping[str, Column]):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlm4rec_edge.encoding.text import CountsTitles
 from vlm4rec_edge.items import Failure
 from vlm4rec_edge.store.reader import StoreReader
 
@@ -32,7 +33,7 @@ OnProgress = Callable[[IndexProgress], None]
 
 
 @dataclass(frozen=True)
-class IndexReport:
+class IndexReport(CountsTitles):
     """What a run did. ``failures`` holds the first ones; all are in the store. Times are in seconds.
 
     ``removed`` items, ``removed_ids``, were pruned. ``not_removed`` are the ids that would have been, but are too many to be

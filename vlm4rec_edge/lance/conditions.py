@@ -10,6 +10,9 @@ from vlm4rec_edge.items import nfc
 from vlm4rec_edge.lance.columns import ASCII, NFC, TEXTS, attribute_column, number_column
 from vlm4rec_edge.recommend.where import Compare, Contains, Every, Expression, IsMissing, Like, Not, OneOf, Some
 
+# An item has no title, or one of spaces.
+IS_UNTITLED = "(title IS NULL OR btrim(title) = '')"
+
 
 @dataclass(frozen=True)
 class Conditions:

@@ -12,7 +12,7 @@ import numpy as np
 from vlm4rec_edge.columns import ItemTable
 from vlm4rec_edge.items import StoredItem
 from vlm4rec_edge.lance.columns import ID, ITEM_COLUMNS, attribute_column, items_of_rows
-from vlm4rec_edge.lance.conditions import Conditions, has_value, is_no_number, quoted
+from vlm4rec_edge.lance.conditions import IS_UNTITLED, Conditions, has_value, is_no_number, quoted
 from vlm4rec_edge.lance.table import lazy_table
 from vlm4rec_edge.lance.version import ROW_ID, TableVersion
 from vlm4rec_edge.mixture import Layout
@@ -144,6 +144,10 @@ class LanceReader(TableVersion):
             self.count_where(has_value(column)),
             lambda: str(self.found([attribute_column(column)], lacking, 1)[0][attribute_column(column)]),
         )
+
+    def count_without_title(self) -> int:
+        """Return how many items have no title; LanceDB counts them."""
+        return self.count_where(IS_UNTITLED)
 
     def thumbnail(self, item_id: str) -> None:
         """Return nothing: a table notes where the photos are, and keeps no pictures of them."""

@@ -83,6 +83,9 @@ class ItemSource(Protocol):
     def count(self) -> int:
         """Return how many items there are."""
 
+    def count_without_title(self) -> int:
+        """Return how many of them have no title, or one of spaces; their other columns are not read for it."""
+
     def table(self) -> ItemTable:
         """Return all items as columns; read when first asked for, and kept."""
 

@@ -112,8 +112,9 @@ def run_on_ray(
     ray = load_ray()
     order = None
     with open_shards(place, indexes, choice, may_fetch=fetch or allow_private, verify=verify) as found:
-        if found.making:
-            order = _order(place, found.making, found.choice, cluster, scratch)
+        if found.opened:
+            making, _ = found.opened
+            order = _order(place, making, found.choice, cluster, scratch)
     pool, interrupted = _Pool(deque(found.missing)), False
     if order and found.missing:
         order = replace(order, allow_private=allow_private, verify=verify)

@@ -87,8 +87,8 @@ class OpenShards:
         choice: Which models.
         missing: Those that have no whole output.
         damaged: Why the files that lie in their places are none, as sentences.
-        making: What makes them; None where nothing is missing, and no model was opened.
-        models: The same, opened, for as long as the block of ``open_shards`` takes.
+        opened: What makes them, and its models, open for as long as the block of ``open_shards`` takes; None where nothing is
+            missing, and no model was opened.
     """
 
     folder: Path
@@ -97,8 +97,7 @@ class OpenShards:
     choice: ModelChoice
     missing: Sequence[Shard]
     damaged: Sequence[str]
-    making: ShardMaking | None = None
-    models: Models | None = None
+    opened: tuple[ShardMaking, Models] | None = None
 
 
 @dataclass
@@ -204,9 +203,9 @@ def run_shards(
     started, place = monotonic(), path_of(folder, "A folder of shards")
     tally, interrupted = Tally(), False
     with open_shards(place, indexes, choice, models, may_fetch=fetch or allow_private, verify=verify) as found:
-        if found.making and found.models and found.missing:
+        if found.opened and found.missing:
             own = None if scratch is None else Path(scratch)
-            work = Work(place, found.plan, found.making, found.models, own, allow_private, verify)
+            work = Work(place, found.plan, *found.opened, own, allow_private, verify)
             if on_start is not None:
                 on_start(len(found.missing), sum(shard.rows for shard in found.missing))
             interrupted = _run_all(work, found.missing, tally, on_items)
@@ -249,7 +248,7 @@ def open_shards(
         agreed = agreed_making(folder, at_work, None if models else choice)
         if making is None:
             missing, damaged = missing_shards(folder, shards, agreed, verify=verify)
-        yield replace(found, missing=missing, damaged=damaged, making=agreed, models=at_work)
+        yield replace(found, missing=missing, damaged=damaged, opened=(agreed, at_work))
 
 
 def _choice_of(folder: Path, noted: ShardMaking, choice: ModelChoice) -> ModelChoice:

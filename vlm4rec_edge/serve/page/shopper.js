@@ -30,7 +30,7 @@ export function tellAbout(told, info) {
 
 function encoded(info) {
   const [kind, share] = (info?.encoded_text ?? "").split(":");
-  if (kind !== "title" && info?.items && info.without_title === info.items) return "captions of the photos";
+  if (info?.items && info.without_title === info.items) return "captions of the photos";
   const own = Number(share) || 0.9;
   const names = {
     title: "titles",
