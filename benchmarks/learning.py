@@ -38,6 +38,8 @@ from vlm4rec_edge.mixture import Weights
 
 PHOTO_SECTIONS = ("photos", "photos-halves", "photos-cold")
 SECTIONS = ("rivals", "curve", "cold", "forward", "words", "guard", *PHOTO_SECTIONS)
+# Asked for alone, these have a page of their own, named by them.
+_OWN_PAGES = {"words", *PHOTO_SECTIONS}
 _CONTENT = Weights()
 _SHUFFLES = 200
 
@@ -189,7 +191,7 @@ def main(
     found = [replace(section, remarks=[*section.remarks, *about_same_day(same_day)]) for section in found]
     name = f"learning-{users}-{content}" + ("" if same_day == "by-id" else f"-{same_day}")
     name = "learning-guard" if wanted == ["guard"] else name
-    name += "-" + "-".join(wanted) if set(wanted) <= set(PHOTO_SECTIONS) else ""
+    name += "-" + "-".join(wanted) if set(wanted) <= _OWN_PAGES else ""
     typer.echo(write_report(out, name, f"Learning from purchases: {users}, {content}", found))
     _say(f"{time.monotonic() - started:.0f} s")
 
