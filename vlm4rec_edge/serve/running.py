@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import socket
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
 
 PORT = 8000
+# How many ports are tried from there on where none was asked for.
+_PORTS_TRIED = 10
 # Connections at a time, beyond which uvicorn answers 503; a browser opens six.
 _MOST_CONNECTIONS = 512
 # A client that holds a connection and asks nothing.
@@ -39,6 +42,7 @@ class Serving:
     items: int
     address: str
     reference: str
+    port: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``serve --json`` prints."""
@@ -49,7 +53,7 @@ def serve(
     index: Place,
     *,
     host: str = "127.0.0.1",
-    port: int = PORT,
+    port: int | None = None,
     hosts: Iterable[str] = (),
     origins: Iterable[str] = (),
     token: str | None = None,
@@ -63,7 +67,7 @@ def serve(
     Args:
         index: An index folder, a bundle, or the address of a table.
         host: The address to listen at. Another one than this machine's own needs a token.
-        port: The port; 0 takes any that is free.
+        port: The port; 0 takes any that is free. Default: 8000 or, where that is in use, the next that is free.
         hosts: Further names by which the server may be asked.
         origins: As for ``app``.
         token: As for ``app``.
@@ -90,7 +94,7 @@ def serve(
     # They name ids of histories; what was not found is in each answer.
     warnings.filterwarnings("ignore", category=Vlm4RecWarning)
     _log_to_stderr(logging.INFO if log or log_histories else logging.ERROR)
-    with Recommender.open(index) as shop, closing(_listening(host, port)) as listener:
+    with Recommender.open(index) as shop, closing(_listening_by_default(host) if port is None else _listening(host, port)) as listener:
         model = opened(None, lambda: _captioner(shop)) if captioner else nullcontext()
         with model as describes:
             names = {*LOOPBACK, host, *hosts, *(() if _is_loopback(host) else (ANY_ADDRESS,))}
@@ -110,8 +114,9 @@ def serve(
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
-            address = _address(host, listener.getsockname()[1])
-            told = Serving(str(index), shop.store.count(), f"{address}/", f"{address}/reference")
+            taken = listener.getsockname()[1]
+            address = _address(host, taken)
+            told = Serving(str(index), shop.store.count(), f"{address}/", f"{address}/reference", taken)
             if on_start is not None:
                 on_start(told)  # who asks from now on waits for the answer, and is not refused
             with closing(application):
@@ -124,6 +129,23 @@ def _captioner(shop: Recommender) -> Captioner:
     return captioner_of(shop.store, photos=1)
 
 
+def _listening_by_default(host: str) -> socket.socket:
+    """Return a socket that listens at the first free port from ``PORT`` on.
+
+    Raises:
+        UsageError: the first ports are all in use, or the address is none of this machine's.
+    """
+    for port in range(PORT, PORT + _PORTS_TRIED):
+        try:
+            return _bound(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise _not_listening(host, port, error) from None
+    raise UsageError(
+        f"The ports {PORT} to {PORT + _PORTS_TRIED - 1} of {host} are all in use. Give a --port; 0 is any that is free."
+    )
+
+
 def _listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
@@ -131,25 +153,30 @@ def _listening(host: str, port: int) -> socket.socket:
         UsageError: the port is taken, or the address is none of this machine's.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # asyncio sends small answers without delay (TCP_NODELAY) only where it is said that the protocol is TCP.
-        listener = socket.socket(family, kind, protocol)
-        try:
-            if sys.platform != "win32":  # where it means another thing
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-            listener.listen(_MOST_CONNECTIONS)
-        except BaseException:
-            listener.close()
-            raise
-        return listener
+        return _bound(host, port)
     except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(
-            f"{host}:{port} cannot be listened at: {reason}. Take another --port; 0 is any that is free."
-        ) from None
+        raise _not_listening(host, port, error) from None
+
+
+def _not_listening(host: str, port: int, error: OSError) -> UsageError:
+    reason = error.strerror or error
+    return UsageError(f"{host}:{port} cannot be listened at: {reason}. Take another --port; 0 is any that is free.")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, place = infos[0]
+    # asyncio sends small answers without delay (TCP_NODELAY) only where it is said that the protocol is TCP.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform != "win32":  # where it means another thing
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(_MOST_CONNECTIONS)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _is_loopback(host: str) -> bool:
