@@ -111,7 +111,9 @@ def test_informative_is_what_few_captions_say() -> None:
 def test_a_phrase_says_more_than_its_words_and_comes_before_a_lone_word_as_rare() -> None:
     first = "Grey T-shirt. Top in cotton jersey with a rounded hem. Slightly longer at the back."
     second = "Green T-shirt for children. Top in cotton jersey, with a rounded hem, slightly longer at the back."
-    words = InformativeWords([(first, 1), (second, 1), ("A black T-shirt.", 4), ("A shirt with a yoke at the back.", 2)])
+    words = InformativeWords(
+        [(first, 1), (second, 1), ("A black T-shirt.", 4), ("A shirt with a yoke at the back.", 2)]
+    )
     assert words.shared_phrases(first, second) == ("cotton jersey", "rounded hem", "slightly longer", "top", "back")
     assert words.shared_phrases(first, second, 4) == ("cotton jersey", "rounded hem", "slightly longer", "top")
     assert words.shared_phrases(first, "Nothing of this.") == ()

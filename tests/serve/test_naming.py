@@ -27,9 +27,7 @@ def test_it_is_the_name_of_the_folder_the_file_or_the_database(place: Path | str
     assert name_of(place) == name
 
 
-def test_a_demo_is_called_as_its_folder(
-    tmp_path: Path, client_of: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_demo_is_called_as_its_folder(tmp_path: Path, client_of: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     demo = tmp_path / "my-photos"
     write_store(demo / "shop.index", random_vectors(2))
     (demo / "report.html").touch()

@@ -26,7 +26,7 @@ from running_server import PROGRAM, Server, running
 
 from vlm4rec_edge import Recommender, make_bundle
 from vlm4rec_edge.errors import UsageError
-from vlm4rec_edge.serve.running import _listening, _listening_by_default
+from vlm4rec_edge.serve.running import _listening
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -144,13 +144,13 @@ def test_without_a_port_the_next_that_is_free_is_listened_at(monkeypatch: pytest
     with socket.create_server(("127.0.0.1", 0)) as taken:
         first = taken.getsockname()[1]
         monkeypatch.setattr("vlm4rec_edge.serve.running.PORT", first)
-        with closing(_listening_by_default("127.0.0.1")) as listener:
+        with closing(_listening("127.0.0.1", None)) as listener:
             assert first < listener.getsockname()[1] < first + 10
         monkeypatch.setattr("vlm4rec_edge.serve.running._PORTS_TRIED", 1)
         with pytest.raises(UsageError, match=rf"{first} to {first} .* all in use.*--port"):
-            _listening_by_default("127.0.0.1")
+            _listening("127.0.0.1", None)
     with pytest.raises(UsageError, match="cannot be listened at"):  # and not tried at other ports
-        _listening_by_default("192.0.2.1")
+        _listening("192.0.2.1", None)
 
 
 def test_answers_are_sent_without_waiting_for_the_last_one_to_be_confirmed() -> None:

@@ -44,7 +44,8 @@ def serve(
             metavar="N",
             min=0,
             max=65535,
-            help="The port to listen at; 0 takes any that is free. Default: 8000 or, if that is in use, the next that is free.",
+            help="The port to listen at; 0 takes any that is free. Default: 8000 or, if that is in use, the next that "
+            "is free.",
             show_default=False,
         ),
     ] = None,

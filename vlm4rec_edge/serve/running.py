@@ -94,7 +94,7 @@ def serve(
     # They name ids of histories; what was not found is in each answer.
     warnings.filterwarnings("ignore", category=Vlm4RecWarning)
     _log_to_stderr(logging.INFO if log or log_histories else logging.ERROR)
-    with Recommender.open(index) as shop, closing(_listening_by_default(host) if port is None else _listening(host, port)) as listener:
+    with Recommender.open(index) as shop, closing(_listening(host, port)) as listener:
         model = opened(None, lambda: _captioner(shop)) if captioner else nullcontext()
         with model as describes:
             names = {*LOOPBACK, host, *hosts, *(() if _is_loopback(host) else (ANY_ADDRESS,))}
@@ -129,38 +129,24 @@ def _captioner(shop: Recommender) -> Captioner:
     return captioner_of(shop.store, photos=1)
 
 
-def _listening_by_default(host: str) -> socket.socket:
-    """Return a socket that listens at the first free port from ``PORT`` on.
+def _listening(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens; at the first free port from ``PORT`` on where none is asked for.
 
     Raises:
-        UsageError: the first ports are all in use, or the address is none of this machine's.
+        UsageError: the port is taken, or all that are tried; or the address is none of this machine's.
     """
-    for port in range(PORT, PORT + _PORTS_TRIED):
+    for number in range(PORT, PORT + _PORTS_TRIED) if port is None else (port,):
         try:
-            return _bound(host, port)
+            return _bound(host, number)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise _not_listening(host, port, error) from None
+            if port is not None or error.errno != errno.EADDRINUSE:
+                reason = error.strerror or error
+                raise UsageError(
+                    f"{host}:{number} cannot be listened at: {reason}. Take another --port; 0 is any that is free."
+                ) from None
     raise UsageError(
         f"The ports {PORT} to {PORT + _PORTS_TRIED - 1} of {host} are all in use. Give a --port; 0 is any that is free."
     )
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Raises:
-        UsageError: the port is taken, or the address is none of this machine's.
-    """
-    try:
-        return _bound(host, port)
-    except OSError as error:
-        raise _not_listening(host, port, error) from None
-
-
-def _not_listening(host: str, port: int, error: OSError) -> UsageError:
-    reason = error.strerror or error
-    return UsageError(f"{host}:{port} cannot be listened at: {reason}. Take another --port; 0 is any that is free.")
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -107,12 +107,12 @@ def told_of(known: GraphFile | NotCovered | None) -> str:
     )
     if is_faster(known):
         return (
-            f"run by ONNX Runtime, which was faster here than llama.cpp when measured ({onnx:.1f} instead of {mtmd:.1f} ms a view "
-            f"of a photo) and agrees with it (cosine {agreement.cosine_worst:.4f} at worst); nothing to do{busy}"
+            f"run by ONNX Runtime, which was faster here than llama.cpp when measured ({onnx:.1f} instead of {mtmd:.1f} ms a "
+            f"view of a photo) and agrees with it (cosine {agreement.cosine_worst:.4f} at worst); nothing to do{busy}"
         )
     return (
-        f"run by llama.cpp, as ONNX Runtime was not clearly faster here when measured ({onnx:.1f} instead of {mtmd:.1f} ms a view "
-        f"of a photo); nothing to do{busy}"
+        f"run by llama.cpp, as ONNX Runtime was not clearly faster here when measured ({onnx:.1f} instead of {mtmd:.1f} ms a "
+        f"view of a photo); nothing to do{busy}"
     )
 
 
