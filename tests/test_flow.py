@@ -84,7 +84,8 @@ def test_serving_asks_the_online_half_alone_and_knows_captioners_by_their_type()
     allowed = {"bundle", "catalog", "info", "new_photo", "recommend", "serve", "store", *SHARED}
     found = {(path.name, part) for path in _modules("serve") for part in _imports(path) if part in _parts()}
     others = {entry for entry in found if entry[1] not in allowed}
-    assert others == {(name, "grounding") for name in ("__init__.py", "endpoints.py", "running.py")}
+    by_type = {(name, "grounding") for name in ("__init__.py", "endpoints.py", "running.py")}
+    assert others == {*by_type, ("naming.py", "demo")}  # how the files of a demo are called
 
 
 def test_shards_put_stages_together_and_only_the_commands_know_of_them() -> None:

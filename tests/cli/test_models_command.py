@@ -66,9 +66,9 @@ def test_list_tells_people_what_is_here_and_what_could_be(home: Path) -> None:
     assert "absent" in lines["smolvlm-256m-instruct"]
     assert re.search(r" ~\d+ (days|h|min)$", lines["qwen3.5-0.8b"])
     below = dict(pairwise(done.stdout.splitlines()))
-    assert below[lines["smolvlm-256m-instruct"]].endswith("License: Apache-2.0. Not run.")
+    assert below[lines["smolvlm-256m-instruct"]].endswith("License: Apache-2.0. Not run by this project.")
     assert below[lines["stylist-lvlm"]].endswith("License: research-noncommercial.")
-    assert "License: MIT. Not run." in below[lines["bge-small-en-v1.5"]]
+    assert "License: MIT. Not run by this project." in below[lines["bge-small-en-v1.5"]]
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])

@@ -250,7 +250,11 @@ def test_explained_answers_carry_their_reasons(market: Path) -> None:
         assert sum(reason["amount"] for reason in hit["because"]) == pytest.approx(hit["score"], abs=1e-6)
         assert hit["why"].startswith("Because of ")
     shown = program(*command).out
-    assert shown.count("Because of ") == 3
+    rows = shown.splitlines()[1:]
+    assert len(rows) == 6
+    for rank, (row, why) in enumerate(zip(rows[::2], rows[1::2], strict=True), start=1):
+        assert row.startswith(f"{rank}  item-")
+        assert why.startswith("  Because of ")
     assert program(*command[:-1]).out.count("Because of ") == 0
 
 

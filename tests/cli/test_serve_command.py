@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from vlm4rec_edge.cli.app import make_app
 from vlm4rec_edge.serve import running
 from vlm4rec_edge.serve.running import Serving
 
-SERVING = Serving("shop.index", 1234, "http://127.0.0.1:8000/", "http://127.0.0.1:8000/reference")
+SERVING = Serving("shop.index", 1234, "http://127.0.0.1:8000/", "http://127.0.0.1:8000/reference", 8000)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def test_without_options_it_is_for_this_machine_alone(asked: list[Any]) -> None:
     assert str(index) == "shop.index"
     assert how == {
         "host": "127.0.0.1",
-        "port": 8000,
+        "port": None,
         "hosts": [],
         "origins": [],
         "token": None,
@@ -79,6 +81,16 @@ def test_json_prints_the_document_of_the_call(asked: list[Any]) -> None:
     import json
 
     assert json.loads(_run("--json").stdout) == SERVING.to_dict()
+
+
+@pytest.mark.parametrize("listening", [8000, 8001])
+def test_it_is_said_that_the_usual_port_is_in_use(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, listening: int
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "SERVING", replace(SERVING, port=listening))
+    said = "Port 8000 is in use; listening at 8001."
+    assert (said in _run().stderr) is (listening == 8001)
+    assert "in use" not in _run("--port", str(listening)).stderr
 
 
 def test_open_opens_the_page(asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

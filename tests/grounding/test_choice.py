@@ -164,3 +164,18 @@ def test_what_is_asked_for_and_cannot_be_is_an_error(found: _Found, asked: dict[
     found.known = NotCovered("the family is unknown")
     with pytest.raises(ModelError, match=says):
         _chosen(**asked)
+
+
+def test_what_runs_the_vision_encoder_is_told_with_the_reason_and_that_nothing_is_to_be_done() -> None:
+    assert told_of(_graph(mtmd_s=0.0129, onnx_s=0.0087)) == (
+        "run by ONNX Runtime, which was faster here than llama.cpp when measured (8.7 instead of 12.9 ms a view of a photo) "
+        "and agrees with it (cosine 0.9999 at worst); nothing to do"
+    )
+    assert told_of(_graph(onnx_s=0.03)) == (
+        "run by llama.cpp, as ONNX Runtime was not clearly faster here when measured (30.0 instead of 20.0 ms a view of a "
+        "photo); nothing to do"
+    )
+    assert told_of(NotCovered("the family is unknown")) == (
+        "run by llama.cpp; ONNX Runtime is not used: the family is unknown"
+    )
+    assert told_of(None).startswith("run by llama.cpp; the next")

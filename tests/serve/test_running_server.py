@@ -25,6 +25,7 @@ from program import program
 from running_server import PROGRAM, Server, running
 
 from vlm4rec_edge import Recommender, make_bundle
+from vlm4rec_edge.errors import UsageError
 from vlm4rec_edge.serve.running import _listening
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -137,6 +138,19 @@ def test_a_port_that_is_taken_is_told(served_index: Path) -> None:
     assert done.code == 2
     assert f"127.0.0.1:{port}" in done.err
     assert "--port" in done.err
+
+
+def test_without_a_port_the_next_that_is_free_is_listened_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+        monkeypatch.setattr("vlm4rec_edge.serve.running.PORT", first)
+        with closing(_listening("127.0.0.1", None)) as listener:
+            assert first < listener.getsockname()[1] < first + 10
+        monkeypatch.setattr("vlm4rec_edge.serve.running._PORTS_TRIED", 1)
+        with pytest.raises(UsageError, match=rf"{first} to {first} .* all in use.*--port"):
+            _listening("127.0.0.1", None)
+    with pytest.raises(UsageError, match="cannot be listened at"):  # and not tried at other ports
+        _listening("192.0.2.1", None)
 
 
 def test_answers_are_sent_without_waiting_for_the_last_one_to_be_confirmed() -> None:

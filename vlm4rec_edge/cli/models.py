@@ -21,13 +21,16 @@ models = typer.Typer(
 )
 
 
+_NOT_RUN = "Not run by this project"
+
+
 @models.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the models known by name, whether this machine has them, and the plug-ins of installed packages.
 
     `fits` shows whether the memory that a model needs is free now. The time of 1,000 photos is for the cores of this machine,
-    without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `Not run`: the
-    model was never tested with this package; --json holds figures that others published.
+    without a graphics card, and photos of 1,024 pixels; with ~ it is an estimate from the model's operations. `Not run by
+    this project`: we have never tested the model; --json holds figures that others published.
 
     \b
     Example:
@@ -76,7 +79,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _about(row: Mapping[str, Any]) -> str:
     """Return what stands below a model's row, which leaves the row short enough for 80 columns."""
     license_name = row["license"].removeprefix("LicenseRef-")
-    sentences = (row["description"], f"License: {license_name}.", "Not run." if row["was_run"] is False else "")
+    sentences = (row["description"], f"License: {license_name}.", f"{_NOT_RUN}." if row["was_run"] is False else "")
     return " ".join(filter(None, sentences))
 
 

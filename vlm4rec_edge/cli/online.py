@@ -16,7 +16,7 @@ from vlm4rec_edge.cli import lists, options
 from vlm4rec_edge.cli.batch import recommend_to_all
 from vlm4rec_edge.cli.encoded import told_of_photo
 from vlm4rec_edge.cli.groups import given, grouped
-from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, printable, table
+from vlm4rec_edge.cli.output import EXIT_SOME_FAILED, emit_json, note, table
 from vlm4rec_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -399,10 +399,7 @@ def _show_to_people(shop: Recommender, found: Recommendations, k: int) -> None:
     rows = [
         [str(hit.rank), hit.item_id, score, once(own)] for hit, score, own in zip(found, scores, words, strict=True)
     ]
-    table("", ["#", "item", "count" if is_count else "score", "what it is"], rows)
-    for hit in found:
-        if hit.why:
-            typer.echo(printable(f"{hit.rank}. {hit.item_id}: {hit.why}"))
+    table("", ["#", "item", "count" if is_count else "score", "what it is"], rows, [hit.why for hit in found])
     if is_count:
         note("Nothing is known of this shopper, so these are the most popular items.")
     if len(found) < k:

@@ -39,8 +39,16 @@ _Token = Annotated[
 def serve(
     index: options.Shipped,
     port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="The port to listen at; 0 takes any that is free.")
-    ] = 8000,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=65535,
+            help="The port to listen at; 0 takes any that is free. Default: 8000 or, if that is in use, the next that "
+            "is free.",
+            show_default=False,
+        ),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     host: _Host = "127.0.0.1",
     token: _Token = None,
@@ -79,9 +87,12 @@ def serve(
       vlm4rec-edge serve shop.index --open
       vlm4rec-edge serve shop.zip --port 8080
     """  # noqa: D301 (click reads the control character)
+    from vlm4rec_edge.serve.running import PORT
     from vlm4rec_edge.serve.running import serve as run
 
     def tell(serving: Serving) -> None:
+        if port is None and serving.port != PORT:
+            note(f"Port {PORT} is in use; listening at {serving.port}.")
         if as_json:
             emit_json(serving.to_dict())
         else:

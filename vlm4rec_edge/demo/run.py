@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vlm4rec_edge.catalog.reader import Catalog
+from vlm4rec_edge.demo import INDEX, REPORT
 from vlm4rec_edge.demo.contents import ReportData, Shopper
 from vlm4rec_edge.demo.counting import TasteCount, count_tastes
 from vlm4rec_edge.demo.pages import columns_of, page_of_photos, page_of_shop, shown_items
@@ -91,10 +92,10 @@ def _check_own(out: Path) -> None:
     Raises:
         UsageError: it is not.
     """
-    report = out / "report.html"
+    report = out / REPORT
     if report.is_file() and "vlm4rec-edge" in report.read_text(encoding="utf-8", errors="replace"):
         return
-    if there := [name for name in ("shop.index", "shop", "report.html") if (out / name).exists()]:
+    if there := [name for name in (INDEX, "shop", REPORT) if (out / name).exists()]:
         raise UsageError(
             f"{out} already has {there[0]}, which the demo did not make and would overwrite; choose "
             "another folder with --out."
@@ -113,7 +114,7 @@ class _Indexed:
 
 
 def _indexed(catalog: Path | Catalog, out: Path, on_progress: OnProgress | None) -> _Indexed:
-    index = out / "shop.index"
+    index = out / INDEX
     with IsolatedCaptioner(resolve_lvlm(), photo_vectors=True) as captioner, OnnxEncoder(resolve_encoder()) as encoder:
         report = build_index(
             catalog,
@@ -155,6 +156,6 @@ def _opened(index: Path) -> Iterator[tuple[Recommender, Recommender]]:
 
 
 def _written(out: Path, made: _Indexed, data: ReportData, counts: Sequence[TasteCount] = ()) -> DemoResult:
-    page = out / "report.html"
+    page = out / REPORT
     write_report(page, replace(data, facts=made.facts, failures=made.failures))
     return DemoResult(page, made.index, made.items, made.rate, data.shoppers, counts, data.intro, made.failures)

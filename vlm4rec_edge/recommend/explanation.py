@@ -15,7 +15,7 @@ from vlm4rec_edge.recommend.words import InformativeWords
 Kind = Literal["liked", "disliked", "text"]
 # Words are looked up for the strongest reasons only; nobody reads those of the hundredth.
 _REASONS_WITH_WORDS = 5
-_WORDS_SHOWN = 5
+_PHRASES_SHOWN = 4
 # What a sentence names before it sums up the rest.
 _REASONS_IN_A_SENTENCE = 3
 _LEAST_SHOWN = 0.005
@@ -29,7 +29,8 @@ class Reason:
         source: The item id, or the text that was asked for.
         kind: ``liked``, ``disliked`` (its amount is below 0 where the items are alike) or ``text``.
         amount: What it adds to the score; the amounts of all reasons sum to the score.
-        words: Informative words that it and the recommended item share; for the strongest reasons only.
+        words: Informative words and phrases that it and the recommended item share, the most informative first; for the
+            strongest reasons only.
         parts: Where something was learned from purchases, what of the amount comes from "reads alike", "bought together" and
             "often bought"; they sum to it.
     """
@@ -88,14 +89,14 @@ def _summed(
 def with_words(
     reasons: Sequence[Reason], text: str, texts: Mapping[str, str], words: InformativeWords
 ) -> tuple[Reason, ...]:
-    """Return ``reasons`` with the words that the strongest of them share with ``text``.
+    """Return ``reasons`` with the words and phrases that the strongest of them share with ``text``.
 
     ``texts`` holds the text of each item id; a text that was asked for is its own.
     """
     told = []
     for reason in reasons[:_REASONS_WITH_WORDS]:
         own = reason.source if reason.kind == "text" else texts.get(reason.source, "")
-        told.append(replace(reason, words=words.shared(text, own, _WORDS_SHOWN)))
+        told.append(replace(reason, words=words.shared_phrases(text, own, _PHRASES_SHOWN)))
     return (*told, *reasons[_REASONS_WITH_WORDS:])
 
 

@@ -1,4 +1,4 @@
-"""Informative words: what two captions share that not every caption says."""
+"""Informative words and phrases: what two captions share that not every caption says."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _ENGLISH = (
     "when which while who will with would you your"
 )
 _FUNCTION_WORDS = frozenset(_ENGLISH.split())
+# Words of a phrase; more are half a sentence.
+_LONGEST_PHRASE = 4
 
 
 class InformativeWords:
@@ -50,6 +52,25 @@ class InformativeWords:
         told = sorted((-(self._idf.get(word) or self.idf(word)), word) for word in both - self._common)
         return tuple(word for _, word in told[:count])
 
+    def shared_phrases(self, first: str, second: str, count: int | None = None) -> tuple[str, ...]:
+        """Return up to ``count`` phrases of both texts, or all of them, the most informative first.
+
+        A phrase is one informative word or several side by side, and as informative as all of them together: "rounded hem"
+        says more than "hem". A word is in one phrase at most.
+
+        Source: S. Rose et al., "Automatic keyword extraction from individual documents", Text Mining, 2010 (RAKE), with the
+        inverse document frequency as the score of a word.
+        """
+        both = phrases_of_shown(first) & phrases_of_shown(second)
+        scores = {phrase: sum(self._idf.get(word) or self.idf(word) for word in set(phrase)) for phrase in both}
+        told: list[str] = []
+        seen = set(self._common)
+        for phrase in sorted(scores, key=lambda phrase: (-scores[phrase], phrase)):
+            if seen.isdisjoint(phrase):
+                told.append(" ".join(phrase))
+                seen.update(phrase)
+        return tuple(told[:count])
+
     def idf(self, word: str) -> float:
         """Return the inverse document frequency of a word in lower case; of an unknown one as if one item had it."""
         return math.log(max(self._items, 1) / max(self._items_with[word], 1))
@@ -58,11 +79,32 @@ class InformativeWords:
 def words_of(text: str) -> Set[str]:
     """Return the different words of a text, in lower case, without the shortest and the function words."""
     words = {word.lower() for word in _WORD.findall(text)}
-    return {word for word in words if len(word) >= _SHORTEST and word not in _FUNCTION_WORDS}
+    return {word for word in words if _says_something(word)}
+
+
+def phrases_of(text: str) -> Set[tuple[str, ...]]:
+    """Return the phrases of a text: each of its words, and up to four side by side that nothing but blanks stands between."""
+    phrases: set[tuple[str, ...]] = set()
+    run: list[str] = []
+    end = 0
+    for match in _WORD.finditer(text):
+        word = match[0].lower()
+        if text[end : match.start()].strip() or not _says_something(word):
+            run = []
+        if _says_something(word):
+            run = [*run, word][-_LONGEST_PHRASE:]
+            phrases.update(tuple(run[start:]) for start in range(len(run)))
+        end = match.end()
+    return phrases
+
+
+def _says_something(word: str) -> bool:
+    return len(word) >= _SHORTEST and word not in _FUNCTION_WORDS
 
 
 # The texts of one history are compared with every item that is shown.
 words_of_shown = lru_cache(4096)(words_of)
+phrases_of_shown = lru_cache(512)(phrases_of)  # each takes some 20 kB
 
 
 def marked(text: str, words: Collection[str]) -> list[tuple[str, bool]]:

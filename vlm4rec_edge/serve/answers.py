@@ -25,6 +25,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     **components("error", "info", "items", "recommendations", at="#/components/schemas/"),
     "State": _object(
         index=_TEXT,
+        name=_TEXT,
         generation=_TEXT,
         writer=_TEXT,
         run=_WHOLE,

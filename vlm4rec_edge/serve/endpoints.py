@@ -19,6 +19,7 @@ from vlm4rec_edge.recommend.profile import ProfileSettings
 from vlm4rec_edge.recommend.selection import Selection
 from vlm4rec_edge.serve.errors import HttpError
 from vlm4rec_edge.serve.following import ServedIndex
+from vlm4rec_edge.serve.naming import name_of
 from vlm4rec_edge.serve.photos import Picture, Thumbnails
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ class Endpoints:
 
     def state(self, _: Asked) -> dict[str, Any]:
         """Answer ``/v1/state``."""
+        folder = self._served.shop().store.folder
         return {
-            "index": Path(self._served.shop().store.folder).name,
+            "index": Path(folder).name,
+            "name": name_of(folder),
             "generation": self._served.generation,
             **self._served.state(),
             "problem": self._served.problem,

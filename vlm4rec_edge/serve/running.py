@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import socket
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from vlm4rec_edge.grounding.protocol import Captioner
 
 PORT = 8000
+# How many ports are tried from there on where none was asked for.
+_PORTS_TRIED = 10
 # Connections at a time, beyond which uvicorn answers 503; a browser opens six.
 _MOST_CONNECTIONS = 512
 # A client that holds a connection and asks nothing.
@@ -39,6 +42,7 @@ class Serving:
     items: int
     address: str
     reference: str
+    port: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that ``serve --json`` prints."""
@@ -49,7 +53,7 @@ def serve(
     index: Place,
     *,
     host: str = "127.0.0.1",
-    port: int = PORT,
+    port: int | None = None,
     hosts: Iterable[str] = (),
     origins: Iterable[str] = (),
     token: str | None = None,
@@ -63,7 +67,7 @@ def serve(
     Args:
         index: An index folder, a bundle, or the address of a table.
         host: The address to listen at. Another one than this machine's own needs a token.
-        port: The port; 0 takes any that is free.
+        port: The port; 0 takes any that is free. Default: 8000 or, where that is in use, the next that is free.
         hosts: Further names by which the server may be asked.
         origins: As for ``app``.
         token: As for ``app``.
@@ -110,8 +114,9 @@ def serve(
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
-            address = _address(host, listener.getsockname()[1])
-            told = Serving(str(index), shop.store.count(), f"{address}/", f"{address}/reference")
+            taken = listener.getsockname()[1]
+            address = _address(host, taken)
+            told = Serving(str(index), shop.store.count(), f"{address}/", f"{address}/reference", taken)
             if on_start is not None:
                 on_start(told)  # who asks from now on waits for the answer, and is not refused
             with closing(application):
@@ -124,32 +129,40 @@ def _captioner(shop: Recommender) -> Captioner:
     return captioner_of(shop.store, photos=1)
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+def _listening(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens; at the first free port from ``PORT`` on where none is asked for.
 
     Raises:
-        UsageError: the port is taken, or the address is none of this machine's.
+        UsageError: the port is taken, or all that are tried; or the address is none of this machine's.
     """
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # asyncio sends small answers without delay (TCP_NODELAY) only where it is said that the protocol is TCP.
-        listener = socket.socket(family, kind, protocol)
+    for number in range(PORT, PORT + _PORTS_TRIED) if port is None else (port,):
         try:
-            if sys.platform != "win32":  # where it means another thing
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-            listener.listen(_MOST_CONNECTIONS)
-        except BaseException:
-            listener.close()
-            raise
-        return listener
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(
-            f"{host}:{port} cannot be listened at: {reason}. Take another --port; 0 is any that is free."
-        ) from None
+            return _bound(host, number)
+        except OSError as error:
+            if port is not None or error.errno != errno.EADDRINUSE:
+                reason = error.strerror or error
+                raise UsageError(
+                    f"{host}:{number} cannot be listened at: {reason}. Take another --port; 0 is any that is free."
+                ) from None
+    raise UsageError(
+        f"The ports {PORT} to {PORT + _PORTS_TRIED - 1} of {host} are all in use. Give a --port; 0 is any that is free."
+    )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, place = infos[0]
+    # asyncio sends small answers without delay (TCP_NODELAY) only where it is said that the protocol is TCP.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform != "win32":  # where it means another thing
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(_MOST_CONNECTIONS)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _is_loopback(host: str) -> bool:

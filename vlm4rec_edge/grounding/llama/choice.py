@@ -93,23 +93,27 @@ def is_faster(graph: GraphFile) -> bool:
 
 
 def told_of(known: GraphFile | NotCovered | None) -> str:
-    """Return in words what encodes photos unasked on a CPU, and why."""
+    """Return in words what runs the vision encoder unasked on a CPU, and why."""
     if known is None:
-        return "not tried yet; the next `vlm4rec-edge index` with this model tries it"
+        return "run by llama.cpp; the next `vlm4rec-edge index` with this model tries ONNX Runtime"
     if isinstance(known, NotCovered):
-        return f"llama.cpp's own; {known.reason}"
+        return f"run by llama.cpp; ONNX Runtime is not used: {known.reason}"
     agreement = known.agreement
-    times = agreement.mtmd_s / agreement.onnx_s
-    speed = f"{agreement.onnx_s * 1e3:.1f} against {agreement.mtmd_s * 1e3:.1f} ms a view, {times:.1f} times as fast"
-    same = f"cosine of their tokens {agreement.cosine_worst:.4f} at worst"
+    onnx, mtmd = agreement.onnx_s * 1e3, agreement.mtmd_s * 1e3
     busy = (
         "; measured on a busy machine, and again by the next `vlm4rec-edge index` with this model on a quiet one"
         if was_busy(agreement.load)
         else ""
     )
     if is_faster(known):
-        return f"ONNX Runtime's rather than llama.cpp's own: {speed}; {same}{busy}"
-    return f"llama.cpp's own, as ONNX Runtime's is not faster here: {speed}{busy}"
+        return (
+            f"run by ONNX Runtime, which was faster here than llama.cpp when measured ({onnx:.1f} instead of {mtmd:.1f} ms a "
+            f"view of a photo) and agrees with it (cosine {agreement.cosine_worst:.4f} at worst); nothing to do{busy}"
+        )
+    return (
+        f"run by llama.cpp, as ONNX Runtime was not clearly faster here when measured ({onnx:.1f} instead of {mtmd:.1f} ms a "
+        f"view of a photo); nothing to do{busy}"
+    )
 
 
 def loaded_bytes(graph: GraphFile | None) -> int:

@@ -31,9 +31,8 @@ async function look(onNews) {
   }
   const isNews = now === null || next.generation !== now.generation;
   now = next;
-  const name = next.index.replace(/\.(index|bundle|zip)$/, "");
-  document.getElementById("shop-name").textContent = name;
-  document.title = `${name} \u00b7 vlm4rec-edge`;
+  document.getElementById("shop-name").textContent = next.name;
+  document.title = `${next.name} \u00b7 vlm4rec-edge`;
   button.dataset.state = next.problem ? "fault" : next.writer ? "busy" : "still";
   const left = next.left_out ? `, ${next.left_out.toLocaleString("en")} left out` : "";
   text.textContent = `${next.writer ? "Indexing: " : ""}${counted(next.items, "item")}${left}`;
@@ -52,6 +51,7 @@ function open() {
 
 function draw() {
   const rows = [
+    ["index", now.index],
     ["items", now.items.toLocaleString("en")],
     ["state", now.writer ? `being written by ${now.writer}` : "not being written"],
     ["problem", now.problem],
@@ -66,7 +66,7 @@ function draw() {
     el(
       "div",
       { className: "inside" },
-      el("h2", { id: "about-title", textContent: now.index }),
+      el("h2", { id: "about-title", textContent: now.name }),
       el("h3", { textContent: "The index" }),
       el("dl", { className: "fields" }, rows.flatMap(([name, value]) => [el("dt", { textContent: name }), el("dd", { textContent: value })])),
       el("h3", { textContent: now.left_out ? `Left out by the last run: ${now.left_out.toLocaleString("en")}` : "Nothing was left out by the last run" }),
