@@ -147,7 +147,9 @@ def read_plan(folder: Path) -> Plan:
             **document,
         )
     except (KeyError, TypeError) as error:
-        raise DamagedError(f"{path} is damaged ({error}); run `vlm4rec-edge shard plan` into {folder} again.") from error
+        raise DamagedError(
+            f"{path} is damaged ({error}); run `vlm4rec-edge shard plan` into {folder} again."
+        ) from error
 
 
 def write_document(path: Path, document: Any) -> None:
