@@ -45,9 +45,9 @@ def path_of(value: Any, what: str) -> Path:
         if isinstance(with_text, str):
             if is_table_address(with_text):
                 raise UsageError(
-                    f"{what} is given by a path here, and {with_text} is the address of a table, which must be given as a text "
-                    "where a table is taken. What changes an index takes its folder; `vlm4rec-edge export` then replaces the "
-                    "table."
+                    f"{what} is given by a path here, and {with_text} is the address of a table, which must be given as a "
+                    "text where a table is taken. What changes an index takes its folder; `vlm4rec-edge export` then replaces "
+                    "the table."
                 )
             return Path(str.__str__(with_text))
     raise UsageError(

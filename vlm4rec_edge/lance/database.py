@@ -45,7 +45,7 @@ def database_of(address: str) -> str:
         raise UsageError(
             f"{address!r} is not the address of a LanceDB database, such as lancedb://FOLDER or lancedb+s3://BUCKET/PATH."
         )
-    return f"{store}://{rest}" if store else os.path.expanduser(rest)
+    return f"{store}://{rest}" if store else os.path.expanduser(rest)  # noqa: PTH111 (Path's raises for unknown users)
 
 
 def connect(address: str) -> Any:
