@@ -12,7 +12,8 @@ from vlm4rec_edge.errors import UsageError
 
 # Where an index lies: a path, or the address of a table in a database, which is a text and no path.
 Place: TypeAlias = Path | str
-_ADDRESS = re.compile(r"lancedb(\+[a-z0-9]+)?:/")
+# Also one that is written wrong, so that it is refused and not taken for the name of a file.
+_ADDRESS = re.compile(r"lancedb(\+[^:/]*)?:", re.IGNORECASE)
 
 
 def is_table_address(place: Any) -> TypeGuard[str]:
@@ -44,8 +45,9 @@ def path_of(value: Any, what: str) -> Path:
         if isinstance(with_text, str):
             if is_table_address(with_text):
                 raise UsageError(
-                    f"{what} is given by a path here, and {with_text} is the address of a table"
-                    + (", which must be given as a text." if isinstance(value, Path) else ".")
+                    f"{what} is given by a path here, and {with_text} is the address of a table, which must be given as a "
+                    "text where a table is taken. What changes an index takes its folder; `vlm4rec-edge export` then replaces "
+                    "the table."
                 )
             return Path(str.__str__(with_text))
     raise UsageError(

@@ -18,7 +18,7 @@ import pytest
 from made_items import DIMENSIONS, NOTES, batch_of
 from made_store import random_vectors, write_store
 
-from vlm4rec_edge import Recommender, describe_index, export_to_lancedb
+from vlm4rec_edge import IndexFolder, Recommender, describe_index, export_to_lancedb
 from vlm4rec_edge.errors import MissingDependencyError, StoreError, UsageError
 from vlm4rec_edge.index import ExactIndex
 from vlm4rec_edge.items import StoredItem, StoredPhoto
@@ -314,11 +314,36 @@ def test_what_does_not_fit_a_table_is_refused(address: str, tmp_path: Path) -> N
 def test_opening_what_is_not_there_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="There is no index at"):
         Recommender.open(f"lancedb://{tmp_path / 'none'}")
-    with pytest.raises(UsageError, match="is not the address of a LanceDB database"):
-        Recommender.open("lancedb://")
+    for wrong in ("lancedb://", "lancedb:shop", "lancedb:/shop", "LANCEDB://shop", "lancedb+://shop"):
+        with pytest.raises(UsageError, match="is not the address of a LanceDB database"):
+            Recommender.open(wrong)
     with pytest.raises(UsageError, match="must be given as a text"):
         Recommender.open(Path("lancedb://shop"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_home_is_written_and_read_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for _ in range(2):  # the second time it is replaced
+        assert write_table("lancedb://~/shop", [batch_of(["a"])], NOTES, []) == 1
+    assert LanceReader("lancedb://~/shop").count() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
+def test_an_error_of_lancedb_is_told_without_lines_of_its_source(tmp_path: Path) -> None:
+    place = f"lancedb://{tmp_path / 'shop'}"
+    write_table(place, [batch_of(["a"])], NOTES, [])
+    for file in (tmp_path / "shop" / "items.lance" / "data").iterdir():
+        file.unlink()
+    with pytest.raises(StoreError, match="Not found") as raised, LanceReader(place) as table:
+        list(table.items())
+    assert ".rs:" not in str(raised.value)
+
+
+def test_what_changes_an_index_says_what_to_do_with_a_table(address: str) -> None:
+    for place in (address, Path(address)):
+        with pytest.raises(UsageError, match="takes its folder; `vlm4rec-edge export` then replaces the table"):
+            IndexFolder(place)
 
 
 def test_a_missing_package_is_told_with_the_command_that_installs_it(

@@ -107,7 +107,7 @@ def test_which_shards_are_run(plain: Path, words: list[str], environment: dict[s
     assert json.loads(said.stdout)["done"] == done
 
 
-@pytest.mark.parametrize("index", ["x", "4-2", "-1", "1-", "1,,2", "7"])
+@pytest.mark.parametrize("index", ["x", "4-2", "-1", "1-", "1,,2", "7", "0-999999999999"])
 def test_what_is_no_shard_is_wrong_usage(plain: Path, index: str) -> None:
     assert _run(plain, f"--index={index}").exit_code == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -185,6 +186,24 @@ def test_damaged_rows_are_a_sentence(shards: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(StoreError, match="shard plan` again"):
         list(read_rows(path))
+
+
+@pytest.mark.parametrize("damage", ["not JSON", '{"version": 1}'])
+def test_planning_again_mends_what_is_damaged(shards: Path, odd: Path, damage: str) -> None:
+    planned, before = read_plan(shards), [*map(_shown, _entries(shards))]
+    torn, changed, *_ = sorted((shards / "plan").iterdir())
+    torn.write_bytes(torn.read_bytes()[:-9])
+    shutil.copy(sorted((shards / "plan").iterdir())[-1], changed)
+    (shards / "plan.json").write_text(damage)
+    plan_shards(odd, shards, rows=16)
+    assert read_plan(shards) == planned
+    assert [*map(_shown, _entries(shards))] == before
+
+
+def test_a_plan_of_another_version_is_not_replaced(shards: Path, odd: Path) -> None:
+    (shards / "plan.json").write_text('{"version": 99}')
+    with pytest.raises(StoreError, match="version 99"):
+        plan_shards(odd, shards, rows=16)
 
 
 def test_without_pyarrow_the_command_that_installs_it_is_told(tmp_path: Path, odd: Path) -> None:

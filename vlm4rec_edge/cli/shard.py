@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -261,17 +262,17 @@ def _choice(
     return ModelChoice(captioner.model, encoder, encoded_text, photo_vectors, given, machine)
 
 
-def _numbers(given: Iterable[str] | None) -> list[int] | None:
+def _numbers(given: Iterable[str] | None) -> Iterable[int] | None:
     """Return the numbers of shards: ``3``, ``5-9``, ``3,5-9``."""
     if not given:
         return None
-    found: list[int] = []
+    found: list[range] = []
     for part in (part.strip() for value in given for part in value.split(",")):
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) < int(first):
             raise typer.BadParameter(f"{part!r} is neither the number of a shard nor a range such as 0-99.")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        found.append(range(int(first), int(last or first) + 1))
+    return chain.from_iterable(found)
 
 
 def tell_run(report: RunReport, *, as_json: bool) -> None:

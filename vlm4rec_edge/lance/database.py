@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ _MOST_WAIT_S = 10.0
 # TooMuchWriteContention).
 _CONFLICTS = ("conflict", "concurrent", "contention")
 
+# Which line of its source an error comes from: a path of the machine that compiled LanceDB.
+_SOURCE_LINE = re.compile(r", /\S+?\.rs:\d+:\d+")
+
 _Result = TypeVar("_Result")
 
 
@@ -41,7 +45,7 @@ def database_of(address: str) -> str:
         raise UsageError(
             f"{address!r} is not the address of a LanceDB database, such as lancedb://FOLDER or lancedb+s3://BUCKET/PATH."
         )
-    return f"{store}://{rest}" if store else rest
+    return f"{store}://{rest}" if store else os.path.expanduser(rest)  # noqa: PTH111 (Path's raises for unknown users)
 
 
 def connect(address: str) -> Any:
@@ -98,7 +102,8 @@ def explained(address: str) -> Iterator[None]:
     except Vlm4RecError:
         raise
     except (RuntimeError, ValueError, OSError) as error:  # the only kinds that its binding makes of its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = _SOURCE_LINE.sub("", said).rstrip(".")
         raise StoreError(f"The LanceDB table at {address} cannot be used: {reason}.") from error
 
 

@@ -68,7 +68,8 @@ def notes_of(metadata: Mapping[bytes, bytes] | None, address: str) -> TableNotes
     document = _document(metadata)
     if not document:
         raise StoreError(
-            f"The table at {address} was not written by vlm4rec-edge; write one: vlm4rec-edge export INDEX {address}"
+            f"The table at {address} was not written by vlm4rec-edge; give the address of one that "
+            "`vlm4rec-edge export` wrote."
         )
     try:
         if document["format"] != FORMAT:

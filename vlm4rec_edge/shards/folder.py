@@ -29,6 +29,10 @@ _SHOWN = 16
 _OUTPUT = re.compile(r"\d+-([0-9a-f]{16})\.parquet")
 
 
+class DamagedError(StoreError):
+    """A document of the folder is not what was written."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """A part of a catalog.
@@ -92,10 +96,12 @@ class Plan:
         """
         if indexes is None:
             return list(self.shards)
-        wanted = list(dict.fromkeys(indexes))
-        if unknown := [index for index in wanted if not 0 <= index < len(self.shards)]:
-            raise UsageError(f"There is no shard {unknown[0]}; the plan has shards 0 to {len(self.shards) - 1}.")
-        return [self.shards[index] for index in wanted]
+        wanted: dict[int, Shard] = {}
+        for index in indexes:  # a range may be longer than the memory
+            if not 0 <= index < len(self.shards):
+                raise UsageError(f"There is no shard {index}; the plan has shards 0 to {len(self.shards) - 1}.")
+            wanted[index] = self.shards[index]
+        return list(wanted.values())
 
 
 def output_key(rows: str, made_by: str) -> str:
@@ -126,7 +132,8 @@ def read_plan(folder: Path) -> Plan:
     """Return the plan of a folder.
 
     Raises:
-        StoreError: there is none, it is damaged, or of a newer version.
+        StoreError: there is none, or it is of another version.
+        DamagedError: it is damaged.
     """
     path = folder / PLAN_NAME
     if not path.is_file():
@@ -140,7 +147,9 @@ def read_plan(folder: Path) -> Plan:
             **document,
         )
     except (KeyError, TypeError) as error:
-        raise StoreError(f"{path} is damaged ({error}); run `vlm4rec-edge shard plan` into {folder} again.") from error
+        raise DamagedError(
+            f"{path} is damaged ({error}); run `vlm4rec-edge shard plan` into {folder} again."
+        ) from error
 
 
 def write_document(path: Path, document: Any) -> None:
@@ -162,12 +171,15 @@ def read_document(path: Path, remedy: str) -> dict[str, Any]:
 
     Raises:
         StoreError: it cannot be read, or is of another version.
+        DamagedError: it is no document.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         version = document.pop("version")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); {remedy}.") from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror or error}); check its permissions.") from error
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise DamagedError(f"{path} cannot be read ({error}); {remedy}.") from error
     if version != VERSION:
         raise StoreError(f"{path} has version {version}, this vlm4rec-edge reads {VERSION}; use the one that made it.")
     return dict(document)

@@ -16,10 +16,11 @@ from vlm4rec_edge.errors import StoreError, UsageError
 from vlm4rec_edge.given import path_of
 from vlm4rec_edge.items import Failure, Item
 from vlm4rec_edge.shards.duplicates import key_of, repeated
-from vlm4rec_edge.shards.entries import Row, fingerprint_of, require_parquet, row_of, write_rows
+from vlm4rec_edge.shards.entries import Row, fingerprint_of, read_rows, require_parquet, row_of, write_rows
 from vlm4rec_edge.shards.folder import (
     PLAN_FOLDER,
     PLAN_NAME,
+    DamagedError,
     Plan,
     Shard,
     output_key,
@@ -121,7 +122,7 @@ def plan_shards(
     shards = []
     for index, part in enumerate(_parts(counts.of(_together(opened.read, later)), rows)):
         shard = Shard(index, fingerprint_of(part), len(part), sum(row["reason"] is None for row in part))
-        if not (folder / PLAN_FOLDER / shard.name).is_file():
+        if not _holds(folder / PLAN_FOLDER / shard.name, shard):
             write_rows(folder / PLAN_FOLDER / shard.name, part)
         shards.append(shard)
         if on_progress is not None:
@@ -214,18 +215,29 @@ def _names(later: Mapping[int, Sequence[Item | Failure]]) -> list[str]:
     return list(dict.fromkeys(entry.where if isinstance(entry, Failure) else entry.id for entry in entries))
 
 
+def _holds(path: Path, shard: Shard) -> bool:
+    """Whether a file holds the rows of a shard; one that is torn is written again."""
+    try:
+        return path.is_file() and fingerprint_of(list(read_rows(path))) == shard.fingerprint
+    except StoreError:
+        return False
+
+
 def _where(catalog: Catalog) -> str:
     return str(catalog.path.absolute()) if catalog.path else "items given by a program"
 
 
 def _earlier_plan(folder: Path) -> Plan | None:
-    """Return the plan of a folder, or None where there is none yet.
+    """Return the plan of a folder, or None where there is none yet, or it is damaged: the new one takes its place.
 
     Raises:
-        StoreError: the folder holds something else.
+        StoreError: the folder holds something else, or a plan of another version.
     """
     if (folder / PLAN_NAME).is_file():
-        return read_plan(folder)
+        try:
+            return read_plan(folder)
+        except DamagedError:
+            return None
     try:
         others = [path.name for path in folder.iterdir() if path.name != PLAN_FOLDER and path.name[0] != "."]
     except FileNotFoundError:
