@@ -42,7 +42,7 @@ test-docs: $(VENV)/installed-docs
 
 # Export and training need torch (about 200 MB for the CPU, several GB with CUDA), so they have a target of their own.
 test-export: $(VENV)/installed-export
-	$(BIN)/$(TEST) tests/export tests/training
+	$(BIN)/$(TEST) tests/export tests/training tests/benchmarks/test_trained_rows.py
 
 # Makes the embedded model from a folder with items.csv and photos; run again to go on where it stopped.
 CATALOG ?= catalog
@@ -52,7 +52,7 @@ train-lvlm: $(VENV)/installed-export
 
 # Shards under long faults: workers, drivers and writers of tables killed, full disks, torn files, a real Ray cluster and an
 # object store on this machine (Linux).
-# About half an hour on two quiet cores (an estimate); no part of .ci/run.
+# Six minutes on two busy cores; no part of .ci/run.
 test-cluster: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,ray]" "moto[server]>=5.1" s3fs
 	$(BIN)/python -m pytest tests/cluster

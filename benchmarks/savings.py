@@ -108,8 +108,9 @@ def main(
         found = measure_all(systems, task, systems[0], cache / "measured")
         by_task[task.title] = kept(saved, found, cache / "measured")
     drawn = [draw_pareto(rows, out, name) for rows in by_task.values()] if plots else []
+    targets = targets_section(by_task)
     sections = [
-        targets_section(by_task),
+        *([targets] if targets.rows else []),  # some rows alone have no target
         *(quality_section(rows) for rows in by_task.values()),
         costs_section(saved, _remarks(shop, models, group, is_shipped=is_shipped, photos=made.photos)),
     ]

@@ -198,3 +198,10 @@ def test_a_day_is_a_calendar_day_however_dates_are_written(tmp_path: Path, dates
     table.write_text("user_id,item_id,date\n" + "".join(f"ann,a,{date}\n" for date in dates))
     read, failures = read_interactions(table)
     assert (read.days.tolist(), failures) == (days, [])
+
+
+def test_dates_may_be_whole_numbers_and_there_may_be_none() -> None:
+    of_users = {"users": ("ann",), "items": ("a",), "weight": np.ones(2)}
+    row = np.zeros(2, np.int32)
+    assert Interactions(**of_users, user=row, item=row, date=np.array([3, 4])).days.tolist() == [3, 4]
+    assert Interactions(**of_users, user=row[:0], item=row[:0], date=np.zeros(0)).days.tolist() == []

@@ -167,8 +167,8 @@ def _cells(row: Row, names: Sequence[str], dates: Dates) -> tuple[str, str, tupl
 
 def days_of(dates: np.ndarray) -> np.ndarray:
     """Return the calendar day of numbers that stand for dates, [n], int64."""
-    least = float(np.min(dates, initial=np.inf))
-    unit = next((unit for start, unit in reversed(_UNITS) if start <= least < np.inf), None)
+    least = float(np.min(dates)) if len(dates) else math.inf
+    unit = next((unit for start, unit in reversed(_UNITS) if start <= least < math.inf), None)
     return np.floor(dates if unit is None else dates / (unit * _SECONDS_A_DAY)).astype(np.int64)
 
 
