@@ -95,9 +95,9 @@ def main(
         f"search graph included, the table {taken['table'] / 1e6:.0f} MB.",
         "The index is searched by its graph, the table by LanceDB's vector index; up to 20,000 items both are scanned. What "
         "is found is compared with an exact scan of the index.",
-        "The first answer of a process: "
+        "Opening and the first answer: "
         + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in figures["first answer, s"].items())
-        + "; importing lancedb is part of the table's.",
+        + "; lancedb was imported before.",
     ]
     more = {"figures": {**figures, "export, s": written, "bytes": taken}}
     typer.echo(write_results(out, "lance-table", "A LanceDB table beside an index", rows, remarks, more=more))

@@ -22,6 +22,12 @@ def test_a_file_and_a_folder(shop_index: Path, tmp_path: Path, drawings: list[Dr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["about.json", "items.jsonl", "vectors.npy"]
 
 
+@pytest.mark.parametrize(("name", "form"), [("s.JSONL", "jsonl"), ("s.csv", "csv"), ("s.txt", "parquet")])
+def test_the_ending_of_the_file_decides_the_format(shop_index: Path, tmp_path: Path, name: str, form: str) -> None:
+    assert program("export", shop_index, tmp_path / name, "--json").json["format"] == form
+    assert (tmp_path / name).read_bytes()[:4] == {"jsonl": b'{"id', "csv": b"id,t", "parquet": b"PAR1"}[form]
+
+
 def test_a_qdrant_collection(shop_index: Path, tmp_path: Path, drawings: list[Drawing]) -> None:
     client = pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
     place = tmp_path / "qdrant"

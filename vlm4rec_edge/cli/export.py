@@ -6,6 +6,7 @@ Its ``--json`` document: ``vlm4rec_edge/documents/export.schema.json``.
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -29,6 +30,9 @@ class FormatName(StrEnum):
     lancedb = "lancedb"
 
 
+_FILES = (FormatName.parquet, FormatName.jsonl, FormatName.csv)
+
+
 def export(
     index: options.Shipped,
     out: Annotated[
@@ -40,7 +44,14 @@ def export(
             show_default=False,
         ),
     ] = None,
-    form: Annotated[FormatName, typer.Option("--format", help="The format to write.")] = FormatName.parquet,
+    form: Annotated[
+        FormatName | None,
+        typer.Option(
+            "--format",
+            help="The format to write. Default: by the ending of the file, .parquet, .jsonl or .csv, else parquet.",
+            show_default=False,
+        ),
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option(
@@ -64,12 +75,13 @@ def export(
     \b
     Example:
       vlm4rec-edge export shop.index shop.parquet
+      vlm4rec-edge export shop.index shop.jsonl
       vlm4rec-edge export shop.index shop-faiss --format faiss
       vlm4rec-edge export shop.index lancedb://shop.lancedb
       vlm4rec-edge export shop.index --format qdrant --url http://localhost:6333 --collection shop
     """  # noqa: D301 (click reads the control character)
     to_qdrant, to_table = form is FormatName.qdrant, is_table_address(out)
-    if to_table != (form is FormatName.lancedb) and form is not FormatName.parquet:
+    if form is not None and to_table != (form is FormatName.lancedb):
         raise UsageError("For a LanceDB table give its address in place of the file, such as lancedb://shop.lancedb.")
     if to_qdrant and (url is None or collection is None or out is not None):
         raise UsageError("For --format qdrant give --url and --collection, and no file.")
@@ -82,8 +94,9 @@ def export(
     elif to_table:
         report = export_to_lancedb(index, str(out))
     else:
+        form = form or _by_ending(str(out))
         to_stdout = str(out) == "-"
-        if to_stdout and (as_json or form not in (FormatName.parquet, FormatName.jsonl, FormatName.csv)):
+        if to_stdout and (as_json or form not in _FILES):
             raise UsageError("Only a parquet, jsonl or csv file goes to standard output, and not beside --json.")
         with file_to_write(path_of(out, "The export"), f".{form.value}") as written:
             report = export_items(index, written, form.value)  # type: ignore[arg-type]  # not qdrant, as just seen
@@ -92,3 +105,8 @@ def export(
     else:
         place = f"the collection {collection} of {url}" if to_qdrant else out
         typer.echo(f"{place}: {report.items} items with vectors of {report.dimensions} values.", err=place == "-")
+
+
+def _by_ending(out: str) -> FormatName:
+    ending = PurePath(out).suffix[1:].lower()
+    return FormatName(ending) if ending in _FILES else FormatName.parquet
