@@ -189,7 +189,7 @@ def test_damaged_rows_are_a_sentence(shards: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["not JSON", '{"version": 1}'])
-def test_planning_again_mends_what_is_damaged(shards: Path, odd: Path, damage: str) -> None:
+def test_planning_again_repairs_what_is_damaged(shards: Path, odd: Path, damage: str) -> None:
     planned, before = read_plan(shards), [*map(_shown, _entries(shards))]
     torn, changed, *_ = sorted((shards / "plan").iterdir())
     torn.write_bytes(torn.read_bytes()[:-9])
