@@ -52,7 +52,7 @@ train-lvlm: $(VENV)/installed-export
 
 # Shards under long faults: workers, drivers and writers of tables killed, full disks, torn files, a real Ray cluster and an
 # object store on this machine (Linux).
-# Six minutes on two busy cores; no part of .ci/run.
+# Five minutes on two cores; no part of .ci/run.
 test-cluster: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[cpu,dev,ray]" "moto[server]>=5.1" s3fs
 	$(BIN)/python -m pytest tests/cluster

@@ -9,6 +9,8 @@ import pytest
 from shard_trials import Trial, new_trial
 
 _TIMES = 20
+# Of a caption: so much that the work is not done before the last of them is killed.
+_SECONDS = 0.08
 
 
 @pytest.fixture
@@ -20,19 +22,20 @@ def trial(tmp_path: Path) -> Trial:
 def test_a_worker_is_killed(trial: Trial) -> None:
     chance, killed = random.Random(1), 0
     for _ in range(_TIMES):
-        killed += trial.killed(chance, 1.0, seconds=0.01)
-    assert killed > _TIMES // 2
+        killed += trial.killed(chance, 1.0, seconds=_SECONDS)
+    assert killed == _TIMES
     trial.check(killed)
 
 
 def test_several_workers_and_who_started_them_are_killed(trial: Trial) -> None:
     chance, killed = random.Random(2), 0
     for _ in range(_TIMES):
-        other = trial.start(seconds=0.01)
-        killed += trial.killed(chance, 1.0, seconds=0.01)
+        other = trial.start(seconds=2 * _SECONDS)
+        killed += trial.killed(chance, 1.0, seconds=2 * _SECONDS)
         killed += other.poll() is None
         other.kill()
         other.communicate()
+    assert killed == 2 * _TIMES
     trial.check(killed)
 
 
